@@ -1,1 +1,44 @@
+//! The nouns and rules of a distillation study.
+//!
+//! Pure: no I/O, no async, no clock, no randomness; it compiles for the browser too. It can fail in
+//! one way only: by saying what is wrong with a study ([`SpecError`]).
+//!
+//! A [`Study`] is planned ([`Plan`]) into [`Segment`]s; segments are trained, elsewhere, into checkpoints
+//! and [`EpochMetrics`]; metrics are compared ([`Report`]); a report can be frozen ([`Snapshot`]).
 
+pub mod architecture;
+pub mod check;
+pub mod comparison;
+pub mod cost;
+pub mod dataset;
+pub mod metrics;
+pub mod plan;
+pub mod progress;
+pub mod published;
+pub mod schedule;
+pub mod snapshot;
+pub mod spec;
+pub mod statistics;
+pub mod training;
+
+pub use architecture::Architecture;
+pub use check::SpecError;
+pub use comparison::{ArmSummary, Comparison, Difference, Report, Verdict};
+pub use cost::{Estimate, Machine};
+pub use dataset::{Dataset, DatasetFacts};
+pub use metrics::{
+    CheckpointFile, EpochMetrics, Event, Facts, Failure, Fidelity, Job, Kept, Metric, Point, Provenance, Scores,
+    SegmentFacts, Series,
+};
+pub use plan::{Arm, Distillation, Leg, Numerics, Observer, Plan, Run, RunId, Segment, SegmentKey, Start};
+pub use progress::{Progress, State};
+pub use schedule::Schedule;
+pub use snapshot::Snapshot;
+pub use spec::{
+    Augmentation, Choices, Device, EvaluateTest, Method, Recipe, Student, Study, TeacherChoices, Treatment,
+};
+pub use training::{CheckpointId, Epoch, Lesson, Optimizer, Seed, Teacher, Term, Training};
+
+/// Raised by hand whenever the bits that a training leaves behind change: a new version trains anew
+/// instead of mixing results. A test in the training crate holds golden bits and fails unless this moves with them.
+pub const TRAINING_VERSION: u32 = 1;

@@ -1,1 +1,18 @@
+//! Trains one segment of a study on a device. Knows tensors; knows neither HTTP nor SQL nor async.
 
+pub mod augmentation;
+pub mod candle_network;
+pub mod checkpoint;
+pub mod cpu_network;
+pub mod dataset;
+pub mod engine;
+pub mod error;
+pub mod folder;
+pub mod initial;
+pub mod objective;
+pub mod random;
+pub mod segment;
+pub mod speed;
+pub mod worker;
+
+pub use error::TrainError;

@@ -1,0 +1,218 @@
+//! What is measured while training, how a worker says it, and how a curve is read.
+
+use crate::{CheckpointId, Device, Epoch, EvaluateTest, Plan, Segment, SegmentKey};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Means over a split: cross-entropy in nats, accuracy from 0 to 1.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Scores {
+    pub cross_entropy: f64,
+    pub accuracy: f64,
+}
+
+/// What one epoch of training came to. Losses are unweighted, so they compare across runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EpochMetrics {
+    pub epoch: Epoch,
+    pub learning_rate: f64,
+    /// Running means over the epoch, on augmented images, in training mode.
+    pub train: Scores,
+    /// A clean pass over the training split (no augmentation, evaluation mode), where a run ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train_clean: Option<Scores>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation: Option<Scores>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test: Option<Scores>,
+    #[serde(default)]
+    pub fidelity: Vec<Fidelity>,
+    /// Wall time of the epoch, its evaluation included.
+    pub seconds: f64,
+    /// Training images a second, evaluation left out.
+    pub images_per_second: f64,
+}
+
+/// How well the student mimics one teacher at one temperature.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Fidelity {
+    pub teacher: CheckpointId,
+    pub temperature: f64,
+    /// `T²·KL`, running over the epoch; only while this teacher teaches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kd_loss_train: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kd_loss_validation: Option<f64>,
+    /// Share of images, 0 to 1, on which student and teacher name the same class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agreement_train: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agreement_validation: Option<f64>,
+}
+
+/// Where and by what something was trained: recorded, never hashed into a key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// The program's version.
+    pub version: String,
+    pub training_version: u32,
+    pub host: String,
+    /// "avx512", "avx2", "portable".
+    pub instruction_set: String,
+    pub threads: u32,
+    /// "cpu" or "cuda:0".
+    pub device: String,
+    pub data_checksum: String,
+}
+
+/// Why a checkpoint is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kept {
+    /// Others need it, or a run ends here: for good.
+    Stop,
+    /// The best on validation so far: until a better one.
+    Best,
+    /// To resume from: until a later one.
+    Latest,
+}
+
+/// A checkpoint that lies in the segment's folder, whole. File first, row second: a row promises a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckpointFile {
+    pub epoch: Epoch,
+    pub kept: Kept,
+    /// blake3 of the weights file, hexadecimal.
+    pub digest: String,
+    /// Weights, optimizer state and logits together.
+    pub bytes: u64,
+}
+
+/// Why a segment cannot go on. A failure is not retried by itself: the same segment would fail the same way, or a person
+/// must make room first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The epoch being trained, i.e. epochs complete when it failed.
+    pub epoch: Epoch,
+    /// A sentence for a person: what happened, and what to do.
+    pub reason: String,
+    /// Whether trying again can help (disk full, killed) or cannot (non-finite loss).
+    pub may_succeed_again: bool,
+}
+
+/// One line of a worker's `events.jsonl`. The reader upserts by (segment, epoch): a resumed worker may say a thing twice.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The worker began, or began again, from `epoch` epochs complete.
+    Started {
+        version: u32,
+        epoch: Epoch,
+        provenance: Provenance,
+        process: u32,
+    },
+    /// An epoch was trained, or one already told got its test or clean-pass scores.
+    Epoch(EpochMetrics),
+    /// A checkpoint lies in place: all epochs up to it are acknowledged.
+    Checkpoint(CheckpointFile),
+    /// These checkpoints' files were removed.
+    Pruned {
+        epochs: Vec<Epoch>,
+    },
+    /// Something a person should read: "checkpoint of epoch 7 is damaged; going on from epoch 6".
+    Note {
+        message: String,
+    },
+    /// All that was asked for is done.
+    Finished {
+        epoch: Epoch,
+    },
+    /// Asked to leave; a checkpoint covers what was trained.
+    Left {
+        epoch: Epoch,
+    },
+    Failed(Failure),
+}
+
+/// `segment.json`: what a worker is asked to do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    pub version: u32,
+    pub segment: Segment,
+    /// Folder or archive of the data set's files; `None` for the built-in one.
+    pub dataset_path: Option<String>,
+    pub device: Device,
+    pub threads: u32,
+    pub evaluate_test: EvaluateTest,
+}
+
+impl Job {
+    /// Version of `segment.json` and `events.jsonl`.
+    pub const VERSION: u32 = 1;
+}
+
+/// All that is known of a segment. Nothing here is a status: status is derived.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SegmentFacts {
+    /// By epoch, rising.
+    pub metrics: Vec<EpochMetrics>,
+    pub checkpoints: Vec<CheckpointFile>,
+    pub failure: Option<Failure>,
+    pub provenance: Option<Provenance>,
+    pub notes: Vec<String>,
+    /// A worker is alive on it now.
+    pub working: bool,
+}
+
+pub type Facts = BTreeMap<SegmentKey, SegmentFacts>;
+
+/// What can be drawn over epochs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Metric {
+    ValidationAccuracy,
+    ValidationCrossEntropy,
+    TrainAccuracy,
+    TrainCrossEntropy,
+    /// Against the arm's own teacher; for labels only, the study's first.
+    KdLossValidation,
+    KdLossTrain,
+    AgreementValidation,
+    LearningRate,
+    TestAccuracy,
+}
+
+/// One arm's curve: mean over seeds and the 95 % interval of the mean (its own t), point by point.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Series {
+    /// Index into the plan's arms.
+    pub arm: usize,
+    pub label: String,
+    pub points: Vec<Point>,
+    /// Where distillation stops inside the curve; `None` where it never starts or never stops.
+    pub kd_stops_at: Option<Epoch>,
+    /// Where the learning rate drops.
+    pub drops: Vec<Epoch>,
+}
+
+/// `low` and `high` equal `mean` where `seeds` is 1. Accuracies in percent.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Point {
+    pub epoch: Epoch,
+    pub mean: f64,
+    pub low: f64,
+    pub high: f64,
+    pub seeds: u32,
+}
+
+/// The one way to read a curve, for a study that runs and one that is done: every arm's series of `metric`, in the plan's order.
+pub fn series(plan: &Plan, facts: &Facts, metric: Metric) -> Vec<Series> {
+    let _ = (plan, facts, metric);
+    todo!()
+}
+
+/// The metrics of one run, epoch by epoch over its legs, and the same for each observer it shares with its arm.
+pub fn run_metrics<'a>(run: &crate::Run, facts: &'a Facts) -> Vec<&'a EpochMetrics> {
+    let _ = (run, facts);
+    todo!()
+}

@@ -1,0 +1,186 @@
+//! The planner: a study becomes arms, runs and segments, and everything shared is paid for once.
+
+use crate::{
+    Architecture, Augmentation, CheckpointId, DatasetFacts, Epoch, Method, Optimizer, Schedule, Seed, SpecError, Study,
+    Term, Training,
+};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeSet, fmt};
+
+/// Names a segment by everything that decides its bits: a hash of start, architecture, schedule, terms, optimizer, batch size,
+/// augmentation, data checksum and split sizes, numerics and `TRAINING_VERSION`. Not of where it ends, of what is evaluated
+/// when, nor of who observes. 32 lower-case hexadecimal digits.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SegmentKey(pub String);
+
+impl fmt::Display for SegmentKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Names a run by its last segment and epoch: the same run in two studies has one name. 16 hexadecimal digits.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RunId(pub String);
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Which arithmetic makes the bits: engine and precision. Instruction set, threads and host are provenance instead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Numerics {
+    /// The hand-written engine.
+    CpuF32,
+    /// candle, on the CPU or a GPU.
+    CandleF32,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Start {
+    /// From initial weights drawn by the segment's seed.
+    Initialisation,
+    /// From another segment's checkpoint, optimizer state included.
+    Checkpoint(CheckpointId),
+}
+
+/// One stretch of training with one objective: what a worker trains.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Segment {
+    pub key: SegmentKey,
+    pub seed: Seed,
+    pub start: Start,
+    pub architecture: Architecture,
+    pub schedule: Schedule,
+    /// The loss is the weighted sum of these.
+    pub terms: Vec<(f64, Term<CheckpointId>)>,
+    pub optimizer: Optimizer,
+    pub batch_size: u32,
+    pub augmentation: Augmentation,
+    pub dataset: DatasetFacts,
+    pub numerics: Numerics,
+    /// The furthest epoch asked for.
+    pub until: Epoch,
+    /// Epochs whose checkpoints others need or a run ends at; `until` is one of them. Test is evaluated and logits are kept here.
+    pub stops: BTreeSet<Epoch>,
+    /// The stops at which a run ends: a clean pass over the training split closes it.
+    pub ends: BTreeSet<Epoch>,
+    /// Teachers it is measured against and does not learn from. Not part of the key.
+    pub observers: Vec<Observer>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Observer {
+    pub teacher: CheckpointId,
+    pub temperature: f64,
+}
+
+impl Segment {
+    /// Epochs complete when it starts.
+    pub fn from(&self) -> Epoch {
+        match &self.start {
+            Start::Initialisation => Epoch(0),
+            Start::Checkpoint(checkpoint) => checkpoint.epoch,
+        }
+    }
+
+    /// Checkpoints of other segments that must exist before it can start: its start, its teachers, its observers.
+    pub fn needs(&self) -> Vec<&CheckpointId> {
+        todo!()
+    }
+
+    /// Every teacher it is measured against, its own first, with the temperature.
+    pub fn measured_against(&self) -> Vec<Observer> {
+        todo!()
+    }
+}
+
+/// One treatment of one student, canonical: fields that do not count are absent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Arm {
+    /// Says what tells this arm from the others of its study: "labels only", "KD until 8, teacher stopped at 8".
+    pub label: String,
+    pub student: Architecture,
+    pub epochs: Epoch,
+    /// `None`: labels only.
+    pub distillation: Option<Distillation>,
+    /// Index of the arm this one is compared with; its own index for a baseline.
+    pub baseline: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Distillation {
+    pub method: Method,
+    pub temperature: f64,
+    pub kd_weight: f64,
+    /// From 1 to the arm's epochs.
+    pub kd_stop_epoch: Epoch,
+    /// `None` where distillation goes on to the end.
+    pub cross_entropy_weight_after_stop: Option<f64>,
+    pub teacher: Architecture,
+    pub teacher_epochs: Epoch,
+    pub teacher_stop_epoch: Epoch,
+}
+
+/// One arm with one seed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    pub id: RunId,
+    /// Index into [`Plan::arms`].
+    pub arm: usize,
+    pub seed: Seed,
+    /// The segments it passes through, from epoch 0 to its end without a gap.
+    pub legs: Vec<Leg>,
+}
+
+/// A run's share of a segment: the epochs after `from`, up to and including `until`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Leg {
+    pub segment: SegmentKey,
+    pub from: Epoch,
+    pub until: Epoch,
+}
+
+/// What a study comes to. `segments` are in an order in which each one's needs come before it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    pub training_version: u32,
+    pub arms: Vec<Arm>,
+    /// Arm by arm, seed by seed.
+    pub runs: Vec<Run>,
+    pub segments: Vec<Segment>,
+    /// Epochs to train, each shared one once.
+    pub epochs: u64,
+    /// Epochs if each run were trained from its start, and each teacher once.
+    pub epochs_without_sharing: u64,
+    /// Remarks for the person who plans: "no labels-only arm: the first arm is the baseline", "teachers on a compressed
+    /// schedule share nothing", ...
+    pub remarks: Vec<String>,
+}
+
+impl Plan {
+    /// Most runs a plan may have, so that absurd lists are refused before anything is allocated.
+    pub const RUNS_MAX: u64 = 10_000;
+
+    /// Plans a study. Refuses, with every reason, what [`Study::check`] refuses and what the data set cannot give.
+    pub fn new(study: &Study, dataset: &DatasetFacts, numerics: Numerics) -> Result<Plan, Vec<SpecError>> {
+        let _ = (study, dataset, numerics);
+        todo!()
+    }
+
+    pub fn segment(&self, key: &SegmentKey) -> Option<&Segment> {
+        self.segments.iter().find(|segment| segment.key == *key)
+    }
+
+    /// The whole training of one arm and seed, before it is cut into segments.
+    pub fn training(study: &Study, arm: &Arm, seed: Seed) -> Training {
+        let _ = (study, arm, seed);
+        todo!()
+    }
+}

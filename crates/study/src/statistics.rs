@@ -1,0 +1,1 @@
+//! Intervals and verdicts. Every number here is tested against R or SciPy.
