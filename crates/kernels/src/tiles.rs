@@ -3,6 +3,9 @@
 //! `CHANNELS` input channels lie side by side at a pixel and `STRIDE` floats separate the pixels that
 //! neighbouring outputs read; both are constants, so that every address is a base plus an immediate.
 
+// The indices are registers: they address several arrays and pointers at once.
+#![allow(clippy::needless_range_loop)]
+
 use std::ops::Range;
 
 use crate::buffer::BLOCK;
