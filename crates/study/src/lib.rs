@@ -15,6 +15,7 @@ pub mod metrics;
 pub mod plan;
 pub mod progress;
 pub mod published;
+mod read;
 pub mod schedule;
 pub mod snapshot;
 pub mod spec;
