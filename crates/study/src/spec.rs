@@ -214,6 +214,11 @@ impl Study {
         read::study(&table).err().unwrap_or_default()
     }
 
+    /// Whether student seed `s` learns from teacher seed `s`, instead of all from teacher seed 0.
+    pub fn teacher_per_seed(&self) -> bool {
+        self.teacher.as_ref().is_some_and(|teacher| teacher.per_seed)
+    }
+
     /// How many arms the study has, counted without making them; saturates.
     pub(crate) fn arms_count(&self) -> u64 {
         let Some(treatment) = &self.treatment else {
