@@ -7,7 +7,7 @@ async fn two_hundred_runs_of_two_hundred_epochs_take_less_than_eight_megabytes()
     const RUNS: u32 = 200;
     const EPOCHS: u32 = 200;
     const WORKERS: u32 = 16;
-    const TOLD_AT_ONCE: u32 = 10;
+    const TOLD_AT_ONCE: u32 = 20;
     let (folder, store) = empty_store().await;
     let observers = || vec![Observer { teacher: teacher(0), temperature: 4.0 }];
     let plan = plan((0..RUNS).map(|number| segment(number, EPOCHS, observers())).collect());
