@@ -95,7 +95,7 @@ pub(crate) struct Sizes<'a> {
 /// How many arms the canonical cross product has, counted and not built: lists multiply fast.
 pub(crate) fn arms(sizes: &Sizes<'_>) -> u64 {
     let weights = count(sizes.kd_weights.iter().filter(|weight| **weight > 0.0));
-    let zero_weight = sizes.kd_weights.iter().any(|weight| *weight == 0.0);
+    let zero_weight = sizes.kd_weights.contains(&0.0);
     let never_starts = sizes.kd_stops.is_some_and(|stops| stops.contains(&0));
     let teaching = [sizes.teachers, sizes.teacher_epochs, sizes.methods, sizes.temperatures, sizes.teacher_stops]
         .into_iter()

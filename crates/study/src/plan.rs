@@ -5,7 +5,10 @@ use crate::{
     SpecError, Study, Teacher, Term, Training, arms, sharing,
 };
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeSet, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 /// Names a segment by everything that decides its bits: a hash of start, architecture, schedule, terms, optimizer, batch size,
 /// augmentation, data checksum and split sizes, numerics and `TRAINING_VERSION`. Not of where it ends, of what is evaluated
@@ -104,14 +107,21 @@ impl Segment {
 
     /// Every teacher it is measured against, its own first, with the temperature.
     pub fn measured_against(&self) -> Vec<Observer> {
-        let own = self.terms.iter().filter_map(|(_, term)| match term {
-            Term::CrossEntropy => None,
-            Term::Kd { teacher, temperature } => Some(Observer { teacher: teacher.clone(), temperature: *temperature }),
-        });
         let mut seen = BTreeSet::new();
-        own.chain(self.observers.iter().cloned())
+        self.own_teachers()
+            .chain(self.observers.iter().cloned())
             .filter(|it| seen.insert((it.teacher.clone(), it.temperature.to_bits())))
             .collect()
+    }
+}
+
+impl Segment {
+    /// The teachers it learns from.
+    fn own_teachers(&self) -> impl Iterator<Item = Observer> {
+        self.terms.iter().filter_map(|(_, term)| match term {
+            Term::CrossEntropy => None,
+            Term::Kd { teacher, temperature } => Some(Observer { teacher: teacher.clone(), temperature: *temperature }),
+        })
     }
 }
 
@@ -211,6 +221,34 @@ impl Plan {
 
     pub fn segment(&self, key: &SegmentKey) -> Option<&Segment> {
         self.segments.iter().find(|segment| segment.key == *key)
+    }
+
+    /// How many seeds every arm has.
+    pub(crate) fn seeds(&self) -> usize {
+        self.runs.len() / self.arms.len().max(1)
+    }
+
+    /// Every segment by its key, for walks over many runs.
+    pub(crate) fn by_key(&self) -> BTreeMap<&SegmentKey, &Segment> {
+        self.segments.iter().map(|segment| (&segment.key, segment)).collect()
+    }
+
+    /// The teacher and temperature each run is measured against, run by run: its own; for training from labels alone, the
+    /// study's first with the same seed; `None` where no arm distils.
+    pub(crate) fn measured_against(&self) -> Vec<Option<Observer>> {
+        let segments = self.by_key();
+        let own: Vec<Option<Observer>> =
+            self.runs.iter().map(|run| segments.get(&run.legs.first()?.segment)?.own_teachers().next()).collect();
+        let mut first_of_seed: BTreeMap<Seed, &Observer> = BTreeMap::new();
+        for (run, observer) in self.runs.iter().zip(&own) {
+            if let Some(observer) = observer {
+                first_of_seed.entry(run.seed).or_insert(observer);
+            }
+        }
+        let of = |(run, own): (&Run, &Option<Observer>)| {
+            own.clone().or_else(|| first_of_seed.get(&run.seed).map(|observer| (*observer).clone()))
+        };
+        self.runs.iter().zip(&own).map(of).collect()
     }
 
     /// The whole training of one arm and seed, before it is cut into segments.

@@ -211,9 +211,11 @@ fn too_many_runs(study: &Study) -> Option<SpecError> {
 /// How one value is read, and what it may be.
 struct Kind<T> {
     allowed: String,
-    /// What is wrong with a value, in words.
-    read: Box<dyn Fn(&Value) -> Result<T, String>>,
+    read: Box<Read<T>>,
 }
+
+/// A value, or what is wrong with it in words.
+type Read<T> = dyn Fn(&Value) -> Result<T, String>;
 
 impl<T> Kind<T> {
     fn new(allowed: impl Display, read: impl Fn(&Value) -> Result<T, String> + 'static) -> Kind<T> {
