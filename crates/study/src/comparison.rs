@@ -20,7 +20,7 @@ pub struct ArmSummary {
     pub by_seed: Vec<Option<f64>>,
     /// Test accuracy at each run's best epoch on validation, by seed, with that epoch.
     pub best_by_seed: Vec<Option<(Epoch, f64)>>,
-    /// Over the seeds that are there; `None` where none is.
+    /// Over `n` seeds: those complete in every arm where the model holds, else the arm's own; `None` where none is.
     pub mean: Option<f64>,
     /// 95 % interval of the mean; `None` for fewer than two seeds.
     pub interval: Option<(f64, f64)>,
