@@ -6,16 +6,22 @@
 //! A [`Study`] is planned ([`Plan`]) into [`Segment`]s; segments are trained, elsewhere, into checkpoints
 //! and [`EpochMetrics`]; metrics are compared ([`Report`]); a report can be frozen ([`Snapshot`]).
 
+mod answer;
 pub mod architecture;
+mod arms;
 pub mod check;
 pub mod comparison;
 pub mod cost;
 pub mod dataset;
+mod key;
+pub mod laboratory;
 pub mod metrics;
 pub mod plan;
 pub mod progress;
 pub mod published;
+mod read;
 pub mod schedule;
+mod sharing;
 pub mod snapshot;
 pub mod spec;
 pub mod statistics;
@@ -26,6 +32,7 @@ pub use check::SpecError;
 pub use comparison::{ArmSummary, Comparison, Difference, Report, Verdict};
 pub use cost::{Estimate, Machine};
 pub use dataset::{Dataset, DatasetFacts};
+pub use laboratory::{Share, ShareId, StudyCard, StudyId};
 pub use metrics::{
     CheckpointFile, EpochMetrics, Event, Facts, Failure, Fidelity, Job, Kept, Metric, Point, Provenance, Scores,
     SegmentFacts, Series,
