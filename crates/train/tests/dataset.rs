@@ -1,0 +1,320 @@
+//! Data sets in their makers' formats: read whole, or refused with the file's name and what was expected.
+
+use flate2::{Compression, write::GzEncoder};
+use std::{
+    env, fs,
+    io::Write,
+    path::{Path, PathBuf},
+};
+use study::Dataset;
+use tempfile::TempDir;
+use train::{
+    TrainError,
+    dataset::{Images, facts, load},
+};
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn idx_images(count: u32, first: u8) -> Vec<u8> {
+    let pixels = (0..count * 784).map(|index| first.wrapping_add((index % 251) as u8));
+    [0x803u32, count, 28, 28].iter().flat_map(|number| number.to_be_bytes()).chain(pixels).collect()
+}
+
+fn idx_labels(count: u32) -> Vec<u8> {
+    let labels = (0..count).map(|index| (index % 10) as u8);
+    [0x801u32, count].iter().flat_map(|number| number.to_be_bytes()).chain(labels).collect()
+}
+
+/// 30 training and 20 test images.
+fn idx_files() -> [(&'static str, Vec<u8>); 4] {
+    [
+        ("train-images-idx3-ubyte", idx_images(30, 1)),
+        ("train-labels-idx1-ubyte", idx_labels(30)),
+        ("t10k-images-idx3-ubyte", idx_images(20, 7)),
+        ("t10k-labels-idx1-ubyte", idx_labels(20)),
+    ]
+}
+
+/// One record of CIFAR-10's binary version: a label, then a red, a green and a blue plane.
+fn cifar_record(label: u8, planes: [u8; 3]) -> Vec<u8> {
+    let mut record = vec![label];
+    record.extend(planes.iter().flat_map(|value| [*value; 1024]));
+    record[1] = 255;
+    record
+}
+
+fn cifar_files() -> Vec<(&'static str, Vec<u8>)> {
+    let names = ["data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"];
+    let mut files: Vec<(&str, Vec<u8>)> = (0u8..)
+        .zip(names)
+        .map(|(index, name)| (name, [cifar_record(index, [index, 100, 200]), cifar_record(9, [10, 20, 30])].concat()))
+        .collect();
+    files.push(("test_batch.bin", cifar_record(5, [1, 2, 3])));
+    files
+}
+
+fn write(folder: &Path, files: &[(&str, Vec<u8>)]) {
+    for (name, bytes) in files {
+        fs::write(folder.join(name), bytes).unwrap();
+    }
+}
+
+fn tar(files: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (name, bytes) in files {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        builder.append_data(&mut header, name, &bytes[..]).unwrap();
+    }
+    builder.into_inner().unwrap()
+}
+
+fn refused(dataset: Dataset, path: &Path) -> String {
+    match load(dataset, Some(path), Some(5)) {
+        Err(error @ TrainError::Dataset { .. }) => error.to_string(),
+        Err(other) => panic!("another kind of error: {other}"),
+        Ok(_) => panic!("{} was read", path.display()),
+    }
+}
+
+fn assert_is_the_small_mnist(images: &Images) {
+    let facts = &images.facts;
+    assert_eq!((facts.train, facts.validation, facts.test), (25, 5, 20));
+    assert_eq!((facts.channels, facts.image_size, facts.classes), (1, 28, 10));
+    let whole = idx_images(30, 1);
+    assert_eq!(images.train.images, whole[16..16 + 25 * 784]);
+    assert_eq!(images.validation.images, whole[16 + 25 * 784..]);
+    assert_eq!(images.validation.labels, [5, 6, 7, 8, 9]);
+    assert_eq!(images.test.images, idx_images(20, 7)[16..]);
+    assert_eq!(images.class_names[3], "3");
+}
+
+#[test]
+fn the_built_in_images_are_there() {
+    let images = load(Dataset::FashionMnist12k, None, None).unwrap();
+    let facts = &images.facts;
+    assert_eq!((facts.train, facts.validation, facts.test), (12_000, 5_000, 10_000));
+    assert_eq!(images.train.images.len(), 12_000 * 784);
+    assert_eq!(images.class_names[9], "Ankle boot");
+    // Fashion-MNIST's own mean and deviation over all 60,000 images are 0.2860 and 0.3530.
+    assert!((images.mean[0] - 0.286).abs() < 0.003 && (images.deviation[0] - 0.353).abs() < 0.003);
+    let by_class = |class| images.train.labels.iter().filter(|label| **label == class).count();
+    assert!((0..10).all(|class| (1_000..1_400).contains(&by_class(class))));
+}
+
+#[test]
+fn the_checksum_is_of_the_files_and_the_split_is_the_studys() {
+    let own = facts(Dataset::FashionMnist12k, None, None).unwrap();
+    let other = facts(Dataset::FashionMnist12k, None, Some(0)).unwrap();
+    assert_eq!(own.checksum, other.checksum);
+    assert_eq!((other.train, other.validation), (17_000, 0));
+    let error = load(Dataset::FashionMnist12k, None, Some(17_000)).unwrap_err().to_string();
+    assert!(error.contains("17000") && error.contains("0 to 16999"), "{error}");
+}
+
+#[test]
+fn mnist_is_read_from_a_folder_in_every_spelling() {
+    let spellings: [fn(&str) -> String; 3] =
+        [|name| name.into(), |name| format!("{name}.gz"), |name| name.replace("-idx", ".idx")];
+    let mut checksums = Vec::new();
+    for spelling in spellings {
+        let folder = TempDir::new().unwrap();
+        for (name, bytes) in idx_files() {
+            let name = spelling(name);
+            let bytes = if name.ends_with(".gz") { gzip(&bytes) } else { bytes };
+            fs::write(folder.path().join(name), bytes).unwrap();
+        }
+        let images = load(Dataset::Mnist, Some(folder.path()), Some(5)).unwrap();
+        assert_is_the_small_mnist(&images);
+        checksums.push(images.facts.checksum);
+    }
+    assert!(checksums.iter().all(|checksum| *checksum == checksums[0]));
+}
+
+#[test]
+fn archives_are_read_in_memory() {
+    let folder = TempDir::new().unwrap();
+    let files = idx_files();
+    let zipped: Vec<(String, Vec<u8>)> =
+        files.iter().map(|(name, bytes)| (format!("MNIST/raw/{name}.gz"), gzip(bytes))).collect();
+    let zipped: Vec<(&str, Vec<u8>)> = zipped.iter().map(|(name, bytes)| (name.as_str(), bytes.clone())).collect();
+    for (name, bytes) in [("a.tar", tar(&files)), ("a.tar.gz", gzip(&tar(&files))), ("a.tgz", gzip(&tar(&zipped)))] {
+        let path = folder.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        assert_is_the_small_mnist(&load(Dataset::Mnist, Some(&path), Some(5)).unwrap());
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
+}
+
+#[test]
+fn mean_and_deviation_are_the_training_splits() {
+    let folder = TempDir::new().unwrap();
+    write(folder.path(), &idx_files());
+    let images = load(Dataset::Mnist, Some(folder.path()), Some(5)).unwrap();
+    let values: Vec<f64> = images.train.images.iter().map(|value| f64::from(*value) / 255.0).collect();
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / values.len() as f64;
+    assert!((f64::from(images.mean[0]) - mean).abs() < 1e-6);
+    assert!((f64::from(images.deviation[0]) - variance.sqrt()).abs() < 1e-6);
+}
+
+#[test]
+fn what_is_missing_or_damaged_is_named() {
+    type Damage = fn(&mut Vec<u8>);
+    let cases: [(&str, Damage, &str); 8] = [
+        ("train-images-idx3-ubyte", |bytes| bytes.truncate(bytes.len() - 1), "its counts say 23520"),
+        ("train-images-idx3-ubyte", |bytes| bytes.push(0), "its counts say 23520"),
+        ("train-images-idx3-ubyte", |bytes| bytes[3] = 1, "0x00000803"),
+        ("t10k-images-idx3-ubyte", |bytes| bytes[15] = 27, "28 × 27"),
+        ("t10k-images-idx3-ubyte", |bytes| bytes.truncate(9), "within its header"),
+        ("t10k-labels-idx1-ubyte", |bytes| bytes[12] = 10, "label 4 is 10; expected 0 to 9"),
+        ("train-labels-idx1-ubyte", |bytes| *bytes = idx_labels(29), "29 labels; expected 30"),
+        ("train-labels-idx1-ubyte", |bytes| bytes[7] = 255, "its counts say 255"),
+    ];
+    for (name, damage, expected) in cases {
+        let folder = TempDir::new().unwrap();
+        let mut files = idx_files();
+        files.iter_mut().filter(|(other, _)| *other == name).for_each(|(_, bytes)| damage(bytes));
+        write(folder.path(), &files);
+        let message = refused(Dataset::Mnist, folder.path());
+        assert!(message.contains(name) && message.contains(expected), "{message}");
+        fs::remove_file(folder.path().join(name)).unwrap();
+        let message = refused(Dataset::Mnist, folder.path());
+        assert!(message.contains(name) && message.contains("holds no"), "{message}");
+    }
+}
+
+#[test]
+fn damaged_compression_is_named() {
+    let whole = gzip(&idx_images(30, 1));
+    let mut flipped = whole.clone();
+    let last = flipped.len() - 6;
+    flipped[last] ^= 1;
+    let trailing = [&whole[..], b"more"].concat();
+    for damaged in [whole[..whole.len() / 2].to_vec(), flipped, trailing, b"no gzip".to_vec()] {
+        let folder = TempDir::new().unwrap();
+        write(folder.path(), &idx_files()[1..]);
+        fs::write(folder.path().join("train-images-idx3-ubyte.gz"), damaged).unwrap();
+        let message = refused(Dataset::Mnist, folder.path());
+        assert!(message.contains("train-images-idx3-ubyte.gz"), "{message}");
+    }
+    let folder = TempDir::new().unwrap();
+    let archive = folder.path().join("mnist.tar.gz");
+    let whole = gzip(&tar(&idx_files()));
+    fs::write(&archive, &whole[..whole.len() - 9]).unwrap();
+    assert!(refused(Dataset::Mnist, &archive).contains("mnist.tar.gz"));
+    fs::write(&archive, gzip(&tar(&idx_files()[..3]))).unwrap();
+    assert!(refused(Dataset::Mnist, &archive).contains("t10k-labels"));
+    let other = folder.path().join("mnist.rar");
+    fs::write(&other, b"Rar!").unwrap();
+    assert!(refused(Dataset::Mnist, &other).contains(".tar.gz"));
+}
+
+#[test]
+fn a_file_that_inflates_beyond_all_measure_is_refused() {
+    let folder = TempDir::new().unwrap();
+    write(folder.path(), &idx_files()[1..]);
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    let zeros = vec![0; 1 << 20];
+    for _ in 0..129 {
+        encoder.write_all(&zeros).unwrap();
+    }
+    fs::write(folder.path().join("train-images-idx3-ubyte.gz"), encoder.finish().unwrap()).unwrap();
+    assert!(refused(Dataset::Mnist, folder.path()).contains("holds more than"));
+}
+
+#[test]
+fn a_path_that_is_not_there_and_a_data_set_without_a_path_are_errors() {
+    let error = load(Dataset::Mnist, Some(Path::new("/no/such/folder")), None).unwrap_err();
+    assert!(error.to_string().contains("/no/such/folder"));
+    let error = load(Dataset::Cifar10, None, None).unwrap_err().to_string();
+    assert!(error.contains("cifar-10") && error.contains("folder or archive"), "{error}");
+}
+
+fn assert_is_the_small_cifar(images: &Images) {
+    let facts = &images.facts;
+    assert_eq!((facts.train, facts.validation, facts.test), (7, 3, 1));
+    assert_eq!((facts.channels, facts.image_size, facts.classes), (3, 32, 10));
+    assert_eq!(images.train.labels, [0, 9, 1, 9, 2, 9, 3]);
+    assert_eq!(images.validation.labels, [9, 4, 9]);
+    assert_eq!(images.test.labels, [5]);
+    let third = &images.train.images[2 * 3072..3 * 3072];
+    assert_eq!((third[0], third[1], third[1023]), (255, 1, 1));
+    assert_eq!((third[1024], third[2047], third[2048], third[3071]), (100, 100, 200, 200));
+    assert_eq!(images.mean.len(), 3);
+    assert!(images.mean[0] < images.mean[1] && images.mean[1] < images.mean[2]);
+    assert_eq!(images.class_names[5], "dog");
+}
+
+#[test]
+fn cifar_10_is_read_from_its_folder_and_its_archive_wherever_they_lie() {
+    let folder = TempDir::new().unwrap();
+    let unpacked = folder.path().join("cifar-10-batches-bin");
+    fs::create_dir(&unpacked).unwrap();
+    write(&unpacked, &cifar_files());
+    for path in [folder.path(), &unpacked] {
+        assert_is_the_small_cifar(&load(Dataset::Cifar10, Some(path), Some(3)).unwrap());
+    }
+    let files = cifar_files();
+    let inside: Vec<(String, Vec<u8>)> =
+        files.iter().rev().map(|(name, bytes)| (format!("cifar-10-batches-bin/{name}"), bytes.clone())).collect();
+    let inside: Vec<(&str, Vec<u8>)> = inside.iter().map(|(name, bytes)| (name.as_str(), bytes.clone())).collect();
+    let downloads = TempDir::new().unwrap();
+    let archive = downloads.path().join("cifar-10-binary.tar.gz");
+    fs::write(&archive, gzip(&tar(&inside))).unwrap();
+    for path in [downloads.path(), &archive] {
+        assert_is_the_small_cifar(&load(Dataset::Cifar10, Some(path), Some(3)).unwrap());
+    }
+}
+
+#[test]
+fn damaged_cifar_10_is_named() {
+    type Damage = fn(&mut Vec<u8>);
+    let cases: [(&str, Damage, &str); 3] = [
+        ("data_batch_4.bin", |bytes| bytes.truncate(bytes.len() - 1), "whole number of records of 3073 bytes"),
+        ("data_batch_2.bin", |bytes| bytes[3073] = 10, "record 1 has label 10"),
+        ("test_batch.bin", Vec::clear, "holds 0 bytes"),
+    ];
+    for (name, damage, expected) in cases {
+        let folder = TempDir::new().unwrap();
+        let mut files = cifar_files();
+        files.iter_mut().filter(|(other, _)| *other == name).for_each(|(_, bytes)| damage(bytes));
+        write(folder.path(), &files);
+        let message = refused(Dataset::Cifar10, folder.path());
+        assert!(message.contains(name) && message.contains(expected), "{message}");
+        fs::remove_file(folder.path().join(name)).unwrap();
+        assert!(refused(Dataset::Cifar10, folder.path()).contains(name));
+    }
+}
+
+/// The path in `variable`, or `None` and a word about it.
+fn larger_data(variable: &str) -> Option<PathBuf> {
+    let path = env::var_os(variable).map(PathBuf::from);
+    if path.is_none() {
+        eprintln!("skipped: {variable} does not name a folder or archive");
+    }
+    path
+}
+
+#[test]
+fn the_whole_of_cifar_10() {
+    let Some(path) = larger_data("STILLROOM_TEST_CIFAR_10") else { return };
+    let images = load(Dataset::Cifar10, Some(&path), None).unwrap();
+    let facts = &images.facts;
+    assert_eq!((facts.train, facts.validation, facts.test), (45_000, 5_000, 10_000));
+    assert!((images.mean[0] - 0.491).abs() < 0.01 && (images.deviation[0] - 0.247).abs() < 0.01);
+}
+
+#[test]
+fn the_whole_of_fashion_mnist() {
+    let Some(path) = larger_data("STILLROOM_TEST_FASHION_MNIST") else { return };
+    let images = load(Dataset::FashionMnist, Some(&path), None).unwrap();
+    let facts = &images.facts;
+    assert_eq!((facts.train, facts.validation, facts.test), (55_000, 5_000, 10_000));
+    assert!((images.mean[0] - 0.286).abs() < 0.003 && (images.deviation[0] - 0.353).abs() < 0.003);
+}
