@@ -1,4 +1,4 @@
-//! A worker and its folder, on real images: what it leaves behind does not depend on how often it was interrupted.
+//! Segments and their folders, on real images: what a worker leaves behind does not depend on how often it was interrupted.
 
 use std::{
     cell::Cell,
