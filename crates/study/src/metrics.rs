@@ -1,6 +1,6 @@
 //! What is measured while training, how a worker says it, and how a curve is read.
 
-use crate::{CheckpointId, Device, Epoch, EvaluateTest, Plan, Segment, SegmentKey};
+use crate::{CheckpointId, Device, Epoch, EvaluateTest, Observer, Plan, Segment, SegmentKey, statistics};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -207,12 +207,99 @@ pub struct Point {
 
 /// The one way to read a curve, for a study that runs and one that is done: every arm's series of `metric`, in the plan's order.
 pub fn series(plan: &Plan, facts: &Facts, metric: Metric) -> Vec<Series> {
-    let _ = (plan, facts, metric);
-    todo!()
+    let critical: Vec<f64> = (0..=plan.seeds()).map(statistics::critical_value_of_mean).collect();
+    let segments = plan.by_key();
+    let measured_against = plan.measured_against();
+    let mut values: Vec<BTreeMap<Epoch, Vec<f64>>> = vec![BTreeMap::new(); plan.arms.len()];
+    for (run, observer) in plan.runs.iter().zip(&measured_against) {
+        for epoch in run_metrics(run, facts) {
+            if let Some(value) = metric.of(epoch, observer.as_ref()).filter(|value| value.is_finite()) {
+                values[run.arm].entry(epoch.epoch).or_default().push(value);
+            }
+        }
+    }
+    let mut schedules = vec![None; plan.arms.len()];
+    for run in &plan.runs {
+        schedules[run.arm] = run.legs.first().and_then(|leg| segments.get(&leg.segment)).map(|it| &it.schedule);
+    }
+    let arms = plan.arms.iter().zip(values).zip(schedules).enumerate();
+    arms.map(|(index, ((arm, values), schedule))| Series {
+        arm: index,
+        label: arm.label.clone(),
+        points: values.into_iter().map(|(epoch, values)| point(epoch, &values, &critical)).collect(),
+        kd_stops_at: arm.distillation.as_ref().map(|it| it.kd_stop_epoch).filter(|stop| *stop < arm.epochs),
+        drops: schedule.map(|schedule| schedule.drops.clone()).unwrap_or_default(),
+    })
+    .collect()
 }
 
-/// The metrics of one run, epoch by epoch over its legs, and the same for each observer it shares with its arm.
+fn point(epoch: Epoch, values: &[f64], critical: &[f64]) -> Point {
+    let mean = statistics::mean(values);
+    let half = match values {
+        [_] => 0.0,
+        _ => critical[values.len()] * statistics::deviation(values) / (values.len() as f64).sqrt(),
+    };
+    Point { epoch, mean, low: mean - half, high: mean + half, seeds: values.len() as u32 }
+}
+
+impl Metric {
+    /// In the order in which they are shown.
+    pub const ALL: [Metric; 9] = [
+        Metric::ValidationAccuracy,
+        Metric::ValidationCrossEntropy,
+        Metric::TrainAccuracy,
+        Metric::TrainCrossEntropy,
+        Metric::KdLossValidation,
+        Metric::KdLossTrain,
+        Metric::AgreementValidation,
+        Metric::LearningRate,
+        Metric::TestAccuracy,
+    ];
+
+    /// Its value in one epoch, accuracies and agreement in percent; `None` where it was not measured.
+    fn of(self, epoch: &EpochMetrics, observer: Option<&Observer>) -> Option<f64> {
+        let fidelity = || {
+            let observer = observer?;
+            let same = |it: &&Fidelity| it.teacher == observer.teacher && it.temperature == observer.temperature;
+            epoch.fidelity.iter().find(same)
+        };
+        match self {
+            Metric::ValidationAccuracy => epoch.validation.map(|scores| 100.0 * scores.accuracy),
+            Metric::ValidationCrossEntropy => epoch.validation.map(|scores| scores.cross_entropy),
+            Metric::TrainAccuracy => Some(100.0 * epoch.train.accuracy),
+            Metric::TrainCrossEntropy => Some(epoch.train.cross_entropy),
+            Metric::KdLossValidation => fidelity()?.kd_loss_validation,
+            Metric::KdLossTrain => fidelity()?.kd_loss_train,
+            Metric::AgreementValidation => fidelity()?.agreement_validation.map(|share| 100.0 * share),
+            Metric::LearningRate => Some(epoch.learning_rate),
+            Metric::TestAccuracy => epoch.test.map(|scores| 100.0 * scores.accuracy),
+        }
+    }
+}
+
+/// The metrics of one run, epoch by epoch over its legs.
 pub fn run_metrics<'a>(run: &crate::Run, facts: &'a Facts) -> Vec<&'a EpochMetrics> {
-    let _ = (run, facts);
-    todo!()
+    let of_leg = |leg: &crate::Leg| {
+        let (from, until) = (leg.from, leg.until);
+        let metrics = facts.get(&leg.segment).map_or(&[][..], |facts| &facts.metrics);
+        metrics.iter().filter(move |metrics| from < metrics.epoch && metrics.epoch <= until)
+    };
+    run.legs.iter().flat_map(of_leg).collect()
+}
+
+/// The last epoch of a run, once every epoch is trained and the test set was evaluated there.
+pub(crate) fn result<'a>(run: &crate::Run, metrics: &[&'a EpochMetrics]) -> Option<(&'a EpochMetrics, Scores)> {
+    let end = run.legs.last()?.until;
+    let last = metrics.last().filter(|last| last.epoch == end && metrics.len() == end.0 as usize)?;
+    Some((last, last.test?))
+}
+
+/// The best epoch of a run on validation: the highest accuracy over its whole path, the earliest on ties.
+pub(crate) fn best_on_validation<'a>(metrics: &[&'a EpochMetrics]) -> Option<&'a EpochMetrics> {
+    let accuracy = |it: &EpochMetrics| it.validation.map(|scores| scores.accuracy);
+    metrics
+        .iter()
+        .copied()
+        .filter(|it| accuracy(it).is_some())
+        .reduce(|best, next| if accuracy(next) > accuracy(best) { next } else { best })
 }

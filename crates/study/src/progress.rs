@@ -1,7 +1,12 @@
 //! How far a study is, derived from facts.
 
-use crate::{Estimate, Failure, Machine, Plan, RunId, metrics::Facts};
+use crate::{
+    CheckpointId, Epoch, Estimate, Failure, Leg, Machine, Plan, Run, RunId, Segment, SegmentKey,
+    cost::estimate,
+    metrics::{Facts, result, run_metrics},
+};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Never stored: derived from what is trained, who works, and what a person asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +45,89 @@ pub struct RunProgress {
 
 /// `stopped`: a person asked for it to stop.
 pub fn progress(plan: &Plan, facts: &Facts, stopped: bool, machine: &Machine) -> Progress {
-    let _ = (plan, facts, stopped, machine);
-    todo!()
+    let runs = runs(plan, facts, stopped);
+    let epochs_done = plan.segments.iter().map(|segment| u64::from(epochs_done(segment, facts))).sum();
+    let state = state(plan, facts, stopped, &runs);
+    Progress {
+        state,
+        epochs_done,
+        epochs_total: plan.epochs,
+        left: match state {
+            State::Finished | State::Failed => None,
+            State::Waiting | State::Training | State::Stopped => estimate(plan, facts, machine),
+        },
+        failures: plan.segments.iter().filter_map(|segment| facts.get(&segment.key)?.failure.clone()).collect(),
+        runs,
+    }
+}
+
+/// Epochs of a segment with metrics: those are acknowledged.
+pub(crate) fn epochs_done(segment: &Segment, facts: &Facts) -> u32 {
+    let asked_for = |epoch: Epoch| segment.from() < epoch && epoch <= segment.until;
+    let metrics = facts.get(&segment.key).map_or(&[][..], |facts| &facts.metrics);
+    metrics.iter().filter(|metrics| asked_for(metrics.epoch)).count() as u32
+}
+
+fn state(plan: &Plan, facts: &Facts, stopped: bool, runs: &[RunProgress]) -> State {
+    let working = || plan.segments.iter().any(|segment| facts.get(&segment.key).is_some_and(|facts| facts.working));
+    let ended = |run: &RunProgress| matches!(run.state, State::Finished | State::Failed);
+    if runs.iter().all(|run| run.state == State::Finished) {
+        State::Finished
+    } else if stopped {
+        State::Stopped
+    } else if runs.iter().all(ended) && !working() {
+        State::Failed
+    } else if working() {
+        State::Training
+    } else {
+        State::Waiting
+    }
+}
+
+/// Run by run, in the plan's order. A run is finished once all its epochs are trained and its last one is tested.
+pub(crate) fn runs(plan: &Plan, facts: &Facts, stopped: bool) -> Vec<RunProgress> {
+    let furthest = furthest(plan, facts);
+    let works = |leg: &Leg, done: u32| {
+        let leg_done = furthest.get(&leg.segment).map_or(leg.from, |it| it.now);
+        facts.get(&leg.segment).is_some_and(|facts| facts.working) && (leg_done < leg.until || done == leg.until.0)
+    };
+    let run_progress = |run: &Run| {
+        let metrics = run_metrics(run, facts);
+        let done = metrics.len() as u32;
+        let lost = |leg: &Leg| furthest.get(&leg.segment).is_some_and(|it| it.ever < leg.until);
+        let state = if result(run, &metrics).is_some() {
+            State::Finished
+        } else if run.legs.iter().any(lost) {
+            State::Failed
+        } else if stopped {
+            State::Stopped
+        } else if run.legs.iter().any(|leg| works(leg, done)) {
+            State::Training
+        } else {
+            State::Waiting
+        };
+        let epochs_total = run.legs.last().map_or(0, |leg| leg.until.0);
+        RunProgress { run: run.id.clone(), arm: run.arm, seed: run.seed.0, epochs_done: done, epochs_total, state }
+    };
+    plan.runs.iter().map(run_progress).collect()
+}
+
+/// How far a segment is, and how far it can come with the failures there are.
+struct Furthest {
+    now: Epoch,
+    ever: Epoch,
+}
+
+fn furthest<'a>(plan: &'a Plan, facts: &Facts) -> BTreeMap<&'a SegmentKey, Furthest> {
+    let mut furthest: BTreeMap<&SegmentKey, Furthest> = BTreeMap::new();
+    for segment in &plan.segments {
+        let now = Epoch(segment.from().0 + epochs_done(segment, facts));
+        let its = facts.get(&segment.key);
+        let failed = its.is_some_and(|facts| facts.failure.is_some() && !facts.working);
+        let lacks = |need: &CheckpointId| furthest.get(&need.segment).is_none_or(|it| it.ever < need.epoch);
+        let starved = now < segment.until && segment.needs().into_iter().any(lacks);
+        let ever = if failed || starved { now } else { segment.until };
+        furthest.insert(&segment.key, Furthest { now, ever });
+    }
+    furthest
 }

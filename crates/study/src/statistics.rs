@@ -1,1 +1,180 @@
-//! Intervals and verdicts. Every number here is tested against R or SciPy.
+//! Intervals and verdicts. Every number here is tested against SciPy and statsmodels (tests/statistics.rs).
+
+use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
+
+/// Of every interval and verdict.
+pub const CONFIDENCE: f64 = 0.95;
+/// With which a study should see a difference that is there, for [`seeds_needed`].
+pub const POWER: f64 = 0.8;
+/// Most seeds that [`seeds_needed`] says; beyond it a difference is as good as none.
+pub const SEEDS_NEEDED_MAX: u32 = 10_000;
+
+/// NaN for no values.
+pub fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// Sample standard deviation (n − 1).
+pub fn deviation(values: &[f64]) -> f64 {
+    let mean = mean(values);
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    (squares / (values.len() as f64 - 1.0)).sqrt()
+}
+
+/// Two-sided critical value of Student's t at [`CONFIDENCE`].
+pub fn critical_value(degrees_of_freedom: f64) -> f64 {
+    quantile(1.0 - (1.0 - CONFIDENCE) / 2.0, degrees_of_freedom)
+}
+
+/// As [`critical_value`], for the mean of `n` values; 0 for fewer than two.
+pub(crate) fn critical_value_of_mean(n: usize) -> f64 {
+    if n < 2 { 0.0 } else { critical_value(n as f64 - 1.0) }
+}
+
+/// Quantile of Student's t, for probabilities from one half up to 1.
+fn quantile(probability: f64, degrees_of_freedom: f64) -> f64 {
+    students_t(degrees_of_freedom).map_or(f64::NAN, |t| t.inverse_cdf(probability))
+}
+
+/// Two-sided p-value of a t statistic.
+pub fn two_sided_p(t: f64, degrees_of_freedom: f64) -> f64 {
+    students_t(degrees_of_freedom).map_or(f64::NAN, |it| 2.0 * it.cdf(-t.abs()))
+}
+
+fn students_t(degrees_of_freedom: f64) -> Option<StudentsT> {
+    StudentsT::new(0.0, 1.0, degrees_of_freedom).ok()
+}
+
+/// Mean with its 95 % interval by its own t, as (mean, low, high); `None` for fewer than two values.
+pub fn interval_of_mean(values: &[f64]) -> Option<(f64, f64, f64)> {
+    let n = values.len();
+    (n >= 2).then(|| {
+        let half = critical_value_of_mean(n) * deviation(values) / (n as f64).sqrt();
+        (mean(values), mean(values) - half, mean(values) + half)
+    })
+}
+
+/// The additive model `accuracy = arm + seed + noise` (randomised complete blocks): what a seed does to all arms alike is
+/// taken out of the noise.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Blocks {
+    /// Mean of each arm.
+    pub means: Vec<f64>,
+    pub seeds: usize,
+    /// `(arms − 1)·(seeds − 1)`.
+    pub degrees_of_freedom: u32,
+    /// Residual mean square.
+    pub mean_square_error: f64,
+}
+
+/// A difference of two arms in [`Blocks`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Contrast {
+    pub mean: f64,
+    pub low: f64,
+    pub high: f64,
+    pub t: f64,
+    /// Two-sided, uncorrected.
+    pub p_value: f64,
+}
+
+impl Blocks {
+    /// Fits `values[arm][seed]`. `None` for fewer than two arms or two seeds, or where some value is missing.
+    pub fn fit(values: &[Vec<f64>]) -> Option<Blocks> {
+        let (arms, seeds) = (values.len(), values.first()?.len());
+        if arms < 2 || seeds < 2 || values.iter().any(|arm| arm.len() != seeds) {
+            return None;
+        }
+        let means: Vec<f64> = values.iter().map(|arm| mean(arm)).collect();
+        let seed_means: Vec<f64> =
+            (0..seeds).map(|seed| mean(&values.iter().map(|arm| arm[seed]).collect::<Vec<_>>())).collect();
+        let grand = mean(&means);
+        let residual = |arm: usize, seed: usize| values[arm][seed] - means[arm] - seed_means[seed] + grand;
+        let squares: f64 = (0..arms)
+            .flat_map(|arm| (0..seeds).map(move |seed| (arm, seed)))
+            .map(|(a, s)| residual(a, s).powi(2))
+            .sum();
+        let degrees_of_freedom = (arms - 1) * (seeds - 1);
+        Some(Blocks {
+            means,
+            seeds,
+            degrees_of_freedom: degrees_of_freedom as u32,
+            mean_square_error: squares / degrees_of_freedom as f64,
+        })
+    }
+
+    fn critical_value(&self) -> f64 {
+        critical_value(f64::from(self.degrees_of_freedom))
+    }
+
+    /// 95 % interval of an arm's mean: `± t·√(MSE/n)`. It speaks of these seeds: their own level is not part of the noise.
+    pub fn interval(&self, arm: usize) -> (f64, f64) {
+        let half = self.critical_value() * (self.mean_square_error / self.seeds as f64).sqrt();
+        (self.means[arm] - half, self.means[arm] + half)
+    }
+
+    /// `arm` minus `baseline`, with `± t·√(2·MSE/n)`.
+    pub fn contrast(&self, arm: usize, baseline: usize) -> Contrast {
+        let mean = self.means[arm] - self.means[baseline];
+        let error = (2.0 * self.mean_square_error / self.seeds as f64).sqrt();
+        let half = self.critical_value() * error;
+        // Without any noise there is no t; a difference is then certain, and no difference is none.
+        let t = if mean == 0.0 { 0.0 } else { mean / error };
+        let p_value = match t {
+            t if t.is_infinite() => 0.0,
+            t => two_sided_p(t, f64::from(self.degrees_of_freedom)),
+        };
+        Contrast { mean, low: mean - half, high: mean + half, t, p_value }
+    }
+}
+
+/// Holm's step-down correction (1979): p-values that hold for all comparisons together, in the order given.
+pub fn holm(p_values: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..p_values.len()).collect();
+    order.sort_by(|one, other| p_values[*one].total_cmp(&p_values[*other]));
+    let mut corrected = vec![0.0; p_values.len()];
+    let mut least: f64 = 0.0;
+    for (rank, index) in order.into_iter().enumerate() {
+        let stepped = p_values[index] * (p_values.len() - rank) as f64;
+        least = least.max(stepped).min(1.0);
+        corrected[index] = least;
+    }
+    corrected
+}
+
+/// Seeds in all with which the additive model of `arms` arms sees a true `difference` (at 95 %, with [`POWER`]), given the
+/// residual deviation; `None` where no number up to [`SEEDS_NEEDED_MAX`] does. One comparison alone: not Holm-corrected.
+pub fn seeds_needed(difference: f64, residual_deviation: f64, arms: usize) -> Option<u32> {
+    let enough = |seeds: u32| power(difference, residual_deviation, arms, seeds) >= POWER;
+    let usable = difference != 0.0 && difference.is_finite() && residual_deviation.is_finite() && arms >= 2;
+    if !usable || !enough(SEEDS_NEEDED_MAX) {
+        return None;
+    }
+    // Power rises with the seeds, so that the least number is found by halving.
+    let (mut too_few, mut enough_seeds) = (1, SEEDS_NEEDED_MAX);
+    while enough_seeds - too_few > 1 {
+        let middle = too_few + (enough_seeds - too_few) / 2;
+        if enough(middle) { enough_seeds = middle } else { too_few = middle }
+    }
+    Some(enough_seeds)
+}
+
+/// Probability that the t test of a contrast over `seeds` seeds comes out at 95 %, by the normal approximation of the
+/// noncentral t (Abramowitz & Stegun 26.7.10): `P(T ≤ t) ≈ Φ((t·(1 − 1/4ν) − δ) / √(1 + t²/2ν))`.
+fn power(difference: f64, residual_deviation: f64, arms: usize, seeds: u32) -> f64 {
+    if residual_deviation == 0.0 {
+        return 1.0;
+    }
+    let freedom = (arms as f64 - 1.0) * (f64::from(seeds) - 1.0);
+    let noncentrality = difference.abs() / (residual_deviation * (2.0 / f64::from(seeds)).sqrt());
+    let t = critical_value(freedom);
+    let z = (t * (1.0 - 1.0 / (4.0 * freedom)) - noncentrality) / (1.0 + t * t / (2.0 * freedom)).sqrt();
+    1.0 - Normal::standard().cdf(z)
+}
+
+/// Half the width of a 95 % interval of an accuracy (0 to 1) that was measured on `n` images, by the normal approximation
+/// of the binomial: `1.96·√(p·(1 − p)/n)`.
+pub fn binomial_half_width(accuracy: f64, n: u32) -> f64 {
+    let z = Normal::standard().inverse_cdf(1.0 - (1.0 - CONFIDENCE) / 2.0);
+    z * (accuracy * (1.0 - accuracy) / f64::from(n)).sqrt()
+}
