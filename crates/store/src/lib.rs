@@ -1,1 +1,132 @@
+//! The index of what was found. The only place for SQL.
+//!
+//! One SQLite file holds studies with their plans, what workers told of each segment, and shared comparisons. Segment folders
+//! are the truth about a training; a lost index is read again from them. One process writes: through one connection, every
+//! change in one transaction that is on disk when the call returns. Readers see the last commit and never wait for it.
 
+mod error;
+mod facts;
+mod record;
+mod segments;
+mod shares;
+mod studies;
+
+pub use error::StoreError;
+pub use studies::StoredStudy;
+
+use sqlx::{
+    Connection, Sqlite, SqlitePool, Transaction,
+    migrate::MigrateError,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+use std::{
+    collections::BTreeSet,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use study::SegmentKey;
+use tokio::sync::watch;
+
+/// An open database. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Store {
+    /// One connection: writes stand in line here instead of meeting in SQLite.
+    writer: SqlitePool,
+    readers: SqlitePool,
+    revision: watch::Sender<u64>,
+    /// Segments that have a living worker: a fact of this process and never stored.
+    working: Arc<Mutex<BTreeSet<SegmentKey>>>,
+}
+
+impl Store {
+    /// The database's name inside the data folder.
+    pub const FILE: &str = "stillroom.db";
+
+    const READERS: u32 = 4;
+    /// How long to wait for another process that holds the file, such as a copy being made.
+    const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+    /// Opens the database of a data folder, making and migrating what is not there yet. Whoever opens it holds the folder's
+    /// lock: the revision and who works are known in one process only.
+    pub async fn open(data_dir: &Path) -> Result<Store, StoreError> {
+        tokio::fs::create_dir_all(data_dir)
+            .await
+            .map_err(|source| StoreError::Folder { path: data_dir.to_owned(), source })?;
+        let path = data_dir.join(Self::FILE);
+        let unopened = |source| StoreError::Open { path: path.clone(), source };
+
+        let options = SqliteConnectOptions::new().filename(&path).foreign_keys(true).busy_timeout(Self::BUSY_TIMEOUT);
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            // On a full disk SQLite takes a transaction back by itself, and the connection goes on counting it as open: every
+            // later one would be refused. The pool has waited for rollbacks here, so such a connection makes room for another.
+            .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
+            .connect_with(
+                options
+                    .clone()
+                    .create_if_missing(true)
+                    .journal_mode(SqliteJournalMode::Wal)
+                    // An acknowledged epoch survives a power cut.
+                    .synchronous(SqliteSynchronous::Full),
+            )
+            .await
+            .map_err(unopened)?;
+        sqlx::migrate!("../../migrations").run(&writer).await.map_err(|source| match source {
+            MigrateError::VersionMissing(migration) => StoreError::Newer { path: path.clone(), migration },
+            source => StoreError::Migration { path: path.clone(), source },
+        })?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(Self::READERS)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connect_with(options.read_only(true))
+            .await
+            .map_err(unopened)?;
+        Ok(Store { writer, readers, revision: watch::Sender::new(0), working: Arc::default() })
+    }
+
+    /// Finishes what is being written, folds the log into the database file and closes it. Every clone is closed with it.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+
+    /// A number that moves after every commit that a page could show, and whenever a worker comes or goes.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.revision.subscribe()
+    }
+
+    /// Says whether a worker is alive on the segment. Forgotten when the process ends.
+    pub async fn set_working(&self, key: &SegmentKey, working: bool) {
+        let moved = if working { self.working().insert(key.clone()) } else { self.working().remove(key) };
+        if moved {
+            self.changed();
+        }
+    }
+
+    fn working(&self) -> MutexGuard<'_, BTreeSet<SegmentKey>> {
+        // A set of keys is whole whatever its last holder was doing.
+        self.working.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn changed(&self) {
+        self.revision.send_modify(|revision| *revision += 1);
+    }
+
+    /// Takes the write lock at once: a transaction that reads first and writes later could be refused in its middle.
+    async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        Ok(self.writer.begin_with("begin immediate").await?)
+    }
+}
+
+/// Reads stored JSON; `what` says whose it is, should it be unreadable.
+fn read_json<T: serde::de::DeserializeOwned>(text: &str, what: impl FnOnce() -> String) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|source| StoreError::Unreadable { what: what(), source })
+}
+
+fn write_json<T: serde::Serialize>(value: &T, what: &'static str) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|source| StoreError::Unwritable { what, source })
+}

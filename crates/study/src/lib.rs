@@ -13,6 +13,7 @@ pub mod comparison;
 pub mod cost;
 pub mod dataset;
 mod key;
+pub mod laboratory;
 pub mod metrics;
 pub mod plan;
 pub mod progress;
@@ -30,6 +31,7 @@ pub use check::SpecError;
 pub use comparison::{ArmSummary, Comparison, Difference, Report, Verdict};
 pub use cost::{Estimate, Machine};
 pub use dataset::{Dataset, DatasetFacts};
+pub use laboratory::{Share, ShareId, StudyCard, StudyId};
 pub use metrics::{
     CheckpointFile, EpochMetrics, Event, Facts, Failure, Fidelity, Job, Kept, Metric, Point, Provenance, Scores,
     SegmentFacts, Series,

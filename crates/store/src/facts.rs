@@ -1,0 +1,237 @@
+//! What is known of segments, read back.
+
+use crate::{Store, StoreError, write_json};
+use sqlx::SqliteConnection;
+use std::collections::BTreeMap;
+use study::{
+    CheckpointFile, CheckpointId, Epoch, EpochMetrics, Facts, Failure, Fidelity, Kept, Observer, Plan, Provenance,
+    Scores, SegmentFacts, SegmentKey,
+};
+
+/// Facts by the segment's row.
+type FactsByRow = BTreeMap<i64, SegmentFacts>;
+
+impl Store {
+    /// Everything known of a plan's segments, all as of one moment: epochs and checkpoints rising, notes as they were said,
+    /// fidelity by teacher and temperature. Segments that no study uses are absent, so a plan that was never started can be
+    /// asked about too. The number of queries does not depend on the plan.
+    pub async fn facts(&self, plan: &Plan) -> Result<Facts, StoreError> {
+        let keys: Vec<_> = plan.segments.iter().map(|segment| &segment.key).collect();
+        let keys = write_json(&keys, "the plan's segments")?;
+
+        let mut snapshot = self.readers.begin().await?;
+        let key_of_row = read_keys(&mut snapshot, &keys).await?;
+        let mut facts: FactsByRow = key_of_row.keys().map(|row| (*row, SegmentFacts::default())).collect();
+        read_epochs(&mut snapshot, &keys, &mut facts).await?;
+        let observers = read_observers(&mut snapshot, &keys).await?;
+        read_fidelity(&mut snapshot, &keys, &observers, &mut facts).await?;
+        read_checkpoints(&mut snapshot, &keys, &mut facts).await?;
+        read_failures(&mut snapshot, &keys, &mut facts).await?;
+        read_provenance(&mut snapshot, &keys, &mut facts).await?;
+        read_notes(&mut snapshot, &keys, &mut facts).await?;
+        snapshot.rollback().await?;
+
+        let working = self.working();
+        let facts = facts.into_iter().filter_map(|(row, facts)| {
+            let key = key_of_row.get(&row)?.clone();
+            let working = working.contains(&key);
+            Some((key, SegmentFacts { working, ..facts }))
+        });
+        Ok(facts.collect())
+    }
+}
+
+async fn read_keys(connection: &mut SqliteConnection, keys: &str) -> Result<BTreeMap<i64, SegmentKey>, StoreError> {
+    let rows = sqlx::query!(
+        r#"select id as "id!", key from segment where key in (select value from json_each(?)) order by id"#,
+        keys
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.id, SegmentKey(row.key))).collect())
+}
+
+async fn read_epochs(connection: &mut SqliteConnection, keys: &str, facts: &mut FactsByRow) -> Result<(), StoreError> {
+    let rows = sqlx::query!(
+        r#"select segment, epoch as "epoch: u32", learning_rate, train_cross_entropy, train_accuracy,
+                  train_clean_cross_entropy, train_clean_accuracy, validation_cross_entropy, validation_accuracy,
+                  test_cross_entropy, test_accuracy, seconds, images_per_second
+           from epoch where segment in (select id from segment where key in (select value from json_each(?)))
+           order by segment, epoch"#,
+        keys
+    )
+    .fetch_all(connection)
+    .await?;
+    for row in rows {
+        let metrics = EpochMetrics {
+            epoch: Epoch(row.epoch),
+            learning_rate: row.learning_rate,
+            train: Scores { cross_entropy: row.train_cross_entropy, accuracy: row.train_accuracy },
+            train_clean: scores(row.train_clean_cross_entropy, row.train_clean_accuracy),
+            validation: scores(row.validation_cross_entropy, row.validation_accuracy),
+            test: scores(row.test_cross_entropy, row.test_accuracy),
+            fidelity: Vec::new(),
+            seconds: row.seconds,
+            images_per_second: row.images_per_second,
+        };
+        facts.entry(row.segment).or_default().metrics.push(metrics);
+    }
+    Ok(())
+}
+
+/// The observers of these segments, by their row. Read apart: an epoch's row names its observer by a number, and a teacher's
+/// key would otherwise be read once an epoch.
+async fn read_observers(connection: &mut SqliteConnection, keys: &str) -> Result<BTreeMap<i64, Observer>, StoreError> {
+    let rows = sqlx::query!(
+        r#"select id as "id!", teacher_segment, teacher_epoch as "teacher_epoch: u32", temperature from observer
+           where id in (
+               select observer from fidelity
+               where segment in (select id from segment where key in (select value from json_each(?)))
+           )
+           order by id"#,
+        keys
+    )
+    .fetch_all(connection)
+    .await?;
+    let observer = |segment, epoch, temperature| Observer {
+        teacher: CheckpointId { segment: SegmentKey(segment), epoch: Epoch(epoch) },
+        temperature,
+    };
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.id, observer(row.teacher_segment, row.teacher_epoch, row.temperature)))
+        .collect())
+}
+
+async fn read_fidelity(
+    connection: &mut SqliteConnection,
+    keys: &str,
+    observers: &BTreeMap<i64, Observer>,
+    facts: &mut FactsByRow,
+) -> Result<(), StoreError> {
+    let rows = sqlx::query!(
+        r#"select segment, epoch as "epoch: u32", observer,
+                  kd_loss_train, kd_loss_validation, agreement_train, agreement_validation
+           from fidelity where segment in (select id from segment where key in (select value from json_each(?)))
+           order by segment, epoch, observer"#,
+        keys
+    )
+    .fetch_all(connection)
+    .await?;
+    for row in rows {
+        let epochs = &mut facts.entry(row.segment).or_default().metrics;
+        let epoch = epochs.binary_search_by_key(&Epoch(row.epoch), |metrics| metrics.epoch).ok();
+        // Foreign keys promise both.
+        if let (Some(epoch), Some(observer)) = (epoch, observers.get(&row.observer)) {
+            epochs[epoch].fidelity.push(Fidelity {
+                teacher: observer.teacher.clone(),
+                temperature: observer.temperature,
+                kd_loss_train: row.kd_loss_train,
+                kd_loss_validation: row.kd_loss_validation,
+                agreement_train: row.agreement_train,
+                agreement_validation: row.agreement_validation,
+            });
+        }
+    }
+    // Observers' rows are counted in the order in which they were first met, which no result may depend on.
+    for metrics in facts.values_mut().flat_map(|facts| &mut facts.metrics) {
+        metrics
+            .fidelity
+            .sort_by(|a, b| a.teacher.cmp(&b.teacher).then_with(|| a.temperature.total_cmp(&b.temperature)));
+    }
+    Ok(())
+}
+
+async fn read_checkpoints(
+    connection: &mut SqliteConnection,
+    keys: &str,
+    facts: &mut FactsByRow,
+) -> Result<(), StoreError> {
+    let rows = sqlx::query!(
+        r#"select segment, epoch as "epoch: u32", kept, digest, bytes as "bytes: u64"
+           from checkpoint where segment in (select id from segment where key in (select value from json_each(?)))
+           order by segment, epoch"#,
+        keys
+    )
+    .fetch_all(connection)
+    .await?;
+    for row in rows {
+        let kept = match row.kept.as_str() {
+            "stop" => Kept::Stop,
+            "best" => Kept::Best,
+            // The table holds no fourth word.
+            _ => Kept::Latest,
+        };
+        let file = CheckpointFile { epoch: Epoch(row.epoch), kept, digest: row.digest, bytes: row.bytes };
+        facts.entry(row.segment).or_default().checkpoints.push(file);
+    }
+    Ok(())
+}
+
+async fn read_failures(
+    connection: &mut SqliteConnection,
+    keys: &str,
+    facts: &mut FactsByRow,
+) -> Result<(), StoreError> {
+    let rows = sqlx::query!(
+        r#"select segment as "segment!", epoch as "epoch: u32", reason, may_succeed_again as "may_succeed_again: bool"
+           from failure where segment in (select id from segment where key in (select value from json_each(?)))
+           order by segment"#,
+        keys
+    )
+    .fetch_all(connection)
+    .await?;
+    for row in rows {
+        facts.entry(row.segment).or_default().failure =
+            Some(Failure { epoch: Epoch(row.epoch), reason: row.reason, may_succeed_again: row.may_succeed_again });
+    }
+    Ok(())
+}
+
+async fn read_provenance(
+    connection: &mut SqliteConnection,
+    keys: &str,
+    facts: &mut FactsByRow,
+) -> Result<(), StoreError> {
+    let rows = sqlx::query!(
+        r#"select segment as "segment!", version, training_version as "training_version: u32", host, instruction_set,
+                  threads as "threads: u32", device, data_checksum
+           from provenance where segment in (select id from segment where key in (select value from json_each(?)))
+           order by segment"#,
+        keys
+    )
+    .fetch_all(connection)
+    .await?;
+    for row in rows {
+        facts.entry(row.segment).or_default().provenance = Some(Provenance {
+            version: row.version,
+            training_version: row.training_version,
+            host: row.host,
+            instruction_set: row.instruction_set,
+            threads: row.threads,
+            device: row.device,
+            data_checksum: row.data_checksum,
+        });
+    }
+    Ok(())
+}
+
+async fn read_notes(connection: &mut SqliteConnection, keys: &str, facts: &mut FactsByRow) -> Result<(), StoreError> {
+    let rows = sqlx::query!(
+        "select segment, message
+         from note where segment in (select id from segment where key in (select value from json_each(?)))
+         order by segment, id",
+        keys
+    )
+    .fetch_all(connection)
+    .await?;
+    for row in rows {
+        facts.entry(row.segment).or_default().notes.push(row.message);
+    }
+    Ok(())
+}
+
+/// Both or none, as the table promises.
+fn scores(cross_entropy: Option<f64>, accuracy: Option<f64>) -> Option<Scores> {
+    Some(Scores { cross_entropy: cross_entropy?, accuracy: accuracy? })
+}

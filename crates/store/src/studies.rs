@@ -1,0 +1,201 @@
+//! Studies and their plans.
+
+use crate::{Store, StoreError, read_json, write_json};
+use study::{DatasetFacts, Plan, Run, RunId, SegmentKey, Study, StudyId};
+
+/// A study as it was started. The plan is the one made then: a later program that would plan it differently loses no result.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredStudy {
+    pub id: StudyId,
+    /// Seconds since 1970-01-01 UTC.
+    pub created_at: i64,
+    /// When a person asked for it to stop; `None` while it goes on.
+    pub stopped_at: Option<i64>,
+    pub study: Study,
+    pub plan: Plan,
+    pub dataset: DatasetFacts,
+}
+
+impl Store {
+    /// Starts a study. Segments that other studies brought are shared with them.
+    pub async fn create_study(
+        &self,
+        study: &Study,
+        plan: &Plan,
+        dataset: &DatasetFacts,
+        now: i64,
+    ) -> Result<StudyId, StoreError> {
+        let spec = write_json(study, "the study")?;
+        let segments =
+            write_json(&plan.segments.iter().map(|segment| &segment.key).collect::<Vec<_>>(), "the plan's segments")?;
+        let runs = write_json(&plan.runs.iter().map(|run| &run.id).collect::<Vec<_>>(), "the plan's runs")?;
+        let plan = write_json(plan, "the plan")?;
+        let dataset = write_json(dataset, "the data set")?;
+
+        let mut transaction = self.begin().await?;
+        let id = sqlx::query!(
+            r#"insert into study (created_at, spec, plan, dataset) values (?, ?, ?, ?) returning id as "id!""#,
+            now,
+            spec,
+            plan,
+            dataset
+        )
+        .fetch_one(&mut *transaction)
+        .await?
+        .id;
+        sqlx::query!(
+            "insert into segment (key) select value from json_each(?) where true on conflict (key) do nothing",
+            segments
+        )
+        .execute(&mut *transaction)
+        .await?;
+        sqlx::query!(
+            "insert into study_segment (study, segment, position)
+             select ?, segment.id, asked.key from json_each(?) as asked join segment on segment.key = asked.value",
+            id,
+            segments
+        )
+        .execute(&mut *transaction)
+        .await?;
+        sqlx::query!(
+            "insert into study_run (run, study) select value, ? from json_each(?) where true on conflict do nothing",
+            id,
+            runs
+        )
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        self.changed();
+        Ok(StudyId(id as u64))
+    }
+
+    /// Every study, newest first.
+    pub async fn studies(&self) -> Result<Vec<StoredStudy>, StoreError> {
+        sqlx::query!(r#"select id as "id!", created_at, stopped_at, spec, plan, dataset from study order by id desc"#)
+            .fetch_all(&self.readers)
+            .await?
+            .into_iter()
+            .map(|row| stored_study(row.id, row.created_at, row.stopped_at, &row.spec, &row.plan, &row.dataset))
+            .collect()
+    }
+
+    /// Studies that nobody stopped, oldest first: who came first is served first.
+    pub async fn active_studies(&self) -> Result<Vec<StoredStudy>, StoreError> {
+        sqlx::query!(
+            r#"select id as "id!", created_at, stopped_at, spec, plan, dataset from study
+               where stopped_at is null order by id"#
+        )
+        .fetch_all(&self.readers)
+        .await?
+        .into_iter()
+        .map(|row| stored_study(row.id, row.created_at, row.stopped_at, &row.spec, &row.plan, &row.dataset))
+        .collect()
+    }
+
+    pub async fn study(&self, id: &StudyId) -> Result<Option<StoredStudy>, StoreError> {
+        let number = row_number(id.0);
+        sqlx::query!(
+            r#"select id as "id!", created_at, stopped_at, spec, plan, dataset from study where id = ?"#,
+            number
+        )
+        .fetch_optional(&self.readers)
+        .await?
+        .map(|row| stored_study(row.id, row.created_at, row.stopped_at, &row.spec, &row.plan, &row.dataset))
+        .transpose()
+    }
+
+    /// A run, and the newest study that has it.
+    pub async fn run(&self, id: &RunId) -> Result<Option<(StoredStudy, Run)>, StoreError> {
+        let Some(row) = sqlx::query!(
+            r#"select id as "id!", created_at, stopped_at, spec, plan, dataset
+               from study_run join study on study.id = study_run.study
+               where study_run.run = ? order by study.id desc limit 1"#,
+            id.0
+        )
+        .fetch_optional(&self.readers)
+        .await?
+        else {
+            return Ok(None);
+        };
+        let stored = stored_study(row.id, row.created_at, row.stopped_at, &row.spec, &row.plan, &row.dataset)?;
+        Ok(stored.plan.runs.iter().find(|run| run.id == *id).cloned().map(|run| (stored, run)))
+    }
+
+    /// Notes that a person asked for the study to stop; one that is stopped keeps its first time. Whether there is such a study.
+    pub async fn stop_study(&self, id: &StudyId, now: i64) -> Result<bool, StoreError> {
+        let number = row_number(id.0);
+        let found = sqlx::query!("update study set stopped_at = coalesce(stopped_at, ?) where id = ?", now, number)
+            .execute(&self.writer)
+            .await?
+            .rows_affected()
+            > 0;
+        self.changed();
+        Ok(found)
+    }
+
+    /// Lets the study go on, and forgets those failures of its segments after which trying again can help. Whether there is
+    /// such a study.
+    pub async fn resume_study(&self, id: &StudyId) -> Result<bool, StoreError> {
+        let number = row_number(id.0);
+        let mut transaction = self.begin().await?;
+        let found = sqlx::query!("update study set stopped_at = null where id = ?", number)
+            .execute(&mut *transaction)
+            .await?
+            .rows_affected()
+            > 0;
+        sqlx::query!(
+            "delete from failure where may_succeed_again = 1
+             and segment in (select segment from study_segment where study = ?)",
+            number
+        )
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        self.changed();
+        Ok(found)
+    }
+
+    /// Forgets a study, and every segment that no other study uses: their keys, in order, so that their folders can go too.
+    /// Shared links stay. Empty where there is no such study.
+    pub async fn delete_study(&self, id: &StudyId) -> Result<Vec<SegmentKey>, StoreError> {
+        let number = row_number(id.0);
+        let mut transaction = self.begin().await?;
+        sqlx::query!("delete from study where id = ?", number).execute(&mut *transaction).await?;
+        let mut unused: Vec<_> = sqlx::query!(
+            "delete from segment where not exists
+             (select 1 from study_segment where study_segment.segment = segment.id) returning key"
+        )
+        .fetch_all(&mut *transaction)
+        .await?
+        .into_iter()
+        .map(|row| SegmentKey(row.key))
+        .collect();
+        transaction.commit().await?;
+        unused.sort();
+        self.changed();
+        Ok(unused)
+    }
+}
+
+/// The row an id stands for. No row has a number beyond SQLite's, nor a negative one.
+pub(crate) fn row_number(id: u64) -> i64 {
+    i64::try_from(id).unwrap_or(-1)
+}
+
+fn stored_study(
+    id: i64,
+    created_at: i64,
+    stopped_at: Option<i64>,
+    spec: &str,
+    plan: &str,
+    dataset: &str,
+) -> Result<StoredStudy, StoreError> {
+    Ok(StoredStudy {
+        id: StudyId(id as u64),
+        created_at,
+        stopped_at,
+        study: read_json(spec, || format!("study {id}"))?,
+        plan: read_json(plan, || format!("the plan of study {id}"))?,
+        dataset: read_json(dataset, || format!("the data set of study {id}"))?,
+    })
+}
