@@ -23,22 +23,80 @@ impl Architecture {
 
     /// Number of trained numbers (weights, batch-norm scales and shifts, the last layer's bias).
     pub fn parameters(self, channels: u32, classes: u32) -> u64 {
-        let _ = (channels, classes);
-        todo!()
+        let (channels, classes) = (u64::from(channels), u64::from(classes));
+        let blocks: u64 = self.blocks().map(|block| block.parameters()).sum();
+        let features = self.features();
+        9 * channels * Self::STEM + blocks + 2 * features + features * classes + classes
     }
 
     /// Multiply-accumulates of one forward pass of one image (convolutions and the last layer).
     pub fn multiply_accumulates(self, channels: u32, image_size: u32, classes: u32) -> u64 {
-        let _ = (channels, image_size, classes);
-        todo!()
+        let mut size = u64::from(image_size);
+        let mut total = 9 * u64::from(channels) * Self::STEM * size * size;
+        for block in self.blocks() {
+            size = size.div_ceil(block.stride);
+            total += size * size * block.weights();
+        }
+        total + self.features() * u64::from(classes)
+    }
+
+    /// Channels of the first convolution.
+    const STEM: u64 = 16;
+
+    /// Inputs of the last layer.
+    fn features(self) -> u64 {
+        match self {
+            Self::WideResNet { width, .. } => 64 * u64::from(width),
+        }
+    }
+
+    /// The basic blocks in order, from the first convolution to the last batch norm.
+    fn blocks(self) -> impl Iterator<Item = Block> {
+        let Self::WideResNet { depth, width } = self;
+        let (in_a_group, width) = (u64::from(depth.saturating_sub(4) / 6), u64::from(width));
+        let groups = [(Self::STEM, 16 * width, 1), (16 * width, 32 * width, 2), (32 * width, 64 * width, 2)];
+        groups.into_iter().flat_map(move |(before, output, stride)| {
+            (0..in_a_group).map(move |index| match index {
+                0 => Block { input: before, output, stride },
+                _ => Block { input: output, output, stride: 1 },
+            })
+        })
+    }
+}
+
+/// Pre-activation basic block: two 3×3 convolutions with their batch norms, and a 1×1 convolution on the shortcut where
+/// the number of channels changes.
+struct Block {
+    input: u64,
+    output: u64,
+    stride: u64,
+}
+
+impl Block {
+    /// Convolution weights; each is used once for every output pixel.
+    fn weights(&self) -> u64 {
+        let shortcut = if self.input == self.output { 0 } else { self.input * self.output };
+        9 * self.input * self.output + 9 * self.output * self.output + shortcut
+    }
+
+    fn parameters(&self) -> u64 {
+        self.weights() + 2 * self.input + 2 * self.output
     }
 }
 
 impl FromStr for Architecture {
     type Err = String;
+    /// Takes only the one way of writing a network that [`fmt::Display`] has: names are compared and hashed.
     fn from_str(name: &str) -> Result<Self, String> {
-        let _ = name;
-        todo!()
+        let read = || {
+            let (depth, width) = name.strip_prefix("wrn-")?.split_once('-')?;
+            let (depth, width) = (depth.parse::<u32>().ok()?, width.parse::<u32>().ok()?);
+            let valid =
+                (10..=Self::DEPTH_MAX).contains(&depth) && depth % 6 == 4 && (1..=Self::WIDTH_MAX).contains(&width);
+            let architecture = Self::WideResNet { depth, width };
+            (valid && architecture.to_string() == name).then_some(architecture)
+        };
+        read().ok_or_else(|| format!("not a network; allowed: {}", Self::ALLOWED))
     }
 }
 
@@ -60,5 +118,63 @@ impl TryFrom<String> for Architecture {
 impl From<Architecture> for String {
     fn from(architecture: Architecture) -> String {
         architecture.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrn(name: &str) -> Architecture {
+        name.parse().unwrap()
+    }
+
+    /// Counted by hand from the layer list, and as the model zoo prints them for CIFAR-100.
+    #[test]
+    fn parameters_are_those_of_the_model_zoo() {
+        assert_eq!(wrn("wrn-16-2").parameters(3, 100), 703_284);
+        assert_eq!(wrn("wrn-40-2").parameters(3, 100), 2_255_156);
+        assert_eq!(wrn("wrn-40-1").parameters(3, 100), 569_780);
+    }
+
+    #[test]
+    fn multiply_accumulates_follow_the_layers() {
+        // wrn-10-1 on 28×28×1: first convolution, group 1 without shortcut at 28, groups 2 and 3 at 14 and 7, last layer.
+        let expected = 28 * 28 * 9 * 16
+            + 28 * 28 * (9 * 16 * 16 * 2)
+            + 14 * 14 * (9 * 16 * 32 + 9 * 32 * 32 + 16 * 32)
+            + 7 * 7 * (9 * 32 * 64 + 9 * 64 * 64 + 32 * 64)
+            + 64 * 10;
+        assert_eq!(wrn("wrn-10-1").multiply_accumulates(1, 28, 10), expected);
+        assert!(wrn("wrn-604-20").multiply_accumulates(3, 32, 10) > 0);
+    }
+
+    #[test]
+    fn only_one_way_of_writing_a_network() {
+        for name in ["wrn-10-1", "wrn-16-2", "wrn-250-1", "wrn-604-20"] {
+            assert_eq!(wrn(name).to_string(), name);
+        }
+        for name in [
+            "",
+            "wrn",
+            "wrn-",
+            "wrn-16",
+            "wrn-16-",
+            "wrn-15-2",
+            "wrn-4-1",
+            "wrn-610-1",
+            "wrn-16-0",
+            "wrn-16-21",
+            "wrn-016-2",
+            "wrn-+16-2",
+            "WRN-16-2",
+            "wrn-16-2 ",
+            "wrn-1000000000-1",
+            "wrn-99999999999999999999-1",
+            "wrn-16-2-1",
+            "resnet8",
+        ] {
+            assert!(name.parse::<Architecture>().is_err(), "{name}");
+        }
     }
 }

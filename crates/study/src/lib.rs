@@ -7,15 +7,19 @@
 //! and [`EpochMetrics`]; metrics are compared ([`Report`]); a report can be frozen ([`Snapshot`]).
 
 pub mod architecture;
+mod arms;
 pub mod check;
 pub mod comparison;
 pub mod cost;
 pub mod dataset;
+mod key;
 pub mod metrics;
 pub mod plan;
 pub mod progress;
 pub mod published;
+mod read;
 pub mod schedule;
+mod sharing;
 pub mod snapshot;
 pub mod spec;
 pub mod statistics;

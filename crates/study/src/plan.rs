@@ -1,8 +1,8 @@
 //! The planner: a study becomes arms, runs and segments, and everything shared is paid for once.
 
 use crate::{
-    Architecture, Augmentation, CheckpointId, DatasetFacts, Epoch, Method, Optimizer, Schedule, Seed, SpecError, Study,
-    Term, Training,
+    Architecture, Augmentation, CheckpointId, DatasetFacts, Epoch, Lesson, Method, Optimizer, Schedule, Seed,
+    SpecError, Study, Teacher, Term, Training, arms, sharing,
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeSet, fmt};
@@ -92,12 +92,26 @@ impl Segment {
 
     /// Checkpoints of other segments that must exist before it can start: its start, its teachers, its observers.
     pub fn needs(&self) -> Vec<&CheckpointId> {
-        todo!()
+        let start = match &self.start {
+            Start::Initialisation => None,
+            Start::Checkpoint(checkpoint) => Some(checkpoint),
+        };
+        let teachers = self.terms.iter().filter_map(|(_, term)| term.teacher());
+        let observers = self.observers.iter().map(|observer| &observer.teacher);
+        let mut seen = BTreeSet::new();
+        start.into_iter().chain(teachers).chain(observers).filter(|need| seen.insert(*need)).collect()
     }
 
     /// Every teacher it is measured against, its own first, with the temperature.
     pub fn measured_against(&self) -> Vec<Observer> {
-        todo!()
+        let own = self.terms.iter().filter_map(|(_, term)| match term {
+            Term::CrossEntropy => None,
+            Term::Kd { teacher, temperature } => Some(Observer { teacher: teacher.clone(), temperature: *temperature }),
+        });
+        let mut seen = BTreeSet::new();
+        own.chain(self.observers.iter().cloned())
+            .filter(|it| seen.insert((it.teacher.clone(), it.temperature.to_bits())))
+            .collect()
     }
 }
 
@@ -170,8 +184,29 @@ impl Plan {
 
     /// Plans a study. Refuses, with every reason, what [`Study::check`] refuses and what the data set cannot give.
     pub fn new(study: &Study, dataset: &DatasetFacts, numerics: Numerics) -> Result<Plan, Vec<SpecError>> {
-        let _ = (study, dataset, numerics);
-        todo!()
+        let errors = study.check();
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let dataset = split(study, dataset).map_err(|error| vec![error])?;
+        let arms = arms::arms(study);
+        let ground = sharing::Ground {
+            dataset,
+            numerics,
+            batch_size: study.recipe.batch_size,
+            augmentation: study.augmentation(),
+        };
+        let shared = sharing::share(study, &arms, ground);
+        let remarks = remarks(study, &arms, &shared.segments);
+        Ok(Plan {
+            training_version: crate::TRAINING_VERSION,
+            epochs: shared.segments.iter().map(|it| u64::from(it.until.0) - u64::from(it.from().0)).sum(),
+            epochs_without_sharing: shared.epochs_without_sharing,
+            runs: shared.runs,
+            segments: shared.segments,
+            arms,
+            remarks,
+        })
     }
 
     pub fn segment(&self, key: &SegmentKey) -> Option<&Segment> {
@@ -180,7 +215,69 @@ impl Plan {
 
     /// The whole training of one arm and seed, before it is cut into segments.
     pub fn training(study: &Study, arm: &Arm, seed: Seed) -> Training {
-        let _ = (study, arm, seed);
-        todo!()
+        let recipe = &study.recipe;
+        let optimizer = Optimizer::Sgd { momentum: recipe.momentum, weight_decay: recipe.weight_decay };
+        let from_labels = |weight: f64, until| Lesson { terms: vec![(weight, Term::CrossEntropy)], optimizer, until };
+        let lessons = match &arm.distillation {
+            None => vec![from_labels(1.0, arm.epochs)],
+            Some(it) => {
+                let seed = if study.teacher_per_seed() { seed } else { Seed(0) };
+                let teacher = Training {
+                    architecture: it.teacher,
+                    schedule: Schedule::new(it.teacher_epochs, recipe),
+                    lessons: vec![from_labels(1.0, it.teacher_epochs)],
+                };
+                let teacher = Teacher::Trained { training: Box::new(teacher), seed, stopped_at: it.teacher_stop_epoch };
+                let kd = match it.method {
+                    Method::Kd => Term::Kd { teacher, temperature: it.temperature },
+                };
+                let mut terms = vec![(1.0 - it.kd_weight, Term::CrossEntropy), (it.kd_weight, kd)];
+                terms.retain(|(weight, _)| *weight != 0.0);
+                let distils = Lesson { terms, optimizer, until: it.kd_stop_epoch };
+                let after_stop = it.cross_entropy_weight_after_stop.map(|weight| from_labels(weight, arm.epochs));
+                std::iter::once(distils).chain(after_stop).collect()
+            }
+        };
+        Training { architecture: arm.student, schedule: Schedule::new(arm.epochs, recipe), lessons }
     }
+}
+
+/// The data set as this study splits it, from the data set as it was read, whichever way it was split there.
+fn split(study: &Study, dataset: &DatasetFacts) -> Result<DatasetFacts, SpecError> {
+    if dataset.dataset != study.dataset {
+        return Err(SpecError {
+            field: "dataset".into(),
+            problem: "is not the data set that was read".into(),
+            given: study.dataset.to_string(),
+            allowed: dataset.dataset.to_string(),
+        });
+    }
+    let images = dataset.train.saturating_add(dataset.validation);
+    let validation = study.validation.unwrap_or(dataset.validation);
+    if validation >= images {
+        return Err(SpecError {
+            field: "validation".into(),
+            problem: "leaves no image to train on".into(),
+            given: validation.to_string(),
+            allowed: format!("0 to {}", images.saturating_sub(1)),
+        });
+    }
+    Ok(DatasetFacts { train: images - validation, validation, ..dataset.clone() })
+}
+
+fn remarks(study: &Study, arms: &[Arm], segments: &[Segment]) -> Vec<String> {
+    let distils = arms.iter().any(|arm| arm.distillation.is_some());
+    let several_schedules = study.teacher.as_ref().is_some_and(|teacher| teacher.epochs.0.len() > 1);
+    let validation = segments.first().map_or(0, |segment| segment.dataset.validation);
+    let unused = (study.teacher.is_some() && !distils)
+        .then(|| "No arm distils: the teacher is not used and not trained.".to_owned());
+    let compressed = (distils && several_schedules).then(|| {
+        "Teachers of different epochs each have a learning-rate schedule of their own and share nothing; \
+         teacher_stop_epoch stops one training at several epochs and shares all of it."
+            .to_owned()
+    });
+    let unvalidated = (validation == 0).then(|| {
+        "No image is held out for validation: there is no validation curve and no best checkpoint.".to_owned()
+    });
+    [arms::baseline_remark(arms), unused, compressed, unvalidated].into_iter().flatten().collect()
 }

@@ -1,12 +1,18 @@
 //! What a person writes down. One type is the TOML file, the form's state, the wire format and the stored JSON.
 
-use crate::{Architecture, Dataset, SpecError};
+use crate::{Architecture, Dataset, SpecError, check, read};
 use serde::{Deserialize, Serialize};
 
 /// One value, or several to be compared: `4.0` or `[1.0, 4.0, 16.0]`. Never empty.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(from = "OneOrMany<T>", into = "OneOrMany<T>")]
 pub struct Choices<T: Clone>(pub Vec<T>);
+
+impl<T: Clone> Choices<T> {
+    fn len(&self) -> u64 {
+        self.0.len() as u64
+    }
+}
 
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(untagged)]
@@ -187,45 +193,82 @@ impl Study {
     /// Reads a study file. Everything wrong is told at once: syntax, unknown and missing fields, wrong kinds, values out of
     /// range, rules between fields.
     pub fn from_toml(text: &str) -> Result<Study, Vec<SpecError>> {
-        let _ = text;
-        todo!()
+        let table = text.parse::<toml::Table>().map_err(|error| vec![read::syntax_error(text, &error)])?;
+        Study::from_table(&table)
     }
 
     /// As [`Study::from_toml`], from a parsed table: the way of the form, and of JSON bodies.
     pub fn from_table(table: &toml::Table) -> Result<Study, Vec<SpecError>> {
-        let _ = table;
-        todo!()
+        read::study(table)
     }
 
     /// The study file that says this study; reading it gives an equal study.
     pub fn to_toml(&self) -> String {
-        todo!()
+        toml::to_string(self).expect("a study is made of what TOML can say")
     }
 
     /// The rules between fields and the ranges of values; empty where all is well.
     pub fn check(&self) -> Vec<SpecError> {
-        todo!()
+        // The same walk as for a file, so that no rule has two homes.
+        let table = toml::Table::try_from(self).expect("a study is made of what TOML can say");
+        read::study(&table).err().unwrap_or_default()
+    }
+
+    /// Whether student seed `s` learns from teacher seed `s`, instead of all from teacher seed 0.
+    pub fn teacher_per_seed(&self) -> bool {
+        self.teacher.as_ref().is_some_and(|teacher| teacher.per_seed)
+    }
+
+    /// How many arms the study has, counted without making them; saturates.
+    pub(crate) fn arms_count(&self) -> u64 {
+        let Some(treatment) = &self.treatment else {
+            return self.student.architecture.len().saturating_mul(self.student.epochs.len());
+        };
+        check::arms(&check::Sizes {
+            students: &self.student.architecture.0,
+            student_epochs: &self.student.epochs.0,
+            teachers: self.teacher.as_ref().map_or(0, |teacher| teacher.architecture.len()),
+            teacher_epochs: self.teacher.as_ref().map_or(0, |teacher| teacher.epochs.len()),
+            methods: treatment.method.len(),
+            temperatures: treatment.temperature.len(),
+            kd_weights: &treatment.kd_weight.0,
+            kd_stops: treatment.kd_stop_epoch.as_ref().map(|stops| stops.0.as_slice()),
+            teacher_stops: treatment.teacher_stop_epoch.as_ref().map_or(1, Choices::len),
+            after_stop_weights: treatment.cross_entropy_weight_after_stop.len(),
+        })
     }
 
     /// The augmentation in force: the recipe's, else the data set's.
     pub fn augmentation(&self) -> Augmentation {
-        todo!()
+        let of_the_dataset = if self.dataset.digits() { Augmentation::Crop } else { Augmentation::CropFlip };
+        self.recipe.augmentation.unwrap_or(of_the_dataset)
     }
 }
 
 impl Treatment {
-    fn method_default() -> Choices<Method> {
+    /// Whether any arm of it distils. Where none does, neither a teacher nor a KD field counts.
+    pub fn distils(&self) -> bool {
+        let starts = self.kd_stop_epoch.as_ref().is_none_or(|stops| stops.0.iter().any(|stop| *stop > 0));
+        starts && self.kd_weight.0.iter().any(|weight| *weight > 0.0)
+    }
+
+    pub(crate) fn method_default() -> Choices<Method> {
         Choices(vec![Method::Kd])
     }
-    fn temperature_default() -> Choices<f64> {
+    pub(crate) fn temperature_default() -> Choices<f64> {
         Choices(vec![4.0])
     }
-    fn kd_weight_default() -> Choices<f64> {
+    pub(crate) fn kd_weight_default() -> Choices<f64> {
         Choices(vec![0.9])
     }
-    fn cross_entropy_weight_after_stop_default() -> Choices<f64> {
+    pub(crate) fn cross_entropy_weight_after_stop_default() -> Choices<f64> {
         Choices(vec![1.0])
     }
+}
+
+impl Device {
+    /// What a device may be, for messages.
+    pub const ALLOWED: &str = "auto, cpu or cuda:N, such as cuda:0";
 }
 
 impl Recipe {
@@ -237,8 +280,15 @@ impl Recipe {
 impl TryFrom<String> for Device {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {
-        let _ = text;
-        todo!()
+        let read = |text: &str| match text {
+            "auto" => Some(Device::Auto),
+            "cpu" => Some(Device::Cpu),
+            _ => Some(Device::Cuda(text.strip_prefix("cuda:")?.parse().ok()?)),
+        };
+        // One way of writing a device: "cuda:00" and "cuda:+0" are none.
+        read(&text)
+            .filter(|device| String::from(*device) == text)
+            .ok_or_else(|| format!("not a device; allowed: {}", Device::ALLOWED))
     }
 }
 

@@ -55,6 +55,16 @@ pub enum Term<T = Teacher> {
     Kd { teacher: T, temperature: f64 },
 }
 
+impl<T> Term<T> {
+    /// The network it learns from; `None` for what needs only labels.
+    pub fn teacher(&self) -> Option<&T> {
+        match self {
+            Term::CrossEntropy => None,
+            Term::Kd { teacher, .. } => Some(teacher),
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Optimizer {

@@ -1,0 +1,126 @@
+//! A segment's name: a hash over everything that decides its bits, written out by hand so that it depends on no
+//! serialiser and on no way of printing a number.
+
+use crate::{
+    Architecture, Augmentation, CheckpointId, Epoch, Numerics, Optimizer, RunId, Schedule, SegmentKey, Start,
+    TRAINING_VERSION, Term, sharing::Ground,
+};
+
+/// What a segment trains, apart from where it ends and who looks on. `seed` counts at the initialisation only: a
+/// checkpoint's key has it already.
+pub(crate) struct Content<'a> {
+    pub seed: crate::Seed,
+    pub start: &'a Start,
+    pub architecture: Architecture,
+    pub schedule: &'a Schedule,
+    pub terms: &'a [(f64, Term<CheckpointId>)],
+    pub optimizer: Optimizer,
+    pub ground: &'a Ground,
+}
+
+/// The layout of these bytes must never change without a new first line: stored trainings are found by it. Each choice
+/// begins with its own tag and texts carry their length, so that no two contents have the same bytes.
+pub(crate) fn segment_key(content: &Content<'_>) -> SegmentKey {
+    let mut bytes = Bytes(Vec::with_capacity(512));
+    bytes.text("stillroom segment 1");
+    bytes.number(TRAINING_VERSION);
+    match content.start {
+        Start::Initialisation => {
+            bytes.tag(0);
+            bytes.number(content.seed.0);
+        }
+        Start::Checkpoint(checkpoint) => {
+            bytes.tag(1);
+            bytes.checkpoint(checkpoint);
+        }
+    }
+    match content.architecture {
+        Architecture::WideResNet { depth, width } => {
+            bytes.tag(0);
+            bytes.number(depth);
+            bytes.number(width);
+        }
+    }
+    let Schedule { horizon, drops, learning_rate, decay } = content.schedule;
+    bytes.epoch(*horizon);
+    bytes.length(drops.len());
+    drops.iter().for_each(|drop| bytes.epoch(*drop));
+    bytes.real(*learning_rate);
+    bytes.real(*decay);
+    bytes.length(content.terms.len());
+    for (weight, term) in content.terms {
+        bytes.real(*weight);
+        match term {
+            Term::CrossEntropy => bytes.tag(0),
+            Term::Kd { teacher, temperature } => {
+                bytes.tag(1);
+                bytes.checkpoint(teacher);
+                bytes.real(*temperature);
+            }
+        }
+    }
+    match content.optimizer {
+        Optimizer::Sgd { momentum, weight_decay } => {
+            bytes.tag(0);
+            bytes.real(momentum);
+            bytes.real(weight_decay);
+        }
+    }
+    bytes.number(content.ground.batch_size);
+    bytes.tag(match content.ground.augmentation {
+        Augmentation::None => 0,
+        Augmentation::Crop => 1,
+        Augmentation::CropFlip => 2,
+    });
+    let dataset = &content.ground.dataset;
+    bytes.text(&dataset.checksum);
+    bytes.number(dataset.train);
+    bytes.number(dataset.validation);
+    bytes.number(dataset.test);
+    bytes.tag(match content.ground.numerics {
+        Numerics::CpuF32 => 0,
+        Numerics::CandleF32 => 1,
+    });
+    SegmentKey(bytes.digest(32))
+}
+
+/// A run is known by where it ends.
+pub(crate) fn run_id(last: &SegmentKey, end: Epoch) -> RunId {
+    let mut bytes = Bytes(Vec::new());
+    bytes.text("stillroom run 1");
+    bytes.text(&last.0);
+    bytes.epoch(end);
+    RunId(bytes.digest(16))
+}
+
+struct Bytes(Vec<u8>);
+
+impl Bytes {
+    fn tag(&mut self, tag: u8) {
+        self.0.push(tag);
+    }
+    fn number(&mut self, number: u32) {
+        self.0.extend(number.to_le_bytes());
+    }
+    fn real(&mut self, real: f64) {
+        self.0.extend(real.to_bits().to_le_bytes());
+    }
+    fn length(&mut self, length: usize) {
+        self.0.extend((length as u64).to_le_bytes());
+    }
+    fn text(&mut self, text: &str) {
+        self.length(text.len());
+        self.0.extend(text.as_bytes());
+    }
+    fn epoch(&mut self, epoch: Epoch) {
+        self.number(epoch.0);
+    }
+    fn checkpoint(&mut self, checkpoint: &CheckpointId) {
+        self.text(&checkpoint.segment.0);
+        self.epoch(checkpoint.epoch);
+    }
+    /// The first `digits` hexadecimal digits of the hash.
+    fn digest(&self, digits: usize) -> String {
+        blake3::hash(&self.0).to_hex()[..digits].to_owned()
+    }
+}

@@ -1,0 +1,190 @@
+//! Runs laid onto segments, so that whatever they share is there once.
+
+use crate::{
+    Arm, Augmentation, CheckpointId, DatasetFacts, Epoch, Leg, Lesson, Numerics, Observer, Plan, Run, Seed, Segment,
+    SegmentKey, Start, Study, Teacher, Term, Training,
+    key::{Content, run_id, segment_key},
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What all trainings of a study stand on.
+pub(crate) struct Ground {
+    pub dataset: DatasetFacts,
+    pub numerics: Numerics,
+    pub batch_size: u32,
+    pub augmentation: Augmentation,
+}
+
+pub(crate) struct Shared {
+    pub runs: Vec<Run>,
+    /// Teachers first, then in the order of the runs that came to need them: each one's needs come before it.
+    pub segments: Vec<Segment>,
+    pub epochs_without_sharing: u64,
+}
+
+/// Lays every run onto segments: arm by arm, seed by seed.
+pub(crate) fn share(study: &Study, arms: &[Arm], ground: Ground) -> Shared {
+    let mut laid = Laid { ground, segments: Vec::new(), index: BTreeMap::new(), teachers: BTreeMap::new() };
+    let mut runs = Vec::new();
+    for (index, arm) in arms.iter().enumerate() {
+        for seed in (0..study.seeds).map(Seed) {
+            let legs = laid.lay(&Plan::training(study, arm, seed), seed, arm.epochs);
+            if let Some(last) = legs.last() {
+                laid.segment(&last.segment).ends.insert(last.until);
+                runs.push(Run { id: run_id(&last.segment, last.until), arm: index, seed, legs });
+            }
+        }
+    }
+    observe(&mut laid, arms, &runs);
+
+    let students: u64 = runs.iter().map(|run| u64::from(arms[run.arm].epochs.0)).sum();
+    let teachers: u64 =
+        laid.teachers.iter().map(|(key, stop)| u64::from(stop.0 - laid.segments[laid.index[key]].from().0)).sum();
+    let (mut segments, others): (Vec<_>, Vec<_>) =
+        laid.segments.into_iter().partition(|segment| laid.teachers.contains_key(&segment.key));
+    segments.extend(others);
+    Shared { runs, segments, epochs_without_sharing: students + teachers }
+}
+
+struct Laid {
+    ground: Ground,
+    /// In the order in which they were first needed; what one needs was needed before it.
+    segments: Vec<Segment>,
+    index: BTreeMap<SegmentKey, usize>,
+    /// Segments whose checkpoints teach, with the furthest epoch asked of each.
+    teachers: BTreeMap<SegmentKey, Epoch>,
+}
+
+impl Laid {
+    fn segment(&mut self, key: &SegmentKey) -> &mut Segment {
+        &mut self.segments[self.index[key]]
+    }
+
+    /// Lays a training up to `until`, and its teachers before it.
+    fn lay(&mut self, training: &Training, seed: Seed, until: Epoch) -> Vec<Leg> {
+        let mut legs: Vec<Leg> = Vec::new();
+        let mut start = Start::Initialisation;
+        let mut from = Epoch(0);
+        for lesson in unchanged_joined(&training.lessons) {
+            let stop = lesson.until.min(until);
+            if stop <= from {
+                continue;
+            }
+            let terms = lesson.terms.iter().map(|(weight, term)| (*weight, self.lay_teacher(term))).collect();
+            let key = self.meet(training, seed, start, lesson, terms, stop);
+            start = Start::Checkpoint(CheckpointId { segment: key.clone(), epoch: stop });
+            legs.push(Leg { segment: key, from, until: stop });
+            from = stop;
+        }
+        legs
+    }
+
+    fn lay_teacher(&mut self, term: &Term) -> Term<CheckpointId> {
+        match term {
+            Term::CrossEntropy => Term::CrossEntropy,
+            Term::Kd { teacher: Teacher::Trained { training, seed, stopped_at }, temperature } => {
+                let legs = self.lay(training, *seed, *stopped_at);
+                for leg in &legs {
+                    let furthest = self.teachers.entry(leg.segment.clone()).or_default();
+                    *furthest = (*furthest).max(leg.until);
+                }
+                let segment = legs.into_iter().last().expect("a teacher is trained for an epoch at least").segment;
+                Term::Kd { teacher: CheckpointId { segment, epoch: *stopped_at }, temperature: *temperature }
+            }
+        }
+    }
+
+    /// The segment that trains this, made where it is not there yet, and asked to reach `stop`.
+    fn meet(
+        &mut self,
+        training: &Training,
+        seed: Seed,
+        start: Start,
+        lesson: &Lesson,
+        terms: Vec<(f64, Term<CheckpointId>)>,
+        stop: Epoch,
+    ) -> SegmentKey {
+        let key = segment_key(&Content {
+            seed,
+            start: &start,
+            architecture: training.architecture,
+            schedule: &training.schedule,
+            terms: &terms,
+            optimizer: lesson.optimizer,
+            ground: &self.ground,
+        });
+        if !self.index.contains_key(&key) {
+            self.index.insert(key.clone(), self.segments.len());
+            self.segments.push(Segment {
+                key: key.clone(),
+                seed,
+                start,
+                architecture: training.architecture,
+                schedule: training.schedule.clone(),
+                terms,
+                optimizer: lesson.optimizer,
+                batch_size: self.ground.batch_size,
+                augmentation: self.ground.augmentation,
+                dataset: self.ground.dataset.clone(),
+                numerics: self.ground.numerics,
+                until: stop,
+                stops: BTreeSet::new(),
+                ends: BTreeSet::new(),
+                observers: Vec::new(),
+            });
+        }
+        let segment = self.segment(&key);
+        segment.until = segment.until.max(stop);
+        segment.stops.insert(stop);
+        key
+    }
+}
+
+/// Lessons whose objective continues unchanged are one.
+fn unchanged_joined(lessons: &[Lesson]) -> Vec<&Lesson> {
+    let goes_on = |index: usize| {
+        lessons
+            .get(index + 1)
+            .is_some_and(|next| next.terms == lessons[index].terms && next.optimizer == lessons[index].optimizer)
+    };
+    lessons.iter().enumerate().filter(|(index, _)| !goes_on(*index)).map(|(_, lesson)| lesson).collect()
+}
+
+/// Lets teachers look on where they do not teach: after the stop the arm's own, and at training from labels alone every
+/// teacher and temperature of the study. Segments that teach are not observed themselves, so that none can wait for
+/// another that waits for it.
+fn observe(laid: &mut Laid, arms: &[Arm], runs: &[Run]) {
+    let mut of_seed: BTreeMap<Seed, Watching> = BTreeMap::new();
+    for run in runs {
+        let own: Vec<Observer> =
+            run.legs.iter().flat_map(|leg| laid.segment(&leg.segment).measured_against()).collect();
+        own.iter().for_each(|observer| of_seed.entry(run.seed).or_default().add(observer));
+        for leg in &run.legs {
+            let learns = laid.segment(&leg.segment).terms.iter().any(|(_, term)| term.teacher().is_some());
+            if !learns && !laid.teachers.contains_key(&leg.segment) {
+                laid.segment(&leg.segment).observers.extend(own.iter().cloned());
+            }
+        }
+    }
+    for run in runs.iter().filter(|run| arms[run.arm].distillation.is_none()) {
+        for leg in run.legs.iter().filter(|leg| !laid.teachers.contains_key(&leg.segment)) {
+            let watching = of_seed.get(&run.seed).map(|watching| watching.observers.clone());
+            laid.segments[laid.index[&leg.segment]].observers = watching.unwrap_or_default();
+        }
+    }
+}
+
+/// Teachers with temperatures, each once, in the order of the arms.
+#[derive(Default)]
+struct Watching {
+    observers: Vec<Observer>,
+    seen: BTreeSet<(CheckpointId, u64)>,
+}
+
+impl Watching {
+    fn add(&mut self, observer: &Observer) {
+        if self.seen.insert((observer.teacher.clone(), observer.temperature.to_bits())) {
+            self.observers.push(observer.clone());
+        }
+    }
+}

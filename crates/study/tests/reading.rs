@@ -1,0 +1,271 @@
+//! A study file is read whole, and everything wrong with it is told at once, in the file's order.
+
+use study::{Architecture, Augmentation, Choices, Device, SpecError, Study};
+
+const EXAMPLE: &str = r#"
+title = "When should distillation stop?"
+dataset = "fashion-mnist-12k"
+seeds = 3
+[student]
+architecture = "wrn-10-1"
+epochs = 20
+[teacher]
+architecture = "wrn-16-2"
+epochs = 20
+[treatment]
+method = "kd"
+temperature = 4.0
+kd_weight = 0.9
+kd_stop_epoch = [0, 8, 20]
+teacher_stop_epoch = [8, 20]
+"#;
+
+const LABELS_ONLY: &str = r#"
+title = "How good is it alone?"
+dataset = "mnist"
+[student]
+architecture = "wrn-10-1"
+epochs = 2
+"#;
+
+fn errors(text: &str) -> Vec<SpecError> {
+    Study::from_toml(text).expect_err("the study is wrong")
+}
+
+/// The example with one line replaced, or with lines added under a table's heading.
+fn with(line: &str, replacement: &str) -> String {
+    assert!(EXAMPLE.contains(line), "{line}");
+    EXAMPLE.replacen(line, replacement, 1)
+}
+
+fn only(text: &str) -> SpecError {
+    let mut errors = errors(text);
+    assert_eq!(errors.len(), 1, "{errors:#?}");
+    errors.remove(0)
+}
+
+fn error(field: &str, problem: &str, given: &str, allowed: &str) -> SpecError {
+    SpecError { field: field.into(), problem: problem.into(), given: given.into(), allowed: allowed.into() }
+}
+
+#[test]
+fn the_example_is_read_as_it_stands() {
+    let study = Study::from_toml(EXAMPLE).unwrap();
+    assert_eq!(study.seeds, 3);
+    assert_eq!(study.student.architecture.0, [Architecture::WideResNet { depth: 10, width: 1 }]);
+    let treatment = study.treatment.as_ref().unwrap();
+    assert_eq!(treatment.kd_stop_epoch, Some(Choices(vec![0, 8, 20])));
+    assert_eq!(treatment.cross_entropy_weight_after_stop, Choices(vec![1.0]));
+    assert_eq!(study.augmentation(), Augmentation::CropFlip);
+    assert_eq!(study.check(), []);
+}
+
+#[test]
+fn labels_alone_need_no_teacher_and_get_the_defaults() {
+    let study = Study::from_toml(LABELS_ONLY).unwrap();
+    assert_eq!((study.seeds, &study.teacher, &study.treatment), (5, &None, &None));
+    assert_eq!(study.augmentation(), Augmentation::Crop);
+    assert_eq!(study.recipe, study::Recipe::default());
+}
+
+#[test]
+fn writing_and_reading_again_gives_an_equal_study() {
+    for text in [
+        EXAMPLE.to_owned(),
+        LABELS_ONLY.to_owned(),
+        with("temperature = 4.0", "temperature = [1, 4, 16.5]"),
+        with("[student]", "validation = 0\n[student]")
+            + "[recipe]\nlearning_rate = 1e29\ndrop_epochs = []\ndevice = \"cuda:1\"",
+    ] {
+        let study = Study::from_toml(&text).unwrap();
+        assert_eq!(Study::from_toml(&study.to_toml()).unwrap(), study);
+        let wire = serde_json::to_string(&study).unwrap();
+        assert_eq!(serde_json::from_str::<Study>(&wire).unwrap(), study);
+    }
+}
+
+#[test]
+fn whole_numbers_stand_for_real_ones_but_not_the_other_way_round() {
+    let study = Study::from_toml(&with("temperature = 4.0", "temperature = 4")).unwrap();
+    assert_eq!(study.treatment.unwrap().temperature, Choices(vec![4.0]));
+    assert_eq!(only(&with("seeds = 3", "seeds = 3.0")), error("seeds", "is not a whole number", "3.0", "1 to 100"));
+}
+
+#[test]
+fn everything_wrong_is_told_at_once_in_the_order_of_the_file() {
+    let text = r#"
+        titel = "?"
+        dataset = "imagenet"
+        seeds = 0
+        [recipe]
+        momentum = 1
+        learning_rate = nan
+        drop_every = 5
+        drop_epochs = [3, 3]
+        device = "cuda:x"
+        [treatment]
+        temprature = 4
+        temperature = [1, 0, "hot", 1001]
+        kd_weight = [0.5, 0.5]
+        kd_stop_epoch = [30, -1]
+        [student]
+        architecture = ["wrn-10-1", "wrn-11-1"]
+        epochs = 20
+        [teacher]
+        architecture = "wrn-16-2"
+    "#;
+    let fields: Vec<_> = errors(text).into_iter().map(|error| (error.field, error.given)).collect();
+    let expected = [
+        ("title", "nothing"),
+        ("dataset", "\"imagenet\""),
+        ("seeds", "0"),
+        ("student.architecture", "\"wrn-11-1\""),
+        ("teacher.epochs", "nothing"),
+        ("treatment.temperature", "0"),
+        ("treatment.temperature", "\"hot\""),
+        ("treatment.temperature", "1001"),
+        ("treatment.kd_weight", "0.5"),
+        ("treatment.kd_stop_epoch", "30"),
+        ("treatment.kd_stop_epoch", "-1"),
+        ("treatment.temprature", "temprature"),
+        ("recipe.learning_rate", "nan"),
+        ("recipe.drop_epochs", "a list of 2"),
+        ("recipe.drop_epochs", "[3, 3]"),
+        ("recipe.momentum", "1"),
+        ("recipe.device", "\"cuda:x\""),
+        ("titel", "titel"),
+    ];
+    assert_eq!(fields, expected.map(|(field, given)| (field.to_owned(), given.to_owned())));
+}
+
+#[test]
+fn a_stop_beyond_its_training_is_an_error_of_its_field() {
+    assert_eq!(
+        only(&with("[0, 8, 20]", "30")),
+        error("treatment.kd_stop_epoch", "is beyond the student's last epoch", "30", "0 to 20")
+    );
+    assert_eq!(
+        only(&with("teacher_stop_epoch = [8, 20]", "teacher_stop_epoch = 21")),
+        error("treatment.teacher_stop_epoch", "is beyond the teacher's last epoch", "21", "1 to 20")
+    );
+    assert_eq!(
+        only(&with("teacher_stop_epoch = [8, 20]", "teacher_stop_epoch = 0")),
+        error("treatment.teacher_stop_epoch", "is out of range", "0", "1 to 20")
+    );
+    // The shortest of several trainings sets the limit.
+    let lists = with("epochs = 20\n[teacher]", "epochs = [10, 20]\n[teacher]");
+    let beyond = only(&lists);
+    assert_eq!((beyond.given.as_str(), beyond.allowed.as_str()), ("20", "0 to 10"));
+}
+
+#[test]
+fn a_teacher_is_needed_exactly_where_an_arm_distils() {
+    let without = with("[teacher]\narchitecture = \"wrn-16-2\"\nepochs = 20\n", "");
+    let fields: Vec<_> = errors(&without).into_iter().map(|error| error.field).collect();
+    assert_eq!(fields, ["teacher.architecture", "teacher.epochs"]);
+    for never in [("kd_weight = 0.9", "kd_weight = 0"), ("kd_stop_epoch = [0, 8, 20]", "kd_stop_epoch = 0")] {
+        assert!(Study::from_toml(&without.replacen(never.0, never.1, 1)).is_ok(), "{never:?}");
+    }
+    // A teacher that does not count may be absurd, as long as it is well formed.
+    let unused = with("kd_stop_epoch = [0, 8, 20]", "kd_stop_epoch = 0").replace("wrn-16-2", "wrn-604-20");
+    let unused = unused.replace("teacher_stop_epoch = [8, 20]", "teacher_stop_epoch = 9999");
+    assert!(Study::from_toml(&unused).is_ok());
+    assert!(Study::from_toml(&unused.replace("wrn-604-20", "wrn-605-20")).is_err());
+}
+
+#[test]
+fn unknown_fields_are_refused_with_the_nearest_names_first() {
+    let unknown = only(&with("kd_weight = 0.9", "kd_wieght = 0.9"));
+    assert_eq!((unknown.field.as_str(), unknown.given.as_str()), ("treatment.kd_wieght", "kd_wieght"));
+    assert!(unknown.allowed.starts_with("kd_weight, "), "{}", unknown.allowed);
+    let many: String = (0..1000).map(|index| format!("x{index} = 1\n")).collect();
+    assert_eq!(errors(&format!("{many}{EXAMPLE}")).len(), 11);
+}
+
+#[test]
+fn absurd_numbers_are_refused_before_anything_is_made() {
+    for (line, absurd, field) in [
+        ("seeds = 3", "seeds = 1_000_000_000".to_owned(), "seeds"),
+        ("seeds = 3", "seeds = -9223372036854775808".to_owned(), "seeds"),
+        ("epochs = 20", "epochs = 1_000_000_000".to_owned(), "student.epochs"),
+        ("\"wrn-10-1\"", "\"wrn-1000000000-1\"".to_owned(), "student.architecture"),
+        ("\"wrn-10-1\"", format!("\"{}\"", "w".repeat(1_000_000)), "student.architecture"),
+        ("temperature = 4.0", format!("temperature = [{}]", "1, ".repeat(1_000_000)), "treatment.temperature"),
+        ("temperature = 4.0", "temperature = []".to_owned(), "treatment.temperature"),
+        ("temperature = 4.0", "temperature = inf".to_owned(), "treatment.temperature"),
+        ("temperature = 4.0", "temperature = [[1]]".to_owned(), "treatment.temperature"),
+        ("kd_weight = 0.9", "kd_weight = -0.1".to_owned(), "treatment.kd_weight"),
+        ("title = \"When", "title = \"\\u0000When".to_owned(), "title"),
+    ] {
+        let error = only(&with(line, &absurd));
+        assert_eq!(error.field, field);
+        assert!(error.given.chars().count() < 80, "{}", error.given.len());
+    }
+}
+
+#[test]
+fn lists_that_multiply_to_too_many_runs_are_refused_unbuilt() {
+    let hundred = |from: f64, step: f64| {
+        (0..100).map(|i| format!("{}", from + step * f64::from(i))).collect::<Vec<_>>().join(", ")
+    };
+    let text = with("temperature = 4.0", &format!("temperature = [{}]", hundred(1.0, 1.0)))
+        .replace("kd_weight = 0.9", &format!("kd_weight = [{}]", hundred(0.001, 0.001)));
+    let error = only(&text);
+    assert_eq!(error.field, "");
+    // 100 temperatures × 100 weights × 2 teachers × 2 stops, and labels only.
+    assert_eq!(error.given, "120003 runs (40001 arms × 3 seeds)");
+    assert_eq!(error.allowed, "up to 10000 runs");
+}
+
+#[test]
+fn what_is_no_toml_is_told_with_its_line() {
+    let error = only("title = \"?\"\ndataset = mnist\n");
+    assert_eq!((error.field.as_str(), error.given.as_str()), ("", "dataset = mnist"));
+    assert!(error.problem.starts_with("line 2 "), "{}", error.problem);
+    assert!(!only("seeds = 1\nseeds = 2").problem.is_empty());
+    assert!(!only(&"[".repeat(100_000)).problem.is_empty());
+    assert!(!only(&format!("a = {}", "[".repeat(100_000))).problem.is_empty());
+}
+
+#[test]
+fn a_study_made_by_hand_is_checked_by_the_same_rules() {
+    let mut study = Study::from_toml(EXAMPLE).unwrap();
+    study.seeds = 0;
+    study.treatment.as_mut().unwrap().temperature = Choices(vec![]);
+    study.treatment.as_mut().unwrap().kd_weight = Choices(vec![f64::NAN, f64::INFINITY]);
+    study.student.architecture = Choices(vec![Architecture::WideResNet { depth: 5, width: 1 }]);
+    let fields: Vec<_> = study.check().into_iter().map(|error| error.field).collect();
+    let expected =
+        ["seeds", "student.architecture", "treatment.temperature", "treatment.kd_weight", "treatment.kd_weight"];
+    assert_eq!(fields, expected);
+}
+
+#[test]
+fn digits_are_not_mirrored() {
+    let flipped = format!("{LABELS_ONLY}[recipe]\naugmentation = \"crop-flip\"");
+    assert_eq!(only(&flipped), error("recipe.augmentation", "would mirror digits", "\"crop-flip\"", "none, crop"));
+}
+
+#[test]
+fn sections_must_be_tables() {
+    let fields = |text: &str| errors(text).into_iter().map(|error| error.field).collect::<Vec<_>>();
+    let text = "title = \"?\"\ndataset = \"mnist\"\nstudent = 3\nrecipe = []";
+    assert_eq!(fields(text), ["student", "student.architecture", "student.epochs", "recipe"]);
+}
+
+#[test]
+fn devices_are_written_one_way() {
+    for (text, device) in [("auto", Device::Auto), ("cpu", Device::Cpu), ("cuda:0", Device::Cuda(0))] {
+        assert_eq!(Device::try_from(text.to_owned()), Ok(device));
+        assert_eq!(String::from(device), text);
+    }
+    for text in ["", "gpu", "cuda", "cuda:", "cuda:00", "cuda:+1", "cuda:-1", "cuda:4294967296"] {
+        assert!(Device::try_from(text.to_owned()).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn an_error_reads_as_one_sentence() {
+    let text = only(&with("[0, 8, 20]", "30")).to_string();
+    assert_eq!(text, "treatment.kd_stop_epoch: is beyond the student's last epoch; given: 30; allowed: 0 to 20");
+}
