@@ -1,0 +1,141 @@
+//! Every server function: what the request carries, one of the laboratory's functions, a type of the field.
+
+use crate::{error::ApiError, form::Fields};
+use leptos::prelude::*;
+use leptos::server_fn::codec::GetUrl;
+use study::{Machine, Report, Share, ShareId, Snapshot, Study, StudyCard, StudyId};
+
+#[cfg(feature = "ssr")]
+use crate::{error::answer_with_status_of, laboratory, laboratory::Laboratory};
+
+#[cfg(feature = "ssr")]
+fn open_laboratory() -> Laboratory {
+    expect_context::<Laboratory>()
+}
+
+/// Gives the answer the error's status on its way out.
+#[cfg(feature = "ssr")]
+fn told<T>(result: Result<T, ApiError>) -> Result<T, ApiError> {
+    result.inspect_err(answer_with_status_of)
+}
+
+#[server(endpoint = "studies", input = GetUrl)]
+pub async fn list_studies() -> Result<Vec<StudyCard>, ApiError> {
+    told(laboratory::list(&open_laboratory()).await)
+}
+
+#[server(endpoint = "machine", input = GetUrl)]
+pub async fn machine() -> Result<Machine, ApiError> {
+    Ok(open_laboratory().machine())
+}
+
+#[server(endpoint = "report", input = GetUrl)]
+pub async fn study_report(id: StudyId) -> Result<Report, ApiError> {
+    told(laboratory::report(&open_laboratory(), id).await)
+}
+
+/// The study as it was written: what a new one starts from.
+#[server(endpoint = "study", input = GetUrl)]
+pub async fn study_as_written(id: StudyId) -> Result<Study, ApiError> {
+    told(laboratory::stored(&open_laboratory(), id).await).map(|stored| stored.study)
+}
+
+/// Starts the study that the form's fields say. A browser without scripts is led to the study's page, or back to the form
+/// with what was typed, which then says what is wrong beside each field.
+#[server(endpoint = "start")]
+pub async fn start_study(fields: Fields) -> Result<StudyId, ApiError> {
+    let study = fields.study().map_err(ApiError::Spec);
+    let started = match &study {
+        Ok(study) => laboratory::create(&open_laboratory(), study).await,
+        Err(error) => Err(error.clone()),
+    };
+    match &started {
+        Ok(id) => leptos_axum::redirect(&format!("/studies/{id}")),
+        Err(_) if without_scripts() => leptos_axum::redirect(&fields.address("/studies/new")),
+        Err(error) => answer_with_status_of(error),
+    }
+    started
+}
+
+/// The short study that a first start offers.
+#[server(endpoint = "start-short")]
+pub async fn start_short_study() -> Result<StudyId, ApiError> {
+    let study = Study::from_toml(crate::SHORT_STUDY).map_err(ApiError::Spec)?;
+    let id = told(laboratory::create(&open_laboratory(), &study).await)?;
+    leptos_axum::redirect(&format!("/studies/{id}"));
+    Ok(id)
+}
+
+#[server(endpoint = "stop")]
+pub async fn stop_study(id: StudyId) -> Result<(), ApiError> {
+    told(laboratory::stop(&open_laboratory(), id).await)
+}
+
+#[server(endpoint = "resume")]
+pub async fn resume_study(id: StudyId) -> Result<(), ApiError> {
+    told(laboratory::resume(&open_laboratory(), id).await)
+}
+
+#[server(endpoint = "delete")]
+pub async fn delete_study(id: StudyId) -> Result<(), ApiError> {
+    told(laboratory::delete(&open_laboratory(), id).await)?;
+    leptos_axum::redirect("/");
+    Ok(())
+}
+
+/// Freezes the study's comparison and returns its link: the only time it is told. A browser without scripts is led to it.
+#[server(endpoint = "share")]
+pub async fn share_study(id: StudyId) -> Result<String, ApiError> {
+    let laboratory = open_laboratory();
+    let token = told(laboratory::share(&laboratory, id).await)?;
+    let path = format!("/s/{token}");
+    if without_scripts() {
+        leptos_axum::redirect(&path);
+    }
+    Ok(format!("{}{path}", laboratory.public_url.clone().unwrap_or_else(host_of_the_request)))
+}
+
+#[server(endpoint = "shares", input = GetUrl)]
+pub async fn list_shares() -> Result<Vec<Share>, ApiError> {
+    told(laboratory::shares(&open_laboratory()).await)
+}
+
+#[server(endpoint = "revoke")]
+pub async fn revoke_share(id: ShareId) -> Result<(), ApiError> {
+    told(laboratory::revoke(&open_laboratory(), id).await)
+}
+
+#[server(endpoint = "shared", input = GetUrl)]
+pub async fn shared(token: String) -> Result<Snapshot, ApiError> {
+    let snapshot = laboratory::shared(&open_laboratory(), &token).await;
+    told(snapshot.and_then(|found| found.ok_or_else(|| ApiError::NotFound("shared comparison".into()))))
+}
+
+#[server(endpoint = "example", input = GetUrl)]
+pub async fn example() -> Result<Snapshot, ApiError> {
+    let example = open_laboratory().example.ok_or_else(|| ApiError::NotFound("example".into()));
+    told(example.map(|snapshot| Snapshot::clone(&snapshot)))
+}
+
+/// The example without its curves, for the first page; `None` where the program was built without one.
+#[server(endpoint = "example-in-brief", input = GetUrl)]
+pub async fn example_in_brief() -> Result<Option<Report>, ApiError> {
+    let example = open_laboratory().example;
+    Ok(example.map(|snapshot| Report { curves: Vec::new(), ..snapshot.report.clone() }))
+}
+
+/// Scripts ask for data; a plain form asks for a page.
+#[cfg(feature = "ssr")]
+fn without_scripts() -> bool {
+    header("accept").is_some_and(|accept| accept.contains("text/html"))
+}
+
+#[cfg(feature = "ssr")]
+fn host_of_the_request() -> String {
+    header("host").map(|host| format!("http://{host}")).unwrap_or_default()
+}
+
+#[cfg(feature = "ssr")]
+fn header(name: &str) -> Option<String> {
+    use_context::<http::request::Parts>()?.headers.get(name)?.to_str().ok().map(str::to_owned)
+}

@@ -1,0 +1,249 @@
+//! The form's fields: what each is called, how it is explained, and where it stands in the study file.
+
+/// One field of the form.
+pub struct Field {
+    /// The path in the study file: the key of its errors too.
+    pub path: &'static str,
+    pub label: &'static str,
+    /// What it means, in a sentence.
+    pub hint: &'static str,
+    pub entry: Entry,
+    /// What stands there in a new study.
+    pub first: &'static str,
+}
+
+/// How a field is filled in.
+pub enum Entry {
+    /// Words, taken as they are.
+    Words,
+    /// One value, with suggestions.
+    Value(&'static [&'static str]),
+    /// One value or several with commas between, with suggestions.
+    Values(&'static [&'static str]),
+    /// As `Values`, and always a list in the file.
+    List,
+    /// One of these; the empty one leaves the field out.
+    OneOf(&'static [(&'static str, &'static str)]),
+    /// Yes, or left out.
+    Check,
+}
+
+const NETWORKS: &[&str] =
+    &["wrn-10-1", "wrn-16-1", "wrn-16-2", "wrn-16-4", "wrn-16-8", "wrn-22-1", "wrn-28-1", "wrn-28-2", "wrn-40-1", "wrn-40-2"];
+
+pub const TITLE: Field = Field {
+    path: "title",
+    label: "Question",
+    hint: "What this study is to answer; it becomes the page's title.",
+    entry: Entry::Words,
+    first: "When should distillation stop?",
+};
+
+pub const DATASET: Field = Field {
+    path: "dataset",
+    label: "Images",
+    hint: "What is trained and tested on.",
+    entry: Entry::OneOf(&[
+        ("fashion-mnist-12k", "Fashion-MNIST, 12,000 images (built in)"),
+        ("fashion-mnist", "Fashion-MNIST, all"),
+        ("mnist", "MNIST"),
+        ("cifar-10", "CIFAR-10"),
+    ]),
+    first: "fashion-mnist-12k",
+};
+
+pub const SEEDS: Field = Field {
+    path: "seeds",
+    label: "Seeds",
+    hint: "Every arm is trained once a seed. More seeds, narrower intervals; 5 where left empty.",
+    entry: Entry::Value(&["2", "3", "5", "10"]),
+    first: "3",
+};
+
+pub const STUDENT: [Field; 2] = [
+    Field {
+        path: "student.architecture",
+        label: "Student’s network",
+        hint: "wrn-DEPTH-WIDTH, with a depth of 6n + 4.",
+        entry: Entry::Values(NETWORKS),
+        first: "wrn-10-1",
+    },
+    Field {
+        path: "student.epochs",
+        label: "Student’s epochs",
+        hint: "How long the student trains.",
+        entry: Entry::Values(&["5", "10", "20", "50", "200"]),
+        first: "20",
+    },
+];
+
+pub const TEACHER: [Field; 3] = [
+    Field {
+        path: "teacher.architecture",
+        label: "Teacher’s network",
+        hint: "Usually deeper or wider than the student.",
+        entry: Entry::Values(NETWORKS),
+        first: "wrn-16-2",
+    },
+    Field {
+        path: "teacher.epochs",
+        label: "Teacher’s epochs",
+        hint: "The length of its own training and learning-rate schedule.",
+        entry: Entry::Values(&["5", "10", "20", "50", "200", "35, 50, 65, 80, 200"]),
+        first: "20",
+    },
+    Field {
+        path: "teacher.per_seed",
+        label: "A teacher for each seed",
+        hint: "Otherwise one teacher (seed 0) serves all seeds, as in the paper, and intervals speak of students of that one.",
+        entry: Entry::Check,
+        first: "",
+    },
+];
+
+pub const METHOD: Field = Field {
+    path: "treatment.method",
+    label: "Method",
+    hint: "How the student is taught.",
+    entry: Entry::OneOf(&[("kd", "Knowledge distillation (Hinton et al. 2015)"), ("", "From labels alone")]),
+    first: "kd",
+};
+
+pub const TREATMENT: [Field; 5] = [
+    Field {
+        path: "treatment.kd_stop_epoch",
+        label: "KD stop epoch",
+        hint: "Distillation ends here and labels alone go on. 0 never starts it: the baseline. Empty: to the end.",
+        entry: Entry::Values(&["0", "0, 8, 20", "0, 4, 8, 12, 16, 20"]),
+        first: "0, 8, 20",
+    },
+    Field {
+        path: "treatment.teacher_stop_epoch",
+        label: "Teacher stop epoch",
+        hint: "The teacher is taken as it was after this epoch. Empty: trained to its end.",
+        entry: Entry::Values(&["8", "20", "8, 20"]),
+        first: "8, 20",
+    },
+    Field {
+        path: "treatment.temperature",
+        label: "Temperature",
+        hint: "Softens the teacher’s and the student’s outputs in the KD loss.",
+        entry: Entry::Values(&["1", "4", "16", "1, 4, 16"]),
+        first: "4",
+    },
+    Field {
+        path: "treatment.kd_weight",
+        label: "KD weight",
+        hint: "From 0 (labels only) to 1 (teacher only); labels have the rest.",
+        entry: Entry::Values(&["0.5", "0.9", "1", "0.1, 0.5, 0.9"]),
+        first: "0.9",
+    },
+    Field {
+        path: "treatment.cross_entropy_weight_after_stop",
+        label: "Label weight after the stop",
+        hint: "Weight of the labels’ loss once distillation has stopped.",
+        entry: Entry::Values(&["1", "0.1", "0.1, 1"]),
+        first: "1",
+    },
+];
+
+pub const RECIPE: [Field; 11] = [
+    Field {
+        path: "validation",
+        label: "Validation images",
+        hint: "Held out of the training images. Empty: the data set’s own split; 0: none, as published.",
+        entry: Entry::Value(&["0", "5000"]),
+        first: "",
+    },
+    Field {
+        path: "recipe.batch_size",
+        label: "Batch size",
+        hint: "Images a step; 128 where left empty.",
+        entry: Entry::Value(&["64", "128", "256"]),
+        first: "",
+    },
+    Field {
+        path: "recipe.learning_rate",
+        label: "Learning rate",
+        hint: "At the start; 0.1 where left empty.",
+        entry: Entry::Value(&["0.05", "0.1"]),
+        first: "",
+    },
+    Field {
+        path: "recipe.learning_rate_decay",
+        label: "Learning-rate factor",
+        hint: "Multiplies the learning rate at each drop; 0.2 where left empty.",
+        entry: Entry::Value(&["0.1", "0.2"]),
+        first: "",
+    },
+    Field {
+        path: "recipe.drop_every",
+        label: "Drop every (epochs)",
+        hint: "Three drops. Empty: after each three tenths of a training.",
+        entry: Entry::Value(&["6", "60"]),
+        first: "",
+    },
+    Field {
+        path: "recipe.drop_epochs",
+        label: "Drop at (epochs)",
+        hint: "Instead of “drop every”: the epochs themselves, rising.",
+        entry: Entry::List,
+        first: "",
+    },
+    Field {
+        path: "recipe.momentum",
+        label: "Momentum",
+        hint: "0.9 where left empty.",
+        entry: Entry::Value(&["0", "0.9"]),
+        first: "",
+    },
+    Field {
+        path: "recipe.weight_decay",
+        label: "Weight decay",
+        hint: "0.0005 where left empty.",
+        entry: Entry::Value(&["0", "0.0001", "0.0005"]),
+        first: "",
+    },
+    Field {
+        path: "recipe.augmentation",
+        label: "Augmentation",
+        hint: "How each image is varied each time it is shown.",
+        entry: Entry::OneOf(&[
+            ("", "Usual for the images"),
+            ("none", "None"),
+            ("crop", "Padded by 4 and cropped"),
+            ("crop-flip", "Cropped and mirrored"),
+        ]),
+        first: "",
+    },
+    Field {
+        path: "recipe.device",
+        label: "Device",
+        hint: "auto, cpu or cuda:N; auto where left empty.",
+        entry: Entry::Value(&["auto", "cpu", "cuda:0"]),
+        first: "",
+    },
+    Field {
+        path: "recipe.evaluate_test",
+        label: "Test images are looked at",
+        hint: "The accuracy of a run is always that of its last epoch.",
+        entry: Entry::OneOf(&[("", "At stops, at the best and at the end"), ("every-epoch", "After every epoch")]),
+        first: "",
+    },
+];
+
+/// Every field, in the order of the study file.
+pub fn all() -> impl Iterator<Item = &'static Field> {
+    const FIRST: &[Field] = &[TITLE, DATASET, SEEDS];
+    const STUDENT_FIELDS: &[Field] = &STUDENT;
+    const TEACHER_FIELDS: &[Field] = &TEACHER;
+    const METHOD_FIELD: &[Field] = &[METHOD];
+    const TREATMENT_FIELDS: &[Field] = &TREATMENT;
+    const RECIPE_FIELDS: &[Field] = &RECIPE;
+    [FIRST, STUDENT_FIELDS, TEACHER_FIELDS, METHOD_FIELD, TREATMENT_FIELDS, RECIPE_FIELDS].into_iter().flatten()
+}
+
+/// An element's name for a field: ids must not hold dots where style sheets and scripts pick them.
+pub fn element_id(path: &str) -> String {
+    path.replace('.', "-").replace('_', "-")
+}

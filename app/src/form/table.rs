@@ -1,0 +1,151 @@
+//! From what stands in the form to the table of a study file, and back.
+
+use super::fields::{self, Entry, Field};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use study::{SpecError, Study};
+use toml::{Table, Value};
+
+/// What stands in the form, by the field's path; a field that is not there is empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Fields(pub BTreeMap<String, String>);
+
+impl Fields {
+    /// A new study's form.
+    pub fn first() -> Fields {
+        Fields(fields::all().map(|field| (field.path.to_owned(), field.first.to_owned())).collect())
+    }
+
+    /// The form of a study file. Values that are wrong are taken over too, so that the form can say so.
+    pub fn of_table(table: &Table) -> Fields {
+        let text = |field: &Field| {
+            let value = field.path.split('.').try_fold(Value::Table(table.clone()), |value, key| value.get(key).cloned());
+            value.map(|value| as_typed(&value)).unwrap_or_default()
+        };
+        let mut filled = Fields(fields::all().map(|field| (field.path.to_owned(), text(field))).collect());
+        if table.contains_key("treatment") && filled.get("treatment.method").is_empty() {
+            filled.set("treatment.method", "kd".into());
+        }
+        filled
+    }
+
+    pub fn of_study(study: &Study) -> Fields {
+        study.to_toml().parse().map(|table| Fields::of_table(&table)).unwrap_or_default()
+    }
+
+    /// What a plain form sent along an address: `Some` if it names any field.
+    pub fn of_query<'a>(query: impl Iterator<Item = (&'a str, &'a str)>) -> Option<Fields> {
+        let named: BTreeMap<String, String> = query
+            .filter(|(path, _)| fields::all().any(|field| field.path == *path))
+            .map(|(path, text)| (path.to_owned(), text.to_owned()))
+            .collect();
+        (!named.is_empty()).then_some(Fields(named))
+    }
+
+    /// `page` with what stands in the form behind it.
+    pub fn address(&self, page: &str) -> String {
+        let pairs: Vec<String> = self.0.iter().map(|(path, text)| format!("{path}={}", percent_encoded(text))).collect();
+        format!("{page}?{}", pairs.join("&"))
+    }
+
+    pub fn get(&self, path: &str) -> &str {
+        self.0.get(path).map(String::as_str).unwrap_or_default()
+    }
+
+    pub fn set(&mut self, path: &str, text: String) {
+        self.0.insert(path.to_owned(), text);
+    }
+
+    /// The study, or everything that is wrong with it: read by the same rules as a file.
+    pub fn study(&self) -> Result<Study, Vec<SpecError>> {
+        Study::from_table(&self.table())
+    }
+
+    /// The study file's table. Whether its values make sense is the study's to say. From labels alone there is neither a
+    /// teacher nor a treatment, whatever stands in their fields.
+    pub fn table(&self) -> Table {
+        let labels_alone = self.get("treatment.method").is_empty();
+        let mut table = Table::new();
+        for field in fields::all() {
+            let text = self.get(field.path).trim();
+            let left_out = labels_alone && (field.path.starts_with("teacher.") || field.path.starts_with("treatment."));
+            if text.is_empty() || left_out {
+                continue;
+            }
+            put(&mut table, field.path, value_of(field, text));
+        }
+        table
+    }
+
+    /// As a study file, right or wrong.
+    pub fn toml(&self) -> String {
+        match self.study() {
+            Ok(study) => study.to_toml(),
+            Err(_) => toml::to_string(&self.table()).unwrap_or_default(),
+        }
+    }
+}
+
+fn put(table: &mut Table, path: &str, value: Value) {
+    match path.split_once('.') {
+        None => {
+            table.insert(path.to_owned(), value);
+        }
+        Some((section, key)) => {
+            let section = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
+            if let Value::Table(section) = section {
+                section.insert(key.to_owned(), value);
+            }
+        }
+    }
+}
+
+fn value_of(field: &Field, text: &str) -> Value {
+    match field.entry {
+        Entry::Words | Entry::OneOf(_) => Value::String(text.to_owned()),
+        Entry::Check => Value::Boolean(text == "true"),
+        Entry::Value(_) => one_value(text),
+        Entry::List => Value::Array(parts(text)),
+        Entry::Values(_) => match parts(text) {
+            mut one if one.len() == 1 => one.remove(0),
+            several => Value::Array(several),
+        },
+    }
+}
+
+/// The values between commas; a comma at the end is a value still to be typed.
+fn parts(text: &str) -> Vec<Value> {
+    let text = text.trim().trim_start_matches('[').trim_end_matches(']');
+    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(one_value).collect()
+}
+
+/// A number where it reads as one, else the words as they are, for the study to refuse by name.
+fn one_value(text: &str) -> Value {
+    let text = text.trim().trim_matches('"');
+    if let Ok(integer) = text.parse::<i64>() {
+        return Value::Integer(integer);
+    }
+    match text.parse::<f64>() {
+        Ok(number) => Value::Float(number),
+        Err(_) => Value::String(text.to_owned()),
+    }
+}
+
+fn as_typed(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(values) => values.iter().map(as_typed).collect::<Vec<_>>().join(", "),
+        Value::Boolean(false) => String::new(),
+        other => other.to_string().trim_end_matches(".0").to_owned(),
+    }
+}
+
+fn percent_encoded(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
+            _ => format!("%{byte:02X}"),
+        })
+        .collect()
+}
