@@ -1,0 +1,373 @@
+//! Learning curves: a line an arm, a band over seeds, a ring where KD stops, hairlines where the learning rate drops; and
+//! beside them the last fifth, where half-point differences live.
+
+use super::{Lit, across, labels, pixels, scale::Scale, swept::Tint};
+use crate::report::metric;
+use leptos::prelude::*;
+use study::{Metric, Point, Series};
+
+const PLOT: f64 = 270.0;
+const ABOVE: f64 = 18.0;
+const BELOW: f64 = 48.0;
+const LABEL: f64 = 15.0;
+/// Width of the stretched drawing inside the plot.
+const WIDTH: f64 = 1000.0;
+/// As few points as this are drawn as dots too: a line alone would hide where they are.
+const DOTS_MAX: usize = 8;
+
+/// One arm's curve as it is drawn.
+#[derive(Clone, Debug, PartialEq)]
+struct Trace {
+    arm: usize,
+    label: String,
+    line: String,
+    band: Option<String>,
+    dots: Vec<(f64, f64)>,
+    /// Where KD stops, if that is in sight: share of the width, pixels from the top.
+    stop: Option<(f64, f64)>,
+    /// Pixels from the top at its last point.
+    end: Option<f64>,
+}
+
+/// A window on the curves of a metric.
+struct Window {
+    x: Scale,
+    y: Scale,
+    height: f64,
+    traces: Vec<Trace>,
+    drops: Vec<f64>,
+}
+
+fn window(series: &[Series], metric: Metric, from: u32, until: u32, height: f64) -> Window {
+    let in_sight = |point: &&Point| (from..=until).contains(&point.epoch.0);
+    let points = || series.iter().flat_map(|series| series.points.iter().filter(in_sight));
+    let y = match metric::is_logarithmic(metric) {
+        true => Scale::logarithmic(points().map(|point| point.mean)),
+        false => Scale::fitted(points().flat_map(|point| [point.mean, point.low, point.high]).filter(not_absurd(points())), 6),
+    };
+    let x = Scale::epochs(from, until, if from == 0 { 8 } else { 4 });
+    let mut drops: Vec<f64> = series.iter().flat_map(|series| &series.drops).map(|drop| f64::from(drop.0)).collect();
+    drops.sort_by(f64::total_cmp);
+    drops.dedup();
+    drops.retain(|drop| (x.low..=x.high).contains(drop));
+    let traces = series.iter().map(|series| trace(series, &x, &y, height)).collect();
+    Window { x, y, height, traces, drops }
+}
+
+/// Two seeds may give an interval many times as wide as the curves themselves; the axis follows the curves, and such a band
+/// is cut at the frame.
+fn not_absurd<'a>(points: impl Iterator<Item = &'a Point>) -> impl Fn(&f64) -> bool {
+    let (low, high) = points.fold((f64::MAX, f64::MIN), |(low, high), point| (low.min(point.mean), high.max(point.mean)));
+    let room = (high - low).max(high.abs() * 0.002);
+    move |value| (low - 0.5 * room..=high + 0.5 * room).contains(value)
+}
+
+fn trace(series: &Series, x: &Scale, y: &Scale, height: f64) -> Trace {
+    // Points out of sight are drawn too, one before the window: the frame cuts them, and lines reach its edge.
+    let first = series.points.iter().rposition(|point| f64::from(point.epoch.0) < x.low).unwrap_or(0);
+    let points = &series.points[first.min(series.points.len())..];
+    let at = |epoch: u32, value: f64| (x.place(f64::from(epoch)), height * (1.0 - y.place(value)));
+    let drawn = |epoch: u32, value: f64| {
+        let (share, down) = at(epoch, value);
+        // A far value must not become a number that a browser cannot draw.
+        format!("{:.1} {:.1}", share * WIDTH, down.clamp(-9_999.0, 9_999.0))
+    };
+    let line: Vec<String> = points.iter().map(|point| drawn(point.epoch.0, point.mean)).collect();
+    let has_band = points.iter().any(|point| point.seeds > 1 && point.high > point.low);
+    let band = has_band.then(|| {
+        let above = points.iter().map(|point| drawn(point.epoch.0, point.high));
+        let under = points.iter().rev().map(|point| drawn(point.epoch.0, point.low));
+        format!("M{}Z", above.chain(under).collect::<Vec<_>>().join("L"))
+    });
+    let in_sight = |point: &&Point| f64::from(point.epoch.0) >= x.low;
+    let stop = series.kd_stops_at.and_then(|epoch| {
+        let point = points.iter().filter(in_sight).find(|point| point.epoch == epoch)?;
+        Some(at(epoch.0, point.mean))
+    });
+    let few = points.len() <= DOTS_MAX;
+    Trace {
+        arm: series.arm,
+        label: series.label.clone(),
+        line: if line.len() > 1 { format!("M{}", line.join("L")) } else { String::new() },
+        band,
+        dots: points.iter().filter(in_sight).filter(|_| few).map(|point| at(point.epoch.0, point.mean)).collect(),
+        stop,
+        end: points.iter().rfind(in_sight).map(|point| at(point.epoch.0, point.mean).1),
+    }
+}
+
+/// The curves of one metric and their close-up. `name` tells these charts' elements from others on the page.
+#[component]
+pub fn Curves(metric: Metric, series: Vec<Series>, tints: Vec<Tint>, lit: Lit, name: String) -> impl IntoView {
+    let last = series.iter().flat_map(|series| &series.points).map(|point| point.epoch.0).max().unwrap_or(0);
+    if last == 0 {
+        return view! { <p class="empty">"No epoch is finished yet: curves appear with the first."</p> }.into_any();
+    }
+    let names: Vec<String> = series.iter().map(|series| series.label.clone()).collect();
+    let longest = names.iter().map(|label| label.chars().count()).max().unwrap_or(0);
+    let fit_beside = names.len() as f64 * LABEL <= 2.0 * PLOT && longest <= 44;
+    let height = PLOT.max(if fit_beside { names.len() as f64 * LABEL } else { 0.0 });
+    let from = last - last.div_ceil(5).max(2).min(last);
+    let whole = window(&series, metric, 0, last, height);
+    let end = window(&series, metric, from, last, height);
+    let beside = match longest {
+        _ if !fit_beside => "labels-none",
+        0..=13 => "labels-short",
+        14..=24 => "labels-middle",
+        25..=34 => "labels-long",
+        _ => "labels-longest",
+    };
+
+    // The epoch under the pointer, on either chart.
+    let reading = RwSignal::new(None::<u32>);
+    let key = legend(&series, metric, &tints, lit, reading, last);
+    let said = description(metric, &series);
+    view! {
+        <div class=format!("curves {beside}") on:pointerleave=move |_| reading.set(None)>
+            <div class="curves-whole">
+                {drawing(whole, metric, &tints, lit, reading, false, format!("{name}-whole"), said)}
+            </div>
+            <div class="curves-end">
+                {drawing(end, metric, &tints, lit, reading, fit_beside, format!("{name}-end"), "The last fifth of the epochs, closer.".into())}
+            </div>
+            {key}
+        </div>
+    }
+    .into_any()
+}
+
+fn description(metric: Metric, series: &[Series]) -> String {
+    let said = series.iter().filter_map(|series| {
+        let last = series.points.last()?;
+        Some(format!("{}: {} at epoch {}", series.label, metric::written(metric, last.mean), last.epoch))
+    });
+    format!("{} by epoch. {}.", metric::name(metric), said.collect::<Vec<_>>().join("; "))
+}
+
+#[allow(clippy::too_many_arguments)]
+fn drawing(
+    window: Window,
+    metric: Metric,
+    tints: &[Tint],
+    lit: Lit,
+    reading: RwSignal<Option<u32>>,
+    with_labels: bool,
+    name: String,
+    description: String,
+) -> impl IntoView + use<> {
+    let Window { x, y, height, traces, drops } = window;
+    let grid = y.ticks.iter().map(|tick| (pixels(height * (1.0 - y.place(*tick))), y.written(*tick))).map(|(at, written)| {
+        view! {
+            <line class="grid" x1="0" x2="100%" y1=at.clone() y2=at.clone()></line>
+            <text class="tick" x="-8" y=at dy="0.35em" text-anchor="end">{written}</text>
+        }
+    });
+    let below = x.ticks.iter().map(|tick| (across(x.place(*tick)), x.written(*tick))).map(|(at, written)| {
+        view! {
+            <line class="tick-mark" x1=at.clone() x2=at.clone() y1=pixels(height) y2=pixels(height + 4.0)></line>
+            <text class="tick" x=at y=pixels(height + 19.0) text-anchor="middle">{written}</text>
+        }
+    });
+    let hairlines = drops.iter().map(|drop| across(x.place(*drop))).map(|at| {
+        view! { <line class="drop" x1=at.clone() x2=at y1="0" y2=pixels(height)></line> }
+    });
+    let bands = traces.iter().filter_map(|trace| {
+        let (arm, band) = (trace.arm, trace.band.clone()?);
+        Some(view! { <path class=format!("band {}", tints[arm].class()) class:faded=move || lit.fades(arm) d=band></path> })
+    });
+    let lines = traces.iter().map(|trace| {
+        let (arm, line) = (trace.arm, trace.line.clone());
+        view! {
+            <g
+                class=tints[arm].class()
+                class:faded=move || lit.fades(arm)
+                on:pointerenter=move |_| lit.0.set(Some(arm))
+                on:pointerleave=move |_| lit.0.set(None)
+            >
+                <path class="line" d=line.clone()></path>
+                <path class="line-touch" d=line></path>
+            </g>
+        }
+    });
+    let marks = traces.iter().map(|trace| {
+        let arm = trace.arm;
+        let dots = trace.dots.iter().map(|(share, down)| {
+            view! { <circle class="seed" cx=across(*share) cy=pixels(*down) r="2.5"></circle> }
+        });
+        let stop = trace.stop.map(|(share, down)| {
+            view! { <circle class="kd-stop" cx=across(share) cy=pixels(down) r="5"></circle> }
+        });
+        view! { <g class=tints[arm].class() class:faded=move || lit.fades(arm)>{dots.collect_view()} {stop}</g> }
+    });
+    let labelled: Vec<(usize, String, f64)> = match with_labels {
+        true => traces.iter().filter_map(|trace| Some((trace.arm, trace.label.clone(), trace.end?))).collect(),
+        false => Vec::new(),
+    };
+    let wanted: Vec<f64> = labelled.iter().map(|(_, _, end)| end.clamp(0.0, height)).collect();
+    let feet = labels::spread(&wanted, LABEL, height);
+    let end_labels = labelled.into_iter().zip(feet).zip(wanted).map(|(((arm, label, _), foot), end)| {
+        view! {
+            <svg x="100%" class="end-labels" overflow="visible">
+                <g
+                    class=tints[arm].class()
+                    class:faded=move || lit.fades(arm)
+                    on:pointerenter=move |_| lit.0.set(Some(arm))
+                    on:pointerleave=move |_| lit.0.set(None)
+                >
+                    <path class="leader" d=format!("M2 {end:.1}L14 {foot:.1}")></path>
+                    <text class="end-label" x="18" y=pixels(foot) dy="0.35em">{label}</text>
+                </g>
+            </svg>
+        }
+    });
+
+    let (low, span) = (x.low, x.high - x.low);
+    let crosshair = move || {
+        let epoch = f64::from(reading.get()?);
+        let share = (epoch - low) / span;
+        (0.0..=1.0).contains(&share).then(|| {
+            view! { <line class="crosshair" x1=across(share) x2=across(share) y1="0" y2=pixels(height)></line> }
+        })
+    };
+    let (title_id, description_id) = (format!("{name}-title"), format!("{name}-description"));
+    let labelled_by = format!("{title_id} {description_id}");
+    view! {
+        <svg
+            class="chart over-epochs"
+            height=pixels(ABOVE + height + BELOW)
+            role="img"
+            aria-labelledby=labelled_by
+            on:pointermove=move |event| reading.set(share_under_pointer(&event).map(|share| (low + share * span).round() as u32))
+        >
+            <title id=title_id>{metric::name(metric)}</title>
+            <desc id=description_id>{description}</desc>
+            <text class="axis-title" x="-44" y="-8">{metric::axis(metric)}</text>
+            {grid.collect_view()}
+            {hairlines.collect_view()}
+            <svg width="100%" height=pixels(height) viewBox=format!("0 0 {WIDTH} {height:.1}") preserveAspectRatio="none">
+                {bands.collect_view()}
+                {lines.collect_view()}
+            </svg>
+            {crosshair}
+            <line class="axis" x1="0" x2="100%" y1=pixels(height) y2=pixels(height)></line>
+            {below.collect_view()}
+            <text class="axis-title" x="50%" y=pixels(height + 40.0) text-anchor="middle">"epoch"</text>
+            {marks.collect_view()}
+            {end_labels.collect_view()}
+            <rect class="plot" x="0" y="0" width="100%" height=pixels(height)></rect>
+        </svg>
+    }
+}
+
+/// Where the pointer is across the plot, 0 to 1; `None` outside it.
+#[cfg(feature = "hydrate")]
+fn share_under_pointer(event: &leptos::ev::PointerEvent) -> Option<f64> {
+    use wasm_bindgen::JsCast;
+    let chart = event.current_target()?.dyn_into::<web_sys::Element>().ok()?;
+    let plot = chart.query_selector("rect.plot").ok()??.get_bounding_client_rect();
+    let share = (f64::from(event.client_x()) - plot.left()) / plot.width();
+    (-0.01..=1.01).contains(&share).then(|| share.clamp(0.0, 1.0))
+}
+
+/// No pointer moves on a server.
+#[cfg(not(feature = "hydrate"))]
+fn share_under_pointer(_: &leptos::ev::PointerEvent) -> Option<f64> {
+    None
+}
+
+/// Names the lines, and reads all of them at the epoch under the pointer, or at the last.
+fn legend(
+    series: &[Series],
+    metric: Metric,
+    tints: &[Tint],
+    lit: Lit,
+    reading: RwSignal<Option<u32>>,
+    last: u32,
+) -> impl IntoView + use<> {
+    let items = series.iter().map(|series| {
+        let (arm, points) = (series.arm, series.points.clone());
+        let read = move || {
+            let epoch = reading.get().unwrap_or(last);
+            let point = points.iter().rfind(|point| point.epoch.0 <= epoch)?;
+            (reading.get().is_none() || point.epoch.0 == epoch).then(|| metric::written(metric, point.mean))
+        };
+        view! {
+            <li
+                class=tints[arm].class()
+                class:faded=move || lit.fades(arm)
+                on:pointerenter=move |_| lit.0.set(Some(arm))
+                on:pointerleave=move |_| lit.0.set(None)
+            >
+                <span class="swatch"></span>
+                <span class="legend-label">{series.label.clone()}</span>
+                <span class="legend-value">{read}</span>
+            </li>
+        }
+    });
+    let has_stops = series.iter().any(|series| series.kd_stops_at.is_some());
+    let has_drops = series.iter().any(|series| !series.drops.is_empty());
+    let has_bands = series.iter().flat_map(|series| &series.points).any(|point| point.seeds > 1);
+    let items = items.collect_view();
+    view! {
+        <div class="legend">
+            <p class="legend-head">
+                {move || match reading.get() {
+                    Some(epoch) => format!("At epoch {epoch}"),
+                    None => "At the last epoch".to_owned(),
+                }}
+            </p>
+            <ul>{items}</ul>
+            <p class="legend-notes">
+                {has_bands.then_some("Line: mean over seeds. Band: 95 % interval of the mean, point by point. ")}
+                {has_stops.then_some("Ring: KD stops here. ")}
+                {has_drops.then_some("Hairline: the learning rate drops.")}
+            </p>
+        </div>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use study::Epoch;
+
+    fn series(values: &[f64]) -> Series {
+        let points = values.iter().enumerate().map(|(index, mean)| Point {
+            epoch: Epoch(index as u32 + 1),
+            mean: *mean,
+            low: mean - 0.5,
+            high: mean + 0.5,
+            seeds: 3,
+        });
+        Series { arm: 0, label: "KD until 2".into(), points: points.collect(), kd_stops_at: Some(Epoch(2)), drops: vec![Epoch(3)] }
+    }
+
+    #[test]
+    fn a_window_shows_what_is_in_sight_and_fits_its_axis_to_it() {
+        let all = [series(&[50.0, 80.0, 88.0, 90.0, 90.5, 91.0, 91.2, 91.3, 91.4, 91.5])];
+        let whole = window(&all, Metric::ValidationAccuracy, 0, 10, 270.0);
+        assert!(whole.y.low < 50.0 && whole.y.high > 91.5);
+        assert_eq!(whole.drops, [3.0]);
+        assert!(whole.traces[0].stop.is_some());
+        let end = window(&all, Metric::ValidationAccuracy, 8, 10, 270.0);
+        assert!(end.y.low > 90.0, "{:?}", end.y);
+        assert_eq!((end.drops.len(), end.traces[0].stop), (0, None));
+        let foot = end.traces[0].end.unwrap();
+        assert!((0.0..=270.0).contains(&foot));
+    }
+
+    #[test]
+    fn a_wild_band_does_not_press_the_curves_flat() {
+        let mut wild = series(&[90.0, 90.5, 91.0]);
+        wild.points[0].low = -300.0;
+        wild.points[0].high = 400.0;
+        let window = window(&[wild], Metric::ValidationAccuracy, 0, 3, 270.0);
+        assert!(window.y.low > 85.0 && window.y.high < 95.0, "{:?}", window.y);
+    }
+
+    #[test]
+    fn a_series_without_points_draws_nothing_and_breaks_nothing() {
+        let window = window(&[series(&[])], Metric::TestAccuracy, 0, 3, 270.0);
+        assert_eq!((window.traces[0].line.as_str(), window.traces[0].end), ("", None));
+    }
+}

@@ -1,0 +1,97 @@
+//! What the metrics are called and how their values are written.
+
+use crate::numbers;
+use study::Metric;
+
+/// Every metric, in the order in which they are offered.
+pub const ALL: [Metric; 9] = [
+    Metric::ValidationAccuracy,
+    Metric::TestAccuracy,
+    Metric::TrainAccuracy,
+    Metric::KdLossValidation,
+    Metric::KdLossTrain,
+    Metric::AgreementValidation,
+    Metric::ValidationCrossEntropy,
+    Metric::TrainCrossEntropy,
+    Metric::LearningRate,
+];
+
+pub fn name(metric: Metric) -> &'static str {
+    match metric {
+        Metric::ValidationAccuracy => "Validation accuracy",
+        Metric::TestAccuracy => "Test accuracy",
+        Metric::TrainAccuracy => "Training accuracy",
+        Metric::KdLossValidation => "KD loss on validation",
+        Metric::KdLossTrain => "KD loss in training",
+        Metric::AgreementValidation => "Agreement with the teacher",
+        Metric::ValidationCrossEntropy => "Cross-entropy on validation",
+        Metric::TrainCrossEntropy => "Cross-entropy in training",
+        Metric::LearningRate => "Learning rate",
+    }
+}
+
+/// What the vertical axis says, with its unit.
+pub fn axis(metric: Metric) -> &'static str {
+    match metric {
+        Metric::ValidationAccuracy => "validation accuracy, %",
+        Metric::TestAccuracy => "test accuracy, %",
+        Metric::TrainAccuracy => "training accuracy, %",
+        Metric::KdLossValidation | Metric::KdLossTrain => "KD loss, T²·KL",
+        Metric::AgreementValidation => "agreement, %",
+        Metric::ValidationCrossEntropy | Metric::TrainCrossEntropy => "cross-entropy, nats",
+        Metric::LearningRate => "learning rate",
+    }
+}
+
+/// What the metric tells, in a sentence.
+pub fn explanation(metric: Metric) -> &'static str {
+    match metric {
+        Metric::ValidationAccuracy => "Share of held-out training images named right, after each epoch.",
+        Metric::TestAccuracy => "Share of test images named right, where test was looked at: at stops, at the best and at the end.",
+        Metric::TrainAccuracy => "Running over the epoch, on varied images while they are learnt.",
+        Metric::KdLossValidation => {
+            "How far the student’s softened outputs are from its teacher’s, unweighted, also after KD has stopped. \
+             From labels alone: measured against the study’s first teacher."
+        }
+        Metric::KdLossTrain => "As it is learnt, unweighted, while KD runs.",
+        Metric::AgreementValidation => "Share of held-out images on which student and teacher name the same class.",
+        Metric::ValidationCrossEntropy => "Against the labels, on held-out images.",
+        Metric::TrainCrossEntropy => "Against the labels, running over the epoch.",
+        Metric::LearningRate => "What each epoch was trained with, on a logarithmic axis.",
+    }
+}
+
+pub fn is_logarithmic(metric: Metric) -> bool {
+    metric == Metric::LearningRate
+}
+
+pub fn written(metric: Metric, value: f64) -> String {
+    match metric {
+        Metric::ValidationAccuracy | Metric::TestAccuracy | Metric::TrainAccuracy | Metric::AgreementValidation => {
+            numbers::percent(value, 2)
+        }
+        Metric::KdLossValidation | Metric::KdLossTrain | Metric::ValidationCrossEntropy | Metric::TrainCrossEntropy => {
+            numbers::fixed(value, 3)
+        }
+        Metric::LearningRate => format!("{value:.2e}"),
+    }
+}
+
+/// As an address says it: `?metric=kd_loss_validation`.
+pub fn address(metric: Metric) -> &'static str {
+    match metric {
+        Metric::ValidationAccuracy => "validation_accuracy",
+        Metric::TestAccuracy => "test_accuracy",
+        Metric::TrainAccuracy => "train_accuracy",
+        Metric::KdLossValidation => "kd_loss_validation",
+        Metric::KdLossTrain => "kd_loss_train",
+        Metric::AgreementValidation => "agreement_validation",
+        Metric::ValidationCrossEntropy => "validation_cross_entropy",
+        Metric::TrainCrossEntropy => "train_cross_entropy",
+        Metric::LearningRate => "learning_rate",
+    }
+}
+
+pub fn of_address(text: &str) -> Option<Metric> {
+    ALL.into_iter().find(|metric| address(*metric) == text)
+}
