@@ -147,10 +147,11 @@ mod tests {
 
     #[test]
     fn a_data_set_is_named_with_its_path() {
-        let typed = ["stillroom", "serve", "--port", "0", "--dataset", "cifar-10=/data/cifar", "--dataset", "mnist=m=1"];
+        let typed =
+            ["stillroom", "serve", "--port", "0", "--dataset", "cifar-10=/data/cifar", "--dataset", "mnist=m=1"];
         let Command::Serve(serve) = CommandLine::parse_from(typed).command else { panic!("serve was typed") };
-        let expected =
-            [(Dataset::Cifar10, PathBuf::from("/data/cifar")), (Dataset::Mnist, PathBuf::from("m=1"))].map(NamedPath::from);
+        let expected = [(Dataset::Cifar10, PathBuf::from("/data/cifar")), (Dataset::Mnist, PathBuf::from("m=1"))]
+            .map(NamedPath::from);
         assert_eq!(serve.installation.datasets, expected);
         for wrong in ["cifar-10", "cifar-11=/data", "cifar-10=", "=/data"] {
             assert!(CommandLine::try_parse_from(["stillroom", "serve", "--dataset", wrong]).is_err(), "{wrong}");

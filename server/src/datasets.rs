@@ -77,7 +77,8 @@ pub fn available(paths: &DatasetPaths) -> (Vec<DatasetFacts>, Vec<String>) {
     for dataset in here {
         let path = paths.get(&dataset).map(PathBuf::as_path);
         // A folder with fewer images than the usual split holds out is still a data set: its studies name their own.
-        let facts = train::dataset::facts(dataset, path, None).or_else(|_| train::dataset::facts(dataset, path, Some(0)));
+        let facts =
+            train::dataset::facts(dataset, path, None).or_else(|_| train::dataset::facts(dataset, path, Some(0)));
         match facts {
             Ok(facts) => found.push(facts),
             Err(error) => damaged.push(format!("{dataset}: {error}")),

@@ -73,7 +73,11 @@ pub fn numerics(device: Device) -> Result<Numerics, SpecError> {
         field: "recipe.device".into(),
         problem,
         given: String::from(device),
-        allowed: ["auto".to_owned(), "cpu".to_owned()].into_iter().chain(train::engine::devices()).collect::<Vec<_>>().join(", "),
+        allowed: ["auto".to_owned(), "cpu".to_owned()]
+            .into_iter()
+            .chain(train::engine::devices())
+            .collect::<Vec<_>>()
+            .join(", "),
     };
     if !there {
         return Err(refuse("is not on this machine, or its driver is not".into()));

@@ -16,7 +16,7 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
-use store::{Store, StoreError, StoredStudy};
+use store::{Store, StoreError};
 use study::{Event, Facts, Failure, Job, Kept, Plan, Segment, SegmentKey, StudyId, TRAINING_VERSION};
 use tokio::{sync::watch, time};
 use train::TrainError;
@@ -172,11 +172,9 @@ async fn take_up(runner: &Runner, bench: &mut Bench) -> Result<(), RunnerError> 
         folders.extend(key.map(|key| SegmentKey(key.to_owned())));
     }
     bench.orphans = folders.difference(&bench.planned).cloned().collect();
-    for key in folders.intersection(&bench.planned) {
+    folders.retain(|key| bench.planned.contains(key) && !bench.workers.contains_key(key));
+    for key in &folders {
         let folder = segment_folder(&runner.data_dir, key);
-        if bench.workers.contains_key(key) {
-            continue;
-        }
         let alive = train::worker::is_working(&folder);
         if alive && let Ok(job) = train::folder::read_job(&folder) {
             tracing::info!(segment = %key, "a worker is at work already");
@@ -223,7 +221,8 @@ async fn hear(runner: &Runner, bench: &mut Bench, key: &SegmentKey) -> Result<()
         Err(error @ StoreError::NotANumber { .. }) => {
             bench.offsets.insert(key.clone(), offset);
             ask_to_leave(runner, bench, key)?;
-            return fail(runner, bench, key, format!("Training went astray: {error}. Try a lower learning rate.")).await;
+            return fail(runner, bench, key, format!("Training went astray: {error}. Try a lower learning rate."))
+                .await;
         }
         recorded => recorded?,
     }
@@ -361,7 +360,8 @@ async fn remove_orphans(runner: &Runner, bench: &mut Bench) -> Result<(), Runner
             continue;
         }
         let gone = folder.clone();
-        let removed = tokio::task::spawn_blocking(move || remove_folder(&gone)).await.unwrap_or_else(|panic| Err(panic.into()));
+        let removed =
+            tokio::task::spawn_blocking(move || remove_folder(&gone)).await.unwrap_or_else(|panic| Err(panic.into()));
         removed.map_err(|source| RunnerError::Io { doing: "remove", path: folder, source })?;
         bench.orphans.remove(&key);
     }

@@ -12,13 +12,18 @@ pub fn plan_object(plan: &Plan) -> Value {
 
 /// The object of `stillroom run --json`. Accuracies in percent, differences in points.
 pub fn result_object(plan: &Plan, comparison: &Comparison, seconds: f64) -> Value {
-    let arms: Vec<Value> = plan.arms.iter().enumerate().map(|(index, arm)| {
-        let mut object = arm_object(plan, index, arm);
-        let summary = comparison.arms.iter().find(|summary| summary.arm == index);
-        object["test_accuracy"] = summary.map_or(Value::Null, accuracy_object);
-        object["difference"] = summary.map_or(Value::Null, |summary| difference_object(plan, summary));
-        object
-    }).collect();
+    let arms: Vec<Value> = plan
+        .arms
+        .iter()
+        .enumerate()
+        .map(|(index, arm)| {
+            let mut object = arm_object(plan, index, arm);
+            let summary = comparison.arms.iter().find(|summary| summary.arm == index);
+            object["test_accuracy"] = summary.map_or(Value::Null, accuracy_object);
+            object["difference"] = summary.map_or(Value::Null, |summary| difference_object(plan, summary));
+            object
+        })
+        .collect();
     json!({ "plan": counts_object(plan), "arms": arms, "seconds": seconds })
 }
 
@@ -108,7 +113,9 @@ pub fn plan_table(plan: &Plan) -> String {
 pub fn result_table(comparison: &Comparison) -> String {
     let heads = ["arm", "seeds", "test accuracy %", "difference, points", "p", "verdict"];
     let rows = comparison.arms.iter().map(|summary| {
-        let half = |interval: Option<(f64, f64)>| interval.map_or(String::new(), |(low, high)| format!(" ± {:.2}", (high - low) / 2.0));
+        let half = |interval: Option<(f64, f64)>| {
+            interval.map_or(String::new(), |(low, high)| format!(" ± {:.2}", (high - low) / 2.0))
+        };
         let accuracy = summary.mean.map_or("-".into(), |mean| format!("{mean:.2}{}", half(summary.interval)));
         let difference = summary.difference.as_ref();
         [

@@ -78,9 +78,8 @@ fn in_order_of_need(mut waiting: Vec<Wanted>) -> Vec<Wanted> {
     let mut placed = BTreeSet::new();
     let mut order = Vec::with_capacity(waiting.len());
     while !waiting.is_empty() {
-        let there = |checkpoint: &CheckpointId| {
-            placed.contains(&checkpoint.segment) || !known.contains(&checkpoint.segment)
-        };
+        let there =
+            |checkpoint: &CheckpointId| placed.contains(&checkpoint.segment) || !known.contains(&checkpoint.segment);
         let ready = |wanted: &Wanted| {
             let observers = wanted.segment.observers.iter().map(|observer| &observer.teacher);
             causes(&wanted.segment).chain(observers).all(there)

@@ -42,7 +42,8 @@ struct Planned {
 
 /// Reads a study file and plans it. What a person should know before the plan is said first, on the standard error.
 fn read_and_plan(path: &Path, installation: &Installation) -> Result<Planned, CommandError> {
-    let text = read(path).map_err(|source| CommandError::Io { doing: "read the study file", path: path.into(), source })?;
+    let text =
+        read(path).map_err(|source| CommandError::Io { doing: "read the study file", path: path.into(), source })?;
     let study = Study::from_toml(&text).map_err(CommandError::Study)?;
     let paths = datasets::find(&installation.data_dir, &installation.datasets);
     if let (_, Some(notice)) = train::engine::resolve(study.recipe.device) {

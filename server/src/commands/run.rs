@@ -41,12 +41,10 @@ pub async fn run(arguments: command_line::Run) -> Result<(), CommandError> {
         None => store.create_study(&study, &plan, &dataset, process::now()).await?,
     };
 
-    let program = local::program().map_err(|source| CommandError::Io {
-        doing: "find",
-        path: "this program".into(),
-        source,
-    })?;
-    let mut ends = process::ends().map_err(|source| CommandError::Io { doing: "listen for", path: "signals".into(), source })?;
+    let program =
+        local::program().map_err(|source| CommandError::Io { doing: "find", path: "this program".into(), source })?;
+    let mut ends =
+        process::ends().map_err(|source| CommandError::Io { doing: "listen for", path: "signals".into(), source })?;
     let (finish, finished) = watch::channel(false);
     let runner = Runner {
         store: store.clone(),
@@ -117,7 +115,8 @@ async fn watch_progress(
             reported = tenth;
         }
         // The last epoch is told before its checkpoint lies there and the clean pass is made.
-        let all_there = || plan.segments.iter().all(|segment| facts.get(&segment.key).is_some_and(|facts| is_done(segment, facts)));
+        let all_there =
+            || plan.segments.iter().all(|segment| facts.get(&segment.key).is_some_and(|facts| is_done(segment, facts)));
         let nobody_works = || facts.values().all(|facts| !facts.working);
         let over = match now.state {
             State::Waiting | State::Training => false,

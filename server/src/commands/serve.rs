@@ -64,6 +64,8 @@ pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
         // Reading a data set takes a moment: the thread says that it is busy.
         dataset: Arc::new(move |study: &Study| task::block_in_place(|| datasets::facts(study, &paths))),
         numerics: machine::numerics,
+        // The runner removes what no study uses, also what a process left that was killed before it could.
+        forget: Arc::new(|_| {}),
         example: example(),
         started_with_password: password.is_some(),
     };

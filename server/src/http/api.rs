@@ -74,7 +74,8 @@ async fn facts(site: &Site, stored: &StoredStudy) -> Result<Facts, Refused> {
 
 /// A study as TOML, or as JSON where the request says so or it begins like one.
 async fn create(State(site): State<Site>, headers: HeaderMap, body: String) -> Result<Response, Refused> {
-    let is_json = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).is_some_and(|kind| kind.contains("json"));
+    let is_json =
+        headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).is_some_and(|kind| kind.contains("json"));
     let study = if is_json || body.trim_start().starts_with('{') { from_json(&body) } else { Study::from_toml(&body) };
     let study = study.map_err(ApiError::Spec)?;
     let id = laboratory::create(&site.laboratory, &study).await?;

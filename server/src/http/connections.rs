@@ -7,7 +7,11 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use std::{net::IpAddr, sync::Arc, time::Duration};
-use tokio::{net::TcpListener, sync::{Semaphore, watch}, time};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, watch},
+    time,
+};
 use tower::ServiceExt;
 
 /// A client that trickles its request's head would hold a connection for ever.
@@ -48,7 +52,9 @@ pub async fn serve(listener: TcpListener, router: Router, mut shutdown: watch::R
         // Small answers should not wait for more.
         let _ = stream.set_nodelay(true);
         let service = router.clone().layer(Extension(Peer(peer.ip()))).into_service();
-        let service = TowerToHyperService::new(service.map_request(|request: hyper::Request<hyper::body::Incoming>| request.map(axum::body::Body::new)));
+        let service = TowerToHyperService::new(
+            service.map_request(|request: hyper::Request<hyper::body::Incoming>| request.map(axum::body::Body::new)),
+        );
         let connection = http.serve_connection(TokioIo::new(stream), service).into_owned();
         let connection = graceful.watch(connection);
         tokio::spawn(async move {

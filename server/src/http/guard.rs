@@ -44,8 +44,11 @@ impl Names {
         let public = public_url.and_then(public_authority);
         allowed.extend(public.clone());
         // A client leaves out the port that its scheme stands for.
-        let bare: Vec<String> =
-            allowed.iter().filter_map(|name| name.strip_suffix(":80").or(name.strip_suffix(":443"))).map(str::to_owned).collect();
+        let bare: Vec<String> = allowed
+            .iter()
+            .filter_map(|name| name.strip_suffix(":80").or(name.strip_suffix(":443")))
+            .map(str::to_owned)
+            .collect();
         allowed.extend(bare);
         Names { allowed, any_address: (!listening.ip().is_loopback()).then_some(port), public }
     }
@@ -143,7 +146,15 @@ mod tests {
         for host in ["127.0.0.1:3000", "localhost:3000", "LOCALHOST:3000", "[::1]:3000", "lab.example.org"] {
             assert_eq!(check(&names, Method::GET, "/", &[("host", host)]), Ok(()), "{host}");
         }
-        for host in ["evil.example", "127.0.0.1", "127.0.0.1:3001", "localhost", "lab.example.org.evil.example", "192.168.1.2:3000", ""] {
+        for host in [
+            "evil.example",
+            "127.0.0.1",
+            "127.0.0.1:3001",
+            "localhost",
+            "lab.example.org.evil.example",
+            "192.168.1.2:3000",
+            "",
+        ] {
             assert_eq!(check(&names, Method::GET, "/", &[("host", host)]), Err(Refused::Misdirected), "{host}");
         }
         assert_eq!(check(&names, Method::GET, "/", &[]), Err(Refused::Misdirected));
@@ -201,7 +212,8 @@ mod tests {
     fn a_public_url_is_scheme_and_host_alone() {
         assert_eq!(public_authority("https://Lab.example.org/"), Some("lab.example.org".into()));
         assert_eq!(public_authority("http://lab:8080"), Some("lab:8080".into()));
-        for wrong in ["lab.example.org", "ftp://lab", "https://", "https://lab/path", "https://user@lab", "https://a b"] {
+        for wrong in ["lab.example.org", "ftp://lab", "https://", "https://lab/path", "https://user@lab", "https://a b"]
+        {
             assert_eq!(public_authority(wrong), None, "{wrong}");
         }
     }

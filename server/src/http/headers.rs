@@ -17,8 +17,7 @@ pub fn content_security_policy(nonce: Option<&str>) -> String {
 }
 
 /// For a page that stands alone in one file: its own style, and nothing that runs.
-pub const STANDALONE_POLICY: &str =
-    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+pub const STANDALONE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 pub async fn secure(request: Request, next: Next) -> Response {
     let shared = request.uri().path().starts_with("/s/");
@@ -36,7 +35,10 @@ fn add(headers: &mut HeaderMap, shared: bool) {
     unless_there(HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
     unless_there(HeaderName::from_static("cross-origin-resource-policy"), "same-origin");
     // Pages set theirs with a nonce; nothing else is a page that runs anything.
-    unless_there(header::CONTENT_SECURITY_POLICY, "default-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'");
+    unless_there(
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    );
     if shared {
         // The address is the key: it is told to nobody.
         unless_there(header::REFERRER_POLICY, "no-referrer");

@@ -24,7 +24,11 @@ pub fn routes() -> Router<Site> {
 
 /// Paths that need no password: shared pages, and what they are made of.
 fn open(path: &str) -> bool {
-    path == "/login" || path.starts_with("/s/") || path.starts_with("/pkg/") || path == "/favicon.svg" || path == "/favicon.ico"
+    path == "/login"
+        || path.starts_with("/s/")
+        || path.starts_with("/pkg/")
+        || path == "/favicon.svg"
+        || path == "/favicon.ico"
 }
 
 /// The middleware: passes on who may pass, sends browsers to the login page and tells programs 401.
@@ -48,7 +52,8 @@ pub async fn require(
     }
     if path.starts_with("/api/") || path == "/events" {
         let how = [(header::WWW_AUTHENTICATE, "Bearer realm=\"Stillroom\"")];
-        return (StatusCode::UNAUTHORIZED, how, "Send the password as a bearer token, or log in at /login.\n").into_response();
+        return (StatusCode::UNAUTHORIZED, how, "Send the password as a bearer token, or log in at /login.\n")
+            .into_response();
     }
     let asked = request.uri().path_and_query().map_or("/", |asked| asked.as_str());
     Redirect::to(&format!("/login?next={}", escape_query(asked))).into_response()
@@ -112,7 +117,8 @@ fn cookie(session: &str, seconds: i64, secure: bool) -> String {
 }
 
 fn too_many() -> Response {
-    (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, "60")], "Too many wrong passwords: wait a minute.\n").into_response()
+    (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, "60")], "Too many wrong passwords: wait a minute.\n")
+        .into_response()
 }
 
 /// Where to go on: a path of this server, and never a whole address that somebody slipped into the link.
@@ -123,7 +129,8 @@ fn local(next: &str) -> String {
 
 fn form(status: StatusCode, problem: &'static str, next: &str) -> Response {
     let css = crate::assets::versions().css;
-    let problem = if problem.is_empty() { String::new() } else { format!("<p role=\"alert\" id=\"problem\">{problem}</p>") };
+    let problem =
+        if problem.is_empty() { String::new() } else { format!("<p role=\"alert\" id=\"problem\">{problem}</p>") };
     let next = escape_html(&local(next));
     let page = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
@@ -147,10 +154,12 @@ fn escape_html(text: &str) -> String {
 }
 
 fn escape_query(text: &str) -> String {
-    text.bytes().map(|byte| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' | b'~' => (byte as char).to_string(),
-        _ => format!("%{byte:02X}"),
-    }).collect()
+    text.bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' | b'~' => (byte as char).to_string(),
+            _ => format!("%{byte:02X}"),
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -160,7 +169,9 @@ mod tests {
     #[test]
     fn a_login_leads_to_a_path_of_this_server_and_nowhere_else() {
         assert_eq!(local("/studies/1?metric=x"), "/studies/1?metric=x");
-        for elsewhere in ["", "https://evil.example", "//evil.example", "/\\evil.example", "/a\r\nset-cookie: x", "javascript:x"] {
+        for elsewhere in
+            ["", "https://evil.example", "//evil.example", "/\\evil.example", "/a\r\nset-cookie: x", "javascript:x"]
+        {
             assert_eq!(local(elsewhere), "/", "{elsewhere}");
         }
     }
@@ -170,7 +181,9 @@ mod tests {
         for path in ["/login", "/s/0123", "/s/0123/download", "/pkg/stillroom.css", "/favicon.svg"] {
             assert!(open(path), "{path}");
         }
-        for path in ["/", "/s", "/shares", "/studies/1", "/api/v1/studies", "/api/shared", "/events", "/example", "/loginx"] {
+        for path in
+            ["/", "/s", "/shares", "/studies/1", "/api/v1/studies", "/api/shared", "/events", "/example", "/loginx"]
+        {
             assert!(!open(path), "{path}");
         }
     }

@@ -11,7 +11,9 @@ use axum::{
     routing::get,
 };
 use leptos::{context::provide_context, nonce::use_nonce, prelude::use_context};
-use leptos_axum::{LeptosRoutes, ResponseOptions, generate_route_list_with_exclusions_and_ssg_and_context as route_list};
+use leptos_axum::{
+    LeptosRoutes, ResponseOptions, generate_route_list_with_exclusions_and_ssg_and_context as route_list,
+};
 
 pub fn routes(site: &Site) -> Router<Site> {
     let context = {

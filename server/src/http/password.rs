@@ -77,7 +77,9 @@ impl Password {
     /// Whether a cookie holds a session that this process began and that has not ended.
     pub fn knows(&self, session: &str, now: i64) -> bool {
         let Some((until, signature)) = session.split_once('.') else { return false };
-        let (Ok(until), Ok(signature)) = (until.parse::<i64>(), blake3::Hash::from_hex(signature)) else { return false };
+        let (Ok(until), Ok(signature)) = (until.parse::<i64>(), blake3::Hash::from_hex(signature)) else {
+            return false;
+        };
         bool::from(signature.as_bytes().ct_eq(self.sign(until).as_bytes())) && now < until
     }
 
