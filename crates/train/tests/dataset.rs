@@ -22,7 +22,8 @@ fn write_idx(folder: &Path) {
         let images = [header, pixels(count as usize, 784)].concat();
         fs::write(folder.join(format!("{name}-images-idx3-ubyte")), images).expect("images");
         let header = [0x801, count].map(u32::to_be_bytes).concat();
-        fs::write(folder.join(format!("{name}-labels-idx1-ubyte")), [header, labels(count as usize)].concat()).expect("labels");
+        fs::write(folder.join(format!("{name}-labels-idx1-ubyte")), [header, labels(count as usize)].concat())
+            .expect("labels");
     }
 }
 
@@ -31,7 +32,8 @@ fn cifar_batches() -> Vec<(String, Vec<u8>)> {
         let planes = [10u8, 20, 30].map(|plane| vec![plane + at as u8; 1024]).concat();
         [vec![(at % 10) as u8], planes].concat()
     };
-    let batches = (0..5).map(|batch| (format!("data_batch_{}.bin", batch + 1), [record(2 * batch), record(2 * batch + 1)].concat()));
+    let batches = (0..5)
+        .map(|batch| (format!("data_batch_{}.bin", batch + 1), [record(2 * batch), record(2 * batch + 1)].concat()));
     batches.chain([("test_batch.bin".to_string(), (0..3).flat_map(record).collect())]).collect()
 }
 
