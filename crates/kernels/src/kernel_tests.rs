@@ -111,7 +111,7 @@ fn reference(convolution: &Convolution, input: &[f32], weights: &[f32], gradient
         input_gradient: vec![0.0; input.len()],
         weight_gradient: vec![0.0; weights.len()],
     };
-    for at in 0..weights.len() {
+    for (at, weight) in weights.iter().enumerate() {
         let (output, channel, tap) =
             (at / taps / convolution.input_channels, at / taps % convolution.input_channels, at % taps);
         for row in 0..output_size {
@@ -123,7 +123,7 @@ fn reference(convolution: &Convolution, input: &[f32], weights: &[f32], gradient
                 }
                 let from = (channel * size + y) * size + x;
                 let to = (output * output_size + row) * output_size + column;
-                let (value, weight) = (f64::from(input[from]), f64::from(weights[at]));
+                let (value, weight) = (f64::from(input[from]), f64::from(*weight));
                 let gradient = f64::from(gradient[to]);
                 result.output[to] += weight * value;
                 result.input_gradient[from] += weight * gradient;
