@@ -1,5 +1,8 @@
 //! The process: reads what was typed, opens the store, runs workers, serves pages.
 
+// The type of a page is as deep as its markup, and this crate is where the pages are instantiated.
+#![recursion_limit = "256"]
+
 pub mod assets;
 pub mod command_line;
 pub mod commands;
