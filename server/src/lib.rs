@@ -1,4 +1,5 @@
 //! The process: reads what was typed, opens the store, runs workers, serves pages.
+#![recursion_limit = "512"]
 
 pub mod assets;
 pub mod command_line;
@@ -6,6 +7,7 @@ pub mod commands;
 pub mod data_folder;
 pub mod datasets;
 pub mod error;
+pub mod example;
 pub mod executor;
 pub mod http;
 pub mod machine;

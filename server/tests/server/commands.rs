@@ -45,7 +45,8 @@ fn the_example_comes_to_what_is_promised() {
         treatment
     };
     let treatments: Vec<_> = arms.iter().map(|arm| arm["treatment"].clone()).collect();
-    let expected = [json!({ "kd_stop_epoch": 0 }), treatment(8, 8), treatment(8, 20), treatment(20, 8), treatment(20, 20)];
+    let expected =
+        [json!({ "kd_stop_epoch": 0 }), treatment(8, 8), treatment(8, 20), treatment(20, 8), treatment(20, 20)];
     assert_eq!(treatments, expected);
     for arm in arms {
         assert_eq!((&arm["student"], &arm["seeds"]), (&json!("wrn-10-1"), &json!([0, 1, 2])));
@@ -55,7 +56,11 @@ fn the_example_comes_to_what_is_promised() {
     assert!(!bench.data_dir("data").exists(), "planning makes nothing");
 
     let table = output(bench.command("plan", "data").arg(&file));
-    assert!(text(&table.stdout).contains("5 arms, 15 runs, 16 segments, 272 epochs instead of 320"), "{}", text(&table.stdout));
+    assert!(
+        text(&table.stdout).contains("5 arms, 15 runs, 16 segments, 272 epochs instead of 320"),
+        "{}",
+        text(&table.stdout)
+    );
 }
 
 #[test]
