@@ -28,7 +28,7 @@ async fn a_link_outlives_its_study_until_it_is_taken_back_and_then_looks_like_an
         laboratory.status(laboratory.request(Method::DELETE, &format!("/api/v1/studies/{id}"))).await,
         StatusCode::NO_CONTENT
     );
-    let open = |path: String| async {
+    let open = async |path: String| {
         let answer = laboratory.request(Method::GET, &path).send().await.expect("an answer");
         (answer.status(), answer.text().await.expect("text"))
     };
