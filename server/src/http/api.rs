@@ -109,6 +109,7 @@ async fn read(State(site): State<Site>, Path(study): Path<String>) -> Result<Res
     object["created_at"] = json!(stored.created_at);
     object["study"] = json!(stored.study);
     object["remarks"] = json!(stored.plan.remarks);
+    object["working"] = json!(facts.values().filter(|facts| facts.working).count());
     object["progress"] = json!(progress(&stored.plan, &facts, stopped, &site.laboratory.machine()));
     Ok(Json(object).into_response())
 }

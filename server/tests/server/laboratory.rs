@@ -177,8 +177,10 @@ impl Laboratory {
         let over = |study: &Value| ["finished", "failed"].iter().any(|state| study["progress"]["state"] == *state);
         let study = self.until(id, "the study to end", over).await;
         assert_eq!(study["progress"]["state"], "finished", "{:#}", study["progress"]);
-        // The last epoch is told before its clean pass is made and its checkpoint lies there.
-        self.until(id, "workers to end", |_| self.workers().is_empty()).await
+        // The last epoch is told before its clean pass is made, its best one tested, and its checkpoint lies there.
+        let finished = |key: &SegmentKey| matches!(self.events(key).last(), Some(Event::Finished { .. }));
+        let all = |study: &Value| study["working"] == 0 && self.segments().iter().all(finished);
+        self.until(id, "workers to end", all).await
     }
 
     pub fn segments(&self) -> Vec<SegmentKey> {
