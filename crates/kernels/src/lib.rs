@@ -1,1 +1,36 @@
+//! The hand-written CPU engine: Wide ResNets trained and evaluated over plain buffers.
+//!
+//! [`WideResNet`] is the model zoo's network (`wrn-d-k`): pre-activation basic blocks, batch
+//! norm, global average pooling and one linear layer. It knows nothing of losses, data or epochs: its
+//! caller hands in images and the gradient on the logits.
+//!
+//! How it is fast: activations lie in blocks of 16 channels (`simd::Simd` is one such block),
+//! an image is worked on while it is in the cache, batch norm and ReLU are the prologue of a
+//! convolution and the statistics its epilogue, and what follows a ReLU is recomputed, not stored.
+//!
+//! How it is deterministic: a batch is cut into parts by its size alone, every part sums in its own
+//! accumulators, and these are added in the parts' order. The number of threads decides who computes a
+//! part, never what is computed. Instruction sets differ from one another in the last bits.
 
+mod backward;
+mod buffer;
+mod convolution;
+mod elementwise;
+mod error;
+mod evaluation;
+mod forward;
+mod head;
+mod instances;
+mod instruction_set;
+mod layout;
+mod network;
+mod norm;
+mod shape;
+mod simd;
+mod threads;
+mod tiles;
+
+pub use error::KernelError;
+pub use instruction_set::InstructionSet;
+pub use network::{TensorKind, TensorSpec, WideResNet};
+pub use shape::Shape;

@@ -15,7 +15,7 @@ pub use error::StoreError;
 pub use studies::StoredStudy;
 
 use sqlx::{
-    Sqlite, SqlitePool, Transaction,
+    Connection, Sqlite, SqlitePool, Transaction,
     migrate::MigrateError,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -59,6 +59,11 @@ impl Store {
         let options = SqliteConnectOptions::new().filename(&path).foreign_keys(true).busy_timeout(Self::BUSY_TIMEOUT);
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            // On a full disk SQLite takes a transaction back by itself, and the connection goes on counting it as open: every
+            // later one would be refused. The pool has waited for rollbacks here, so such a connection makes room for another.
+            .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
             .connect_with(
                 options
                     .clone()
@@ -75,6 +80,8 @@ impl Store {
         })?;
         let readers = SqlitePoolOptions::new()
             .max_connections(Self::READERS)
+            .idle_timeout(None)
+            .max_lifetime(None)
             .connect_with(options.read_only(true))
             .await
             .map_err(unopened)?;

@@ -282,3 +282,30 @@ fn not_a_number(metrics: &EpochMetrics) -> Option<&'static str> {
     .find(|(_, value)| value.is_nan())
     .map(|(name, _)| name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn on_a_full_disk_nothing_is_half_written_and_reading_goes_on() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let store = Store::open(folder.path()).await.expect("a store");
+        let key = SegmentKey("5".repeat(32));
+        sqlx::query("insert into segment (key) values (?)").bind(&key.0).execute(&store.writer).await.expect("a row");
+        let note = |length| Event::Note { message: "n".repeat(length) };
+        store.record(&key, &[note(1)], 1).await.expect("there is room");
+
+        // SQLite answers as it does for a disk without room.
+        sqlx::query("pragma max_page_count = 1").execute(&store.writer).await.expect("a limit");
+        let refused = store.record(&key, &[note(2), note(1_000_000)], 2).await;
+        assert!(matches!(refused, Err(StoreError::DiskFull)), "{refused:?}");
+        assert_eq!(store.offset(&key).await.expect("reading goes on"), 1);
+        let notes = sqlx::query("select id from note").fetch_all(&store.readers).await.expect("reading goes on");
+        assert_eq!(notes.len(), 1);
+
+        // The limit was the connection's, and that connection is gone.
+        store.record(&key, &[note(2), note(1_000_000)], 2).await.expect("there is room again");
+        assert_eq!(store.offset(&key).await.expect("an offset"), 2);
+    }
+}

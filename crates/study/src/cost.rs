@@ -34,7 +34,7 @@ pub struct Estimate {
 /// Counts the multiply-accumulates of an epoch: three forward passes for each training image (forward and backward), one of
 /// each teacher that teaches, one for each validation image; test images at each stop, training images where a run ends.
 /// Measuring against teachers costs nothing here: their logits are kept. Assumes that workers train side by side with one
-/// thread each and lose nothing by it, and that no chain of segments waiting for each other can be split: the time is the
+/// thread each (where they are measured, with the threads they had) and lose nothing by it, and that no chain of segments waiting for each other can be split: the time is the
 /// work over all threads, but never less than the longest chain. Once epochs of this plan were measured, their seconds
 /// stand for those segments, and their speed for the others; before, the machine's. A GPU is not estimated beforehand.
 pub fn estimate(plan: &Plan, facts: &Facts, machine: &Machine) -> Option<Estimate> {
@@ -57,7 +57,8 @@ pub fn estimate(plan: &Plan, facts: &Facts, machine: &Machine) -> Option<Estimat
             None => (epoch_work(segment) / speed, closing_work(segment) / speed),
         };
         let timing = Timing { start, done, epoch_seconds, closing };
-        total += timing.reaches(segment.until) - start;
+        let alone = Timing { start: 0.0, ..timing };
+        total += alone.reaches(segment.until) * threads(segment, facts);
         longest = longest.max(timing.reaches(segment.until));
         timings.insert(&segment.key, timing);
     }
@@ -65,6 +66,7 @@ pub fn estimate(plan: &Plan, facts: &Facts, machine: &Machine) -> Option<Estimat
 }
 
 /// When a segment can start, and how fast it goes from there.
+#[derive(Clone, Copy)]
 struct Timing {
     start: f64,
     done: Epoch,
@@ -110,11 +112,17 @@ fn mean_seconds(segment: &Segment, facts: &Facts) -> Option<f64> {
     (!seconds.is_empty()).then(|| statistics::mean(&seconds))
 }
 
-/// Multiply-accumulates a second over all epochs of this plan that were measured.
+/// Threads that its worker has or had; one where it has none yet.
+fn threads(segment: &Segment, facts: &Facts) -> f64 {
+    let provenance = facts.get(&segment.key).and_then(|facts| facts.provenance.as_ref());
+    f64::from(provenance.map_or(1, |provenance| provenance.threads.max(1)))
+}
+
+/// Multiply-accumulates a second and thread over all epochs of this plan that were measured.
 fn measured_speed(plan: &Plan, facts: &Facts, epoch_work: impl Fn(&Segment) -> f64) -> Option<f64> {
     let measured = plan.segments.iter().filter_map(|segment| {
         let epochs = facts.get(&segment.key)?.metrics.len() as f64;
-        Some((epochs * epoch_work(segment), epochs * mean_seconds(segment, facts)?))
+        Some((epochs * epoch_work(segment), epochs * mean_seconds(segment, facts)? * threads(segment, facts)))
     });
     let (work, seconds) = measured.fold((0.0, 0.0), |sum, it| (sum.0 + it.0, sum.1 + it.1));
     (seconds > 0.0).then(|| work / seconds)

@@ -6,6 +6,7 @@
 //! A [`Study`] is planned ([`Plan`]) into [`Segment`]s; segments are trained, elsewhere, into checkpoints
 //! and [`EpochMetrics`]; metrics are compared ([`Report`]); a report can be frozen ([`Snapshot`]).
 
+mod answer;
 pub mod architecture;
 mod arms;
 pub mod check;

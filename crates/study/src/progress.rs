@@ -68,7 +68,7 @@ pub(crate) fn epochs_done(segment: &Segment, facts: &Facts) -> u32 {
     metrics.iter().filter(|metrics| asked_for(metrics.epoch)).count() as u32
 }
 
-fn state(plan: &Plan, facts: &Facts, stopped: bool, runs: &[RunProgress]) -> State {
+pub(crate) fn state(plan: &Plan, facts: &Facts, stopped: bool, runs: &[RunProgress]) -> State {
     let working = || plan.segments.iter().any(|segment| facts.get(&segment.key).is_some_and(|facts| facts.working));
     let ended = |run: &RunProgress| matches!(run.state, State::Finished | State::Failed);
     if runs.iter().all(|run| run.state == State::Finished) {
@@ -87,9 +87,14 @@ fn state(plan: &Plan, facts: &Facts, stopped: bool, runs: &[RunProgress]) -> Sta
 /// Run by run, in the plan's order. A run is finished once all its epochs are trained and its last one is tested.
 pub(crate) fn runs(plan: &Plan, facts: &Facts, stopped: bool) -> Vec<RunProgress> {
     let furthest = furthest(plan, facts);
-    let works = |leg: &Leg, done: u32| {
-        let leg_done = furthest.get(&leg.segment).map_or(leg.from, |it| it.now);
-        facts.get(&leg.segment).is_some_and(|facts| facts.working) && (leg_done < leg.until || done == leg.until.0)
+    let works = |leg: &Leg| {
+        let short = furthest.get(&leg.segment).is_none_or(|it| it.now < leg.until);
+        short && facts.get(&leg.segment).is_some_and(|facts| facts.working)
+    };
+    // Trained to its end, and still to be tested there.
+    let closes = |run: &Run, done: u32| {
+        let last = run.legs.last().filter(|leg| done == leg.until.0);
+        last.and_then(|leg| facts.get(&leg.segment)).is_some_and(|facts| facts.working)
     };
     let run_progress = |run: &Run| {
         let metrics = run_metrics(run, facts);
@@ -101,7 +106,7 @@ pub(crate) fn runs(plan: &Plan, facts: &Facts, stopped: bool) -> Vec<RunProgress
             State::Failed
         } else if stopped {
             State::Stopped
-        } else if run.legs.iter().any(|leg| works(leg, done)) {
+        } else if run.legs.iter().any(works) || closes(run, done) {
             State::Training
         } else {
             State::Waiting

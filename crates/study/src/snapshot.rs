@@ -1,11 +1,12 @@
 //! A comparison, frozen: what a link shows, what an example is, what a downloaded page holds.
 
-use crate::Report;
+use crate::{Report, comparison::counted};
 use serde::{Deserialize, Serialize};
 
-/// Outlives its study. Only what a reader may see is in it.
+/// Outlives its study. Only what a reader may see is in it. Reading one of another version fails and says so.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
+    #[serde(deserialize_with = "version")]
     pub version: u32,
     /// Seconds since 1970-01-01 UTC.
     pub frozen_at: i64,
@@ -15,9 +16,36 @@ pub struct Snapshot {
 impl Snapshot {
     pub const VERSION: u32 = 1;
 
-    /// Freezes a report: hosts are left out, so that a link names no machine.
-    pub fn freeze(report: Report, now: i64) -> Snapshot {
-        let _ = (&report, now);
-        todo!()
+    /// Freezes a report: hosts are left out, and reasons that name a path, so that a link names no machine.
+    pub fn freeze(mut report: Report, now: i64) -> Snapshot {
+        for provenance in &mut report.provenance {
+            provenance.host.clear();
+        }
+        // Without hosts, machines that are alike are one.
+        let all = std::mem::take(&mut report.provenance);
+        for provenance in all {
+            if !report.provenance.contains(&provenance) {
+                report.provenance.push(provenance);
+            }
+        }
+        for failure in &mut report.progress.failures {
+            // A path may hold spaces, so that its end cannot be told: such a reason is left out as a whole.
+            if failure.reason.contains(['/', '\\']) {
+                failure.reason =
+                    format!("Training failed after {}.", counted(failure.epoch.0 as usize, "epoch", "epochs"));
+            }
+        }
+        report.progress.left = None;
+        Snapshot { version: Snapshot::VERSION, frozen_at: now, report }
+    }
+}
+
+fn version<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    match u32::deserialize(deserializer)? {
+        Snapshot::VERSION => Ok(Snapshot::VERSION),
+        other => Err(serde::de::Error::custom(format!(
+            "this snapshot has version {other}; this program reads version {}",
+            Snapshot::VERSION
+        ))),
     }
 }

@@ -1,6 +1,7 @@
 //! A study file is read whole, and everything wrong with it is told at once, in the file's order.
 
-use study::{Architecture, Augmentation, Choices, Device, SpecError, Study};
+use proptest::prelude::*;
+use study::{Architecture, Augmentation, Choices, Dataset, DatasetFacts, Device, Numerics, Plan, SpecError, Study};
 
 const EXAMPLE: &str = r#"
 title = "When should distillation stop?"
@@ -268,4 +269,65 @@ fn devices_are_written_one_way() {
 fn an_error_reads_as_one_sentence() {
     let text = only(&with("[0, 8, 20]", "30")).to_string();
     assert_eq!(text, "treatment.kd_stop_epoch: is beyond the student's last epoch; given: 30; allowed: 0 to 20");
+}
+
+const VALUES: &[&str] = &[
+    "0",
+    "1",
+    "-1",
+    "20",
+    "9223372036854775807",
+    "0.0",
+    "-0.0",
+    "1e308",
+    "nan",
+    "-inf",
+    "true",
+    "\"\"",
+    "\"wrn-10-1\"",
+    "\"kd\"",
+    "[]",
+    "[[]]",
+    "[0, 0]",
+    "[1, 2, 3]",
+    "[\"wrn-16-1\", \"wrn-22-1\"]",
+    "{}",
+    "{ epochs = 1 }",
+    "1979-05-27",
+];
+
+proptest! {
+    /// Whatever stands in a file, it is read or refused with reasons; what is read can be planned or is refused by the plan.
+    #[test]
+    fn no_file_brings_the_reader_down(changes in proptest::collection::vec((0usize..20, 0usize..VALUES.len()), 0..4)) {
+        let mut lines: Vec<String> = EXAMPLE.lines().map(str::to_owned).collect();
+        for (line, value) in changes {
+            let line = &mut lines[line % EXAMPLE.lines().count()];
+            if let Some((field, _)) = line.split_once('=') {
+                *line = format!("{field}= {}", VALUES[value]);
+            }
+        }
+        match Study::from_toml(&lines.join("\n")) {
+            Err(errors) => prop_assert!(errors.iter().all(|error| !error.problem.is_empty() && !error.allowed.is_empty())),
+            Ok(study) => {
+                prop_assert_eq!(study.check(), []);
+                let dataset = DatasetFacts {
+                    dataset: Dataset::FashionMnist12k,
+                    checksum: String::new(),
+                    classes: 10,
+                    channels: 1,
+                    image_size: 28,
+                    train: 12_000,
+                    validation: 5_000,
+                    test: 10_000,
+                };
+                prop_assert!(Plan::new(&study, &dataset, Numerics::CpuF32).is_ok());
+            }
+        }
+    }
+
+    #[test]
+    fn no_text_brings_the_reader_down(text in "\\PC{0,200}") {
+        prop_assert!(Study::from_toml(&text).is_err());
+    }
 }

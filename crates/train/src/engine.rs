@@ -1,1 +1,220 @@
+//! A network on a device, behind one small trait, and which device that is.
 
+use crate::TrainError;
+use crate::candle_network::CandleNetwork;
+use crate::cpu_network::CpuNetwork;
+use candle_core::{DType, Tensor};
+use kernels::InstructionSet;
+use std::collections::BTreeMap;
+use study::{Architecture, Device, Numerics, Optimizer};
+
+/// Named tensors, by the model zoo's names, in PyTorch's layout. Batch counters are the checkpoint's business.
+pub type Weights = BTreeMap<String, Values>;
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Values {
+    pub shape: Vec<usize>,
+    pub values: Vec<f32>,
+}
+
+/// A network and the images it sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NetworkShape {
+    pub architecture: Architecture,
+    /// 1 (grey) or 3 (colour).
+    pub channels: usize,
+    /// Height and width in pixels.
+    pub image_size: usize,
+    pub classes: usize,
+}
+
+/// A tensor of a network: `trained` ones have gradient and momentum, the others are running statistics.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TensorSpec {
+    pub name: String,
+    pub shape: Vec<usize>,
+    pub trained: bool,
+}
+
+impl NetworkShape {
+    /// Every tensor in the model zoo's order: `conv1.weight`, `block1.layer.0.bn1.weight`, ..., `fc.bias`.
+    pub fn tensors(&self) -> Vec<TensorSpec> {
+        let Architecture::WideResNet { depth, width } = self.architecture;
+        let mut tensors = Vec::new();
+        let mut tensor = |name: String, shape: &[usize], trained| {
+            tensors.push(TensorSpec { name, shape: shape.to_vec(), trained });
+        };
+        let norm = |tensor: &mut dyn FnMut(String, &[usize], bool), name: &str, channels: usize| {
+            tensor(format!("{name}.weight"), &[channels], true);
+            tensor(format!("{name}.bias"), &[channels], true);
+            tensor(format!("{name}.running_mean"), &[channels], false);
+            tensor(format!("{name}.running_var"), &[channels], false);
+        };
+        tensor("conv1.weight".into(), &[16, self.channels, 3, 3], true);
+        let mut inputs = 16;
+        for group in 0..3 {
+            let outputs = (16 << group) * width as usize;
+            for index in 0..(depth as usize - 4) / 6 {
+                let name = format!("block{}.layer.{index}", group + 1);
+                norm(&mut tensor, &format!("{name}.bn1"), inputs);
+                tensor(format!("{name}.conv1.weight"), &[outputs, inputs, 3, 3], true);
+                norm(&mut tensor, &format!("{name}.bn2"), outputs);
+                tensor(format!("{name}.conv2.weight"), &[outputs, outputs, 3, 3], true);
+                if inputs != outputs {
+                    tensor(format!("{name}.convShortcut.weight"), &[outputs, inputs, 1, 1], true);
+                }
+                inputs = outputs;
+            }
+        }
+        norm(&mut tensor, "bn1", inputs);
+        tensor("fc.weight".into(), &[self.classes, inputs], true);
+        tensor("fc.bias".into(), &[self.classes], true);
+        tensors
+    }
+}
+
+/// A network being trained, or frozen for evaluation. One step is `forward`, `backward`, `step`.
+pub trait Engine {
+    /// Parameters and running statistics.
+    fn weights(&self) -> Result<Weights, TrainError>;
+    /// Sets them all; the error names every missing, extra and misshapen tensor.
+    fn set_weights(&mut self, weights: &Weights) -> Result<(), TrainError>;
+    /// The optimizer's momentum, by parameter.
+    fn momentum(&self) -> Result<Weights, TrainError>;
+    fn set_momentum(&mut self, momentum: &Weights) -> Result<(), TrainError>;
+    /// Training mode: logits (n, classes) on the CPU. `images`: (n, channels, size, size), normalised and augmented.
+    fn forward(&mut self, images: &[f32]) -> Result<Tensor, TrainError>;
+    /// Gradients of all parameters from the loss's gradient on the logits of the last `forward`.
+    fn backward(&mut self, logits_gradient: &Tensor) -> Result<(), TrainError>;
+    /// The gradients of the last `backward`, by parameter.
+    fn gradients(&self) -> Result<Weights, TrainError>;
+    fn step(&mut self, learning_rate: f64, optimizer: &Optimizer) -> Result<(), TrainError>;
+    /// Evaluation mode: logits (n, classes) on the CPU, for any n.
+    fn evaluate(&mut self, images: &[f32]) -> Result<Tensor, TrainError>;
+}
+
+/// A network that trains on batches of up to `batch_max` images. `device` is resolved already ([`resolve`]).
+pub fn open(
+    shape: &NetworkShape,
+    numerics: Numerics,
+    device: Device,
+    threads: usize,
+    batch_max: usize,
+) -> Result<Box<dyn Engine>, TrainError> {
+    Ok(match numerics {
+        Numerics::CpuF32 => Box::new(CpuNetwork::new(shape, batch_max, threads, preferred_instruction_set()?)?),
+        Numerics::CandleF32 => Box::new(CandleNetwork::new(shape, &candle_device(device)?, DType::F32)?),
+    })
+}
+
+/// A frozen network: a teacher.
+pub fn open_for_evaluation(
+    shape: &NetworkShape,
+    numerics: Numerics,
+    device: Device,
+    threads: usize,
+) -> Result<Box<dyn Engine>, TrainError> {
+    Ok(match numerics {
+        Numerics::CpuF32 => Box::new(CpuNetwork::for_evaluation(shape, threads, preferred_instruction_set()?)?),
+        Numerics::CandleF32 => Box::new(CandleNetwork::new(shape, &candle_device(device)?, DType::F32)?),
+    })
+}
+
+/// Which arithmetic a device means.
+///
+/// # Errors
+/// `cuda:N` where there is no such GPU.
+pub fn numerics(device: Device) -> Result<Numerics, TrainError> {
+    match resolve(device).0 {
+        Device::Cuda(ordinal) if !devices().contains(&format!("cuda:{ordinal}")) => Err(TrainError::Device {
+            device: format!("cuda:{ordinal}"),
+            problem: match devices() {
+                found if found.is_empty() => no_gpu().into(),
+                found => format!("found: {}", found.join(", ")),
+            },
+        }),
+        Device::Cuda(_) => Ok(Numerics::CandleF32),
+        Device::Cpu | Device::Auto => Ok(Numerics::CpuF32),
+    }
+}
+
+/// `auto` becomes the first GPU, or the CPU with a message that says why.
+pub fn resolve(device: Device) -> (Device, Option<String>) {
+    match device {
+        Device::Auto if devices().is_empty() => (Device::Cpu, Some(format!("training runs on the CPU: {}", no_gpu()))),
+        Device::Auto => (Device::Cuda(0), None),
+        given => (given, None),
+    }
+}
+
+fn no_gpu() -> &'static str {
+    if cfg!(feature = "cuda") {
+        "no GPU with a working driver was found"
+    } else {
+        "this program was built without GPU support (feature `cuda`)"
+    }
+}
+
+/// GPUs that can be used: "cuda:0", ... Looks once.
+pub fn devices() -> Vec<String> {
+    static FOUND: std::sync::OnceLock<Vec<String>> = std::sync::OnceLock::new();
+    FOUND.get_or_init(probe).clone()
+}
+
+#[cfg(feature = "cuda")]
+fn probe() -> Vec<String> {
+    // Where the driver is missing the loader panics instead of failing.
+    (0..16)
+        .take_while(|ordinal| {
+            std::panic::catch_unwind(|| candle_core::Device::new_cuda(*ordinal)).is_ok_and(|opened| opened.is_ok())
+        })
+        .map(|ordinal| format!("cuda:{ordinal}"))
+        .collect()
+}
+
+#[cfg(not(feature = "cuda"))]
+fn probe() -> Vec<String> {
+    Vec::new()
+}
+
+fn candle_device(device: Device) -> Result<candle_core::Device, TrainError> {
+    match device {
+        Device::Cuda(ordinal) => {
+            numerics(device)?;
+            Ok(candle_core::Device::new_cuda(ordinal as usize)?)
+        }
+        Device::Cpu | Device::Auto => Ok(candle_core::Device::Cpu),
+    }
+}
+
+/// What [`CpuNetwork`] uses on this machine: "avx512", "avx2" or "portable". `STILLROOM_INSTRUCTION_SET` overrides the best.
+pub fn instruction_set() -> String {
+    preferred_instruction_set().map_or_else(|_| InstructionSet::best().to_string(), |set| set.to_string())
+}
+
+fn preferred_instruction_set() -> Result<InstructionSet, TrainError> {
+    match std::env::var("STILLROOM_INSTRUCTION_SET") {
+        Ok(name) if !name.is_empty() => Ok(name.parse()?),
+        _ => Ok(InstructionSet::best()),
+    }
+}
+
+/// Compares what was given with what the network has: `None` where they agree, else a sentence naming every difference.
+pub(crate) fn mismatches(expected: &[TensorSpec], given: &Weights) -> Option<String> {
+    let mut problems = Vec::new();
+    for tensor in expected {
+        match given.get(&tensor.name) {
+            None => problems.push(format!("{} is missing", tensor.name)),
+            Some(values)
+                if values.shape != tensor.shape || values.values.len() != tensor.shape.iter().product::<usize>() =>
+            {
+                problems.push(format!("{} is {:?}, expected {:?}", tensor.name, values.shape, tensor.shape));
+            }
+            Some(_) => {}
+        }
+    }
+    for name in given.keys().filter(|name| expected.iter().all(|tensor| tensor.name != **name)) {
+        problems.push(format!("{name} is not in this network"));
+    }
+    (!problems.is_empty()).then(|| problems.join("; "))
+}

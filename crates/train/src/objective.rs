@@ -1,1 +1,85 @@
+//! The losses' equations, written once, for both engines: over logits of shape (batch, classes).
 
+use candle_core::{D, DType, Tensor, Var};
+use candle_nn::ops::{log_softmax, softmax};
+use std::collections::BTreeMap;
+use study::{CheckpointId, Term};
+
+type Result<T> = std::result::Result<T, candle_core::Error>;
+
+/// Cross-entropy: `−log softmax(logits)[label]`, mean over the batch.
+/// `logits`: (batch, classes); `labels`: (batch), u32.
+pub fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
+    log_softmax(logits, D::Minus1)?.gather(&labels.unsqueeze(1)?, 1)?.mean_all()?.neg()
+}
+
+/// Hinton et al. 2015: `T²·KL(softmax(teacher/T) ‖ softmax(student/T))`, mean over the batch, unweighted.
+/// `student`, `teacher`: (batch, classes) logits. T² keeps the gradient's size independent of T.
+pub fn kd(student: &Tensor, teacher: &Tensor, temperature: f64) -> Result<Tensor> {
+    let student = log_softmax(&(student / temperature)?, D::Minus1)?;
+    let teacher = (teacher.detach() / temperature)?;
+    let divergence =
+        (softmax(&teacher, D::Minus1)? * (log_softmax(&teacher, D::Minus1)? - student)?)?.sum(D::Minus1)?;
+    divergence.mean_all()? * (temperature * temperature)
+}
+
+/// One term of a loss, unweighted: its value and its gradient on the logits, apart from all others.
+pub struct TermValue {
+    pub value: f64,
+    /// (batch, classes).
+    pub logits_gradient: Tensor,
+}
+
+/// Each term apart, in the order given. `teachers` holds the logits that each teacher gave the same images.
+///
+/// # Panics
+/// Where a term's teacher is not among `teachers`.
+pub fn terms(
+    terms: &[(f64, Term<CheckpointId>)],
+    logits: &Tensor,
+    labels: &Tensor,
+    teachers: &BTreeMap<CheckpointId, Tensor>,
+) -> Result<Vec<TermValue>> {
+    terms
+        .iter()
+        .map(|(_, term)| {
+            let logits = Var::from_tensor(&logits.detach())?;
+            let value = match term {
+                Term::CrossEntropy => cross_entropy(logits.as_tensor(), labels)?,
+                Term::Kd { teacher, temperature } => kd(logits.as_tensor(), &teachers[teacher], *temperature)?,
+            };
+            let gradients = value.backward()?;
+            let logits_gradient = match gradients.get(logits.as_tensor()) {
+                Some(gradient) => gradient.clone(),
+                None => logits.as_tensor().zeros_like()?,
+            };
+            Ok(TermValue { value: scalar(&value)?, logits_gradient })
+        })
+        .collect()
+}
+
+/// The gradient of the weighted sum on the logits.
+///
+/// # Panics
+/// Where there is no term.
+pub fn weighted_gradient(terms: &[(f64, Term<CheckpointId>)], values: &[TermValue]) -> Result<Tensor> {
+    let mut weighted = terms.iter().zip(values).map(|((weight, _), value)| &value.logits_gradient * *weight);
+    let first = weighted.next().expect("a loss has a term")?;
+    weighted.try_fold(first, |sum, gradient| sum + gradient?)
+}
+
+pub fn scalar(tensor: &Tensor) -> Result<f64> {
+    tensor.to_dtype(DType::F64)?.to_scalar()
+}
+
+/// The class each row of `logits` names: the largest logit, the first among equals.
+pub fn named_classes(logits: &Tensor) -> Result<Vec<u32>> {
+    let rows: Vec<Vec<f64>> = logits.to_dtype(DType::F64)?.to_vec2()?;
+    Ok(rows
+        .iter()
+        .map(|row| {
+            let first = (0..row.len()).reduce(|best, class| if row[class] > row[best] { class } else { best });
+            first.unwrap_or(0) as u32
+        })
+        .collect())
+}

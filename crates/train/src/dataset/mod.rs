@@ -1,1 +1,173 @@
+//! Images and labels in memory, read from the files their makers publish.
+//!
+//! Every file is read whole and checked against its own counts: a file that is missing, truncated, too long or of another
+//! kind is an error that names it, never a smaller data set.
 
+mod built_in;
+mod cifar;
+mod files;
+mod idx;
+
+use crate::TrainError;
+use std::path::Path;
+use study::{Dataset, DatasetFacts};
+
+/// Part of a data set. `images`: (n, channels, size, size) bytes from 0 to 255, row by row; `labels`: n, each below the number of
+/// classes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Split {
+    pub images: Vec<u8>,
+    pub labels: Vec<u8>,
+}
+
+/// A data set, split.
+#[derive(Clone, Debug)]
+pub struct Images {
+    pub facts: DatasetFacts,
+    pub train: Split,
+    /// The last images of the training file; empty where none are held out.
+    pub validation: Split,
+    pub test: Split,
+    /// Per channel, of the training split scaled to 0..1.
+    pub mean: Vec<f32>,
+    /// Standard deviation per channel, of the training split scaled to 0..1.
+    pub deviation: Vec<f32>,
+    pub class_names: Vec<String>,
+}
+
+/// What a data set's files hold, before anything is held out.
+pub(crate) struct Content {
+    pub train: Split,
+    pub test: Split,
+    pub channels: u32,
+    pub image_size: u32,
+}
+
+const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
+const CLOTHES: [&str; 10] =
+    ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"];
+const OBJECTS: [&str; 10] = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
+
+/// Number of classes of every data set known here.
+const CLASSES: u32 = 10;
+
+/// Reads a data set. `path`: the folder or archive (`.tar`, `.tar.gz`, `.tgz`) of its official files; not used by the built-in
+/// one. `validation`: the last so many images of the training file are held out; `None` is the data set's own split (5,000);
+/// 0 holds out nothing.
+///
+/// Fails where a file is missing or damaged, or where holding out would leave no image to train on.
+pub fn load(dataset: Dataset, path: Option<&Path>, validation: Option<u32>) -> Result<Images, TrainError> {
+    let (path, content) = match (dataset, path) {
+        (Dataset::FashionMnist12k, _) => (Path::new(built_in::NAME), built_in::read()?),
+        (Dataset::FashionMnist | Dataset::Mnist, Some(path)) => (path, idx::read(path)?),
+        (Dataset::Cifar10, Some(path)) => (path, cifar::read(path)?),
+        (_, None) => {
+            return Err(TrainError::Dataset {
+                path: dataset.name().into(),
+                problem:
+                    "no folder or archive is configured for this data set; name the one that holds its official files"
+                        .into(),
+            });
+        }
+    };
+    split(dataset, content, validation.unwrap_or(Dataset::VALIDATION_DEFAULT))
+        .map_err(|problem| TrainError::Dataset { path: path.into(), problem })
+}
+
+/// What a plan needs to know of a data set: reads all of it, as [`load`].
+pub fn facts(dataset: Dataset, path: Option<&Path>, validation: Option<u32>) -> Result<DatasetFacts, TrainError> {
+    load(dataset, path, validation).map(|images| images.facts)
+}
+
+impl Split {
+    /// Number of images.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+}
+
+impl Images {
+    /// Numbers an image is made of: channels · size · size.
+    pub fn values_per_image(&self) -> usize {
+        (self.facts.channels * self.facts.image_size * self.facts.image_size) as usize
+    }
+}
+
+fn split(dataset: Dataset, content: Content, validation: u32) -> Result<Images, String> {
+    let checksum = checksum(&content);
+    let Content { mut train, test, channels, image_size } = content;
+    let count = train.len();
+    let Some(kept) = count.checked_sub(validation as usize).filter(|kept| *kept > 0) else {
+        return Err(format!(
+            "{validation} of its {count} training images cannot be held out for validation; allowed: 0 to {}",
+            count.saturating_sub(1)
+        ));
+    };
+    let held_out = Split {
+        images: train.images.split_off(kept * (channels * image_size * image_size) as usize),
+        labels: train.labels.split_off(kept),
+    };
+    let (mean, deviation) = mean_and_deviation(&train.images, channels as usize, (image_size * image_size) as usize);
+    let names = match dataset {
+        Dataset::FashionMnist12k | Dataset::FashionMnist => CLOTHES,
+        Dataset::Mnist => DIGITS,
+        Dataset::Cifar10 => OBJECTS,
+    };
+    Ok(Images {
+        facts: DatasetFacts {
+            dataset,
+            checksum,
+            classes: CLASSES,
+            channels,
+            image_size,
+            train: kept as u32,
+            validation,
+            test: test.len() as u32,
+        },
+        train,
+        validation: held_out,
+        test,
+        mean,
+        deviation,
+        class_names: names.map(String::from).to_vec(),
+    })
+}
+
+/// blake3 of counts, images and labels, training file first: it does not depend on how much is held out.
+fn checksum(content: &Content) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for part in [&content.train, &content.test] {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(&part.images);
+        hasher.update(&part.labels);
+    }
+    hasher.finalize().to_hex().to_string()
+}
+
+/// Per channel, of bytes scaled to 0..1. Counted in whole numbers first, so that the order of the images does not matter.
+fn mean_and_deviation(images: &[u8], channels: usize, pixels: usize) -> (Vec<f32>, Vec<f32>) {
+    let mut counts = vec![[0u64; 256]; channels];
+    for image in images.chunks_exact(channels * pixels) {
+        for (channel, plane) in image.chunks_exact(pixels).enumerate() {
+            for &value in plane {
+                counts[channel][usize::from(value)] += 1;
+            }
+        }
+    }
+    let of_channel = |counts: &[u64; 256]| {
+        let moment = |power: u32| {
+            counts.iter().enumerate().map(|(value, count)| (value as u64).pow(power) * count).sum::<u64>() as f64
+        };
+        let total = moment(0);
+        let mean = moment(1) / total;
+        let variance = (moment(2) / total - mean * mean).max(0.0);
+        // A channel of one value only has nothing to scale.
+        let deviation = if variance > 0.0 { variance.sqrt() } else { 255.0 };
+        ((mean / 255.0) as f32, (deviation / 255.0) as f32)
+    };
+    counts.iter().map(of_channel).unzip()
+}

@@ -1,0 +1,123 @@
+//! Batch normalisation's numbers per channel (Ioffe & Szegedy 2015), as PyTorch computes them: ε = 1e-5, running
+//! statistics with momentum 0.1 and the unbiased variance.
+
+use crate::buffer::{BLOCK, Buffer};
+
+const EPSILON: f64 = 1e-5;
+const RUNNING_MOMENTUM: f64 = 0.1;
+
+/// Sums per channel of one part of a batch, in double precision: of `x` and `x²` forward, of the gated gradient and its
+/// product with `x` backward.
+#[derive(Clone)]
+pub(crate) struct Sums {
+    pub(crate) first: Vec<f64>,
+    pub(crate) second: Vec<f64>,
+}
+
+impl Sums {
+    pub(crate) fn zeros(channels: usize) -> Self {
+        Sums { first: vec![0.0; channels], second: vec![0.0; channels] }
+    }
+
+    pub(crate) fn clear(&mut self, channels: usize) {
+        self.first[..channels].fill(0.0);
+        self.second[..channels].fill(0.0);
+    }
+}
+
+/// One batch norm: what it learns, its running statistics, and the numbers that kernels use.
+pub(crate) struct Norm {
+    pub(crate) channels: usize,
+    /// γ and β, one after the other, each a whole number of blocks: trained together.
+    pub(crate) values: Buffer,
+    pub(crate) gradient: Buffer,
+    pub(crate) velocity: Buffer,
+    pub(crate) running_mean: Vec<f32>,
+    pub(crate) running_variance: Vec<f32>,
+    /// `relu(scale·x + shift)` is what follows.
+    pub(crate) scale: Buffer,
+    pub(crate) shift: Buffer,
+    /// The gradient on x is `by_gradient·g + by_input·x + constant`.
+    pub(crate) by_gradient: Buffer,
+    pub(crate) by_input: Buffer,
+    pub(crate) constant: Buffer,
+    mean: Vec<f64>,
+    inverse_deviation: Vec<f64>,
+}
+
+impl Norm {
+    /// `trains`: whether it needs gradient and velocity.
+    pub(crate) fn new(channels: usize, trains: bool) -> Self {
+        debug_assert!(channels.is_multiple_of(BLOCK));
+        let state = if trains { 2 * channels } else { 0 };
+        Norm {
+            channels,
+            values: Buffer::zeros(2 * channels),
+            gradient: Buffer::zeros(state),
+            velocity: Buffer::zeros(state),
+            running_mean: vec![0.0; channels],
+            running_variance: vec![0.0; channels],
+            scale: Buffer::zeros(channels),
+            shift: Buffer::zeros(channels),
+            by_gradient: Buffer::zeros(channels),
+            by_input: Buffer::zeros(channels),
+            constant: Buffer::zeros(channels),
+            mean: vec![0.0; channels],
+            inverse_deviation: vec![0.0; channels],
+        }
+    }
+
+    /// Scale and shift of this batch, from the parts' sums in their order; moves the running statistics.
+    pub(crate) fn use_batch(&mut self, parts: &[Sums], count: usize) {
+        let count = count as f64;
+        for channel in 0..self.channels {
+            let (sum, squares) = total(parts, channel);
+            let mean = sum / count;
+            let variance = (squares / count - mean * mean).max(0.0);
+            self.set_channel(channel, mean, variance);
+            let unbiased = if count > 1.0 { variance * count / (count - 1.0) } else { variance };
+            let moved =
+                |old: f32, new: f64| (f64::from(old) * (1.0 - RUNNING_MOMENTUM) + new * RUNNING_MOMENTUM) as f32;
+            self.running_mean[channel] = moved(self.running_mean[channel], mean);
+            self.running_variance[channel] = moved(self.running_variance[channel], unbiased);
+        }
+    }
+
+    /// Scale and shift of the running statistics, for evaluation.
+    pub(crate) fn use_running(&mut self) {
+        for channel in 0..self.channels {
+            let (mean, variance) = (f64::from(self.running_mean[channel]), f64::from(self.running_variance[channel]));
+            self.set_channel(channel, mean, variance);
+        }
+    }
+
+    fn set_channel(&mut self, channel: usize, mean: f64, variance: f64) {
+        let inverse = 1.0 / (variance + EPSILON).sqrt();
+        let (weight, bias) = (f64::from(self.values[channel]), f64::from(self.values[self.channels + channel]));
+        self.mean[channel] = mean;
+        self.inverse_deviation[channel] = inverse;
+        self.scale[channel] = (weight * inverse) as f32;
+        self.shift[channel] = (bias - mean * weight * inverse) as f32;
+    }
+
+    /// Gradients of γ and β, and the coefficients of the gradient on x, from the parts' sums in their order.
+    pub(crate) fn backward(&mut self, parts: &[Sums], count: usize) {
+        let count = count as f64;
+        for channel in 0..self.channels {
+            let (sum, product) = total(parts, channel);
+            let (mean, inverse) = (self.mean[channel], self.inverse_deviation[channel]);
+            let weight = f64::from(self.values[channel]);
+            let weight_gradient = inverse * (product - mean * sum);
+            self.gradient[channel] = weight_gradient as f32;
+            self.gradient[self.channels + channel] = sum as f32;
+            let by_input = -weight * inverse * inverse * weight_gradient / count;
+            self.by_gradient[channel] = (weight * inverse) as f32;
+            self.by_input[channel] = by_input as f32;
+            self.constant[channel] = (-weight * inverse * sum / count - by_input * mean) as f32;
+        }
+    }
+}
+
+fn total(parts: &[Sums], channel: usize) -> (f64, f64) {
+    parts.iter().fold((0.0, 0.0), |(first, second), part| (first + part.first[channel], second + part.second[channel]))
+}

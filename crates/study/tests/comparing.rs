@@ -1,0 +1,430 @@
+//! From facts to curves, progress, cost, comparison and snapshot.
+
+use study::{
+    CheckpointId, Dataset, DatasetFacts, Epoch, EpochMetrics, Facts, Failure, Fidelity, Machine, Metric, Numerics,
+    Plan, Provenance, Report, Scores, SegmentFacts, SegmentKey, Snapshot, State, Study, Verdict,
+    comparison::{compare, report},
+    cost::estimate,
+    metrics::{run_metrics, series},
+    progress::progress,
+};
+
+const STUDY: &str = r#"
+title = "When should distillation stop?"
+dataset = "fashion-mnist-12k"
+seeds = 3
+student = { architecture = "wrn-10-1", epochs = 4 }
+teacher = { architecture = "wrn-16-2", epochs = 4 }
+treatment = { kd_stop_epoch = [0, 2, 4] }
+"#;
+
+/// Test accuracies by arm and seed.
+const ACCURACIES: [[f64; 3]; 3] = [[0.8810, 0.8843, 0.8795], [0.8862, 0.8877, 0.8850], [0.8835, 0.8831, 0.8822]];
+
+fn planned() -> (Study, Plan) {
+    planned_of(STUDY)
+}
+
+fn planned_of(text: &str) -> (Study, Plan) {
+    let study = Study::from_toml(text).unwrap();
+    let dataset = DatasetFacts {
+        dataset: Dataset::FashionMnist12k,
+        checksum: "of the images".into(),
+        classes: 10,
+        channels: 1,
+        image_size: 28,
+        train: 12_000,
+        validation: 5_000,
+        test: 10_000,
+    };
+    let plan = Plan::new(&study, &dataset, Numerics::CpuF32).unwrap();
+    (study, plan)
+}
+
+fn machine(speed: Option<f64>) -> Machine {
+    Machine {
+        threads: 2,
+        multiply_accumulates_per_second: speed,
+        instruction_set: "portable".into(),
+        devices: Vec::new(),
+        datasets: Vec::new(),
+        notice: None,
+    }
+}
+
+fn scores(accuracy: f64) -> Scores {
+    Scores { cross_entropy: 1.0 - accuracy, accuracy }
+}
+
+/// Trains a segment up to `until`, as far as facts can tell. Validation accuracy is best at epoch 3.
+fn train(plan: &Plan, facts: &mut Facts, key: &SegmentKey, until: u32) {
+    let segment = plan.segment(key).unwrap();
+    let validation = [0.70, 0.80, 0.85, 0.84];
+    let metrics = (segment.from().0 + 1..=until.min(segment.until.0)).map(|epoch| EpochMetrics {
+        epoch: Epoch(epoch),
+        learning_rate: segment.schedule.learning_rate_after(Epoch(epoch - 1)),
+        train: scores(0.5),
+        train_clean: None,
+        validation: Some(scores(validation[epoch as usize - 1] + 0.01 * f64::from(segment.seed.0))),
+        test: Some(scores(0.88)),
+        fidelity: segment
+            .measured_against()
+            .into_iter()
+            .map(|observer| Fidelity {
+                teacher: observer.teacher,
+                temperature: observer.temperature,
+                kd_loss_train: None,
+                kd_loss_validation: Some(f64::from(epoch)),
+                agreement_train: None,
+                agreement_validation: Some(0.9),
+            })
+            .collect(),
+        seconds: 2.0,
+        images_per_second: 6000.0,
+    });
+    facts.entry(key.clone()).or_default().metrics = metrics.collect();
+}
+
+/// The whole study trained, with `accuracies` at the runs' ends.
+fn trained(plan: &Plan, accuracies: &[[f64; 3]]) -> Facts {
+    let mut facts = Facts::new();
+    for segment in &plan.segments {
+        train(plan, &mut facts, &segment.key, segment.until.0);
+    }
+    for run in &plan.runs {
+        let last = run.legs.last().unwrap();
+        let metrics = &mut facts.get_mut(&last.segment).unwrap().metrics;
+        let end = metrics.iter_mut().find(|metrics| metrics.epoch == last.until).unwrap();
+        end.test = Some(scores(accuracies[run.arm][run.seed.0 as usize]));
+    }
+    facts
+}
+
+fn failure(reason: &str) -> Failure {
+    Failure { epoch: Epoch(1), reason: reason.into(), may_succeed_again: false }
+}
+
+fn last_segment(plan: &Plan, arm: usize, seed: u32) -> SegmentKey {
+    let run = plan.runs.iter().find(|run| run.arm == arm && run.seed.0 == seed).unwrap();
+    run.legs.last().unwrap().segment.clone()
+}
+
+#[test]
+fn a_curve_passes_through_all_segments_of_its_runs() {
+    let (_, plan) = planned();
+    let facts = trained(&plan, &ACCURACIES);
+    let curves = series(&plan, &facts, Metric::ValidationAccuracy);
+    assert_eq!(curves.len(), 3);
+    let stopped = &curves[1];
+    assert_eq!((stopped.label.as_str(), stopped.kd_stops_at), ("KD until 2", Some(Epoch(2))));
+    assert_eq!(stopped.drops, [Epoch(1), Epoch(2), Epoch(3)]);
+    assert_eq!((curves[0].kd_stops_at, curves[2].kd_stops_at), (None, None));
+    let epochs: Vec<_> = stopped.points.iter().map(|point| (point.epoch.0, point.seeds)).collect();
+    assert_eq!(epochs, [(1, 3), (2, 3), (3, 3), (4, 3)]);
+    // Seeds lie 1 point apart: deviation 1, interval ± 4.302652729749462 / √3.
+    let point = stopped.points[2];
+    assert!((point.mean - 86.0).abs() < 1e-9);
+    assert!((point.high - point.mean - 4.302652729749462 / 3f64.sqrt()).abs() < 1e-9);
+    assert!((point.mean - point.low - 4.302652729749462 / 3f64.sqrt()).abs() < 1e-9);
+}
+
+#[test]
+fn a_curve_of_unfinished_runs_has_the_seeds_that_are_there() {
+    let (_, plan) = planned();
+    let mut facts = trained(&plan, &ACCURACIES);
+    train(&plan, &mut facts, &last_segment(&plan, 0, 0), 1);
+    facts.remove(&last_segment(&plan, 0, 1));
+    let curve = &series(&plan, &facts, Metric::TrainAccuracy)[0];
+    assert_eq!(curve.points.iter().map(|point| point.seeds).collect::<Vec<_>>(), [2, 1, 1, 1]);
+    assert_eq!((curve.points[3].low, curve.points[3].high), (50.0, 50.0));
+    assert!(series(&plan, &Facts::new(), Metric::TestAccuracy).iter().all(|curve| curve.points.is_empty()));
+}
+
+#[test]
+fn the_kd_loss_is_against_the_arms_own_teacher_and_goes_on_after_the_stop() {
+    let (_, plan) = planned();
+    let mut facts = trained(&plan, &ACCURACIES);
+    let stranger = CheckpointId { segment: SegmentKey("another".into()), epoch: Epoch(1) };
+    for metrics in facts.values_mut().flat_map(|facts| &mut facts.metrics) {
+        let another = Fidelity {
+            teacher: stranger.clone(),
+            temperature: 4.0,
+            kd_loss_train: Some(99.0),
+            kd_loss_validation: Some(99.0),
+            agreement_train: None,
+            agreement_validation: None,
+        };
+        metrics.fidelity.insert(0, another);
+    }
+    for curve in series(&plan, &facts, Metric::KdLossValidation) {
+        let means: Vec<f64> = curve.points.iter().map(|point| point.mean).collect();
+        assert_eq!(means, [1.0, 2.0, 3.0, 4.0], "{}", curve.label);
+    }
+    assert!(series(&plan, &facts, Metric::KdLossTrain).iter().all(|curve| curve.points.is_empty()));
+}
+
+#[test]
+fn shared_epochs_count_once_in_the_study_and_in_each_run() {
+    let (_, plan) = planned();
+    assert_eq!(plan.epochs, 4 + 12 + 12 + 6);
+    let mut facts = Facts::new();
+    let nothing = progress(&plan, &facts, false, &machine(None));
+    assert_eq!((nothing.state, nothing.epochs_done, nothing.epochs_total), (State::Waiting, 0, 34));
+    assert_eq!(nothing.left, None);
+
+    let teacher = plan.segments[0].key.clone();
+    train(&plan, &mut facts, &teacher, 4);
+    let shared = plan.runs[3].legs[0].segment.clone();
+    train(&plan, &mut facts, &shared, 3);
+    facts.get_mut(&shared).unwrap().working = true;
+    let some = progress(&plan, &facts, false, &machine(Some(1e9)));
+    assert_eq!((some.state, some.epochs_done), (State::Training, 7));
+    // The run that stops distilling at 2 has 2 of its epochs and waits for a worker on its tail; the other has 3.
+    let of = |run: usize| (some.runs[run].state, some.runs[run].epochs_done, some.runs[run].epochs_total);
+    assert_eq!(of(3), (State::Waiting, 2, 4));
+    assert_eq!(of(6), (State::Training, 3, 4));
+    assert_eq!(of(0), (State::Waiting, 0, 4));
+    let stopped = progress(&plan, &facts, true, &machine(None));
+    assert_eq!((stopped.state, stopped.runs[6].state), (State::Stopped, State::Stopped));
+    assert!(some.left.unwrap().seconds > 0.0);
+
+    let done = progress(&plan, &trained(&plan, &ACCURACIES), true, &machine(Some(1e9)));
+    assert_eq!((done.state, done.epochs_done, done.left), (State::Finished, 34, None));
+    assert!(done.runs.iter().all(|run| run.state == State::Finished && run.epochs_done == 4));
+}
+
+#[test]
+fn a_study_has_failed_only_when_nothing_can_go_on() {
+    let (_, plan) = planned();
+    let mut facts = Facts::new();
+    let alone = last_segment(&plan, 0, 0);
+    facts.entry(alone.clone()).or_default().failure = Some(failure("the loss is not finite"));
+    let one = progress(&plan, &facts, false, &machine(None));
+    assert_eq!((one.state, one.runs[0].state, one.runs[1].state), (State::Waiting, State::Failed, State::Waiting));
+    assert_eq!(one.failures, [failure("the loss is not finite")]);
+
+    // Everything waits for the teacher, so that nothing can go on without it.
+    facts.entry(plan.segments[0].key.clone()).or_default().failure = Some(failure("no space left"));
+    let all = progress(&plan, &facts, false, &machine(None));
+    assert_eq!(all.state, State::Failed);
+    assert!(all.runs.iter().all(|run| run.state == State::Failed));
+    // A worker that tries again takes the failure back.
+    facts.get_mut(&plan.segments[0].key).unwrap().working = true;
+    assert_eq!(progress(&plan, &facts, false, &machine(None)).runs[1].state, State::Waiting);
+
+    let mut rest = trained(&plan, &ACCURACIES);
+    rest.insert(alone, SegmentFacts { failure: Some(failure("the loss is not finite")), ..SegmentFacts::default() });
+    assert_eq!(progress(&plan, &rest, false, &machine(None)).state, State::Failed);
+}
+
+#[test]
+fn a_failed_prefix_fails_the_runs_beyond_it_and_no_other() {
+    let (_, plan) = planned();
+    let mut facts = Facts::new();
+    train(&plan, &mut facts, &plan.segments[0].key.clone(), 4);
+    let shared = plan.runs[3].legs[0].segment.clone();
+    train(&plan, &mut facts, &shared, 2);
+    facts.get_mut(&shared).unwrap().failure = Some(failure("the loss is not finite"));
+    let progress = progress(&plan, &facts, false, &machine(None));
+    assert_eq!((progress.runs[3].state, progress.runs[6].state), (State::Waiting, State::Failed));
+}
+
+#[test]
+fn time_is_work_over_threads_and_never_less_than_the_longest_chain() {
+    let (_, plan) = planned();
+    assert_eq!(estimate(&plan, &Facts::new(), &machine(None)), None);
+    let seconds = |facts: &Facts, threads| {
+        let machine = Machine { threads, ..machine(Some(1e9)) };
+        estimate(&plan, facts, &machine).unwrap().seconds
+    };
+    let nothing = Facts::new();
+    let (one, two, many) = (seconds(&nothing, 1), seconds(&nothing, 2), seconds(&nothing, 1000));
+    assert!((one / two - 2.0).abs() < 1e-9);
+    assert!(many > one / 1000.0 && many < two);
+    // By hand: wrn-10-1 and wrn-16-2 on 28×28×1, in multiply-accumulates an image.
+    let student = plan.arms[0].student.multiply_accumulates(1, 28, 10) as f64;
+    let teacher = plan.segments[0].architecture.multiply_accumulates(1, 28, 10) as f64;
+    let epoch = |network: f64| 12e3 * 3.0 * network + 5e3 * network;
+    let work = 4.0 * epoch(teacher) + 2.0 * 10e3 * teacher - 10e3 * teacher
+        + 30.0 * epoch(student)
+        + 12.0 * 12e3 * teacher
+        + 9.0 * 12e3 * student
+        + 12.0 * 10e3 * student;
+    assert!((one - work / 1e9).abs() < 1e-6 * one, "{one} {}", work / 1e9);
+
+    // Once measured, an epoch costs what it cost: 2 seconds each.
+    let mut facts = trained(&plan, &ACCURACIES);
+    assert_eq!(seconds(&facts, 2), 0.0);
+    for seed in 0..3 {
+        train(&plan, &mut facts, &last_segment(&plan, 0, seed), 1);
+    }
+    assert_eq!(seconds(&facts, 1), 18.0);
+    assert_eq!(seconds(&facts, 2), 9.0);
+    assert_eq!(seconds(&facts, 8), 6.0);
+}
+
+#[test]
+fn a_finished_study_is_compared_by_arm_and_seed() {
+    let (study, plan) = planned();
+    let comparison = compare(&study, &plan, &trained(&plan, &ACCURACIES));
+    assert_eq!(
+        comparison.model,
+        "arm + seed (randomised blocks), 3 arms × 3 seeds, 4 degrees of freedom; \
+         p-values Holm-corrected over 2 comparisons, intervals not"
+    );
+    assert_eq!(comparison.degrees_of_freedom, Some(4));
+    let best = &comparison.arms[1];
+    assert_eq!((best.n, &best.seeds[..], best.runs.len()), (3, &[0, 1, 2][..], 3));
+    assert_eq!(best.best_by_seed[0], Some((Epoch(3), 88.0)));
+    let difference = best.difference.as_ref().unwrap();
+    assert_eq!((difference.baseline, difference.verdict, difference.n), (0, Verdict::Better, 3));
+    assert!(comparison.arms[0].difference.is_none());
+    assert_eq!(comparison.arms[2].difference.as_ref().unwrap().verdict, Verdict::NotDistinguishable);
+    assert!(comparison.arms[2].difference.as_ref().unwrap().seeds_needed.unwrap() > 3);
+    assert_eq!(
+        comparison.answer,
+        "KD until 2 beats labels only by 0.47 ± 0.25 points (3 seeds, p = 0.01, Holm-corrected for 2 comparisons)"
+    );
+    assert!(comparison.remarks[0].starts_with("One teacher (seed 0)"));
+    assert!((comparison.test_sampling_error.unwrap() - 0.63).abs() < 0.01);
+}
+
+#[test]
+fn what_cannot_be_told_apart_is_said_with_the_seeds_that_would_settle_it() {
+    let (study, plan) = planned();
+    let accuracies = [[0.8810, 0.8843, 0.8795], [0.8822, 0.8830, 0.8815], [0.8790, 0.8831, 0.8822]];
+    let comparison = compare(&study, &plan, &trained(&plan, &accuracies));
+    assert_eq!(
+        comparison.answer,
+        "KD until 2, the best of the others, is not distinguishable from labels only: +0.06 ± 0.34 points \
+         (3 seeds, p = 1.00, Holm-corrected for 2 comparisons); about 91 seeds would settle a difference this size"
+    );
+    let worse = [[0.8810, 0.8843, 0.8795], [0.8710, 0.8742, 0.8693], [0.8610, 0.8643, 0.8594]];
+    let comparison = compare(&study, &plan, &trained(&plan, &worse));
+    assert_eq!(
+        comparison.answer,
+        "No arm beats labels only: the best, KD until 2, is worse by 1.01 ± 0.01 points \
+         (3 seeds, p < 0.001, Holm-corrected for 2 comparisons)"
+    );
+}
+
+#[test]
+fn while_training_nothing_is_concluded() {
+    let (study, plan) = planned();
+    assert_eq!(compare(&study, &plan, &Facts::new()).answer, "Not started yet: 0 of 9 runs are done");
+    let mut facts = trained(&plan, &ACCURACIES);
+    for seed in 1..3 {
+        train(&plan, &mut facts, &last_segment(&plan, 0, seed), 2);
+    }
+    facts.get_mut(&last_segment(&plan, 0, 1)).unwrap().working = true;
+    let comparison = compare(&study, &plan, &facts);
+    assert_eq!(comparison.answer, "Still training: 7 of 9 runs are done");
+    // One seed is complete in all arms: each arm by its own t, and one seed gives no interval of a difference.
+    assert_eq!(comparison.model, "each arm by its own t");
+    assert_eq!((comparison.arms[0].n, comparison.arms[0].interval), (1, None));
+    assert_eq!((comparison.arms[1].n, comparison.arms[1].interval.is_some()), (3, true));
+    let difference = comparison.arms[1].difference.as_ref().unwrap();
+    assert_eq!((difference.n, difference.verdict, difference.p_value), (1, Verdict::TooFewSeeds, None));
+    let stopped = report(&study, &plan, &facts, true, &machine(None));
+    assert_eq!(stopped.comparison.answer, "Stopped: 7 of 9 runs are done");
+}
+
+#[test]
+fn a_failed_run_leaves_its_seed_out_and_says_so() {
+    let (study, plan) = planned();
+    let mut facts = trained(&plan, &ACCURACIES);
+    let lost = last_segment(&plan, 0, 1);
+    facts.insert(lost, SegmentFacts { failure: Some(failure("the loss is not finite")), ..SegmentFacts::default() });
+    let comparison = compare(&study, &plan, &facts);
+    assert_eq!(comparison.arms[0].by_seed[1], None);
+    assert!(comparison.arms.iter().all(|arm| arm.n == 2));
+    assert_eq!(comparison.degrees_of_freedom, Some(2));
+    assert!(comparison.remarks.contains(&"1 of 9 runs failed.".to_owned()), "{:?}", comparison.remarks);
+    let left_out = "Seed 1 is left out of the comparison: not every arm has a result for it.";
+    assert!(comparison.remarks.contains(&left_out.to_owned()), "{:?}", comparison.remarks);
+}
+
+#[test]
+fn one_arm_has_its_own_interval_and_one_seed_has_none() {
+    let alone = STUDY.replace("[0, 2, 4]", "0");
+    let (study, plan) = planned_of(&alone);
+    let comparison = compare(&study, &plan, &trained(&plan, &ACCURACIES));
+    assert_eq!(comparison.model, "each arm by its own t");
+    assert_eq!(comparison.answer, "labels only reaches 88.16 ± 0.61 % on test images (3 seeds)");
+    assert_eq!(comparison.remarks, [""; 0]);
+
+    let (study, plan) = planned_of(&STUDY.replace("seeds = 3", "seeds = 1"));
+    let comparison = compare(&study, &plan, &trained(&plan, &ACCURACIES));
+    assert_eq!(comparison.model, "one seed: no interval");
+    assert_eq!(
+        comparison.answer,
+        "KD until 2 is 0.52 points above labels only with 1 seed: too few to tell, at least 2 are needed"
+    );
+    assert!(comparison.arms.iter().all(|arm| arm.interval.is_none()));
+}
+
+#[test]
+fn the_best_epoch_is_the_earliest_of_the_highest_on_validation() {
+    let (study, plan) = planned();
+    let mut facts = trained(&plan, &ACCURACIES);
+    for metrics in facts.values_mut().flat_map(|facts| &mut facts.metrics) {
+        metrics.validation = Some(scores(0.8));
+    }
+    let best = |facts: &Facts| compare(&study, &plan, facts).arms[1].best_by_seed[0];
+    assert_eq!(best(&facts), Some((Epoch(1), 88.0)));
+    for metrics in facts.values_mut().flat_map(|facts| &mut facts.metrics) {
+        metrics.validation = None;
+    }
+    assert_eq!(best(&facts), None);
+}
+
+#[test]
+fn the_metrics_of_a_run_are_those_of_its_legs() {
+    let (_, plan) = planned();
+    let facts = trained(&plan, &ACCURACIES);
+    for run in &plan.runs {
+        let epochs: Vec<u32> = run_metrics(run, &facts).iter().map(|metrics| metrics.epoch.0).collect();
+        assert_eq!(epochs, [1, 2, 3, 4]);
+    }
+}
+
+fn finished_report() -> Report {
+    let (study, plan) = planned();
+    let mut facts = trained(&plan, &ACCURACIES);
+    for (index, its) in facts.values_mut().enumerate() {
+        its.provenance = Some(Provenance {
+            version: "0.1.0".into(),
+            training_version: 1,
+            host: format!("bench-{}", index % 2),
+            instruction_set: "avx2".into(),
+            threads: 1,
+            device: "cpu".into(),
+            data_checksum: "of the images".into(),
+        });
+        its.failure = Some(failure("cannot write /home/jane doe/segments: no space left"));
+    }
+    report(&study, &plan, &facts, false, &machine(Some(1e9)))
+}
+
+#[test]
+fn a_report_has_everything_that_its_page_shows() {
+    let report = finished_report();
+    assert_eq!((report.runs, report.segments, report.epochs, report.epochs_without_sharing), (9, 10, 34, 40));
+    let metrics: Vec<Metric> = report.curves.iter().map(|(metric, _)| *metric).collect();
+    assert!(metrics.contains(&Metric::KdLossValidation) && !metrics.contains(&Metric::KdLossTrain));
+    assert_eq!((report.provenance.len(), report.test_images), (2, 10_000));
+}
+
+#[test]
+fn a_snapshot_names_no_machine_and_reads_back_as_it_was() {
+    let snapshot = Snapshot::freeze(finished_report(), 1_700_000_000);
+    let text = serde_json::to_string(&snapshot).unwrap();
+    assert_eq!(serde_json::from_str::<Snapshot>(&text).unwrap(), snapshot);
+    assert!(!text.contains("bench-") && !text.contains("jane") && !text.contains("doe"));
+    assert_eq!(snapshot.report.provenance.len(), 1);
+    assert_eq!(snapshot.report.progress.failures[0].reason, "Training failed after 1 epoch.");
+
+    let newer = text.replacen("\"version\":1", "\"version\":2", 1);
+    let error = serde_json::from_str::<Snapshot>(&newer).unwrap_err().to_string();
+    assert!(error.contains("version 2") && error.contains("version 1"), "{error}");
+}

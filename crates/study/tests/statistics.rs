@@ -1,0 +1,181 @@
+//! Every number of `study::statistics` against SciPy 1.17 and statsmodels 0.15. This script printed what is expected:
+//!
+//! ```python
+//! import numpy as np, pandas as pd
+//! from scipy import stats
+//! from statsmodels.stats.multitest import multipletests
+//! from statsmodels.formula.api import ols
+//! y = np.array([[88.10, 88.43, 87.95, 88.31], [88.62, 88.77, 88.20, 88.81], [88.35, 88.31, 88.22, 88.59]])  # arm, seed
+//! print(stats.t.interval(0.95, 3, y[0].mean(), stats.sem(y[0])))
+//! d = pd.DataFrame([(a, s, y[a, s]) for a in range(3) for s in range(4)], columns=["arm", "seed", "accuracy"])
+//! fit = ols("accuracy ~ C(arm) + C(seed)", d).fit()
+//! print(fit.mse_resid, fit.df_resid)
+//! print(fit.conf_int().loc[["C(arm)[T.1]", "C(arm)[T.2]"]].values.tolist())
+//! print(fit.tvalues[["C(arm)[T.1]", "C(arm)[T.2]"]].tolist(), fit.pvalues[["C(arm)[T.1]", "C(arm)[T.2]"]].tolist())
+//! half = stats.t.ppf(0.975, 6) * np.sqrt(fit.mse_resid / 4)
+//! print(y[1].mean() - half, y[1].mean() + half)
+//! print(stats.ttest_rel(y[1], y[0]), stats.ttest_rel(y[1], y[0]).confidence_interval())
+//! print(multipletests([0.01, 0.04, 0.03, 0.005, 0.6], method="holm")[1].tolist())
+//! print([stats.t.ppf(0.975, v) for v in (1, 2, 4, 8, 30, 1000)])
+//! print([2 * stats.t.sf(t, v) for t, v in ((2.5, 4), (12.0, 8), (0.1, 1))])
+//! print(stats.norm.ppf(0.975) * np.sqrt(0.9 * 0.1 / 10000))
+//! def needed(difference, deviation, arms):
+//!     for n in range(2, 20000):
+//!         freedom = (arms - 1) * (n - 1)
+//!         noncentrality = difference / (deviation * np.sqrt(2 / n))
+//!         if stats.nct.sf(stats.t.ppf(0.975, freedom), freedom, noncentrality) >= 0.8: return n
+//! print([needed(*x) for x in ((0.4, 0.2, 5), (0.2, 0.2, 5), (0.1, 0.2, 2), (0.2, 0.2, 2), (1.0, 0.2, 2), (0.02, 0.2, 5))])
+//! ```
+
+use proptest::prelude::*;
+use study::statistics::{
+    Blocks, binomial_half_width, critical_value, holm, interval_of_mean, seeds_needed, two_sided_p,
+};
+
+fn accuracies() -> Vec<Vec<f64>> {
+    vec![vec![88.10, 88.43, 87.95, 88.31], vec![88.62, 88.77, 88.20, 88.81], vec![88.35, 88.31, 88.22, 88.59]]
+}
+
+#[track_caller]
+fn close(ours: f64, expected: f64) {
+    assert!((ours - expected).abs() <= 1e-9 * expected.abs().max(1.0), "{ours} is not {expected}");
+}
+
+#[test]
+fn the_own_interval_of_a_mean() {
+    let (mean, low, high) = interval_of_mean(&accuracies()[0]).unwrap();
+    close(mean, 88.1975);
+    close(low, 87.85687044587573);
+    close(high, 88.53812955412428);
+    assert_eq!(interval_of_mean(&[88.0]), None);
+    assert_eq!(interval_of_mean(&[]), None);
+    assert_eq!(interval_of_mean(&[88.0, 88.0]), Some((88.0, 88.0, 88.0)));
+}
+
+#[test]
+fn the_additive_model_of_arm_and_seed() {
+    let blocks = Blocks::fit(&accuracies()).unwrap();
+    assert_eq!((blocks.degrees_of_freedom, blocks.seeds), (6, 4));
+    close(blocks.mean_square_error, 0.015563888888888988);
+    let (low, high) = blocks.interval(1);
+    close(low, 88.44736736930177);
+    close(high, 88.75263263069822);
+
+    let first = blocks.contrast(1, 0);
+    close(first.mean, 0.4025);
+    close(first.low, 0.18664486360589966);
+    close(first.high, 0.6183551363940987);
+    close(first.t, 4.562699023699368);
+    close(first.p_value, 0.003839955474806763);
+    let second = blocks.contrast(2, 0);
+    close(second.low, -0.04585513639411862);
+    close(second.high, 0.3858551363940802);
+    close(second.t, 1.9271026932392719);
+    close(second.p_value, 0.10225415191907822);
+}
+
+#[test]
+fn two_arms_are_the_paired_t_test() {
+    let blocks = Blocks::fit(&accuracies()[..2]).unwrap();
+    let contrast = blocks.contrast(1, 0);
+    assert_eq!(blocks.degrees_of_freedom, 3);
+    close(contrast.t, 6.206093923157949);
+    close(contrast.p_value, 0.008430284491956513);
+    close(contrast.low, 0.19610050722131295);
+    close(contrast.high, 0.6088994927786868);
+}
+
+#[test]
+fn no_model_without_two_arms_two_seeds_and_all_values() {
+    assert_eq!(Blocks::fit(&[]), None);
+    assert_eq!(Blocks::fit(&[vec![1.0, 2.0]]), None);
+    assert_eq!(Blocks::fit(&[vec![1.0], vec![2.0]]), None);
+    assert_eq!(Blocks::fit(&[vec![1.0, 2.0], vec![2.0]]), None);
+}
+
+#[test]
+fn without_noise_a_difference_is_certain_and_none_is_none() {
+    let blocks = Blocks::fit(&[vec![1.0, 2.0], vec![2.0, 3.0], vec![1.0, 2.0]]).unwrap();
+    assert_eq!(blocks.mean_square_error, 0.0);
+    assert_eq!(blocks.contrast(1, 0).p_value, 0.0);
+    assert_eq!((blocks.contrast(2, 0).p_value, blocks.contrast(2, 0).low), (1.0, 0.0));
+}
+
+#[test]
+fn holms_correction_keeps_the_order_given() {
+    for (ours, expected) in holm(&[0.01, 0.04, 0.03, 0.005, 0.6]).into_iter().zip([0.04, 0.09, 0.09, 0.025, 0.6]) {
+        close(ours, expected);
+    }
+    assert_eq!(holm(&[]), [0.0; 0]);
+    assert_eq!(holm(&[0.7, 0.9]), [1.0, 1.0]);
+}
+
+#[test]
+fn students_t() {
+    let expected = [
+        (1.0, 12.706204736174694),
+        (2.0, 4.302652729749462),
+        (4.0, 2.7764451051977934),
+        (8.0, 2.306004135204166),
+        (30.0, 2.0422724563012378),
+        (1000.0, 1.9623390808264083),
+    ];
+    for (freedom, quantile) in expected {
+        close(critical_value(freedom), quantile);
+    }
+    close(two_sided_p(2.5, 4.0), 0.06676654481198814);
+    close(two_sided_p(-12.0, 8.0), 2.143866747688769e-06);
+    close(two_sided_p(0.1, 1.0), 0.936548965138893);
+}
+
+#[test]
+fn the_test_sets_own_error() {
+    close(binomial_half_width(0.9, 10_000), 0.005879891953620162);
+}
+
+/// The approximation of the noncentral t may miss the exact number by a seed, never by much.
+#[test]
+fn seeds_that_would_settle_a_difference() {
+    let exact = [
+        ((0.4, 0.2, 5), 5),
+        ((0.2, 0.2, 5), 17),
+        ((0.1, 0.2, 2), 65),
+        ((0.2, 0.2, 2), 18),
+        ((1.0, 0.2, 2), 3),
+        ((-0.02, 0.2, 5), 1571),
+    ];
+    for ((difference, deviation, arms), expected) in exact {
+        let ours = seeds_needed(difference, deviation, arms).unwrap();
+        assert!(ours.abs_diff(expected) <= 1, "{ours} is not {expected}");
+    }
+    for (difference, deviation, arms) in
+        [(0.0, 0.2, 5), (f64::NAN, 0.2, 5), (0.1, f64::NAN, 5), (0.1, 0.2, 1), (1e-6, 0.2, 5)]
+    {
+        assert_eq!(seeds_needed(difference, deviation, arms), None);
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_a_seed_does_to_all_arms_alike_changes_no_difference(
+        values in proptest::collection::vec(proptest::collection::vec(80.0..90.0f64, 4), 2..6),
+        levels in proptest::collection::vec(-5.0..5.0f64, 4),
+    ) {
+        let shifted: Vec<Vec<f64>> =
+            values.iter().map(|arm| arm.iter().zip(&levels).map(|(value, level)| value + level).collect()).collect();
+        let (before, after) = (Blocks::fit(&values).unwrap(), Blocks::fit(&shifted).unwrap());
+        prop_assert!((before.mean_square_error - after.mean_square_error).abs() < 1e-9);
+        prop_assert!((before.contrast(1, 0).mean - after.contrast(1, 0).mean).abs() < 1e-9);
+    }
+
+    #[test]
+    fn holm_corrects_upwards_and_keeps_the_ranks(p in proptest::collection::vec(0.0..1.0f64, 1..10)) {
+        let corrected = holm(&p);
+        for (one, before) in corrected.iter().zip(&p) {
+            prop_assert!(before <= one && *one <= 1.0);
+            for (other, other_before) in corrected.iter().zip(&p) {
+                prop_assert!(before > other_before || one <= other);
+            }
+        }
+    }
+}

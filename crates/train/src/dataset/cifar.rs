@@ -1,0 +1,50 @@
+//! CIFAR-10's binary version: records of one label byte and 3,072 pixel bytes, the red plane first, row by row
+//! (Krizhevsky 2009, "Learning Multiple Layers of Features from Tiny Images").
+
+use super::{CLASSES, Content, Split, files};
+use crate::TrainError;
+use std::path::Path;
+
+const CHANNELS: u32 = 3;
+const IMAGE_SIZE: u32 = 32;
+const PIXEL_BYTES: usize = (CHANNELS * IMAGE_SIZE * IMAGE_SIZE) as usize;
+const RECORD_BYTES: usize = 1 + PIXEL_BYTES;
+
+/// The five training batches in their order and the test batch, from `cifar-10-binary.tar.gz`, the folder it unpacks to, or
+/// the folder that holds either. Any whole number of records a file is read.
+pub(super) fn read(path: &Path) -> Result<Content, TrainError> {
+    let wanted: [&[&str]; 6] = [
+        &["data_batch_1.bin"],
+        &["data_batch_2.bin"],
+        &["data_batch_3.bin"],
+        &["data_batch_4.bin"],
+        &["data_batch_5.bin"],
+        &["test_batch.bin"],
+    ];
+    let files = files::read(path, "cifar-10-batches-bin", Some("cifar-10-binary.tar.gz"), &wanted)?;
+    let (train, test) = files.split_at(5);
+    Ok(Content { train: split(train)?, test: split(test)?, channels: CHANNELS, image_size: IMAGE_SIZE })
+}
+
+fn split(files: &[files::Contents]) -> Result<Split, TrainError> {
+    let mut split = Split::default();
+    for file in files {
+        append(&mut split, &file.bytes).map_err(|problem| TrainError::Dataset { path: file.path.clone(), problem })?;
+    }
+    Ok(split)
+}
+
+fn append(split: &mut Split, bytes: &[u8]) -> Result<(), String> {
+    if bytes.is_empty() || !bytes.len().is_multiple_of(RECORD_BYTES) {
+        return Err(format!("holds {} bytes; expected a whole number of records of {RECORD_BYTES} bytes", bytes.len()));
+    }
+    for (index, record) in bytes.chunks_exact(RECORD_BYTES).enumerate() {
+        let label = record[0];
+        if u32::from(label) >= CLASSES {
+            return Err(format!("record {index} has label {label}; expected 0 to {}", CLASSES - 1));
+        }
+        split.labels.push(label);
+        split.images.extend_from_slice(&record[1..]);
+    }
+    Ok(())
+}

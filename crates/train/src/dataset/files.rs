@@ -1,0 +1,150 @@
+//! Finds a data set's files in a folder or an archive and reads them into memory. Nothing is ever unpacked to disk, and
+//! bytes are counted while they are inflated.
+
+use crate::TrainError;
+use flate2::read::MultiGzDecoder;
+use std::{
+    ffi::OsStr,
+    fs::{self, File},
+    io::{self, BufReader, Read},
+    path::{Path, PathBuf},
+};
+
+/// No official file is larger: the largest is Fashion-MNIST's training images, 47,040,016 bytes.
+pub(super) const FILE_BYTES_MAX: u64 = 128 << 20;
+/// What may be inflated from one archive: CIFAR-10's holds 184 MB.
+const ARCHIVE_BYTES_MAX: u64 = 1 << 30;
+const ARCHIVE_ENTRIES_MAX: usize = 10_000;
+
+/// One file's content, decompressed, and what to call it in a message.
+#[derive(Debug)]
+pub(super) struct Contents {
+    pub path: PathBuf,
+    pub bytes: Vec<u8>,
+}
+
+/// Reads one file for each of `wanted`, in that order. Each names a file by all names it goes by; a name with `.gz` behind it
+/// counts too. `subfolder`: where an unpacked archive has its files; `archive`: the official archive's name, which may lie in
+/// the folder still packed.
+pub(super) fn read(
+    path: &Path,
+    subfolder: &str,
+    archive: Option<&str>,
+    wanted: &[&[&str]],
+) -> Result<Vec<Contents>, TrainError> {
+    let metadata = fs::metadata(path).map_err(|source| TrainError::Io {
+        doing: "open the data set",
+        path: path.into(),
+        source,
+    })?;
+    if !metadata.is_dir() {
+        return read_archive(path, wanted);
+    }
+    let folders = [path.to_path_buf(), path.join(subfolder)];
+    if let Some(archive) = archive.map(|name| path.join(name))
+        && archive.is_file()
+        && wanted.iter().all(|names| find(&folders, names).is_none())
+    {
+        return read_archive(&archive, wanted);
+    }
+    wanted.iter().map(|names| read_from_folder(path, &folders, names)).collect()
+}
+
+/// Decompresses one gzip file held in memory.
+pub(super) fn gunzip(path: PathBuf, compressed: &[u8]) -> Result<Contents, TrainError> {
+    let bytes = read_capped(MultiGzDecoder::new(compressed)).map_err(|error| damaged(&path, &error))?;
+    Ok(Contents { path, bytes })
+}
+
+fn find(folders: &[PathBuf], names: &[&str]) -> Option<PathBuf> {
+    let candidates = folders
+        .iter()
+        .flat_map(|folder| names.iter().flat_map(move |name| [folder.join(name), folder.join(format!("{name}.gz"))]));
+    candidates.into_iter().find(|candidate| candidate.is_file())
+}
+
+fn read_from_folder(path: &Path, folders: &[PathBuf], names: &[&str]) -> Result<Contents, TrainError> {
+    let found = find(folders, names).ok_or_else(|| missing(path, names))?;
+    let file = File::open(&found).map_err(|source| TrainError::Io { doing: "open", path: found.clone(), source })?;
+    let bytes = match found.extension() == Some(OsStr::new("gz")) {
+        true => read_capped(MultiGzDecoder::new(BufReader::new(file))),
+        false => read_capped(file),
+    };
+    let bytes = bytes.map_err(|error| damaged(&found, &error))?;
+    Ok(Contents { path: found, bytes })
+}
+
+fn read_archive(path: &Path, wanted: &[&[&str]]) -> Result<Vec<Contents>, TrainError> {
+    let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let file = File::open(path).map_err(|source| TrainError::Io { doing: "open", path: path.into(), source })?;
+    let file = BufReader::new(file);
+    let inflated: Box<dyn Read> = match () {
+        _ if name.ends_with(".tar.gz") || name.ends_with(".tgz") => Box::new(MultiGzDecoder::new(file)),
+        _ if name.ends_with(".tar") => Box::new(file),
+        _ => {
+            return Err(TrainError::Dataset {
+                path: path.into(),
+                problem: "is neither a folder nor a .tar, .tar.gz or .tgz archive".into(),
+            });
+        }
+    };
+    // One byte more than is allowed, so that reaching the end tells an archive that is too large from one that fits.
+    let mut inflated = inflated.take(ARCHIVE_BYTES_MAX + 1);
+    let found = read_entries(path, &mut inflated, wanted).map_err(|error| damaged(path, &error))?;
+    // The rest holds the checksum of a gzip stream.
+    io::copy(&mut inflated, &mut io::sink()).map_err(|error| damaged(path, &error))?;
+    if inflated.limit() == 0 {
+        return Err(TrainError::Dataset {
+            path: path.into(),
+            problem: format!("holds more than {ARCHIVE_BYTES_MAX} bytes, which no data set known here does"),
+        });
+    }
+    found.into_iter().zip(wanted).map(|(contents, names)| contents.ok_or_else(|| missing(path, names))).collect()
+}
+
+/// An entry counts by its file name, in whatever folder of the archive it lies; the first one of a name counts.
+fn read_entries(path: &Path, archive: impl Read, wanted: &[&[&str]]) -> io::Result<Vec<Option<Contents>>> {
+    let mut found: Vec<Option<Contents>> = wanted.iter().map(|_| None).collect();
+    let mut archive = tar::Archive::new(archive);
+    for (index, entry) in archive.entries()?.enumerate() {
+        if index >= ARCHIVE_ENTRIES_MAX {
+            return Err(io::Error::other(format!("it holds more than {ARCHIVE_ENTRIES_MAX} files")));
+        }
+        let entry = entry?;
+        if !entry.header().entry_type().is_file() {
+            continue;
+        }
+        let inside = entry.path()?.into_owned();
+        let Some(name) = inside.file_name().and_then(OsStr::to_str) else { continue };
+        let plain = name.strip_suffix(".gz");
+        let position =
+            wanted.iter().position(|names| names.contains(&name) || plain.is_some_and(|plain| names.contains(&plain)));
+        let Some(slot) = position.map(|position| &mut found[position]).filter(|slot| slot.is_none()) else { continue };
+        let bytes = match plain {
+            Some(_) => read_capped(MultiGzDecoder::new(entry))?,
+            None => read_capped(entry)?,
+        };
+        *slot = Some(Contents { path: path.join(inside), bytes });
+    }
+    Ok(found)
+}
+
+fn read_capped(reader: impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    reader.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(io::Error::other(format!("it holds more than {FILE_BYTES_MAX} bytes")));
+    }
+    Ok(bytes)
+}
+
+fn missing(path: &Path, names: &[&str]) -> TrainError {
+    TrainError::Dataset {
+        path: path.into(),
+        problem: format!("holds no {} (also with .gz behind it)", names.join(" or ")),
+    }
+}
+
+fn damaged(path: &Path, error: &io::Error) -> TrainError {
+    TrainError::Dataset { path: path.into(), problem: format!("could not be read to its end: {error}") }
+}

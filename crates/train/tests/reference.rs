@@ -1,0 +1,187 @@
+//! The engines against candle in double precision: logits, every gradient, running statistics, ten steps.
+
+use candle_core::{DType, Device, Tensor};
+use kernels::InstructionSet;
+use std::collections::BTreeMap;
+use study::{Architecture, CheckpointId, Epoch, Optimizer, Seed, SegmentKey, Term};
+use train::candle_network::CandleNetwork;
+use train::cpu_network::CpuNetwork;
+use train::engine::{Engine, NetworkShape, Weights};
+use train::initial::initial_weights;
+use train::objective;
+use train::random::{Purpose, stream};
+
+const BATCH: usize = 4;
+/// Small, so that ten steps are compared and not how quickly two roundings drift apart.
+const LEARNING_RATE: f64 = 1e-3;
+
+fn shape(depth: u32, width: u32, channels: usize, image_size: usize) -> NetworkShape {
+    NetworkShape { architecture: Architecture::WideResNet { depth, width }, channels, image_size, classes: 10 }
+}
+
+fn shapes() -> [NetworkShape; 4] {
+    [shape(10, 1, 1, 28), shape(10, 1, 3, 32), shape(10, 2, 3, 16), shape(16, 1, 1, 12)]
+}
+
+fn engines(shape: &NetworkShape) -> Vec<(String, Box<dyn Engine>)> {
+    let mut engines: Vec<(String, Box<dyn Engine>)> = InstructionSet::ALL
+        .into_iter()
+        .filter(|set| set.available())
+        .map(|set| {
+            let network = CpuNetwork::new(shape, BATCH, 1, set).expect("an engine");
+            (set.to_string(), Box::new(network) as Box<dyn Engine>)
+        })
+        .collect();
+    engines.push(("candle f32".into(), Box::new(candle(shape, DType::F32))));
+    engines
+}
+
+fn candle(shape: &NetworkShape, dtype: DType) -> CandleNetwork {
+    CandleNetwork::new(shape, &Device::Cpu, dtype).expect("an engine")
+}
+
+/// Initial weights with the batch norms moved off 1 and 0, so that every gradient counts.
+fn weights(shape: &NetworkShape) -> Weights {
+    let mut weights = initial_weights(shape, Seed(3));
+    for (index, (name, tensor)) in weights.iter_mut().enumerate() {
+        let mut random = stream(Seed(3), Purpose::Probe, Epoch(1), index as u64);
+        if tensor.shape.len() == 1 {
+            let scale = if name.ends_with("running_var") { 0.1 } else { 0.3 };
+            tensor.values.iter_mut().for_each(|value| *value += (random.uniform() - 0.5) * scale);
+        }
+    }
+    weights
+}
+
+struct Batch {
+    images: Vec<f32>,
+    labels: Tensor,
+    teacher: Tensor,
+}
+
+fn batch(shape: &NetworkShape, step: u32) -> Batch {
+    let mut random = stream(Seed(5), Purpose::Probe, Epoch(step), 0);
+    let len = BATCH * shape.channels * shape.image_size * shape.image_size;
+    let images = (0..len).map(|_| random.normal()).collect();
+    let labels: Vec<u32> = (0..BATCH).map(|_| random.below(shape.classes as u32)).collect();
+    let teacher: Vec<f32> = (0..BATCH * shape.classes).map(|_| random.normal() * 2.0).collect();
+    Batch {
+        images,
+        labels: Tensor::from_vec(labels, BATCH, &Device::Cpu).expect("labels"),
+        teacher: Tensor::from_vec(teacher, (BATCH, shape.classes), &Device::Cpu).expect("logits"),
+    }
+}
+
+/// Forward, ESKD's loss and backward; gives the logits.
+fn learn(engine: &mut dyn Engine, batch: &Batch) -> Vec<f64> {
+    let logits = engine.forward(&batch.images).expect("logits");
+    let teacher = CheckpointId { segment: SegmentKey("teacher".into()), epoch: Epoch(1) };
+    let teachers = BTreeMap::from([(teacher.clone(), batch.teacher.to_dtype(logits.dtype()).expect("numbers"))]);
+    let terms = [(0.1, Term::CrossEntropy), (0.9, Term::Kd { teacher, temperature: 4.0 })];
+    let values = objective::terms(&terms, &logits, &batch.labels, &teachers).expect("terms");
+    engine.backward(&objective::weighted_gradient(&terms, &values).expect("a sum")).expect("gradients");
+    flat(&logits)
+}
+
+fn flat(tensor: &Tensor) -> Vec<f64> {
+    tensor.to_dtype(DType::F64).and_then(|tensor| tensor.flatten_all()?.to_vec1()).expect("numbers")
+}
+
+/// Largest difference, as a share of the expected tensor's largest value.
+fn assert_close(what: &str, ours: &[f64], expected: &[f64], tolerance: f64) {
+    assert_eq!(ours.len(), expected.len(), "{what}");
+    let largest = expected.iter().fold(1e-6f64, |largest, x| largest.max(x.abs()));
+    let error = ours.iter().zip(expected).fold(0.0f64, |error, (a, b)| error.max((a - b).abs())) / largest;
+    assert!(error < tolerance, "{what}: off by {error:e} of its largest value");
+}
+
+fn assert_all_close(what: &str, ours: &Weights, expected: &Weights, tolerance: f64) {
+    assert_eq!(ours.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>(), "{what}");
+    let wide = |values: &[f32]| -> Vec<f64> { values.iter().map(|x| f64::from(*x)).collect() };
+    for (name, values) in ours {
+        assert_close(&format!("{what} {name}"), &wide(&values.values), &wide(&expected[name].values), tolerance);
+    }
+}
+
+#[test]
+fn logits_gradients_and_statistics_agree_with_double_precision() {
+    for shape in shapes() {
+        let (weights, batch) = (weights(&shape), batch(&shape, 0));
+        let mut reference = candle(&shape, DType::F64);
+        reference.set_weights(&weights).expect("its own weights");
+        let evaluated = flat(&reference.evaluate(&batch.images).expect("logits"));
+        let logits = learn(&mut reference, &batch);
+        for (name, mut engine) in engines(&shape) {
+            let what = format!("{shape:?} {name}");
+            engine.set_weights(&weights).expect("its own weights");
+            assert_close(&what, &flat(&engine.evaluate(&batch.images).expect("logits")), &evaluated, 1e-5);
+            assert_close(&what, &learn(engine.as_mut(), &batch), &logits, 2e-5);
+            // Single precision: 1e-7 a rounding, gathered over the layers between a tensor and the loss.
+            let (ours, expected) = (engine.gradients().expect("gradients"), reference.gradients().expect("gradients"));
+            assert_all_close(&format!("{what} gradient"), &ours, &expected, 2e-4);
+            let (ours, expected) = (engine.weights().expect("weights"), reference.weights().expect("weights"));
+            assert_all_close(&format!("{what} after forward"), &ours, &expected, 1e-5);
+        }
+    }
+}
+
+#[test]
+fn ten_steps_agree_with_double_precision() {
+    let optimizer = Optimizer::Sgd { momentum: 0.9, weight_decay: 5e-4 };
+    for shape in [shape(10, 1, 1, 28), shape(10, 2, 3, 16)] {
+        let mut reference = candle(&shape, DType::F64);
+        reference.set_weights(&weights(&shape)).expect("its own weights");
+        let mut others = engines(&shape);
+        for (_, engine) in &mut others {
+            engine.set_weights(&weights(&shape)).expect("its own weights");
+        }
+        for step in 0..10 {
+            let batch = batch(&shape, step);
+            learn(&mut reference, &batch);
+            reference.step(LEARNING_RATE, &optimizer).expect("a step");
+            for (_, engine) in &mut others {
+                learn(engine.as_mut(), &batch);
+                engine.step(LEARNING_RATE, &optimizer).expect("a step");
+            }
+        }
+        for (name, engine) in others {
+            let (ours, expected) = (engine.weights().expect("weights"), reference.weights().expect("weights"));
+            assert_all_close(&format!("{shape:?} {name}"), &ours, &expected, 5e-6);
+            let (ours, expected) = (engine.momentum().expect("momentum"), reference.momentum().expect("momentum"));
+            assert_all_close(&format!("{shape:?} {name} momentum"), &ours, &expected, 3e-5);
+        }
+    }
+}
+
+#[test]
+fn weights_that_do_not_fit_are_all_named() {
+    let shape = shape(10, 1, 1, 28);
+    let mut wrong = weights(&shape);
+    let bias = wrong.remove("fc.bias").expect("a bias");
+    wrong.insert("fc.bias2".into(), bias);
+    wrong.get_mut("conv1.weight").expect("a weight").shape = vec![16, 9];
+    for (name, mut engine) in engines(&shape) {
+        let error = engine.set_weights(&wrong).expect_err("they do not fit").to_string();
+        for part in ["fc.bias is missing", "fc.bias2 is not in this network", "conv1.weight is [16, 9]"] {
+            assert!(error.contains(part), "{name}: {error}");
+        }
+    }
+}
+
+#[test]
+fn both_engines_list_the_same_tensors_in_the_same_order() {
+    for shape in shapes() {
+        let Architecture::WideResNet { depth, width } = shape.architecture;
+        let sizes = kernels::Shape {
+            depth: depth as usize,
+            width: width as usize,
+            channels: shape.channels,
+            image_size: shape.image_size,
+            classes: shape.classes,
+        };
+        let network = kernels::WideResNet::for_evaluation(sizes, 1, InstructionSet::Portable).expect("a network");
+        let theirs: Vec<_> = network.tensors().into_iter().map(|tensor| (tensor.name, tensor.shape)).collect();
+        let ours: Vec<_> = shape.tensors().into_iter().map(|tensor| (tensor.name, tensor.shape)).collect();
+        assert_eq!(ours, theirs);
+    }
+}

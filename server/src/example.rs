@@ -1,0 +1,34 @@
+//! Studies that were trained beforehand by this program: the files in `examples/`, embedded.
+
+use std::sync::Arc;
+use study::Snapshot;
+
+#[derive(rust_embed::Embed)]
+#[folder = "$CARGO_MANIFEST_DIR/../examples"]
+#[include = "*.json"]
+struct Examples;
+
+/// The example that a first start shows: the first by name, where there is one that this version reads.
+pub fn example() -> Option<Arc<Snapshot>> {
+    let mut names: Vec<_> = Examples::iter().collect();
+    names.sort();
+    let read = |name: &str| {
+        serde_json::from_slice(&Examples::get(name)?.data).map_err(|error| tracing::warn!(%error, name)).ok()
+    };
+    names.iter().find_map(|name| read(name)).map(Arc::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_example_can_be_read_by_this_version() {
+        for name in Examples::iter() {
+            let file = Examples::get(&name).expect("it was listed");
+            let read: Result<Snapshot, _> = serde_json::from_slice(&file.data);
+            assert!(read.is_ok(), "{name}: {:?}", read.err());
+        }
+        assert_eq!(example().is_some(), Examples::iter().next().is_some());
+    }
+}
