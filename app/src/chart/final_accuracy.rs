@@ -123,14 +123,14 @@ fn swept(report: &Report, sweep: &Sweep, tints: &[Tint], lit: Lit) -> impl IntoV
         }
     });
     let mut free_from = f64::MIN;
-    let below = places.iter().filter_map(|(_, written, share)| {
+    let below = places.iter().map(|(_, written, share)| {
         let has_room = share - free_from > 0.055;
         free_from = if has_room { *share } else { free_from };
         let line = view! { <line class="tick-mark" x1=across(*share) x2=across(*share) y1=pixels(PLOT) y2=pixels(PLOT + 4.0)></line> };
         let text = has_room.then(|| {
             view! { <text class="tick" x=across(*share) y=pixels(PLOT + 19.0) text-anchor="middle">{written.clone()}</text> }
         });
-        Some((line, text))
+        (line, text)
     });
 
     let baseline = baseline(report).and_then(|baseline| Some((baseline.label.clone(), baseline.mean?)));

@@ -36,7 +36,13 @@ impl Scale {
         let step = round_step(high - low, count).max(1.0);
         let first = (low / step).ceil() as i64;
         let last = (high / step + 1e-9).floor() as i64;
-        Scale { low, high, ticks: (first..=last).map(|tick| tick as f64 * step).collect(), decimals: 0, logarithmic: false }
+        Scale {
+            low,
+            high,
+            ticks: (first..=last).map(|tick| tick as f64 * step).collect(),
+            decimals: 0,
+            logarithmic: false,
+        }
     }
 
     /// Equal ratios are equal distances. Values must be above zero; others are left out.
@@ -101,7 +107,10 @@ mod tests {
         assert_eq!(scale.decimals, 0);
         assert!(scale.low > 87.0 && scale.high < 92.0, "{scale:?}");
         let fine = Scale::fitted([91.02, 91.27].into_iter(), 5);
-        assert_eq!(fine.ticks.iter().map(|tick| fine.written(*tick)).collect::<Vec<_>>(), ["91.05", "91.10", "91.15", "91.20", "91.25"]);
+        assert_eq!(
+            fine.ticks.iter().map(|tick| fine.written(*tick)).collect::<Vec<_>>(),
+            ["91.05", "91.10", "91.15", "91.20", "91.25"]
+        );
         for scale in [scale, fine] {
             assert!(scale.ticks.iter().all(|tick| (0.0..=1.0).contains(&scale.place(*tick))));
         }
