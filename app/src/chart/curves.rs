@@ -114,13 +114,7 @@ pub fn Curves(metric: Metric, series: Vec<Series>, tints: Vec<Tint>, lit: Lit, n
     let from = last - last.div_ceil(5).max(2).min(last);
     let whole = window(&series, metric, 0, last, height);
     let end = window(&series, metric, from, last, height);
-    let beside = match longest {
-        _ if !fit_beside => "labels-none",
-        0..=13 => "labels-short",
-        14..=24 => "labels-middle",
-        25..=34 => "labels-long",
-        _ => "labels-longest",
-    };
+    let beside = if fit_beside { labels::room(longest) } else { "labels-none" };
 
     // The epoch under the pointer, on either chart.
     let reading = RwSignal::new(None::<u32>);

@@ -29,8 +29,10 @@ pub fn FinalAccuracy(report: Report, tints: Vec<Tint>, lit: Lit, name: &'static 
         None => Body::Rows(rows(&report, &tints, lit).into_any(), report.arms.len()),
     };
     let (class, height, drawn) = match body {
-        Body::Swept(drawn) => ("chart swept", ABOVE + PLOT + BELOW, drawn),
-        Body::Rows(drawn, arms) => ("chart rows", ABOVE + ROW * arms as f64 + BELOW, drawn),
+        Body::Swept(drawn) => {
+            (format!("chart swept {}", labels::room(longest_end(&report, sweep.as_ref()))), ABOVE + PLOT + BELOW, drawn)
+        }
+        Body::Rows(drawn, arms) => ("chart rows".to_owned(), ABOVE + ROW * arms as f64 + BELOW, drawn),
     };
     let (title_id, description_id) = (format!("{name}-title"), format!("{name}-description"));
     let labelled = format!("{title_id} {description_id}");
@@ -77,6 +79,13 @@ fn baseline(report: &Report) -> Option<&ArmSummary> {
         [one] if report.arms[*one].distillation.is_none() && report.arms.len() > 1 => report.comparison.arms.get(*one),
         _ => None,
     }
+}
+
+/// Characters of the longest label at the right.
+fn longest_end(report: &Report, sweep: Option<&Sweep>) -> usize {
+    let lines = sweep.into_iter().flat_map(|sweep| &sweep.lines).map(|line| line.label.as_str());
+    let rule = baseline(report).map(|baseline| baseline.label.as_str());
+    lines.chain(rule).map(|label| label.chars().count()).max().unwrap_or(0)
 }
 
 /// Where each value of the swept quantity stands, as a share of the plot's width.
