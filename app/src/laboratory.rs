@@ -7,8 +7,8 @@ use std::{
 };
 use store::{Store, StoredStudy};
 use study::{
-    DatasetFacts, Device, Machine, Numerics, Plan, Report, Share, ShareId, Snapshot, SpecError, Study,
-    StudyCard, StudyId,
+    DatasetFacts, Device, Machine, Numerics, Plan, Report, Share, ShareId, Snapshot, SpecError, Study, StudyCard,
+    StudyId,
 };
 
 /// What the server gives to pages and API. Cheap to clone.
