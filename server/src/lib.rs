@@ -1,4 +1,5 @@
 //! The process: reads what was typed, opens the store, runs workers, serves pages.
+#![recursion_limit = "512"]
 
 // The type of a page is as deep as its markup, and this crate is where the pages are instantiated.
 #![recursion_limit = "256"]
@@ -9,6 +10,7 @@ pub mod commands;
 pub mod data_folder;
 pub mod datasets;
 pub mod error;
+pub mod example;
 pub mod executor;
 pub mod http;
 pub mod machine;

@@ -53,10 +53,13 @@ pub fn next_work(wanted: &[Wanted], facts: &Facts, working: &BTreeMap<SegmentKey
     Decision { start: start.collect(), leave }
 }
 
-/// Whether all that is asked of a segment lies there: every stop's checkpoint with its test score, and the clean pass at every end.
+/// Whether all that is asked of a segment lies there: every stop's checkpoint with its test score and that of the best epoch so
+/// far, and the clean pass at every end.
 pub fn is_done(segment: &Segment, facts: &SegmentFacts) -> bool {
     let scores = |epoch: Epoch| facts.metrics.iter().find(|metrics| metrics.epoch == epoch);
-    let stopped = |epoch: &Epoch| has_stop(facts, *epoch) && scores(*epoch).is_some_and(|scores| scores.test.is_some());
+    let tested = |epoch: Epoch| scores(epoch).is_some_and(|scores| scores.test.is_some());
+    let best = |stop: Epoch| train::segment::best_epoch(facts.metrics.iter().filter(|metrics| metrics.epoch <= stop));
+    let stopped = |stop: &Epoch| has_stop(facts, *stop) && tested(*stop) && best(*stop).is_none_or(tested);
     let closed = |epoch: &Epoch| scores(*epoch).is_some_and(|scores| scores.train_clean.is_some());
     segment.stops.iter().all(stopped) && segment.ends.iter().all(closed)
 }
@@ -168,7 +171,7 @@ mod tests {
             learning_rate: 0.1,
             train: scores,
             train_clean: segment.ends.contains(&Epoch(epoch)).then_some(scores),
-            validation: Some(scores),
+            validation: Some(Scores { accuracy: f64::from(epoch) / 1000.0, ..scores }),
             test: segment.stops.contains(&Epoch(epoch)).then_some(scores),
             fidelity: Vec::new(),
             seconds: 1.0,
@@ -225,6 +228,21 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_segment_is_done_when_the_best_epochs_are_tested_too() {
+        let wanted = wanted(&[stored(1, EXAMPLE)]);
+        let teacher = &wanted[0].segment;
+        let mut facts = trained(teacher, 20);
+        assert!(is_done(teacher, &facts));
+        // Epoch 15 was the best, and the worker died before it tested that one.
+        facts.metrics[14].validation = Some(Scores { cross_entropy: 1.0, accuracy: 0.9 });
+        assert!(!is_done(teacher, &facts));
+        facts.metrics[14].test = facts.metrics[19].test;
+        assert!(is_done(teacher, &facts));
+        facts.checkpoints.pop();
+        assert!(!is_done(teacher, &facts));
     }
 
     #[test]

@@ -5,13 +5,7 @@ use super::{
     fields::{self, Entry, Field},
     preview,
 };
-use crate::{
-    api,
-    error::ApiError,
-    numbers,
-    pages::study::copy,
-    report::plan_in_words,
-};
+use crate::{api, error::ApiError, numbers, pages::study::copy, report::plan_in_words};
 use leptos::prelude::*;
 use study::{Arm, Machine, Plan, SpecError, Study};
 
@@ -34,13 +28,17 @@ pub fn Form(first: Fields, machine: Machine) -> impl IntoView {
     });
     let errors = Memo::new(move |_| {
         let mut errors = shown.with(|preview| preview.errors.clone());
-        refused.with(|refused| errors.extend(refused.iter().filter(|error| !errors.contains(error)).cloned().collect::<Vec<_>>()));
+        refused.with(|refused| {
+            errors.extend(refused.iter().filter(|error| !errors.contains(error)).cloned().collect::<Vec<_>>())
+        });
         errors
     });
     let labels_alone = Signal::derive(move || typed.with(|fields| fields.get(fields::METHOD.path).is_empty()));
     let field = move |field: &'static Field| entry(field, typed, errors);
     let other_problem = move || match start.value().get() {
-        Some(Err(error)) if !matches!(error, ApiError::Spec(_)) => Some(view! { <p class="problem" role="alert">{error.to_string()}</p> }),
+        Some(Err(error)) if !matches!(error, ApiError::Spec(_)) => {
+            Some(view! { <p class="problem" role="alert">{error.to_string()}</p> })
+        }
         _ => None,
     };
     view! {
@@ -237,9 +235,13 @@ fn Side(typed: RwSignal<Fields>, shown: Memo<Preview>, errors: Memo<Vec<SpecErro
 fn in_numbers(plan: &Plan, seconds: Option<f64>) -> impl IntoView + use<> {
     let time = match seconds {
         Some(seconds) => format!("About {} on this machine.", numbers::duration(seconds)),
-        None => "How long it takes is known once this machine’s speed is measured, a few seconds after its first start.".into(),
+        None => {
+            "How long it takes is known once this machine’s speed is measured, a few seconds after its first start."
+                .into()
+        }
     };
-    let counts = plan_in_words(plan.runs.len() as u64, plan.segments.len() as u64, plan.epochs, plan.epochs_without_sharing);
+    let counts =
+        plan_in_words(plan.runs.len() as u64, plan.segments.len() as u64, plan.epochs, plan.epochs_without_sharing);
     let shared = (plan.epochs_without_sharing > plan.epochs).then(|| {
         let saved = 100 - plan.epochs * 100 / plan.epochs_without_sharing.max(1);
         format!(" What several arms share is trained once, which saves {saved} %.")
@@ -291,7 +293,8 @@ fn Paste(typed: RwSignal<Fields>) -> impl IntoView {
         let text = pasted.get();
         // Errors that a field of the form shows are shown there; here stand those that have no place in it.
         let errors = Study::from_toml(&text).err().unwrap_or_default();
-        let homeless = errors.into_iter().filter(|error| fields::all().all(|field| field.path != error.field)).collect();
+        let homeless =
+            errors.into_iter().filter(|error| fields::all().all(|field| field.path != error.field)).collect();
         trouble.set(homeless);
         if let Ok(table) = text.parse::<toml::Table>() {
             typed.set(Fields::of_table(&table));

@@ -13,6 +13,8 @@ pub use example::Example;
 pub use home::Home;
 pub use new_study::NewStudy;
 pub use not_found::NotFound;
-pub use shared::{Frozen, Shared};
+#[cfg(feature = "ssr")]
+pub use shared::Frozen;
+pub use shared::Shared;
 pub use shares::Shares;
 pub use study::StudyPage;

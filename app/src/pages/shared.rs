@@ -74,13 +74,12 @@ pub fn Frozen(snapshot: Snapshot, curve: Curve, #[prop(optional, into)] download
 #[component]
 pub fn FrozenBody(snapshot: Snapshot, curve: Curve, lit: Lit) -> impl IntoView {
     let Snapshot { frozen_at, report, .. } = snapshot;
-    let unfinished = (report.progress.state != State::Finished).then_some(" Its training was not finished then.");
+    let unfinished = if report.progress.state == State::Finished { "" } else { " Its training was not finished then." };
+    let frozen = format!("Frozen on {}: it stays as it was then.{unfinished}", numbers::moment(frozen_at));
     view! {
         <h1>{report.study.title.clone()}</h1>
         <Answer report=report.clone()/>
-        <p class="frozen">
-            "Frozen on "{numbers::moment(frozen_at)}": it stays as it was then."{unfinished}
-        </p>
+        <p class="frozen">{frozen}</p>
         <ReportView report=report curve=curve lit=lit/>
     }
 }

@@ -41,7 +41,9 @@ fn list(shares: Vec<Share>, revoke: ServerAction<api::RevokeShare>) -> impl Into
             None => view! { {share.title.clone()} <span class="aside">" (study deleted)"</span> }.into_any(),
         };
         let end = match (share.revoked_at, share.expires_at) {
-            (Some(at), _) => view! { <span class="aside">{format!("revoked {}", numbers::moment(at))}</span> }.into_any(),
+            (Some(at), _) => {
+                view! { <span class="aside">{format!("revoked {}", numbers::moment(at))}</span> }.into_any()
+            }
             (None, expires) => {
                 let label = format!("Revoke the link to “{}”", share.title);
                 view! {

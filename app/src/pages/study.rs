@@ -71,7 +71,12 @@ struct Acts {
 
 impl Acts {
     fn new() -> Acts {
-        Acts { stop: ServerAction::new(), resume: ServerAction::new(), delete: ServerAction::new(), share: ServerAction::new() }
+        Acts {
+            stop: ServerAction::new(),
+            resume: ServerAction::new(),
+            delete: ServerAction::new(),
+            share: ServerAction::new(),
+        }
     }
 
     fn refused(self) -> Option<ApiError> {

@@ -30,6 +30,9 @@ pub fn Evidence(report: Report, tints: Vec<Tint>, curve: Curve, lit: Lit) -> imp
         }
     };
     let body = match curve {
+        _ if offered.is_empty() => {
+            view! { <p class="empty">"No epoch is finished yet: curves appear with the first."</p> }.into_any()
+        }
         Curve::Picked { metric, page } => {
             let links = offered.iter().map(|offered| {
                 let offered = *offered;

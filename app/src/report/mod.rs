@@ -18,18 +18,27 @@ use crate::{
 use evidence::Evidence;
 use leptos::prelude::*;
 use provenance::HowItWasTrained;
-use study::{Report, State, StudyId};
 pub use provenance::plan_in_words;
+use study::{Report, State, StudyId};
 use table::Arms;
 
 /// Answer, picture, evidence, table and provenance. `downloads` names the study whose files can be fetched from here.
 #[component]
-pub fn ReportView(report: Report, curve: Curve, lit: Lit, #[prop(optional_no_strip)] downloads: Option<StudyId>) -> impl IntoView {
+pub fn ReportView(
+    report: Report,
+    curve: Curve,
+    lit: Lit,
+    #[prop(optional_no_strip)] downloads: Option<StudyId>,
+) -> impl IntoView {
     let tints = tints(&report.arms);
     let has_result = report.comparison.arms.iter().any(|arm| arm.mean.is_some());
     let picture = match has_result {
-        true => view! { <FinalAccuracy report=report.clone() tints=tints.clone() lit=lit name="final-accuracy"/> }.into_any(),
-        false => view! { <p class="empty">"No run is finished yet: the picture appears with the first test accuracy."</p> }.into_any(),
+        true => view! { <FinalAccuracy report=report.clone() tints=tints.clone() lit=lit name="final-accuracy"/> }
+            .into_any(),
+        false => {
+            view! { <p class="empty">"No run is finished yet: the picture appears with the first test accuracy."</p> }
+                .into_any()
+        }
     };
     view! {
         <section class="panel picture" aria-labelledby="picture-heading">

@@ -50,7 +50,11 @@ pub fn plan_in_words(runs: u64, segments: u64, epochs: u64, epochs_without_shari
         numbers::counted(segments, "segment"),
         numbers::counted(epochs, "epoch")
     );
-    if epochs_without_sharing > epochs { format!("{head} instead of {}", numbers::count(epochs_without_sharing)) } else { head }
+    if epochs_without_sharing > epochs {
+        format!("{head} instead of {}", numbers::count(epochs_without_sharing))
+    } else {
+        head
+    }
 }
 
 fn said(provenance: &Provenance) -> String {

@@ -30,7 +30,7 @@ pub fn Arms(report: Report, tints: Vec<Tint>, lit: Lit) -> impl IntoView {
                 <td class="number">{summary.best_mean.map(|mean| numbers::fixed(mean, 2))}</td>
                 <td class="number">{difference}</td>
                 <td class="number">{p}</td>
-                <td>{verdict}</td>
+                <td class="verdict">{verdict.0}{verdict.1.map(|detail| view! { <span class="aside">{detail}</span> })}</td>
                 <td><span class=state_class(state)>{state_in_words(state)}</span></td>
             </tr>
         }
@@ -66,8 +66,11 @@ fn seeds_done(summary: &ArmSummary) -> String {
     format!("{done} of {}", summary.seeds.len())
 }
 
+/// A verdict in words, and what would change it.
+type Said = (&'static str, Option<String>);
+
 /// Difference, p and verdict as they stand in the table; a baseline says what it is.
-fn difference(summary: &ArmSummary, report: &Report) -> (String, String, String) {
+fn difference(summary: &ArmSummary, report: &Report) -> (String, String, Said) {
     let is_baseline = report.arms.get(summary.arm).is_some_and(|arm| arm.baseline == summary.arm);
     match &summary.difference {
         Some(difference) => (
@@ -75,20 +78,17 @@ fn difference(summary: &ArmSummary, report: &Report) -> (String, String, String)
             difference.p_value.map(numbers::p_value).unwrap_or_default(),
             verdict(difference),
         ),
-        None if is_baseline => (String::new(), String::new(), "baseline".into()),
-        None => Default::default(),
+        None => (String::new(), String::new(), (if is_baseline { "baseline" } else { "" }, None)),
     }
 }
 
-fn verdict(difference: &Difference) -> String {
-    match (difference.verdict, difference.seeds_needed) {
-        (Verdict::Better, _) => "better".into(),
-        (Verdict::Worse, _) => "worse".into(),
-        (Verdict::NotDistinguishable, Some(seeds)) => {
-            format!("not distinguishable; about {} would settle it", numbers::counted(u64::from(seeds), "seed"))
-        }
-        (Verdict::NotDistinguishable, None) => "not distinguishable".into(),
-        (Verdict::TooFewSeeds, _) => "too few seeds".into(),
+fn verdict(difference: &Difference) -> Said {
+    let settled_by = |seeds| format!("about {} would settle it", numbers::counted(u64::from(seeds), "seed"));
+    match difference.verdict {
+        Verdict::Better => ("better", None),
+        Verdict::Worse => ("worse", None),
+        Verdict::NotDistinguishable => ("not distinguishable", difference.seeds_needed.map(settled_by)),
+        Verdict::TooFewSeeds => ("too few seeds", None),
     }
 }
 

@@ -90,7 +90,8 @@ pub fn report() -> Report {
         arm("KD to the end, teacher stopped at 20", 20, 20),
     ];
     let means = [88.4, 89.12, 88.95, 88.72, 88.31];
-    let summaries: Vec<ArmSummary> = arms.iter().zip(means).enumerate().map(|(index, (arm, mean))| summary(index, arm, mean)).collect();
+    let summaries: Vec<ArmSummary> =
+        arms.iter().zip(means).enumerate().map(|(index, (arm, mean))| summary(index, arm, mean)).collect();
     let curves = |last: f64, spread: f64, scale: f64| -> Vec<Series> {
         arms.iter()
             .enumerate()
@@ -131,7 +132,8 @@ pub fn report() -> Report {
             degrees_of_freedom: Some(8),
             residual_deviation: Some(0.21),
             test_sampling_error: Some(0.62),
-            answer: "KD until 8, teacher stopped at 8 beats labels only by 0.72 ± 0.38 points (3 seeds, p = 0.012)".into(),
+            answer: "KD until 8, teacher stopped at 8 beats labels only by 0.72 ± 0.38 points (3 seeds, p = 0.012)"
+                .into(),
             remarks: vec!["Students of one teacher (seed 0): the intervals speak of students of that teacher.".into()],
         },
         curves: vec![
@@ -164,7 +166,7 @@ fn a_frozen_comparison_is_complete_without_scripts() {
         "89.12 ±\u{202f}0.28",
         "+0.72 ±\u{202f}0.38",
         "0.012",
-        "not distinguishable; about 7 seeds would settle it",
+        "about 7 seeds would settle it",
         "8 degrees of freedom",
         "15 runs, 16 segments, 272 epochs instead of 320",
         "Students of one teacher (seed 0)",
@@ -189,24 +191,87 @@ fn a_study_that_just_began_says_what_is_missing() {
     for summary in &mut report.comparison.arms {
         summary.by_seed = vec![None; 3];
         summary.best_by_seed = vec![None; 3];
-        (summary.mean, summary.interval, summary.best_mean, summary.difference, summary.n) = (None, None, None, None, 0);
+        (summary.mean, summary.interval, summary.best_mean, summary.difference, summary.n) =
+            (None, None, None, None, 0);
     }
     report.curves.clear();
     report.comparison.answer = "Still training: 0 of 15 runs are done".into();
     report.progress.state = State::Training;
     let html = snapshot_html(&Snapshot { version: Snapshot::VERSION, frozen_at: 0, report }, "");
-    for expected in ["Still training: 0 of 15 runs are done", "No run is finished yet", "No epoch is finished yet", "0 of 3"] {
+    for expected in
+        ["Still training: 0 of 15 runs are done", "No run is finished yet", "No epoch is finished yet", "0 of 3"]
+    {
         assert!(html.contains(expected), "{expected} is not in the page");
     }
+}
+
+/// As [`report`], with labels only and other arms.
+fn with_arms(labels: &[&str], stop: impl Fn(u32) -> u32) -> Report {
+    let mut report = report();
+    report.arms.truncate(1);
+    report.comparison.arms.truncate(1);
+    for (label, rank) in labels.iter().zip(0..) {
+        let arm = arm(label, stop(rank), 20);
+        report.comparison.arms.push(summary(rank as usize + 1, &arm, 88.5 + 0.2 * f64::from(rank % 4)));
+        report.arms.push(arm);
+    }
+    for (_, series) in &mut report.curves {
+        let last = series[0].points[19].mean;
+        *series = report
+            .arms
+            .iter()
+            .enumerate()
+            .map(|(index, arm)| curve(index, &arm.label, None, last + 0.2 * index as f64, 20.0))
+            .collect();
+    }
+    report
+}
+
+#[test]
+fn arms_of_one_swept_quantity_share_a_ramp_and_others_are_told_apart() {
+    use crate::chart::swept::{Quantity, Tint, sweep, tints};
+    let one_line = with_arms(&["until 4", "until 8", "until 12", "until 16", "until 20"], |rank| 4 * (rank + 1));
+    let swept = sweep(&one_line.arms).unwrap();
+    assert_eq!((swept.quantity, swept.lines.len()), (Quantity::KdStopEpoch, 1));
+    assert_eq!(swept.lines[0].arms, [0, 1, 2, 3, 4, 5], "the line begins at labels only");
+    let ramp = tints(&one_line.arms);
+    assert_eq!(ramp[0], Tint::Labels);
+    assert_eq!((ramp[1], ramp[5]), (Tint::Ramp(0), Tint::Ramp(Tint::RAMP_LAST)));
+
+    let two_lines = report();
+    let swept = sweep(&two_lines.arms).unwrap();
+    let said: Vec<(&str, &[usize])> =
+        swept.lines.iter().map(|line| (line.label.as_str(), line.arms.as_slice())).collect();
+    assert_eq!(said, [("teacher stopped at 8", &[0, 1, 3][..]), ("teacher stopped at 20", &[0, 2, 4][..])]);
+    let categories = tints(&two_lines.arms);
+    assert_eq!(categories[1..], [Tint::Category(0), Tint::Category(1), Tint::Category(2), Tint::Category(3)]);
+
+    assert_eq!(sweep(&two_lines.arms[..2]), None, "two arms stand side by side");
 }
 
 /// Writes the page to look at, where `STILLROOM_LOOK` names a folder.
 #[test]
 fn the_page_can_be_looked_at() {
     let Ok(folder) = std::env::var("STILLROOM_LOOK") else { return };
-    let mut files: Vec<_> = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../style")).unwrap().map(|file| file.unwrap().path()).collect();
+    let mut files: Vec<_> = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../style"))
+        .unwrap()
+        .map(|file| file.unwrap().path())
+        .collect();
     files.sort();
-    let css: String = files.iter().filter(|file| file.extension().is_some_and(|kind| kind == "css")).map(|file| std::fs::read_to_string(file).unwrap()).collect();
+    let css: String = files
+        .iter()
+        .filter(|file| file.extension().is_some_and(|kind| kind == "css"))
+        .map(|file| std::fs::read_to_string(file).unwrap())
+        .collect();
     let page = |report: Report| snapshot_html(&Snapshot { version: 1, frozen_at: 1_795_512_345, report }, &css);
-    std::fs::write(format!("{folder}/finished.html"), page(report())).unwrap();
+    let write = |name: &str, html: String| std::fs::write(format!("{folder}/{name}.html"), html).unwrap();
+    write("finished", page(report()));
+    write(
+        "side-by-side",
+        page(with_arms(&["wrn-16-1 teaches", "wrn-16-2 teaches, a label of some length", "T 4"], |_| 20)),
+    );
+    write(
+        "one-line",
+        page(with_arms(&["until 4", "until 8", "until 12", "until 16", "until 20"], |rank| 4 * (rank + 1))),
+    );
 }

@@ -5,6 +5,7 @@ use crate::{
     data_folder::DataFolder,
     datasets,
     error::CommandError,
+    example,
     executor::local,
     http::{self, Shutdown, Site, connections, guard, password, password::Password},
     machine, process,
@@ -18,7 +19,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 use store::Store;
-use study::{Machine, Snapshot, Study};
+use study::{Machine, Study};
 use tokio::{net::TcpListener, task};
 
 pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
@@ -64,9 +65,7 @@ pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
         // Reading a data set takes a moment: the thread says that it is busy.
         dataset: Arc::new(move |study: &Study| task::block_in_place(|| datasets::facts(study, &paths))),
         numerics: machine::numerics,
-        // The runner removes what no study uses, also what a process left that was killed before it could.
-        forget: Arc::new(|_| {}),
-        example: example(),
+        example: example::example(),
         started_with_password: password.is_some(),
     };
     let options = LeptosOptions::builder().output_name("stillroom").site_addr(address).env(Env::PROD).build();
@@ -130,9 +129,4 @@ fn measure_speed(data_dir: std::path::PathBuf, machine: Arc<RwLock<Machine>>) {
         }
         Err(error) => tracing::warn!(%error, "the speed of this machine is not known: no time is estimated"),
     });
-}
-
-/// The study that was trained beforehand by this program.
-fn example() -> Option<Arc<Snapshot>> {
-    None
 }

@@ -4,7 +4,7 @@
 //! everything else with `{"error": "a sentence"}`.
 
 use super::{Site, metrics};
-use crate::summary;
+use crate::{process, summary};
 use app::{error::ApiError, laboratory};
 use axum::{
     Json, Router,
@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde_json::json;
 use std::str::FromStr;
 use store::StoredStudy;
-use study::{Facts, SpecError, Study, StudyId, progress::progress};
+use study::{Facts, Snapshot, SpecError, Study, StudyId, progress::progress};
 
 pub fn routes() -> Router<Site> {
     Router::new()
@@ -27,6 +27,7 @@ pub fn routes() -> Router<Site> {
         .route("/studies/{id}/resume", post(resume))
         .route("/studies/{id}/study.toml", get(study_file))
         .route("/studies/{id}/comparison", get(comparison))
+        .route("/studies/{id}/snapshot.json", get(snapshot))
         .route("/studies/{id}/metrics.csv", get(metrics_csv))
         .route("/studies/{id}/metrics.json", get(metrics_json))
         .route("/shares", get(shares).post(share))
@@ -108,6 +109,7 @@ async fn read(State(site): State<Site>, Path(study): Path<String>) -> Result<Res
     object["created_at"] = json!(stored.created_at);
     object["study"] = json!(stored.study);
     object["remarks"] = json!(stored.plan.remarks);
+    object["working"] = json!(facts.values().filter(|facts| facts.working).count());
     object["progress"] = json!(progress(&stored.plan, &facts, stopped, &site.laboratory.machine()));
     Ok(Json(object).into_response())
 }
@@ -136,6 +138,12 @@ async fn comparison(State(site): State<Site>, Path(study): Path<String>) -> Resu
     let stored = stored(&site, &study).await?;
     let facts = facts(&site, &stored).await?;
     Ok(Json(study::comparison::compare(&stored.study, &stored.plan, &facts)).into_response())
+}
+
+/// Everything its page shows, frozen now: what an example is made of.
+async fn snapshot(State(site): State<Site>, Path(study): Path<String>) -> Result<Response, Refused> {
+    let report = laboratory::report(&site.laboratory, id(&study, "study")?).await?;
+    Ok(Json(Snapshot::freeze(report, process::now())).into_response())
 }
 
 async fn metrics_csv(State(site): State<Site>, Path(study): Path<String>) -> Result<Response, Refused> {

@@ -51,7 +51,8 @@ async fn a_study_is_created_trained_and_compared() {
     let means = [&arms[1]["mean"], &arms[0]["mean"]].map(|mean| mean.as_f64().expect("a mean"));
     assert!((difference - (means[0] - means[1])).abs() < 1e-9);
 
-    let csv = laboratory.request(Method::GET, &format!("/api/v1/studies/{id}/metrics.csv")).send().await.expect("an answer");
+    let csv =
+        laboratory.request(Method::GET, &format!("/api/v1/studies/{id}/metrics.csv")).send().await.expect("an answer");
     assert_eq!(csv.headers()[header::CONTENT_TYPE], "text/csv; charset=utf-8");
     let csv = csv.text().await.expect("text");
     let columns = csv.lines().next().expect("a head").split(',').count();
@@ -61,7 +62,8 @@ async fn a_study_is_created_trained_and_compared() {
     assert_eq!(metrics["runs"].as_array().expect("runs").len(), 6);
     assert_eq!(metrics["runs"][0]["epochs"].as_array().expect("epochs").len(), 4);
 
-    let toml = laboratory.request(Method::GET, &format!("/api/v1/studies/{id}/study.toml")).send().await.expect("an answer");
+    let toml =
+        laboratory.request(Method::GET, &format!("/api/v1/studies/{id}/study.toml")).send().await.expect("an answer");
     let again = laboratory.create(&toml.text().await.expect("text")).await;
     let again = laboratory.get(&format!("/api/v1/studies/{again}")).await;
     assert_eq!(again["progress"]["state"], "finished", "the same study is trained already");
@@ -82,7 +84,9 @@ async fn a_study_is_created_trained_and_compared() {
 async fn what_is_wrong_with_a_study_is_told_all_at_once_and_nothing_is_begun() {
     let bench = Bench::new();
     let laboratory = bench.serve("data");
-    let wrong = study("What is wrong?", 4, "[0, 9]").replace("batch_size = 50", "batch_size = 0").replace("seeds = 2", "seeds = -1");
+    let wrong = study("What is wrong?", 4, "[0, 9]")
+        .replace("batch_size = 50", "batch_size = 0")
+        .replace("seeds = 2", "seeds = -1");
     let table: toml::Table = toml::from_str(&wrong).expect("TOML");
     let as_json = serde_json::to_string(&table).expect("JSON");
     let mut said = Vec::new();
@@ -90,7 +94,8 @@ async fn what_is_wrong_with_a_study_is_told_all_at_once_and_nothing_is_begun() {
         let answer = laboratory.request(Method::POST, "/api/v1/studies").body(body).send().await.expect("an answer");
         assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY);
         let answer: Value = answer.json().await.expect("JSON");
-        let fields: Vec<_> = answer["errors"].as_array().expect("errors").iter().map(|error| error["field"].clone()).collect();
+        let fields: Vec<_> =
+            answer["errors"].as_array().expect("errors").iter().map(|error| error["field"].clone()).collect();
         assert_eq!(fields, ["seeds", "treatment.kd_stop_epoch", "recipe.batch_size"], "{answer:#}");
         assert!(answer["errors"].as_array().expect("errors").iter().all(|error| {
             ["problem", "given", "allowed"].iter().all(|part| error[part].as_str().is_some_and(|text| !text.is_empty()))
@@ -99,15 +104,24 @@ async fn what_is_wrong_with_a_study_is_told_all_at_once_and_nothing_is_begun() {
     }
     assert_eq!(said[0], said[1], "TOML and JSON are refused alike");
 
-    let gone = study("Where?", 4, "[0, 4]").replace("\"fashion-mnist\"", "\"cifar-10\"").replace("\"cpu\"", "\"cuda:9\"");
+    let gone =
+        study("Where?", 4, "[0, 4]").replace("\"fashion-mnist\"", "\"cifar-10\"").replace("\"cpu\"", "\"cuda:9\"");
     let answer = laboratory.request(Method::POST, "/api/v1/studies").body(gone).send().await.expect("an answer");
     assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY);
     let answer: Value = answer.json().await.expect("JSON");
-    let fields: Vec<_> = answer["errors"].as_array().expect("errors").iter().map(|error| error["field"].clone()).collect();
+    let fields: Vec<_> =
+        answer["errors"].as_array().expect("errors").iter().map(|error| error["field"].clone()).collect();
     assert_eq!(fields, ["dataset", "recipe.device"], "{answer:#}");
 
-    for nonsense in ["", "{", "[[[[", "title = 1\ntitle = 2", "{\"title\": null}", &"[".repeat(100_000), &"a=".repeat(1000)] {
-        let answer = laboratory.request(Method::POST, "/api/v1/studies").body(nonsense.to_owned()).send().await.expect("an answer");
+    for nonsense in
+        ["", "{", "[[[[", "title = 1\ntitle = 2", "{\"title\": null}", &"[".repeat(100_000), &"a=".repeat(1000)]
+    {
+        let answer = laboratory
+            .request(Method::POST, "/api/v1/studies")
+            .body(nonsense.to_owned())
+            .send()
+            .await
+            .expect("an answer");
         assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY, "{nonsense:.20}");
     }
     let large = laboratory.request(Method::POST, "/api/v1/studies").body("a".repeat(2 * 1024 * 1024));
@@ -162,7 +176,8 @@ async fn other_names_and_other_origins_are_refused_on_every_route() {
             assert_eq!(laboratory.status(asked).await, StatusCode::MISDIRECTED_REQUEST, "{method} {path} for {host}");
         }
         for origin in ["null", "https://evil.example", "http://127.0.0.1:1", "file://"] {
-            let asked = laboratory.request(method.clone(), path).header(header::ORIGIN, origin).header(header::HOST, &own);
+            let asked =
+                laboratory.request(method.clone(), path).header(header::ORIGIN, origin).header(header::HOST, &own);
             let status = laboratory.status(asked).await;
             if method == Method::GET {
                 assert_ne!(status, StatusCode::FORBIDDEN, "{method} {path} from {origin}");
@@ -179,7 +194,9 @@ async fn every_answer_tells_the_browser_what_it_may_not_do() {
     let laboratory = bench.serve("data");
     for path in ["/", "/studies/new", "/studies/1", "/api/v1/studies", "/s/0000", "/nothing", "/pkg/nothing.js"] {
         let answer = laboratory.request(Method::GET, path).send().await.expect("an answer");
-        let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+        let header = |name: &str| {
+            answer.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+        };
         let policy = header("content-security-policy");
         assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{path}: {policy}");
         assert!(!policy.contains("unsafe-inline") && !policy.contains("'unsafe-eval'"), "{path}: {policy}");

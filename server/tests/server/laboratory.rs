@@ -39,7 +39,11 @@ impl Bench {
         fs::create_dir(&small).expect("a folder");
         for (name, split, count) in [("train", &images.train, 500), ("t10k", &images.test, 100)] {
             let pixels = 28 * 28;
-            write_idx(&small.join(format!("{name}-images-idx3-ubyte")), &[count, 28, 28], &split.images[..count * pixels]);
+            write_idx(
+                &small.join(format!("{name}-images-idx3-ubyte")),
+                &[count, 28, 28],
+                &split.images[..count * pixels],
+            );
             write_idx(&small.join(format!("{name}-labels-idx1-ubyte")), &[count], &split.labels[..count]);
         }
         Bench { folder }
@@ -52,7 +56,9 @@ impl Bench {
         command.arg(name).arg("--data-dir").arg(self.data_dir(data_dir));
         command.arg("--dataset").arg(format!("fashion-mnist={}", images.display()));
         // What a developer's shell says is not what is tested.
-        for variable in ["STILLROOM_DATA_DIR", "STILLROOM_PORT", "STILLROOM_BIND", "STILLROOM_PASSWORD", "STILLROOM_PUBLIC_URL"] {
+        for variable in
+            ["STILLROOM_DATA_DIR", "STILLROOM_PORT", "STILLROOM_BIND", "STILLROOM_PASSWORD", "STILLROOM_PUBLIC_URL"]
+        {
             command.env_remove(variable);
         }
         command.stdin(Stdio::null());
@@ -141,7 +147,8 @@ impl Laboratory {
     }
 
     pub async fn create(&self, study: &str) -> u64 {
-        let response = self.request(Method::POST, "/api/v1/studies").body(study.to_owned()).send().await.expect("an answer");
+        let response =
+            self.request(Method::POST, "/api/v1/studies").body(study.to_owned()).send().await.expect("an answer");
         let status = response.status();
         let answer: Value = response.json().await.expect("JSON");
         assert_eq!(status, StatusCode::CREATED, "{answer}");
@@ -170,13 +177,16 @@ impl Laboratory {
         let over = |study: &Value| ["finished", "failed"].iter().any(|state| study["progress"]["state"] == *state);
         let study = self.until(id, "the study to end", over).await;
         assert_eq!(study["progress"]["state"], "finished", "{:#}", study["progress"]);
-        // The last epoch is told before its clean pass is made and its checkpoint lies there.
-        self.until(id, "workers to end", |_| self.workers().is_empty()).await
+        // The last epoch is told before its clean pass is made, its best one tested, and its checkpoint lies there.
+        let finished = |key: &SegmentKey| matches!(self.events(key).last(), Some(Event::Finished { .. }));
+        let all = |study: &Value| study["working"] == 0 && self.segments().iter().all(finished);
+        self.until(id, "workers to end", all).await
     }
 
     pub fn segments(&self) -> Vec<SegmentKey> {
         let folders = fs::read_dir(self.data_dir.join("segments")).expect("the segments' folder");
-        let mut keys: Vec<_> = folders.map(|entry| SegmentKey(text(entry.expect("an entry").file_name().as_encoded_bytes()))).collect();
+        let mut keys: Vec<_> =
+            folders.map(|entry| SegmentKey(text(entry.expect("an entry").file_name().as_encoded_bytes()))).collect();
         keys.sort();
         keys
     }

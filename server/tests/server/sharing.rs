@@ -12,15 +12,23 @@ async fn a_link_outlives_its_study_until_it_is_taken_back_and_then_looks_like_an
     laboratory.until_finished(id).await;
     let comparison = laboratory.get(&format!("/api/v1/studies/{id}/comparison")).await;
 
-    let answer = laboratory.request(Method::POST, "/api/v1/shares").json(&json!({ "study": id })).send().await.expect("an answer");
+    let answer = laboratory
+        .request(Method::POST, "/api/v1/shares")
+        .json(&json!({ "study": id }))
+        .send()
+        .await
+        .expect("an answer");
     assert_eq!(answer.status(), StatusCode::CREATED);
     let answer: Value = answer.json().await.expect("JSON");
     let token = answer["token"].as_str().expect("a token").to_owned();
     assert_eq!(answer["url"], format!("{}/s/{token}", laboratory.url));
     assert!(token.len() >= 22, "128 bits: {token}");
 
-    assert_eq!(laboratory.status(laboratory.request(Method::DELETE, &format!("/api/v1/studies/{id}"))).await, StatusCode::NO_CONTENT);
-    let open = |path: String| async {
+    assert_eq!(
+        laboratory.status(laboratory.request(Method::DELETE, &format!("/api/v1/studies/{id}"))).await,
+        StatusCode::NO_CONTENT
+    );
+    let open = async |path: String| {
         let answer = laboratory.request(Method::GET, &path).send().await.expect("an answer");
         (answer.status(), answer.text().await.expect("text"))
     };
@@ -35,7 +43,11 @@ async fn a_link_outlives_its_study_until_it_is_taken_back_and_then_looks_like_an
         }
     }
     let (_, download) = open(format!("/s/{token}/download")).await;
-    assert!(!download.contains("<script") && !download.contains("src=\"/") && !download.contains("<link rel=\"stylesheet\""));
+    assert!(
+        !download.contains("<script")
+            && !download.contains("src=\"/")
+            && !download.contains("<link rel=\"stylesheet\"")
+    );
 
     let shares = laboratory.get("/api/v1/shares").await;
     let share = &shares[0];
@@ -71,7 +83,8 @@ async fn a_server_for_others_asks_for_the_password_everywhere_but_at_shared_link
     let refused = output(bench.command("serve", "data").args(["--port", "0", "--bind", "0.0.0.0"]));
     assert_eq!(refused.status.code(), Some(1));
     assert!(text(&refused.stderr).contains("STILLROOM_PASSWORD"), "{}", text(&refused.stderr));
-    let empty = output(bench.command("serve", "data").args(["--port", "0", "--bind", "0.0.0.0"]).env("STILLROOM_PASSWORD", ""));
+    let empty =
+        output(bench.command("serve", "data").args(["--port", "0", "--bind", "0.0.0.0"]).env("STILLROOM_PASSWORD", ""));
     assert_eq!(empty.status.code(), Some(1));
 
     let laboratory = bench.serve_with("data", &[], &[("STILLROOM_PASSWORD", "copper still")]);
@@ -102,7 +115,10 @@ async fn a_server_for_others_asks_for_the_password_everywhere_but_at_shared_link
     let session = cookie.split(';').next().expect("a session").to_owned();
     assert_eq!(laboratory.status(ask("/api/v1/studies").header(header::COOKIE, &session)).await, StatusCode::OK);
     let forged = session.replace(['1', '2', '3'], "4");
-    assert_eq!(laboratory.status(ask("/api/v1/studies").header(header::COOKIE, forged)).await, StatusCode::UNAUTHORIZED);
+    assert_eq!(
+        laboratory.status(ask("/api/v1/studies").header(header::COOKIE, forged)).await,
+        StatusCode::UNAUTHORIZED
+    );
 
     // Two wrong ones are behind us; after eight more, even the right one has to wait.
     for _ in 0..8 {
