@@ -50,12 +50,19 @@ pub fn shell(options: LeptosOptions, assets: AssetVersions) -> impl IntoView {
     }
 }
 
+/// What stands in the browser's tab. leptos_meta writes it into the server's HTML as it is, where a study's title could end
+/// the element and begin another; in the browser it is set as text.
+fn document_title(title: String) -> String {
+    let title = if title.is_empty() { "Stillroom".to_owned() } else { format!("{title} · Stillroom") };
+    if cfg!(feature = "ssr") { title.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;") } else { title }
+}
+
 /// Every page. All are whole in the server's HTML: they read without scripts, and their status codes are right.
 #[component]
 pub fn App() -> impl IntoView {
     provide_meta_context();
     view! {
-        <Title formatter=|title: String| if title.is_empty() { "Stillroom".to_owned() } else { format!("{title} · Stillroom") }/>
+        <Title formatter=document_title/>
         <Router>
             <Routes fallback=|| view! { <Frame><NotFound/></Frame> }>
                 <ParentRoute path=path!("") view=|| view! { <Frame><Outlet/></Frame> }>

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 async fn a_link_outlives_its_study_until_it_is_taken_back_and_then_looks_like_any_unknown_one() {
     let bench = Bench::new();
     let laboratory = bench.serve("data");
-    let id = laboratory.create(&study("What was <b>shared</b>?", 2, "[0, 2]")).await;
+    let id = laboratory.create(&study("What was </title><b>shared</b>?", 2, "[0, 2]")).await;
     laboratory.until_finished(id).await;
     let comparison = laboratory.get(&format!("/api/v1/studies/{id}/comparison")).await;
 
@@ -35,7 +35,11 @@ async fn a_link_outlives_its_study_until_it_is_taken_back_and_then_looks_like_an
     for path in [format!("/s/{token}"), format!("/s/{token}/download")] {
         let (status, page) = open(path.clone()).await;
         assert_eq!(status, StatusCode::OK, "{path}");
-        assert!(page.contains("What was &lt;b&gt;shared&lt;/b&gt;?") && !page.contains("<b>shared</b>"), "{path}");
+        assert!(
+            page.contains("<title>What was &lt;/title&gt;&lt;b&gt;shared&lt;/b&gt;?")
+                && !page.contains("<b>shared</b>"),
+            "{path}"
+        );
         for arm in comparison["arms"].as_array().expect("arms") {
             let label = arm["label"].as_str().expect("a label");
             let mean = format!("{:.1}", arm["mean"].as_f64().expect("a mean"));
@@ -51,7 +55,7 @@ async fn a_link_outlives_its_study_until_it_is_taken_back_and_then_looks_like_an
 
     let shares = laboratory.get("/api/v1/shares").await;
     let share = &shares[0];
-    assert_eq!(share["title"], "What was <b>shared</b>?");
+    assert_eq!(share["title"], "What was </title><b>shared</b>?");
     assert!(share["last_opened_at"].is_i64() && share["revoked_at"].is_null());
     assert!(!shares.to_string().contains(&token), "the list cannot open anything");
 
