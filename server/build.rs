@@ -8,5 +8,6 @@ fn main() -> std::io::Result<()> {
     std::fs::create_dir_all(&site)?;
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed={}", site.display());
+    println!("cargo::rerun-if-changed=../examples");
     Ok(())
 }

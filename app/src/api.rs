@@ -25,7 +25,7 @@ pub async fn list_studies() -> Result<Vec<StudyCard>, ApiError> {
 }
 
 #[server(endpoint = "machine", input = GetUrl)]
-pub async fn machine() -> Result<Machine, ApiError> {
+pub async fn this_machine() -> Result<Machine, ApiError> {
     Ok(open_laboratory().machine())
 }
 

@@ -26,12 +26,14 @@ impl FromServerFnError for ApiError {
 
     fn from_server_fn_error(error: ServerFnErrorErr) -> Self {
         match error {
-            ServerFnErrorErr::Args(problem) | ServerFnErrorErr::MissingArg(problem) => ApiError::Spec(vec![SpecError {
-                field: String::new(),
-                problem: "the request was not understood".into(),
-                given: problem,
-                allowed: "the fields of a study".into(),
-            }]),
+            ServerFnErrorErr::Args(problem) | ServerFnErrorErr::MissingArg(problem) => {
+                ApiError::Spec(vec![SpecError {
+                    field: String::new(),
+                    problem: "the request was not understood".into(),
+                    given: problem,
+                    allowed: "the fields of a study".into(),
+                }])
+            }
             ServerFnErrorErr::ServerError(_)
             | ServerFnErrorErr::MiddlewareError(_)
             | ServerFnErrorErr::Registration(_)

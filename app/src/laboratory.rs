@@ -7,8 +7,8 @@ use std::{
 };
 use store::{Store, StoredStudy};
 use study::{
-    DatasetFacts, Device, Machine, Numerics, Plan, Report, SegmentKey, Share, ShareId, Snapshot, SpecError, Study,
-    StudyCard, StudyId,
+    DatasetFacts, Device, Machine, Numerics, Plan, Report, Share, ShareId, Snapshot, SpecError, Study, StudyCard,
+    StudyId,
 };
 
 /// What the server gives to pages and API. Cheap to clone.
@@ -23,8 +23,6 @@ pub struct Laboratory {
     pub dataset: Arc<dyn Fn(&Study) -> Result<DatasetFacts, SpecError> + Send + Sync>,
     /// The arithmetic of a device, or why it cannot be used here.
     pub numerics: fn(Device) -> Result<Numerics, SpecError>,
-    /// Removes the folders of segments that no study uses any more.
-    pub forget: Arc<dyn Fn(Vec<SegmentKey>) + Send + Sync>,
     /// A study that was trained beforehand by this program.
     pub example: Option<Arc<Snapshot>>,
     /// Whether a person had to sign in.
@@ -93,8 +91,8 @@ pub async fn resume(laboratory: &Laboratory, id: StudyId) -> Result<(), ApiError
 /// Forgets a study, and the trainings that no other study uses. Shared links stay.
 pub async fn delete(laboratory: &Laboratory, id: StudyId) -> Result<(), ApiError> {
     stored(laboratory, id).await?;
-    let unused = laboratory.store.delete_study(&id).await?;
-    (laboratory.forget)(unused);
+    // The runner finds the folders that no study uses any more, also after a restart.
+    laboratory.store.delete_study(&id).await?;
     Ok(())
 }
 

@@ -60,6 +60,11 @@ pub async fn serve(uri: Uri, headers: HeaderMap) -> Response {
     respond(&ASSETS, &uri, &headers)
 }
 
+/// The style of every page, to be put into a page that is one file. Empty where it is not embedded.
+pub fn style() -> String {
+    ASSETS.get("/pkg/stillroom.css").map_or(String::new(), |asset| String::from_utf8_lossy(&asset.plain).into_owned())
+}
+
 /// Pairs files with their compressed siblings (`.br`), which are not served under names of their own.
 fn assets_of(files: impl Iterator<Item = (String, Bytes)>) -> Assets {
     let files: BTreeMap<String, Bytes> = files.collect();

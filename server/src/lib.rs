@@ -1,1 +1,21 @@
+//! The process: reads what was typed, opens the store, runs workers, serves pages.
+#![recursion_limit = "512"]
+
+// The type of a page is as deep as its markup, and this crate is where the pages are instantiated.
+#![recursion_limit = "256"]
+
 pub mod assets;
+pub mod command_line;
+pub mod commands;
+pub mod data_folder;
+pub mod datasets;
+pub mod error;
+pub mod example;
+pub mod executor;
+pub mod http;
+pub mod machine;
+pub mod next_work;
+pub mod process;
+pub mod runner;
+pub mod summary;
+pub mod wanted;

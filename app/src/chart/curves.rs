@@ -43,7 +43,10 @@ fn window(series: &[Series], metric: Metric, from: u32, until: u32, height: f64)
     let points = || series.iter().flat_map(|series| series.points.iter().filter(in_sight));
     let y = match metric::is_logarithmic(metric) {
         true => Scale::logarithmic(points().map(|point| point.mean)),
-        false => Scale::fitted(points().flat_map(|point| [point.mean, point.low, point.high]).filter(not_absurd(points())), 6),
+        false => Scale::fitted(
+            points().flat_map(|point| [point.mean, point.low, point.high]).filter(not_absurd(points())),
+            6,
+        ),
     };
     let x = Scale::epochs(from, until, if from == 0 { 8 } else { 4 });
     let mut drops: Vec<f64> = series.iter().flat_map(|series| &series.drops).map(|drop| f64::from(drop.0)).collect();
@@ -57,7 +60,8 @@ fn window(series: &[Series], metric: Metric, from: u32, until: u32, height: f64)
 /// Two seeds may give an interval many times as wide as the curves themselves; the axis follows the curves, and such a band
 /// is cut at the frame.
 fn not_absurd<'a>(points: impl Iterator<Item = &'a Point>) -> impl Fn(&f64) -> bool {
-    let (low, high) = points.fold((f64::MAX, f64::MIN), |(low, high), point| (low.min(point.mean), high.max(point.mean)));
+    let (low, high) =
+        points.fold((f64::MAX, f64::MIN), |(low, high), point| (low.min(point.mean), high.max(point.mean)));
     let room = (high - low).max(high.abs() * 0.002);
     move |value| (low - 0.5 * room..=high + 0.5 * room).contains(value)
 }
@@ -110,13 +114,7 @@ pub fn Curves(metric: Metric, series: Vec<Series>, tints: Vec<Tint>, lit: Lit, n
     let from = last - last.div_ceil(5).max(2).min(last);
     let whole = window(&series, metric, 0, last, height);
     let end = window(&series, metric, from, last, height);
-    let beside = match longest {
-        _ if !fit_beside => "labels-none",
-        0..=13 => "labels-short",
-        14..=24 => "labels-middle",
-        25..=34 => "labels-long",
-        _ => "labels-longest",
-    };
+    let beside = if fit_beside { labels::room(longest) } else { "labels-none" };
 
     // The epoch under the pointer, on either chart.
     let reading = RwSignal::new(None::<u32>);
@@ -156,12 +154,13 @@ fn drawing(
     description: String,
 ) -> impl IntoView + use<> {
     let Window { x, y, height, traces, drops } = window;
-    let grid = y.ticks.iter().map(|tick| (pixels(height * (1.0 - y.place(*tick))), y.written(*tick))).map(|(at, written)| {
-        view! {
-            <line class="grid" x1="0" x2="100%" y1=at.clone() y2=at.clone()></line>
-            <text class="tick" x="-8" y=at dy="0.35em" text-anchor="end">{written}</text>
-        }
-    });
+    let grid =
+        y.ticks.iter().map(|tick| (pixels(height * (1.0 - y.place(*tick))), y.written(*tick))).map(|(at, written)| {
+            view! {
+                <line class="grid" x1="0" x2="100%" y1=at.clone() y2=at.clone()></line>
+                <text class="tick" x="-8" y=at dy="0.35em" text-anchor="end">{written}</text>
+            }
+        });
     let below = x.ticks.iter().map(|tick| (across(x.place(*tick)), x.written(*tick))).map(|(at, written)| {
         view! {
             <line class="tick-mark" x1=at.clone() x2=at.clone() y1=pixels(height) y2=pixels(height + 4.0)></line>
@@ -339,7 +338,13 @@ mod tests {
             high: mean + 0.5,
             seeds: 3,
         });
-        Series { arm: 0, label: "KD until 2".into(), points: points.collect(), kd_stops_at: Some(Epoch(2)), drops: vec![Epoch(3)] }
+        Series {
+            arm: 0,
+            label: "KD until 2".into(),
+            points: points.collect(),
+            kd_stops_at: Some(Epoch(2)),
+            drops: vec![Epoch(3)],
+        }
     }
 
     #[test]

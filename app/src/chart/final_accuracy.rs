@@ -29,8 +29,10 @@ pub fn FinalAccuracy(report: Report, tints: Vec<Tint>, lit: Lit, name: &'static 
         None => Body::Rows(rows(&report, &tints, lit).into_any(), report.arms.len()),
     };
     let (class, height, drawn) = match body {
-        Body::Swept(drawn) => ("chart swept", ABOVE + PLOT + BELOW, drawn),
-        Body::Rows(drawn, arms) => ("chart rows", ABOVE + ROW * arms as f64 + BELOW, drawn),
+        Body::Swept(drawn) => {
+            (format!("chart swept {}", labels::room(longest_end(&report, sweep.as_ref()))), ABOVE + PLOT + BELOW, drawn)
+        }
+        Body::Rows(drawn, arms) => ("chart rows".to_owned(), ABOVE + ROW * arms as f64 + BELOW, drawn),
     };
     let (title_id, description_id) = (format!("{name}-title"), format!("{name}-description"));
     let labelled = format!("{title_id} {description_id}");
@@ -79,6 +81,13 @@ fn baseline(report: &Report) -> Option<&ArmSummary> {
     }
 }
 
+/// Characters of the longest label at the right.
+fn longest_end(report: &Report, sweep: Option<&Sweep>) -> usize {
+    let lines = sweep.into_iter().flat_map(|sweep| &sweep.lines).map(|line| line.label.as_str());
+    let rule = baseline(report).map(|baseline| baseline.label.as_str());
+    lines.chain(rule).map(|label| label.chars().count()).max().unwrap_or(0)
+}
+
 /// Where each value of the swept quantity stands, as a share of the plot's width.
 fn places(sweep: &Sweep, report: &Report) -> Vec<(f64, String, f64)> {
     let mut values: Vec<(f64, String)> = report
@@ -123,14 +132,14 @@ fn swept(report: &Report, sweep: &Sweep, tints: &[Tint], lit: Lit) -> impl IntoV
         }
     });
     let mut free_from = f64::MIN;
-    let below = places.iter().filter_map(|(_, written, share)| {
+    let below = places.iter().map(|(_, written, share)| {
         let has_room = share - free_from > 0.055;
         free_from = if has_room { *share } else { free_from };
         let line = view! { <line class="tick-mark" x1=across(*share) x2=across(*share) y1=pixels(PLOT) y2=pixels(PLOT + 4.0)></line> };
         let text = has_room.then(|| {
             view! { <text class="tick" x=across(*share) y=pixels(PLOT + 19.0) text-anchor="middle">{written.clone()}</text> }
         });
-        Some((line, text))
+        (line, text)
     });
 
     let baseline = baseline(report).and_then(|baseline| Some((baseline.label.clone(), baseline.mean?)));

@@ -29,6 +29,16 @@ pub fn spread(wanted: &[f64], apart: f64, room: f64) -> Vec<f64> {
     places
 }
 
+/// The class that leaves room for labels of up to `longest` characters beside a chart.
+pub fn room(longest: usize) -> &'static str {
+    match longest {
+        0..=13 => "labels-short",
+        14..=24 => "labels-middle",
+        25..=34 => "labels-long",
+        _ => "labels-longest",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,7 +12,7 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// Fits `values` with a little room at both ends and about `count` round ticks. Empty or equal values get a stretch of
+    /// Fits `values` with a little room at both ends and round ticks, about `count`. Empty or equal values get a stretch of
     /// their own, so that nothing divides by zero.
     pub fn fitted(values: impl Iterator<Item = f64>, count: usize) -> Scale {
         let (low, high) = extent(values).unwrap_or((0.0, 1.0));
@@ -22,7 +22,7 @@ impl Scale {
 
     /// From `low` to `high` as they are, with about `count` round ticks inside.
     pub fn round(low: f64, high: f64, count: usize) -> Scale {
-        let step = round_step((high - low) / count.max(1) as f64);
+        let step = round_step(high - low, count);
         let first = (low / step).ceil() as i64;
         let last = (high / step + 1e-9).floor() as i64;
         let ticks = (first..=last).map(|tick| tick as f64 * step).collect();
@@ -33,10 +33,16 @@ impl Scale {
     /// Whole epochs: ticks never fall between two of them.
     pub fn epochs(low: u32, high: u32, count: usize) -> Scale {
         let (low, high) = (f64::from(low), f64::from(high.max(low + 1)));
-        let step = round_step((high - low) / count.max(1) as f64).max(1.0);
+        let step = round_step(high - low, count).max(1.0);
         let first = (low / step).ceil() as i64;
         let last = (high / step + 1e-9).floor() as i64;
-        Scale { low, high, ticks: (first..=last).map(|tick| tick as f64 * step).collect(), decimals: 0, logarithmic: false }
+        Scale {
+            low,
+            high,
+            ticks: (first..=last).map(|tick| tick as f64 * step).collect(),
+            decimals: 0,
+            logarithmic: false,
+        }
     }
 
     /// Equal ratios are equal distances. Values must be above zero; others are left out.
@@ -82,11 +88,12 @@ fn extent(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
     })
 }
 
-/// The smallest of 1, 2, 5, 10, 20, ... that is not below `least`.
-fn round_step(least: f64) -> f64 {
-    let least = if least.is_finite() && least > 0.0 { least } else { 1.0 };
-    let power = 10f64.powi(least.log10().floor() as i32);
-    [1.0, 2.0, 5.0].into_iter().map(|factor| factor * power).find(|step| *step >= least * (1.0 - 1e-9)).unwrap_or(10.0 * power)
+/// The largest of 1, 2, 5, 10, 20, ... that gives about `count` steps over `span`, rather more than fewer.
+fn round_step(span: f64, count: usize) -> f64 {
+    let most = span / (0.7 * count.max(1) as f64);
+    let most = if most.is_finite() && most > 0.0 { most * (1.0 + 1e-9) } else { 1.0 };
+    let power = 10f64.powi(most.log10().floor() as i32);
+    [5.0, 2.0].into_iter().map(|factor| factor * power).find(|step| *step <= most).unwrap_or(power)
 }
 
 #[cfg(test)]
@@ -100,7 +107,10 @@ mod tests {
         assert_eq!(scale.decimals, 0);
         assert!(scale.low > 87.0 && scale.high < 92.0, "{scale:?}");
         let fine = Scale::fitted([91.02, 91.27].into_iter(), 5);
-        assert_eq!(fine.ticks.iter().map(|tick| fine.written(*tick)).collect::<Vec<_>>(), ["91.05", "91.10", "91.15", "91.20", "91.25"]);
+        assert_eq!(
+            fine.ticks.iter().map(|tick| fine.written(*tick)).collect::<Vec<_>>(),
+            ["91.05", "91.10", "91.15", "91.20", "91.25"]
+        );
         for scale in [scale, fine] {
             assert!(scale.ticks.iter().all(|tick| (0.0..=1.0).contains(&scale.place(*tick))));
         }

@@ -148,7 +148,9 @@ fn distilling(arms: &[Arm]) -> Vec<Arm> {
 fn follows(other: Quantity, quantity: Quantity, arms: &[Arm]) -> bool {
     let written = |quantity: Quantity, arm: &Arm| quantity.of(arm).map(|value| value.written);
     distilling(arms).iter().all(|one| {
-        let same = |two: &&Arm| two.distillation.is_some() == one.distillation.is_some() && written(quantity, one) == written(quantity, two);
+        let same = |two: &&Arm| {
+            two.distillation.is_some() == one.distillation.is_some() && written(quantity, one) == written(quantity, two)
+        };
         arms.iter().filter(same).all(|two| written(other, one) == written(other, two))
     })
 }

@@ -28,8 +28,10 @@ pub enum Entry {
     Check,
 }
 
-const NETWORKS: &[&str] =
-    &["wrn-10-1", "wrn-16-1", "wrn-16-2", "wrn-16-4", "wrn-16-8", "wrn-22-1", "wrn-28-1", "wrn-28-2", "wrn-40-1", "wrn-40-2"];
+const NETWORKS: &[&str] = &[
+    "wrn-10-1", "wrn-16-1", "wrn-16-2", "wrn-16-4", "wrn-16-8", "wrn-22-1", "wrn-28-1", "wrn-28-2", "wrn-40-1",
+    "wrn-40-2",
+];
 
 pub const TITLE: Field = Field {
     path: "title",
@@ -245,5 +247,5 @@ pub fn all() -> impl Iterator<Item = &'static Field> {
 
 /// An element's name for a field: ids must not hold dots where style sheets and scripts pick them.
 pub fn element_id(path: &str) -> String {
-    path.replace('.', "-").replace('_', "-")
+    path.replace(['.', '_'], "-")
 }

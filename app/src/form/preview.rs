@@ -69,7 +69,11 @@ fn numerics(device: Device, machine: &Machine) -> Result<Numerics, SpecError> {
             field: "recipe.device".into(),
             problem: "is not a device of this machine".into(),
             given: device.into(),
-            allowed: ["auto", "cpu"].into_iter().chain(machine.devices.iter().map(String::as_str)).collect::<Vec<_>>().join(", "),
+            allowed: ["auto", "cpu"]
+                .into_iter()
+                .chain(machine.devices.iter().map(String::as_str))
+                .collect::<Vec<_>>()
+                .join(", "),
         }),
     }
 }

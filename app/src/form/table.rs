@@ -20,7 +20,8 @@ impl Fields {
     /// The form of a study file. Values that are wrong are taken over too, so that the form can say so.
     pub fn of_table(table: &Table) -> Fields {
         let text = |field: &Field| {
-            let value = field.path.split('.').try_fold(Value::Table(table.clone()), |value, key| value.get(key).cloned());
+            let value =
+                field.path.split('.').try_fold(Value::Table(table.clone()), |value, key| value.get(key).cloned());
             value.map(|value| as_typed(&value)).unwrap_or_default()
         };
         let mut filled = Fields(fields::all().map(|field| (field.path.to_owned(), text(field))).collect());
@@ -45,7 +46,8 @@ impl Fields {
 
     /// `page` with what stands in the form behind it.
     pub fn address(&self, page: &str) -> String {
-        let pairs: Vec<String> = self.0.iter().map(|(path, text)| format!("{path}={}", percent_encoded(text))).collect();
+        let pairs: Vec<String> =
+            self.0.iter().map(|(path, text)| format!("{path}={}", percent_encoded(text))).collect();
         format!("{page}?{}", pairs.join("&"))
     }
 

@@ -1,5 +1,6 @@
-use super::{Fields, fields};
-use study::Study;
+use super::{Fields, Form, fields, preview};
+use leptos::prelude::*;
+use study::{Dataset, DatasetFacts, Machine, Study};
 
 const EXAMPLE: &str = r#"
 title = "When should distillation stop?"
@@ -127,4 +128,74 @@ fn every_field_of_the_form_has_its_own_path() {
     paths.sort_unstable();
     paths.dedup();
     assert_eq!(paths.len(), count);
+}
+
+fn machine() -> Machine {
+    Machine {
+        threads: 2,
+        multiply_accumulates_per_second: Some(2e10),
+        instruction_set: "avx2".into(),
+        devices: Vec::new(),
+        datasets: vec![DatasetFacts {
+            dataset: Dataset::FashionMnist12k,
+            checksum: "d".repeat(64),
+            classes: 10,
+            channels: 1,
+            image_size: 28,
+            train: 12_000,
+            validation: 5_000,
+            test: 10_000,
+        }],
+        notice: Some("No GPU was found: training runs on the CPU.".into()),
+    }
+}
+
+fn page(form: Fields) -> String {
+    Owner::new().with(|| view! { <Form first=form machine=machine()/> }.to_html())
+}
+
+#[test]
+fn the_example_comes_to_the_numbers_that_sharing_promises() {
+    let plan = preview(&Fields::first(), &machine()).plan.unwrap();
+    let counts = (plan.arms.len(), plan.runs.len(), plan.segments.len(), plan.epochs, plan.epochs_without_sharing);
+    assert_eq!(counts, (5, 15, 16, 272, 320));
+    let html = page(Fields::first());
+    for expected in ["15 runs, 16 segments, 272 epochs instead of 320", "About ", "labels only", "No GPU was found"] {
+        assert!(html.contains(expected), "{expected} is not in the page");
+    }
+    assert!(!html.contains("aria-invalid"));
+}
+
+#[test]
+fn errors_stand_beside_their_fields_without_scripts() {
+    let mut form = Fields::first();
+    form.set("treatment.kd_stop_epoch", "0, 30".into());
+    form.set("recipe.device", "cuda:0".into());
+    let html = page(form.clone());
+    assert!(html.contains("value=\"0, 30\""), "what was typed stays");
+    let field = html.split("id=\"treatment-kd-stop-epoch\"").nth(1).unwrap();
+    let field = &field[..field.find("class=\"hint\"").unwrap()];
+    assert!(field.contains("aria-invalid=\"true\"") && field.contains("treatment-kd-stop-epoch-error"), "{field}");
+    assert!(field.contains("Allowed: 0 to 20"), "{field}");
+
+    form.set("treatment.kd_stop_epoch", "0".into());
+    form.set("dataset", "cifar-10".into());
+    let told: Vec<String> = preview(&form, &machine()).errors.into_iter().map(|error| error.field).collect();
+    assert_eq!(told, ["dataset", "recipe.device"], "what this machine lacks is told too");
+}
+
+/// Writes the form to look at, where `STILLROOM_LOOK` names a folder.
+#[test]
+fn the_form_can_be_looked_at() {
+    let Ok(folder) = std::env::var("STILLROOM_LOOK") else { return };
+    let mut wrong = Fields::first();
+    wrong.set("treatment.kd_stop_epoch", "0, 8, 30".into());
+    wrong.set("student.architecture", "wrn-11-1".into());
+    for (name, form) in [("form", Fields::first()), ("form-wrong", wrong)] {
+        let body = page(form);
+        let html = format!(
+            "<!DOCTYPE html><link rel=stylesheet href=style.css><body><main><article class=page><h1>New study</h1>{body}</article></main>"
+        );
+        std::fs::write(format!("{folder}/{name}.html"), html).unwrap();
+    }
 }

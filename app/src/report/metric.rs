@@ -47,7 +47,9 @@ pub fn axis(metric: Metric) -> &'static str {
 pub fn explanation(metric: Metric) -> &'static str {
     match metric {
         Metric::ValidationAccuracy => "Share of held-out training images named right, after each epoch.",
-        Metric::TestAccuracy => "Share of test images named right, where test was looked at: at stops, at the best and at the end.",
+        Metric::TestAccuracy => {
+            "Share of test images named right, where test was looked at: at stops, at the best and at the end."
+        }
         Metric::TrainAccuracy => "Running over the epoch, on varied images while they are learnt.",
         Metric::KdLossValidation => {
             "How far the student’s softened outputs are from its teacher’s, unweighted, also after KD has stopped. \

@@ -8,7 +8,7 @@ use crate::forward::{each_part, own_sums};
 use crate::head;
 use crate::layout::pad_image;
 use crate::network::{Layer, parts};
-use crate::threads::{SharedPointer, Threads};
+use crate::threads::{FlushToZero, SharedPointer, Threads};
 use crate::{Shape, WideResNet};
 
 impl WideResNet {
@@ -18,6 +18,7 @@ impl WideResNet {
     /// # Panics
     /// Before any `forward`, where the gradient has another length than the logits, or on a network made for evaluation.
     pub fn backward(&mut self, logits_gradient: &[f32]) {
+        let _flushed = FlushToZero::new();
         let WideResNet { shape, kernels, threads, first, blocks, last, linear, scratch, training, .. } = self;
         let training = training.as_mut().expect("a network made for evaluation does not train");
         let batch = training.batch;

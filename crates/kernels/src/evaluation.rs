@@ -7,7 +7,7 @@ use crate::WideResNet;
 use crate::buffer::BLOCK;
 use crate::head;
 use crate::layout::pad_image;
-use crate::threads::SharedPointer;
+use crate::threads::{FlushToZero, SharedPointer};
 
 impl WideResNet {
     /// Evaluation mode: logits (n, classes) of `images` (n, channels, size, size), for any n.
@@ -15,6 +15,7 @@ impl WideResNet {
     /// # Panics
     /// Where `images` is not whole images.
     pub fn evaluate(&mut self, images: &[f32]) -> Vec<f32> {
+        let _flushed = FlushToZero::new();
         let image_len = self.shape.image_len();
         assert!(images.len().is_multiple_of(image_len), "images must be whole");
         let batch = images.len() / image_len;
@@ -51,7 +52,7 @@ impl WideResNet {
                 for block in blocks {
                     let (layer, norm) = (&block.convolution1, &block.norm1);
                     let (size, output_size) = (layer.geometry.input_size, layer.geometry.output_size());
-                    let (scale, shift) = (norm.scale.as_ptr(), norm.shift.as_ptr());
+                    let (scale, shift) = (norm.running_scale.as_ptr(), norm.running_shift.as_ptr());
                     (kernels.normalise_padded)(input, padded, norm.channels / BLOCK, size, scale, shift);
                     (kernels.convolve)(&layer.geometry.forward, padded, layer.weights.as_ptr(), middle, null());
                     let mut start = input;
@@ -60,7 +61,7 @@ impl WideResNet {
                         start = output;
                     }
                     let (layer, norm) = (&block.convolution2, &block.norm2);
-                    let (scale, shift) = (norm.scale.as_ptr(), norm.shift.as_ptr());
+                    let (scale, shift) = (norm.running_scale.as_ptr(), norm.running_shift.as_ptr());
                     (kernels.normalise_padded)(middle, padded, norm.channels / BLOCK, output_size, scale, shift);
                     (kernels.convolve)(&layer.geometry.forward, padded, layer.weights.as_ptr(), output, start);
                     std::mem::swap(&mut input, &mut output);
@@ -69,7 +70,7 @@ impl WideResNet {
                 let pixels = (size / 4) * (size / 4);
                 let pooled = std::slice::from_raw_parts_mut(pooled.at(0), features);
                 let activation = std::slice::from_raw_parts(input, features * pixels);
-                head::pool(activation, pixels, &last.scale, &last.shift, pooled);
+                head::pool(activation, pixels, &last.running_scale, &last.running_shift, pooled);
                 let logits = std::slice::from_raw_parts_mut(to.at(image * shape.classes), shape.classes);
                 linear.forward(pooled, logits);
             }

@@ -9,7 +9,7 @@ use crate::head;
 use crate::layout::pad_image;
 use crate::network::parts;
 use crate::norm::Sums;
-use crate::threads::{SharedPointer, Threads};
+use crate::threads::{FlushToZero, SharedPointer, Threads};
 
 impl WideResNet {
     /// Training mode: logits (n, classes) of `images` (n, channels, size, size), normalised by the batch's own
@@ -18,6 +18,7 @@ impl WideResNet {
     /// # Panics
     /// Where `images` is empty, not whole images, or more than `batch_max`; on a network made for evaluation.
     pub fn forward(&mut self, images: &[f32]) -> &[f32] {
+        let _flushed = FlushToZero::new();
         let WideResNet { shape, kernels, threads, first, blocks, last, linear, scratch, training, .. } = self;
         let training = training.as_mut().expect("a network made for evaluation does not train");
         let image_len = shape.image_len();

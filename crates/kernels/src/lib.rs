@@ -22,6 +22,8 @@ mod forward;
 mod head;
 mod instances;
 mod instruction_set;
+#[cfg(test)]
+mod kernel_tests;
 mod layout;
 mod network;
 mod norm;

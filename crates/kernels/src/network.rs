@@ -7,7 +7,7 @@ use crate::head::Linear;
 use crate::instances::Kernels;
 use crate::layout::{weights_from_pytorch, weights_to_pytorch};
 use crate::norm::{Norm, Sums};
-use crate::threads::Threads;
+use crate::threads::{FlushToZero, Threads};
 use crate::{InstructionSet, Shape};
 
 /// A batch is cut into at most so many parts, by its size alone: each sums gradients in accumulators of its own.
@@ -298,6 +298,7 @@ impl WideResNet {
     /// On a network made for evaluation.
     pub fn step(&mut self, learning_rate: f32, momentum: f32, weight_decay: f32) {
         assert!(self.training.is_some(), "a network made for evaluation has nothing to step");
+        let _flushed = FlushToZero::new();
         let descend = self.kernels.descend;
         let step = |values: &mut Buffer, velocity: &mut Buffer, gradient: &Buffer| {
             // SAFETY: the instruction set is available, and the three buffers are equally long.

@@ -37,6 +37,10 @@ pub(crate) struct Norm {
     /// `relu(scale·x + shift)` is what follows.
     pub(crate) scale: Buffer,
     pub(crate) shift: Buffer,
+    /// The same by the running statistics, apart, so that an evaluation between a forward and a backward pass
+    /// leaves what the latter reads.
+    pub(crate) running_scale: Buffer,
+    pub(crate) running_shift: Buffer,
     /// The gradient on x is `by_gradient·g + by_input·x + constant`.
     pub(crate) by_gradient: Buffer,
     pub(crate) by_input: Buffer,
@@ -59,6 +63,8 @@ impl Norm {
             running_variance: vec![0.0; channels],
             scale: Buffer::zeros(channels),
             shift: Buffer::zeros(channels),
+            running_scale: Buffer::zeros(channels),
+            running_shift: Buffer::zeros(channels),
             by_gradient: Buffer::zeros(channels),
             by_input: Buffer::zeros(channels),
             constant: Buffer::zeros(channels),
@@ -74,7 +80,10 @@ impl Norm {
             let (sum, squares) = total(parts, channel);
             let mean = sum / count;
             let variance = (squares / count - mean * mean).max(0.0);
-            self.set_channel(channel, mean, variance);
+            let inverse = 1.0 / (variance + EPSILON).sqrt();
+            self.mean[channel] = mean;
+            self.inverse_deviation[channel] = inverse;
+            (self.scale[channel], self.shift[channel]) = self.scale_and_shift(channel, mean, inverse);
             let unbiased = if count > 1.0 { variance * count / (count - 1.0) } else { variance };
             let moved =
                 |old: f32, new: f64| (f64::from(old) * (1.0 - RUNNING_MOMENTUM) + new * RUNNING_MOMENTUM) as f32;
@@ -87,17 +96,14 @@ impl Norm {
     pub(crate) fn use_running(&mut self) {
         for channel in 0..self.channels {
             let (mean, variance) = (f64::from(self.running_mean[channel]), f64::from(self.running_variance[channel]));
-            self.set_channel(channel, mean, variance);
+            let inverse = 1.0 / (variance + EPSILON).sqrt();
+            (self.running_scale[channel], self.running_shift[channel]) = self.scale_and_shift(channel, mean, inverse);
         }
     }
 
-    fn set_channel(&mut self, channel: usize, mean: f64, variance: f64) {
-        let inverse = 1.0 / (variance + EPSILON).sqrt();
+    fn scale_and_shift(&self, channel: usize, mean: f64, inverse_deviation: f64) -> (f32, f32) {
         let (weight, bias) = (f64::from(self.values[channel]), f64::from(self.values[self.channels + channel]));
-        self.mean[channel] = mean;
-        self.inverse_deviation[channel] = inverse;
-        self.scale[channel] = (weight * inverse) as f32;
-        self.shift[channel] = (bias - mean * weight * inverse) as f32;
+        ((weight * inverse_deviation) as f32, (bias - mean * weight * inverse_deviation) as f32)
     }
 
     /// Gradients of γ and β, and the coefficients of the gradient on x, from the parts' sums in their order.

@@ -58,8 +58,9 @@ impl Threads {
 
     /// Calls `work(part, thread)` once for each part, on whichever thread is free, and waits for all.
     /// Panics where `work` panics.
+    ///
+    /// The caller holds a [`FlushToZero`], as the other threads do: or a result would depend on who computed it.
     pub(crate) fn run(&self, parts: usize, work: &(dyn Fn(usize, usize) + Sync)) {
-        let _flushed = FlushToZero::new();
         if self.handles.is_empty() || parts <= 1 {
             return (0..parts).for_each(|part| work(part, 0));
         }
@@ -158,14 +159,15 @@ fn serve(shared: &Shared, thread: usize) {
 }
 
 /// While it lives, this thread reads and writes denormal numbers as zero: gradients that fade out would
-/// otherwise slow a step down by two orders of magnitude.
-struct FlushToZero {
+/// otherwise slow a step down by two orders of magnitude. The pool's threads hold one for life, the caller's
+/// thread for the length of a call.
+pub(crate) struct FlushToZero {
     #[cfg(target_arch = "x86_64")]
     before: u32,
 }
 
 impl FlushToZero {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         #[cfg(target_arch = "x86_64")]
         {
             let before = control();

@@ -218,3 +218,52 @@ pub(crate) fn mismatches(expected: &[TensorSpec], given: &Weights) -> Option<Str
     }
     (!problems.is_empty()).then(|| problems.join("; "))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn auto_is_resolved_to_something_that_is_there() {
+        match resolve(Device::Auto) {
+            (Device::Cuda(0), None) => assert_eq!(devices()[0], "cuda:0"),
+            (Device::Cpu, Some(message)) => assert!(devices().is_empty() && message.contains("CPU"), "{message}"),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(resolve(Device::Cpu), (Device::Cpu, None));
+        assert_eq!(resolve(Device::Cuda(3)), (Device::Cuda(3), None));
+    }
+
+    #[test]
+    fn the_cpu_means_the_hand_written_engine_and_a_gpu_must_be_there() {
+        assert_eq!(numerics(Device::Cpu).expect("there is a CPU"), Numerics::CpuF32);
+        let error = numerics(Device::Cuda(97)).expect_err("no machine has 98 of them");
+        assert!(matches!(&error, TrainError::Device { device, .. } if device == "cuda:97"), "{error}");
+        let architecture = Architecture::WideResNet { depth: 10, width: 1 };
+        let shape = NetworkShape { architecture, channels: 1, image_size: 28, classes: 10 };
+        assert!(open_for_evaluation(&shape, Numerics::CandleF32, Device::Cuda(97), 1).is_err());
+        let odd = NetworkShape { image_size: 27, ..shape };
+        assert!(open(&odd, Numerics::CpuF32, Device::Cpu, 1, 8).is_err());
+    }
+
+    #[test]
+    fn a_frozen_teacher_says_what_the_network_it_was_says() {
+        let architecture = Architecture::WideResNet { depth: 10, width: 1 };
+        let shape = NetworkShape { architecture, channels: 1, image_size: 28, classes: 10 };
+        let weights = crate::initial::initial_weights(&shape, study::Seed(0));
+        let images: Vec<f32> = (0..3 * 28 * 28).map(|i| (i % 17) as f32 / 8.0 - 1.0).collect();
+        for numerics in [Numerics::CpuF32, Numerics::CandleF32] {
+            let mut trained = open(&shape, numerics, Device::Cpu, 1, 2).expect("an engine");
+            let mut frozen = open_for_evaluation(&shape, numerics, Device::Cpu, 2).expect("an engine");
+            let mut logits = [&mut trained, &mut frozen].map(|engine| {
+                engine.set_weights(&weights).expect("its own weights");
+                engine.evaluate(&images).and_then(|logits| Ok(logits.to_vec2::<f32>()?)).expect("logits")
+            });
+            assert_eq!(logits[0], logits[1]);
+            assert_eq!(logits[0].len(), 3);
+            // No images: no logits, and no complaint.
+            logits[0] = trained.evaluate(&[]).and_then(|logits| Ok(logits.to_vec2()?)).expect("none");
+            assert!(logits[0].is_empty());
+        }
+    }
+}

@@ -33,3 +33,59 @@ pub fn initial_weights(shape: &NetworkShape, seed: Seed) -> Weights {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use study::Architecture;
+
+    fn weights(seed: u32) -> Weights {
+        let architecture = Architecture::WideResNet { depth: 16, width: 2 };
+        initial_weights(&NetworkShape { architecture, channels: 3, image_size: 32, classes: 10 }, Seed(seed))
+    }
+
+    #[test]
+    fn convolutions_are_normal_with_the_fan_out() {
+        for (name, tensor) in weights(0).iter().filter(|(_, tensor)| tensor.shape.len() == 4) {
+            let expected = (2.0 / (tensor.shape[0] * tensor.shape[2] * tensor.shape[3]) as f64).sqrt();
+            let n = tensor.values.len() as f64;
+            let mean = tensor.values.iter().map(|x| f64::from(*x)).sum::<f64>() / n;
+            let deviation = (tensor.values.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>() / n).sqrt();
+            // Four standard errors of each estimate.
+            assert!(mean.abs() < 4.0 * expected / n.sqrt(), "{name}: mean {mean}");
+            let error = (deviation / expected - 1.0).abs();
+            assert!(error < 4.0 / (2.0 * n).sqrt(), "{name}: deviation {deviation} instead of {expected}");
+        }
+    }
+
+    #[test]
+    fn the_last_layer_is_uniform_and_batch_norms_do_nothing_yet() {
+        let weights = weights(0);
+        let bound = 1.0 / 128f32.sqrt();
+        let last = &weights["fc.weight"].values;
+        assert!(last.iter().all(|x| x.abs() <= bound));
+        assert!(last.iter().any(|x| *x > 0.95 * bound) && last.iter().any(|x| *x < -0.95 * bound));
+        for (name, tensor) in weights.iter().filter(|(_, tensor)| tensor.shape.len() == 1) {
+            let expected = match name.rsplit('.').next() {
+                Some("weight" | "running_var") => 1.0,
+                _ => 0.0,
+            };
+            assert!(tensor.values.iter().all(|x| *x == expected), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_seed_gives_its_weights_and_every_tensor_draws_its_own() {
+        assert_eq!(weights(4), weights(4));
+        let (own, other) = (weights(4), weights(5));
+        let drawn: Vec<&Vec<f32>> =
+            [&own, &other].into_iter().flatten().filter(|(_, t)| t.shape.len() > 1).map(|(_, t)| &t.values).collect();
+        for (index, own) in drawn.iter().enumerate() {
+            for other in &drawn[..index] {
+                // In units of each tensor's first number, so that another deviation does not hide the same stream.
+                let same = (1..8).all(|i| (own[i] / own[0] - other[i] / other[0]).abs() < 1e-3);
+                assert!(!same, "{:?} {:?}", &own[..8], &other[..8]);
+            }
+        }
+    }
+}

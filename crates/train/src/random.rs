@@ -78,16 +78,37 @@ mod tests {
 
     #[test]
     fn one_key_one_stream() {
-        let own = first(1, Purpose::Augmentation, 2, 3);
-        assert_eq!(own, first(1, Purpose::Augmentation, 2, 3));
-        for other in [
+        let streams = [
+            first(1, Purpose::Augmentation, 2, 3),
             first(2, Purpose::Augmentation, 2, 3),
             first(1, Purpose::BatchOrder, 2, 3),
+            first(1, Purpose::InitialWeights, 2, 3),
             first(1, Purpose::Augmentation, 3, 3),
+            first(1, Purpose::Augmentation, 3, 2),
             first(1, Purpose::Augmentation, 2, 4),
-        ] {
-            assert_ne!(own, other);
+            first(1, Purpose::Augmentation, 2, 3 + (1 << 32)),
+        ];
+        assert_eq!(streams[0], first(1, Purpose::Augmentation, 2, 3));
+        for (index, own) in streams.iter().enumerate() {
+            for other in &streams[..index] {
+                assert!(own.iter().zip(other).all(|(own, other)| own != other), "{own:?} {other:?}");
+            }
         }
+    }
+
+    /// Every training hangs on these numbers: `study::TRAINING_VERSION` moves with them.
+    #[test]
+    fn a_stream_never_changes() {
+        let mut stream = stream(Seed(7), Purpose::BatchOrder, Epoch(5), 11);
+        let mut items = [0, 1, 2, 3, 4, 5, 6, 7];
+        let uniform = [stream.uniform(), stream.uniform()];
+        let normal = [stream.normal(), stream.normal()];
+        let below = [stream.below(10), stream.below(1000)];
+        stream.shuffle(&mut items);
+        assert_eq!(
+            format!("{uniform:?} {normal:?} {below:?} {items:?}"),
+            "[0.8250483, 0.39451993] [1.0972117, -0.2182901] [6, 864] [1, 4, 2, 7, 0, 5, 6, 3]"
+        );
     }
 
     #[test]

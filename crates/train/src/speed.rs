@@ -87,3 +87,28 @@ fn measure(
         instruction_set: set.to_string(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_is_timed_on_the_instruction_set_asked_for() {
+        let architecture = Architecture::WideResNet { depth: 10, width: 1 };
+        let shape = NetworkShape { architecture, channels: 1, image_size: 28, classes: 10 };
+        let time = measure(&shape, 3, 1, Some("portable"), Duration::ZERO).expect("a time");
+        assert_eq!(time.instruction_set, "portable");
+        assert!(0.0 < time.milliseconds_min && time.milliseconds_min <= time.milliseconds_median);
+        assert!((time.images_per_second * time.milliseconds_median - 3000.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn what_cannot_be_timed_is_refused() {
+        let architecture = Architecture::WideResNet { depth: 10, width: 1 };
+        let error = step_time(architecture, 8, 1, Some("sse9")).expect_err("there is none").to_string();
+        assert!(error.contains("sse9") && error.contains("portable"), "{error}");
+        for (batch, threads) in [(0, 1), (8, 0)] {
+            assert!(step_time(architecture, batch, threads, None).is_err());
+        }
+    }
+}

@@ -103,8 +103,12 @@ fn the_built_in_images_are_there() {
     assert_eq!(images.class_names[9], "Ankle boot");
     // Fashion-MNIST's own mean and deviation over all 60,000 images are 0.2860 and 0.3530.
     assert!((images.mean[0] - 0.286).abs() < 0.003 && (images.deviation[0] - 0.353).abs() < 0.003);
-    let by_class = |class| images.train.labels.iter().filter(|label| **label == class).count();
-    assert!((0..10).all(|class| (1_000..1_400).contains(&by_class(class))));
+    for split in [&images.train, &images.validation, &images.test] {
+        let by_class = |class| split.labels.iter().filter(|label| **label == class).count();
+        assert!((0..10).all(|class| by_class(class).abs_diff(split.len() / 10) < split.len() / 50));
+    }
+    let other = load(Dataset::FashionMnist12k, None, Some(2_000)).unwrap();
+    assert_eq!(other.train.images[..images.train.images.len()], images.train.images);
 }
 
 #[test]

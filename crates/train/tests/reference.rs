@@ -59,6 +59,16 @@ struct Batch {
     teacher: Tensor,
 }
 
+impl Batch {
+    fn first(self, shape: &NetworkShape, images: usize) -> Batch {
+        Batch {
+            images: self.images[..images * shape.channels * shape.image_size * shape.image_size].to_vec(),
+            labels: self.labels.narrow(0, 0, images).expect("labels"),
+            teacher: self.teacher.narrow(0, 0, images).expect("logits"),
+        }
+    }
+}
+
 fn batch(shape: &NetworkShape, step: u32) -> Batch {
     let mut random = stream(Seed(5), Purpose::Probe, Epoch(step), 0);
     let len = BATCH * shape.channels * shape.image_size * shape.image_size;
@@ -150,6 +160,57 @@ fn ten_steps_agree_with_double_precision() {
             let (ours, expected) = (engine.momentum().expect("momentum"), reference.momentum().expect("momentum"));
             assert_all_close(&format!("{shape:?} {name} momentum"), &ours, &expected, 3e-5);
         }
+    }
+}
+
+/// Batches of one image, of a few and of as many as fit, over more threads than images.
+#[test]
+fn threads_change_no_bit() {
+    let optimizer = Optimizer::Sgd { momentum: 0.9, weight_decay: 5e-4 };
+    let shape = shape(10, 1, 1, 28);
+    for set in InstructionSet::ALL.into_iter().filter(|set| set.available()) {
+        let trained = [1, 2, 3].map(|threads| {
+            let mut engine = CpuNetwork::new(&shape, BATCH, threads, set).expect("an engine");
+            engine.set_weights(&weights(&shape)).expect("its own weights");
+            let logits: Vec<f64> = [BATCH, 1, 3]
+                .into_iter()
+                .zip(0..)
+                .flat_map(|(images, step)| {
+                    let batch = batch(&shape, step).first(&shape, images);
+                    let logits = learn(&mut engine, &batch);
+                    engine.step(0.1, &optimizer).expect("a step");
+                    logits
+                })
+                .collect();
+            let evaluated = flat(&engine.evaluate(&batch(&shape, 9).images).expect("logits"));
+            (logits, evaluated, engine.weights().expect("weights"), engine.momentum().expect("momentum"))
+        });
+        // Compared as numbers that are all finite: no two of them are equal with other bits, but for the zeros' sign.
+        assert!(trained[0].1.iter().all(|logit| logit.is_finite()));
+        assert!(trained[0] == trained[1] && trained[0] == trained[2], "{set}: threads changed a result");
+    }
+}
+
+/// Going on from weights and momentum that were read and set again is going on.
+#[test]
+fn a_network_goes_on_from_what_it_was() {
+    let optimizer = Optimizer::Sgd { momentum: 0.9, weight_decay: 5e-4 };
+    let shape = shape(10, 1, 1, 28);
+    let mut all = engines(&shape).into_iter().zip(engines(&shape)).collect::<Vec<_>>();
+    for ((name, whole), (_, resumed)) in &mut all {
+        whole.set_weights(&weights(&shape)).expect("its own weights");
+        for step in 0..2 {
+            learn(whole.as_mut(), &batch(&shape, step));
+            whole.step(0.1, &optimizer).expect("a step");
+        }
+        resumed.set_weights(&whole.weights().expect("weights")).expect("its own weights");
+        resumed.set_momentum(&whole.momentum().expect("momentum")).expect("its own momentum");
+        for engine in [&mut *whole, &mut *resumed] {
+            learn(engine.as_mut(), &batch(&shape, 2));
+            engine.step(0.1, &optimizer).expect("a step");
+        }
+        assert_eq!(whole.weights().expect("weights"), resumed.weights().expect("weights"), "{name}");
+        assert_eq!(whole.momentum().expect("momentum"), resumed.momentum().expect("momentum"), "{name}");
     }
 }
 

@@ -1,6 +1,6 @@
 use crate::examples::*;
 use store::StoredStudy;
-use study::{Event, Failure, Observer, RunId, SegmentKey, StudyId};
+use study::{Event, Failure, Numerics, Observer, Plan, RunId, SegmentKey, Study, StudyId};
 
 #[tokio::test]
 async fn a_study_comes_back_as_it_was_started_bit_by_bit() {
@@ -170,4 +170,47 @@ async fn nobody_trains_what_only_stopped_studies_ask_for() {
     let id = create(&store, "stopped", &plan(vec![segment(1, 8, Vec::new())])).await;
     store.stop_study(&id, 50).await.unwrap();
     assert_eq!(store.segment_to_train(&key(1)).await.unwrap(), None);
+}
+
+/// The planner's own plans: what one study trained is known to the next that shares it.
+#[tokio::test]
+async fn a_study_that_shares_segments_finds_them_trained() {
+    let (_folder, store) = empty_store().await;
+    let planned = |kd_stop_epoch: &str| {
+        let text = format!(
+            "title = \"When should distillation stop?\"\ndataset = \"fashion-mnist-12k\"\nseeds = 3\n\
+             [student]\narchitecture = \"wrn-10-1\"\nepochs = 20\n\
+             [teacher]\narchitecture = \"wrn-16-2\"\nepochs = 20\n\
+             [treatment]\nkd_stop_epoch = {kd_stop_epoch}\nteacher_stop_epoch = [8, 20]\n"
+        );
+        let study = Study::from_toml(&text).expect("a study");
+        let plan = Plan::new(&study, &dataset(), Numerics::CpuF32).expect("a plan");
+        (study, plan)
+    };
+    let (study, plan) = planned("[0, 8, 20]");
+    assert_eq!((plan.runs.len(), plan.segments.len(), plan.epochs), (15, 16, 272));
+    let id = store.create_study(&study, &plan, &dataset(), 100).await.unwrap();
+    assert_eq!(store.study(&id).await.unwrap().map(|stored| (stored.study, stored.plan)), Some((study, plan.clone())));
+    let (found, run) = store.run(&plan.runs[14].id).await.unwrap().unwrap();
+    assert_eq!((found.id, &run), (id, &plan.runs[14]));
+    for segment in &plan.segments {
+        store.record(&segment.key, &[Event::Epoch(metrics(1))], 1).await.unwrap();
+        assert_eq!(store.segment_to_train(&segment.key).await.unwrap().map(|found| found.until), Some(segment.until));
+    }
+
+    let (more, more_plan) = planned("[0, 4, 8, 20]");
+    let known = store.facts(&more_plan).await.unwrap();
+    assert_eq!(known.len(), 16, "adding an arm changes no key");
+    store.create_study(&more, &more_plan, &dataset(), 200).await.unwrap();
+    let known = store.facts(&more_plan).await.unwrap();
+    assert_eq!(known.len(), more_plan.segments.len());
+    assert_eq!(known.values().filter(|facts| !facts.metrics.is_empty()).count(), 16);
+    for segment in &plan.segments {
+        let merged = store.segment_to_train(&segment.key).await.unwrap().unwrap();
+        let wider = more_plan.segment(&segment.key).unwrap();
+        assert!(merged.stops.is_superset(&segment.stops) && merged.stops.is_superset(&wider.stops));
+    }
+
+    let new: Vec<_> = store.delete_study(&id).await.unwrap();
+    assert_eq!(new, [], "the wider study uses every segment of the first");
 }

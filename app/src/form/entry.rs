@@ -1,0 +1,314 @@
+//! How the form looks: fields with their errors beside them, and what the study would come to as one types.
+
+use super::{
+    Fields, Preview,
+    fields::{self, Entry, Field},
+    preview,
+};
+use crate::{api, error::ApiError, numbers, pages::study::copy, report::plan_in_words};
+use leptos::prelude::*;
+use study::{Arm, Machine, Plan, SpecError, Study};
+
+/// The form, from `first` on, for `machine`. It is a plain form too: without scripts it is sent, and comes back with errors.
+#[component]
+pub fn Form(first: Fields, machine: Machine) -> impl IntoView {
+    let start = ServerAction::<api::StartStudy>::new();
+    let typed = RwSignal::new(first);
+    let notice = machine.notice.clone();
+    let shown = Memo::new(move |_| typed.with(|fields| preview(fields, &machine)));
+    // What the server refused, until the next key is typed: it may know more than the browser does.
+    let refused = RwSignal::new(Vec::<SpecError>::new());
+    Effect::new(move |_| match start.value().get() {
+        Some(Err(ApiError::Spec(errors))) => refused.set(errors),
+        _ => refused.set(Vec::new()),
+    });
+    Effect::new(move |_| {
+        typed.track();
+        refused.set(Vec::new());
+    });
+    let errors = Memo::new(move |_| {
+        let mut errors = shown.with(|preview| preview.errors.clone());
+        refused.with(|refused| {
+            errors.extend(refused.iter().filter(|error| !errors.contains(error)).cloned().collect::<Vec<_>>())
+        });
+        errors
+    });
+    let labels_alone = Signal::derive(move || typed.with(|fields| fields.get(fields::METHOD.path).is_empty()));
+    let field = move |field: &'static Field| entry(field, typed, errors);
+    let other_problem = move || match start.value().get() {
+        Some(Err(error)) if !matches!(error, ApiError::Spec(_)) => {
+            Some(view! { <p class="problem" role="alert">{error.to_string()}</p> })
+        }
+        _ => None,
+    };
+    view! {
+        <noscript>
+            <p class="notice">
+                "Without JavaScript this page checks the study only when it is sent. The same study can be run from a file with "
+                <code>"stillroom run STUDY.toml"</code>"."
+            </p>
+        </noscript>
+        {notice.map(|notice| view! { <p class="notice">{notice}</p> })}
+        <div class="setup">
+            <ActionForm action=start>
+                <div class="form">
+                    <fieldset>
+                        <legend>"The question"</legend>
+                        {field(&fields::TITLE)}
+                        <div class="fields">{field(&fields::DATASET)} {field(&fields::SEEDS)}</div>
+                    </fieldset>
+                    <fieldset>
+                        <legend>"The student"</legend>
+                        <div class="fields">{fields::STUDENT.iter().map(field).collect_view()}</div>
+                    </fieldset>
+                    <fieldset>
+                        <legend>"How it is taught"</legend>
+                        {field(&fields::METHOD)}
+                        <div class="fields" class:unused=labels_alone>{fields::TREATMENT.iter().map(field).collect_view()}</div>
+                    </fieldset>
+                    <fieldset class:unused=labels_alone>
+                        <legend>"The teacher"</legend>
+                        <div class="fields">{fields::TEACHER.iter().map(field).collect_view()}</div>
+                    </fieldset>
+                    <details class="recipe">
+                        <summary>"Recipe: batches, learning rate, augmentation, device"</summary>
+                        <div class="fields">{fields::RECIPE.iter().map(field).collect_view()}</div>
+                    </details>
+                    {other_problem}
+                    <div class="choices">
+                        <button class="button" type="submit">"Start"</button>
+                        <span class="aside">{move || blocked(&errors.get())}</span>
+                    </div>
+                </div>
+            </ActionForm>
+            <Side typed=typed shown=shown errors=errors/>
+        </div>
+    }
+}
+
+fn blocked(errors: &[SpecError]) -> Option<String> {
+    match errors.len() {
+        0 => None,
+        1 => Some("One thing is to be put right first.".into()),
+        more => Some(format!("{more} things are to be put right first.")),
+    }
+}
+
+/// One field with its label, hint and errors.
+fn entry(field: &'static Field, typed: RwSignal<Fields>, errors: Memo<Vec<SpecError>>) -> impl IntoView + use<> {
+    let id = fields::element_id(field.path);
+    let (hint_id, error_id) = (format!("{id}-hint"), format!("{id}-error"));
+    let name = format!("fields[{}]", field.path);
+    let wrong = Signal::derive(move || errors.with(|errors| errors.iter().any(|error| error.field == field.path)));
+    let invalid = move || wrong.get().then_some("true");
+    let described = {
+        let (hint_id, error_id) = (hint_id.clone(), error_id.clone());
+        move || if wrong.get() { format!("{hint_id} {error_id}") } else { hint_id.clone() }
+    };
+    let text = move || typed.with(|fields| fields.get(field.path).to_owned());
+    let change = move |text: String| typed.update(|fields| fields.set(field.path, text));
+    let input = match field.entry {
+        Entry::Words | Entry::Value(_) | Entry::Values(_) | Entry::List => {
+            let suggestions = match field.entry {
+                Entry::Value(suggestions) | Entry::Values(suggestions) => suggestions,
+                _ => &[],
+            };
+            let list_id = format!("{id}-suggestions");
+            let list = (!suggestions.is_empty()).then(|| {
+                view! {
+                    <datalist id=list_id.clone()>
+                        {suggestions.iter().map(|suggestion| view! { <option value=*suggestion></option> }).collect_view()}
+                    </datalist>
+                }
+            });
+            view! {
+                <input
+                    type="text"
+                    id=id.clone()
+                    name=name
+                    class:several=matches!(field.entry, Entry::Values(_))
+                    autocomplete="off"
+                    spellcheck="false"
+                    list=(!suggestions.is_empty()).then_some(list_id)
+                    aria-describedby=described
+                    aria-invalid=invalid
+                    value=typed.with_untracked(|fields| fields.get(field.path).to_owned())
+                    prop:value=text
+                    on:input=move |event| change(event_target_value(&event))
+                />
+                {list}
+            }
+            .into_any()
+        }
+        Entry::OneOf(choices) => {
+            let options = choices.iter().map(|(value, label)| {
+                let chosen = typed.with_untracked(|fields| fields.get(field.path) == *value);
+                view! { <option value=*value selected=chosen>{*label}</option> }
+            });
+            view! {
+                <select
+                    id=id.clone()
+                    name=name
+                    aria-describedby=described
+                    aria-invalid=invalid
+                    prop:value=text
+                    on:change=move |event| change(event_target_value(&event))
+                >
+                    {options.collect_view()}
+                </select>
+            }
+            .into_any()
+        }
+        Entry::Check => view! {
+            <input
+                type="checkbox"
+                id=id.clone()
+                name=name
+                value="true"
+                aria-describedby=described
+                aria-invalid=invalid
+                checked=typed.with_untracked(|fields| fields.get(field.path) == "true")
+                prop:checked=move || text() == "true"
+                on:change=move |event| change(if event_target_checked(&event) { "true".into() } else { String::new() })
+            />
+        }
+        .into_any(),
+    };
+    let told = move || {
+        errors.with(|errors| {
+            let own = errors.iter().filter(|error| error.field == field.path);
+            own.map(|error| view! { <span class="error-line">{said(error)}</span> }).collect_view()
+        })
+    };
+    let check = matches!(field.entry, Entry::Check);
+    view! {
+        <div class="field" class:check=check class:wrong=wrong>
+            <label for=id>{field.label}</label>
+            {input}
+            <p class="error" id=error_id aria-live="polite">{told}</p>
+            <p class="hint" id=hint_id>{field.hint}</p>
+        </div>
+    }
+}
+
+/// "is beyond the student’s last epoch: 30. Allowed: 0 to 20."
+fn said(error: &SpecError) -> String {
+    let mut problem = error.problem.chars();
+    let problem: String = problem.next().into_iter().flat_map(char::to_uppercase).chain(problem).collect();
+    format!("{problem}: {}. Allowed: {}.", error.given, error.allowed)
+}
+
+/// What stands beside the form: what the study comes to, and the study file.
+#[component]
+fn Side(typed: RwSignal<Fields>, shown: Memo<Preview>, errors: Memo<Vec<SpecError>>) -> impl IntoView {
+    let homeless = move || {
+        errors.with(|errors| {
+            let homeless = errors.iter().filter(|error| fields::all().all(|field| field.path != error.field));
+            homeless.map(|error| view! { <p class="problem">{error.to_string()}</p> }).collect_view()
+        })
+    };
+    let toml = Memo::new(move |_| typed.with(Fields::toml));
+    let copied = RwSignal::new(false);
+    view! {
+        <aside class="side panel" aria-label="What this study comes to">
+            <h2>"What this comes to"</h2>
+            <div aria-live="polite">
+                {homeless}
+                {move || shown.with(|preview| match &preview.plan {
+                    Some(plan) => in_numbers(plan, preview.seconds).into_any(),
+                    None => view! { <p class="empty">"The plan stands here once nothing is wrong."</p> }.into_any(),
+                })}
+            </div>
+            {move || shown.with(|preview| preview.plan.as_ref().map(|plan| arms(plan).into_any()))}
+            <details>
+                <summary>"The study file"</summary>
+                <pre class="toml" tabindex="0"><code>{toml}</code></pre>
+                <button type="button" class="button quiet" on:click=move |_| { copy(&toml.get()); copied.set(true); }>
+                    {move || if copied.get() { "Copied" } else { "Copy" }}
+                </button>
+            </details>
+            <Paste typed=typed/>
+        </aside>
+    }
+}
+
+fn in_numbers(plan: &Plan, seconds: Option<f64>) -> impl IntoView + use<> {
+    let time = match seconds {
+        Some(seconds) => format!("About {} on this machine.", numbers::duration(seconds)),
+        None => {
+            "How long it takes is known once this machine’s speed is measured, a few seconds after its first start."
+                .into()
+        }
+    };
+    let counts =
+        plan_in_words(plan.runs.len() as u64, plan.segments.len() as u64, plan.epochs, plan.epochs_without_sharing);
+    let shared = (plan.epochs_without_sharing > plan.epochs).then(|| {
+        let saved = 100 - plan.epochs * 100 / plan.epochs_without_sharing.max(1);
+        format!(" What several arms share is trained once, which saves {saved} %.")
+    });
+    view! {
+        <p class="plan-counts">{counts}</p>
+        <p>{time}{shared}</p>
+        {(!plan.remarks.is_empty()).then(|| view! {
+            <ul class="remarks">{plan.remarks.iter().map(|remark| view! { <li>{remark.clone()}</li> }).collect_view()}</ul>
+        })}
+    }
+}
+
+/// Arms listed before the rest is only counted.
+const ARMS_SHOWN: usize = 24;
+
+/// Every arm with a drawing of its time: how long KD goes on, then labels alone.
+fn arms(plan: &Plan) -> impl IntoView + use<> {
+    let longest = plan.arms.iter().map(|arm| arm.epochs.0).max().unwrap_or(1).max(1);
+    let items = plan.arms.iter().take(ARMS_SHOWN).map(|arm| {
+        view! { <li><span class="arm-label">{arm.label.clone()}</span>{timeline(arm, longest)}</li> }
+    });
+    let more = plan.arms.len().saturating_sub(ARMS_SHOWN);
+    view! {
+        <h3>{numbers::counted(plan.arms.len() as u64, "arm")}</h3>
+        <ul class="arm-list">{items.collect_view()}</ul>
+        {(more > 0).then(|| view! { <p class="aside">{format!("and {more} more")}</p> })}
+        <p class="timeline-key aside"><span class="key-kd"></span>"teacher and labels "<span class="key-labels"></span>"labels alone"</p>
+    }
+}
+
+fn timeline(arm: &Arm, longest: u32) -> impl IntoView + use<> {
+    let width = |epochs: u32| format!("{:.1}%", 100.0 * f64::from(epochs) / f64::from(longest));
+    let stop = arm.distillation.as_ref().map_or(0, |it| it.kd_stop_epoch.0);
+    view! {
+        <svg class="timeline" height="8" width="100%" aria-hidden="true">
+            <rect class="labels-time" x="0" y="0" height="8" width=width(arm.epochs.0)></rect>
+            <rect class="kd-time" x="0" y="0" height="8" width=width(stop)></rect>
+        </svg>
+    }
+}
+
+/// Fills the form from a study file.
+#[component]
+fn Paste(typed: RwSignal<Fields>) -> impl IntoView {
+    let pasted = RwSignal::new(String::new());
+    let trouble = RwSignal::new(Vec::<SpecError>::new());
+    let fill = move |_| {
+        let text = pasted.get();
+        // Errors that a field of the form shows are shown there; here stand those that have no place in it.
+        let errors = Study::from_toml(&text).err().unwrap_or_default();
+        let homeless =
+            errors.into_iter().filter(|error| fields::all().all(|field| field.path != error.field)).collect();
+        trouble.set(homeless);
+        if let Ok(table) = text.parse::<toml::Table>() {
+            typed.set(Fields::of_table(&table));
+        }
+    };
+    view! {
+        <details class="paste">
+            <summary>"Paste a study file"</summary>
+            <label for="pasted-study">"A study in TOML"</label>
+            <textarea id="pasted-study" rows="10" spellcheck="false" prop:value=pasted on:input=move |event| pasted.set(event_target_value(&event))></textarea>
+            <div aria-live="polite">
+                {move || trouble.get().into_iter().map(|error| view! { <p class="problem">{error.to_string()}</p> }).collect_view()}
+            </div>
+            <button type="button" class="button quiet" on:click=fill>"Fill the form"</button>
+        </details>
+    }
+}

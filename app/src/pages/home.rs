@@ -1,0 +1,104 @@
+use super::problem::Problem;
+use crate::{
+    api,
+    chart::{Lit, final_accuracy::FinalAccuracy, swept::tints},
+    live, numbers,
+    report::{state_class, state_in_words},
+};
+use leptos::prelude::*;
+use leptos_meta::Title;
+use study::{Report, StudyCard};
+
+/// All studies; on a first start, what this is and what to do.
+#[component]
+pub fn Home() -> impl IntoView {
+    let revision = live::revision();
+    let studies = Resource::new(move || revision.get(), |_| api::list_studies());
+    let example = Resource::new(|| (), |()| api::example_in_brief());
+    view! {
+        <Title text=""/>
+        <article class="page">
+            <Transition fallback=|| view! { <p class="waiting">"Reading …"</p> }>
+                {move || Suspend::new(async move {
+                    let example = example.await.ok().flatten();
+                    match studies.await {
+                        Ok(studies) if studies.is_empty() => welcome(example).into_any(),
+                        Ok(studies) => view! {
+                            <div class="headline">
+                                <h1>"Studies"</h1>
+                                <a class="button" href="/studies/new">"New study"</a>
+                            </div>
+                            <ul class="cards">{studies.into_iter().map(card).collect_view()}</ul>
+                        }
+                        .into_any(),
+                        Err(error) => view! { <h1>"Studies"</h1><Problem error=error/> }.into_any(),
+                    }
+                })}
+            </Transition>
+        </article>
+    }
+}
+
+fn card(card: StudyCard) -> impl IntoView {
+    let address = format!("/studies/{}", card.id);
+    let progress = (card.epochs_done < card.epochs_total).then(|| {
+        view! {
+            <progress max=card.epochs_total value=card.epochs_done aria-label="Epochs trained"></progress>
+            <span class="aside">
+                {format!("{} of {} epochs", numbers::count(card.epochs_done), numbers::count(card.epochs_total))}
+            </span>
+        }
+    });
+    view! {
+        <li class="card">
+            <h2><a href=address>{card.title}</a></h2>
+            <p class="card-answer">{card.answer}</p>
+            <p class="card-facts">
+                <span class=state_class(card.state)>{state_in_words(card.state)}</span>
+                {progress}
+                <span class="aside">
+                    {format!("{}, {} · {}", numbers::counted(card.arms, "arm"), numbers::counted(card.runs, "run"), numbers::day(card.created_at))}
+                </span>
+            </p>
+        </li>
+    }
+}
+
+fn welcome(example: Option<Report>) -> impl IntoView {
+    let start = ServerAction::<api::StartShortStudy>::new();
+    let has_example = example.is_some();
+    view! {
+        <div class="welcome">
+            <h1>"Does a teacher help, and when should it stop?"</h1>
+            <p class="lead">
+                "Stillroom trains small networks with and without a larger teacher, on this machine, and compares them with honest \
+                 error bars. You choose the teacher’s size, the temperature, and the epoch at which distillation stops; it tells you \
+                 what that did, and gives you a link to send."
+            </p>
+            <div class="choices">
+                <ActionForm action=start>
+                    <button class="button" type="submit">"Start a short study"</button>
+                </ActionForm>
+                <a class="button quiet" href="/studies/new">"Set up your own"</a>
+            </div>
+            <p class="aside">"The short study trains for real, on images of clothes that are built in. It takes about two minutes on two cores."</p>
+            {move || start.value().get().and_then(Result::err).map(|error| view! { <Problem error=error/> })}
+        </div>
+        {example.map(in_brief)}
+        {(!has_example).then(|| view! { <p class="empty">"Your studies will stand here."</p> })}
+    }
+}
+
+/// The example's answer and picture: something to look at in the first second.
+fn in_brief(report: Report) -> impl IntoView {
+    let tints = tints(&report.arms);
+    view! {
+        <section class="panel example" aria-labelledby="example-heading">
+            <p class="kicker">"An example, trained beforehand by this program"</p>
+            <h2 id="example-heading"><a href="/example">{report.study.title.clone()}</a></h2>
+            <p class="answer">{report.comparison.answer.clone()}</p>
+            <FinalAccuracy report=report tints=tints lit=Lit::new() name="example-accuracy"/>
+            <p><a href="/example">"See the whole example"</a></p>
+        </section>
+    }
+}

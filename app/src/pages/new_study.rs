@@ -1,0 +1,54 @@
+use super::problem::Problem;
+use crate::{
+    api,
+    form::{Fields, Form},
+};
+use leptos::prelude::*;
+use leptos_meta::Title;
+use leptos_router::hooks::use_query_map;
+use study::{Study, StudyId};
+
+/// One page on which a study is set up: `?from=ID` starts from another one, and a plain form's fields come back in the address.
+#[component]
+pub fn NewStudy() -> impl IntoView {
+    let query = use_query_map();
+    let machine = Resource::new(|| (), |()| api::this_machine());
+    let from = Resource::new(
+        move || query.read().get("from").and_then(|text| text.parse::<StudyId>().ok()),
+        |id| async move {
+            match id {
+                Some(id) => api::study_as_written(id).await.map(Some),
+                None => Ok(None),
+            }
+        },
+    );
+    let typed = move || {
+        let query = query.get_untracked();
+        let pairs: Vec<(String, String)> = query.into_iter().map(|(path, text)| (path.to_string(), text)).collect();
+        Fields::of_query(pairs.iter().map(|(path, text)| (path.as_str(), text.as_str())))
+    };
+    view! {
+        <Title text="New study"/>
+        <article class="page">
+            <h1>"New study"</h1>
+            <p class="lead">
+                "Wherever several values make sense, write them with commas: "<kbd>"0, 8, 20"</kbd>
+                " trains an arm for each, and every combination with the others."
+            </p>
+            <Suspense fallback=|| view! { <p class="waiting">"Looking at this machine …"</p> }>
+                {move || Suspend::new(async move {
+                    match (machine.await, from.await) {
+                        (Ok(machine), Ok(from)) => {
+                            view! { <Form first=typed().unwrap_or_else(|| begin(from)) machine=machine/> }.into_any()
+                        }
+                        (Err(error), _) | (_, Err(error)) => view! { <Problem error=error/> }.into_any(),
+                    }
+                })}
+            </Suspense>
+        </article>
+    }
+}
+
+fn begin(from: Option<Study>) -> Fields {
+    from.map_or_else(Fields::first, |study| Fields::of_study(&study))
+}

@@ -1,0 +1,85 @@
+use super::study::picked_metric;
+use crate::{
+    api,
+    chart::Lit,
+    numbers,
+    report::{Answer, Curve, ReportView},
+    shell::Still,
+};
+use leptos::prelude::*;
+use leptos_meta::{Meta, Title};
+use leptos_router::hooks::use_params_map;
+use study::{Snapshot, State};
+
+/// A comparison as it stood when it was shared: complete without scripts, and without a way to its owner's things.
+#[component]
+pub fn Shared() -> impl IntoView {
+    let params = use_params_map();
+    let token = move || params.read().get("token").unwrap_or_default();
+    let snapshot = Resource::new(token, api::shared);
+    let metric = picked_metric();
+    view! {
+        <Meta name="robots" content="noindex"/>
+        <Suspense fallback=|| view! { <p class="waiting">"Opening …"</p> }>
+            {move || Suspend::new(async move {
+                match snapshot.await {
+                    Ok(snapshot) => {
+                        let page = format!("/s/{}", token());
+                        let download = format!("{page}/download");
+                        view! {
+                            <Title text=snapshot.report.study.title.clone()/>
+                            <Meta name="description" content=snapshot.report.comparison.answer.clone()/>
+                            <Frozen snapshot=snapshot curve=Curve::Picked { metric, page } download=download/>
+                        }
+                        .into_any()
+                    }
+                    Err(_) => view! {
+                        <Title text="Not shared"/>
+                        <main class="alone">
+                            <article class="page">
+                                <h1>"This link opens nothing"</h1>
+                                <p>
+                                    "It may have been mistyped, it may have expired, or whoever shared it took it back. Ask them for a new one."
+                                </p>
+                            </article>
+                        </main>
+                    }
+                    .into_any(),
+                }
+            })}
+        </Suspense>
+    }
+}
+
+/// A snapshot as a page of its own, on the server or in a file.
+#[component]
+pub fn Frozen(snapshot: Snapshot, curve: Curve, #[prop(optional, into)] download: Option<String>) -> impl IntoView {
+    view! {
+        <header class="site alone">
+            <span class="wordmark"><Still/>"Stillroom"</span>
+            {download.map(|address| view! {
+                <a class="download" href=address download="" rel="external">"Download as one HTML file"</a>
+            })}
+        </header>
+        <main class="alone" id="content">
+            <article class="page report">
+                <p class="kicker">"A shared comparison"</p>
+                <FrozenBody snapshot=snapshot curve=curve lit=Lit::new()/>
+            </article>
+        </main>
+    }
+}
+
+/// Question, answer, when it was frozen, and all that was found.
+#[component]
+pub fn FrozenBody(snapshot: Snapshot, curve: Curve, lit: Lit) -> impl IntoView {
+    let Snapshot { frozen_at, report, .. } = snapshot;
+    let unfinished = if report.progress.state == State::Finished { "" } else { " Its training was not finished then." };
+    let frozen = format!("Frozen on {}: it stays as it was then.{unfinished}", numbers::moment(frozen_at));
+    view! {
+        <h1>{report.study.title.clone()}</h1>
+        <Answer report=report.clone()/>
+        <p class="frozen">{frozen}</p>
+        <ReportView report=report curve=curve lit=lit/>
+    }
+}

@@ -1,0 +1,83 @@
+use super::problem::Problem;
+use crate::{api, numbers};
+use leptos::prelude::*;
+use leptos_meta::Title;
+use study::Share;
+
+/// The owner's list of shared links.
+#[component]
+pub fn Shares() -> impl IntoView {
+    let revoke = ServerAction::<api::RevokeShare>::new();
+    let shares = Resource::new(move || revoke.version().get(), |_| api::list_shares());
+    view! {
+        <Title text="Shared links"/>
+        <article class="page">
+            <h1>"Shared links"</h1>
+            <p class="lead">
+                "Each opens a comparison as it stood when it was shared, for whoever has the link. The link itself is not kept here, \
+                 only its digest: it was shown once, when it was made. To have it again, share the study again."
+            </p>
+            {move || revoke.value().get().and_then(Result::err).map(|error| view! { <Problem error=error/> })}
+            <Transition fallback=|| view! { <p class="waiting">"Reading …"</p> }>
+                {move || Suspend::new(async move {
+                    match shares.await {
+                        Ok(shares) if shares.is_empty() => view! {
+                            <p class="empty">"Nothing is shared. A study’s page has a button for it."</p>
+                        }
+                        .into_any(),
+                        Ok(shares) => list(shares, revoke).into_any(),
+                        Err(error) => view! { <Problem error=error/> }.into_any(),
+                    }
+                })}
+            </Transition>
+        </article>
+    }
+}
+
+fn list(shares: Vec<Share>, revoke: ServerAction<api::RevokeShare>) -> impl IntoView {
+    let rows = shares.into_iter().map(|share| {
+        let title = match share.study {
+            Some(study) => view! { <a href=format!("/studies/{study}")>{share.title.clone()}</a> }.into_any(),
+            None => view! { {share.title.clone()} <span class="aside">" (study deleted)"</span> }.into_any(),
+        };
+        let end = match (share.revoked_at, share.expires_at) {
+            (Some(at), _) => {
+                view! { <span class="aside">{format!("revoked {}", numbers::moment(at))}</span> }.into_any()
+            }
+            (None, expires) => {
+                let label = format!("Revoke the link to “{}”", share.title);
+                view! {
+                    <ActionForm action=revoke>
+                        <input type="hidden" name="id" value=share.id.to_string()/>
+                        <button class="quiet" type="submit" aria-label=label>"Revoke"</button>
+                    </ActionForm>
+                    {expires.map(|at| view! { <span class="aside">{format!("until {}", numbers::moment(at))}</span> })}
+                }
+                .into_any()
+            }
+        };
+        view! {
+            <tr>
+                <th scope="row">{title}</th>
+                <td>{numbers::moment(share.created_at)}</td>
+                <td>{share.last_opened_at.map_or("not yet".to_owned(), numbers::moment)}</td>
+                <td>{end}</td>
+            </tr>
+        }
+    });
+    view! {
+        <div class="scrolled panel" role="region" aria-label="Shared links" tabindex="0">
+            <table>
+                <thead>
+                    <tr>
+                        <th scope="col">"Comparison"</th>
+                        <th scope="col">"Shared"</th>
+                        <th scope="col">"Last opened"</th>
+                        <th scope="col">"Link"</th>
+                    </tr>
+                </thead>
+                <tbody>{rows.collect_view()}</tbody>
+            </table>
+        </div>
+    }
+}

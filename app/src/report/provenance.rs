@@ -1,0 +1,71 @@
+//! How a study was trained: its plan in numbers, its file, where it ran, and its files to take along.
+
+use crate::numbers;
+use leptos::prelude::*;
+use study::{Provenance, Report, StudyId};
+
+#[component]
+pub fn HowItWasTrained(report: Report, downloads: Option<StudyId>) -> impl IntoView {
+    let provenance = report.provenance.iter().map(|provenance| view! { <li>{said(provenance)}</li> }).collect_view();
+    let failures = report.progress.failures.iter().map(|failure| {
+        view! { <li>{format!("After epoch {}: {}", failure.epoch, failure.reason)}</li> }
+    });
+    let failures = (!report.progress.failures.is_empty()).then(|| {
+        view! {
+            <h3>"What failed"</h3>
+            <ul class="failures">{failures.collect_view()}</ul>
+        }
+    });
+    let files = downloads.map(|id| {
+        view! {
+            <p class="downloads">
+                "Every epoch of every run: "
+                <a href=format!("/api/v1/studies/{id}/metrics.csv") download="" rel="external">"CSV"</a>", "
+                <a href=format!("/api/v1/studies/{id}/metrics.json") download="" rel="external">"JSON"</a>
+                ". The comparison: "
+                <a href=format!("/api/v1/studies/{id}/comparison") rel="external">"JSON"</a>"."
+            </p>
+        }
+    });
+    view! {
+        <section class="panel how" aria-labelledby="how-heading">
+            <h2 id="how-heading">"How this was trained"</h2>
+            <p>{plan_in_words(report.runs, report.segments, report.epochs, report.epochs_without_sharing)}</p>
+            {failures}
+            <ul class="provenance">{provenance}</ul>
+            {files}
+            <details>
+                <summary>"The study file"</summary>
+                <pre class="toml" tabindex="0"><code>{report.study.to_toml()}</code></pre>
+            </details>
+        </section>
+    }
+}
+
+/// "15 runs, 16 segments, 272 epochs instead of 320".
+pub fn plan_in_words(runs: u64, segments: u64, epochs: u64, epochs_without_sharing: u64) -> String {
+    let head = format!(
+        "{}, {}, {}",
+        numbers::counted(runs, "run"),
+        numbers::counted(segments, "segment"),
+        numbers::counted(epochs, "epoch")
+    );
+    if epochs_without_sharing > epochs {
+        format!("{head} instead of {}", numbers::count(epochs_without_sharing))
+    } else {
+        head
+    }
+}
+
+fn said(provenance: &Provenance) -> String {
+    let host = if provenance.host.is_empty() { String::new() } else { format!(" on {}", provenance.host) };
+    let checksum: String = provenance.data_checksum.chars().take(12).collect();
+    format!(
+        "Stillroom {}{host}: {}, {}, {} a worker; training version {}; data {checksum}…",
+        provenance.version,
+        provenance.device,
+        provenance.instruction_set,
+        numbers::counted(u64::from(provenance.threads), "thread"),
+        provenance.training_version,
+    )
+}

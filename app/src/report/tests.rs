@@ -1,0 +1,277 @@
+use crate::snapshot_html;
+use study::{
+    Architecture, Arm, ArmSummary, Comparison, Difference, Distillation, Epoch, Method, Metric, Point, Progress,
+    Provenance, Report, RunId, Series, Snapshot, State, Study, Verdict, progress::RunProgress,
+};
+
+const STUDY: &str = r#"
+title = "When should <distillation> stop?"
+dataset = "fashion-mnist-12k"
+seeds = 3
+[student]
+architecture = "wrn-10-1"
+epochs = 20
+[teacher]
+architecture = "wrn-16-2"
+epochs = 20
+[treatment]
+kd_stop_epoch = [0, 8, 20]
+teacher_stop_epoch = [8, 20]
+"#;
+
+fn arm(label: &str, stop: u32, teacher_stop: u32) -> Arm {
+    let wide = |depth, width| Architecture::WideResNet { depth, width };
+    Arm {
+        label: label.into(),
+        student: wide(10, 1),
+        epochs: Epoch(20),
+        distillation: (stop > 0).then(|| Distillation {
+            method: Method::Kd,
+            temperature: 4.0,
+            kd_weight: 0.9,
+            kd_stop_epoch: Epoch(stop),
+            cross_entropy_weight_after_stop: (stop < 20).then_some(1.0),
+            teacher: wide(16, 2),
+            teacher_epochs: Epoch(20),
+            teacher_stop_epoch: Epoch(teacher_stop),
+        }),
+        baseline: 0,
+    }
+}
+
+fn summary(index: usize, arm: &Arm, mean: f64) -> ArmSummary {
+    ArmSummary {
+        arm: index,
+        label: arm.label.clone(),
+        runs: (0..3).map(|seed| RunId(format!("{index:015x}{seed}"))).collect(),
+        seeds: vec![0, 1, 2],
+        by_seed: vec![Some(mean - 0.21), Some(mean + 0.04), Some(mean + 0.17)],
+        best_by_seed: vec![Some((Epoch(18), mean - 0.1)), None, Some((Epoch(19), mean))],
+        mean: Some(mean),
+        interval: Some((mean - 0.28, mean + 0.28)),
+        n: 3,
+        best_mean: Some(mean + 0.05),
+        difference: (index > 0).then(|| Difference {
+            baseline: 0,
+            mean: mean - 88.4,
+            interval: Some((mean - 88.4 - 0.38, mean - 88.4 + 0.38)),
+            p_value: Some(0.012),
+            verdict: if mean > 88.8 { Verdict::Better } else { Verdict::NotDistinguishable },
+            seeds_needed: (mean <= 88.8).then_some(7),
+            n: 3,
+        }),
+    }
+}
+
+fn curve(arm: usize, label: &str, stop: Option<u32>, last: f64, scale: f64) -> Series {
+    let points = (1..=20u32).map(|epoch| {
+        let learnt = 1.0 - (-f64::from(epoch) / 3.0).exp();
+        let ripple = f64::from((epoch * 7 + arm as u32 * 3) % 5) * 0.12;
+        let mean = last - scale * (1.0 - learnt) + ripple - 0.3;
+        let half = 0.25 + scale * 0.05 * (1.0 - learnt);
+        Point { epoch: Epoch(epoch), mean, low: mean - half, high: mean + half, seeds: 3 }
+    });
+    Series {
+        arm,
+        label: label.into(),
+        points: points.collect(),
+        kd_stops_at: stop.map(Epoch),
+        drops: vec![Epoch(6), Epoch(12), Epoch(18)],
+    }
+}
+
+/// A report as a finished study gives it, with numbers made up for looking at.
+pub fn report() -> Report {
+    let arms = vec![
+        arm("labels only", 0, 0),
+        arm("KD until 8, teacher stopped at 8", 8, 8),
+        arm("KD until 8, teacher stopped at 20", 8, 20),
+        arm("KD to the end, teacher stopped at 8", 20, 8),
+        arm("KD to the end, teacher stopped at 20", 20, 20),
+    ];
+    let means = [88.4, 89.12, 88.95, 88.72, 88.31];
+    let summaries: Vec<ArmSummary> =
+        arms.iter().zip(means).enumerate().map(|(index, (arm, mean))| summary(index, arm, mean)).collect();
+    let curves = |last: f64, spread: f64, scale: f64| -> Vec<Series> {
+        arms.iter()
+            .enumerate()
+            .map(|(index, arm)| {
+                let stop = arm.distillation.as_ref().map(|it| it.kd_stop_epoch.0).filter(|stop| *stop < 20);
+                curve(index, &arm.label, stop, last + spread * (means[index] - 88.4), scale)
+            })
+            .collect()
+    };
+    let runs = summaries.iter().flat_map(|summary| {
+        summary.runs.iter().zip(0..).map(|(run, seed)| RunProgress {
+            run: run.clone(),
+            arm: summary.arm,
+            seed,
+            epochs_done: 20,
+            epochs_total: 20,
+            state: State::Finished,
+        })
+    });
+    Report {
+        study: Study::from_toml(STUDY).unwrap(),
+        progress: Progress {
+            state: State::Finished,
+            epochs_done: 272,
+            epochs_total: 272,
+            runs: runs.collect(),
+            left: None,
+            failures: Vec::new(),
+        },
+        arms: arms.clone(),
+        runs: 15,
+        segments: 16,
+        epochs: 272,
+        epochs_without_sharing: 320,
+        comparison: Comparison {
+            arms: summaries,
+            model: "arm + seed (randomised blocks), 5 arms × 3 seeds, 8 degrees of freedom".into(),
+            degrees_of_freedom: Some(8),
+            residual_deviation: Some(0.21),
+            test_sampling_error: Some(0.62),
+            answer: "KD until 8, teacher stopped at 8 beats labels only by 0.72 ± 0.38 points (3 seeds, p = 0.012)"
+                .into(),
+            remarks: vec!["Students of one teacher (seed 0): the intervals speak of students of that teacher.".into()],
+        },
+        curves: vec![
+            (Metric::ValidationAccuracy, curves(88.9, 1.2, 25.0)),
+            (Metric::KdLossValidation, curves(2.1, -0.4, -9.0)),
+            (Metric::AgreementValidation, curves(90.5, 1.0, 22.0)),
+            (Metric::TrainAccuracy, curves(93.0, 1.0, 30.0)),
+        ],
+        provenance: vec![Provenance {
+            version: "0.1.0".into(),
+            training_version: 1,
+            host: String::new(),
+            instruction_set: "avx2".into(),
+            threads: 1,
+            device: "cpu".into(),
+            data_checksum: "5d8ef0a1b2c3d4e5f60718293a4b5c6d".into(),
+        }],
+        test_images: 10_000,
+    }
+}
+
+#[test]
+fn a_frozen_comparison_is_complete_without_scripts() {
+    let snapshot = Snapshot { version: Snapshot::VERSION, frozen_at: 1_795_512_345, report: report() };
+    let html = snapshot_html(&snapshot, "body { color: black }");
+    for expected in [
+        "When should &lt;distillation&gt; stop?",
+        "beats labels only by 0.72 ± 0.38 points (3 seeds, p = 0.012)",
+        "Frozen on 2026-11-24 09:25 UTC",
+        "89.12 ±\u{202f}0.28",
+        "+0.72 ±\u{202f}0.38",
+        "0.012",
+        "about 7 seeds would settle it",
+        "8 degrees of freedom",
+        "15 runs, 16 segments, 272 epochs instead of 320",
+        "Students of one teacher (seed 0)",
+        "uncertain by ±0.62 points",
+        "kd_stop_epoch = [0, 8, 20]",
+        "Validation accuracy",
+        "Agreement with the teacher",
+        "body { color: black }",
+    ] {
+        let found = html.contains(expected) || html.contains(&expected.replace('"', "&quot;"));
+        assert!(found, "{expected} is not in the page");
+    }
+    for forbidden in ["<script", "<distillation>", "href=\"/", "src=", "style=\"", "Stop</button>", "NaN"] {
+        assert!(!html.contains(forbidden), "{forbidden} is in the page");
+    }
+    assert!(html.matches("<path").count() > 20, "lines and bands are drawn on the server");
+}
+
+#[test]
+fn a_study_that_just_began_says_what_is_missing() {
+    let mut report = report();
+    for summary in &mut report.comparison.arms {
+        summary.by_seed = vec![None; 3];
+        summary.best_by_seed = vec![None; 3];
+        (summary.mean, summary.interval, summary.best_mean, summary.difference, summary.n) =
+            (None, None, None, None, 0);
+    }
+    report.curves.clear();
+    report.comparison.answer = "Still training: 0 of 15 runs are done".into();
+    report.progress.state = State::Training;
+    let html = snapshot_html(&Snapshot { version: Snapshot::VERSION, frozen_at: 0, report }, "");
+    for expected in
+        ["Still training: 0 of 15 runs are done", "No run is finished yet", "No epoch is finished yet", "0 of 3"]
+    {
+        assert!(html.contains(expected), "{expected} is not in the page");
+    }
+}
+
+/// As [`report`], with labels only and other arms.
+fn with_arms(labels: &[&str], stop: impl Fn(u32) -> u32) -> Report {
+    let mut report = report();
+    report.arms.truncate(1);
+    report.comparison.arms.truncate(1);
+    for (label, rank) in labels.iter().zip(0..) {
+        let arm = arm(label, stop(rank), 20);
+        report.comparison.arms.push(summary(rank as usize + 1, &arm, 88.5 + 0.2 * f64::from(rank % 4)));
+        report.arms.push(arm);
+    }
+    for (_, series) in &mut report.curves {
+        let last = series[0].points[19].mean;
+        *series = report
+            .arms
+            .iter()
+            .enumerate()
+            .map(|(index, arm)| curve(index, &arm.label, None, last + 0.2 * index as f64, 20.0))
+            .collect();
+    }
+    report
+}
+
+#[test]
+fn arms_of_one_swept_quantity_share_a_ramp_and_others_are_told_apart() {
+    use crate::chart::swept::{Quantity, Tint, sweep, tints};
+    let one_line = with_arms(&["until 4", "until 8", "until 12", "until 16", "until 20"], |rank| 4 * (rank + 1));
+    let swept = sweep(&one_line.arms).unwrap();
+    assert_eq!((swept.quantity, swept.lines.len()), (Quantity::KdStopEpoch, 1));
+    assert_eq!(swept.lines[0].arms, [0, 1, 2, 3, 4, 5], "the line begins at labels only");
+    let ramp = tints(&one_line.arms);
+    assert_eq!(ramp[0], Tint::Labels);
+    assert_eq!((ramp[1], ramp[5]), (Tint::Ramp(0), Tint::Ramp(Tint::RAMP_LAST)));
+
+    let two_lines = report();
+    let swept = sweep(&two_lines.arms).unwrap();
+    let said: Vec<(&str, &[usize])> =
+        swept.lines.iter().map(|line| (line.label.as_str(), line.arms.as_slice())).collect();
+    assert_eq!(said, [("teacher stopped at 8", &[0, 1, 3][..]), ("teacher stopped at 20", &[0, 2, 4][..])]);
+    let categories = tints(&two_lines.arms);
+    assert_eq!(categories[1..], [Tint::Category(0), Tint::Category(1), Tint::Category(2), Tint::Category(3)]);
+
+    assert_eq!(sweep(&two_lines.arms[..2]), None, "two arms stand side by side");
+}
+
+/// Writes the page to look at, where `STILLROOM_LOOK` names a folder.
+#[test]
+fn the_page_can_be_looked_at() {
+    let Ok(folder) = std::env::var("STILLROOM_LOOK") else { return };
+    let mut files: Vec<_> = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../style"))
+        .unwrap()
+        .map(|file| file.unwrap().path())
+        .collect();
+    files.sort();
+    let css: String = files
+        .iter()
+        .filter(|file| file.extension().is_some_and(|kind| kind == "css"))
+        .map(|file| std::fs::read_to_string(file).unwrap())
+        .collect();
+    let page = |report: Report| snapshot_html(&Snapshot { version: 1, frozen_at: 1_795_512_345, report }, &css);
+    let write = |name: &str, html: String| std::fs::write(format!("{folder}/{name}.html"), html).unwrap();
+    write("finished", page(report()));
+    write(
+        "side-by-side",
+        page(with_arms(&["wrn-16-1 teaches", "wrn-16-2 teaches, a label of some length", "T 4"], |_| 20)),
+    );
+    write(
+        "one-line",
+        page(with_arms(&["until 4", "until 8", "until 12", "until 16", "until 20"], |rank| 4 * (rank + 1))),
+    );
+}

@@ -1,0 +1,114 @@
+//! The document around every page, and which page stands at which address.
+
+use crate::pages::{Example, Home, NewStudy, NotFound, Shared, Shares, StudyPage};
+use leptos::prelude::*;
+use leptos_meta::{Title, provide_meta_context};
+use leptos_router::{
+    SsrMode,
+    components::{Outlet, ParentRoute, Route, Router, Routes},
+    path,
+};
+
+/// What the names of the page's files carry, so that a browser never mixes two versions of the program.
+#[cfg(feature = "ssr")]
+#[derive(Clone, Debug)]
+pub struct AssetVersions {
+    pub js: String,
+    pub wasm: String,
+    pub css: String,
+}
+
+/// The HTML document.
+#[cfg(feature = "ssr")]
+pub fn shell(options: LeptosOptions, assets: AssetVersions) -> impl IntoView {
+    use leptos_meta::MetaTags;
+    let _ = options;
+    let nonce = leptos::nonce::use_nonce().map(|nonce| nonce.as_inner().to_string());
+    let (script, program) =
+        (format!("/pkg/stillroom.js?v={}", assets.js), format!("/pkg/stillroom_bg.wasm?v={}", assets.wasm));
+    let start = format!(
+        "import start, {{ hydrate }} from {script:?};\nstart({{ module_or_path: {program:?} }}).then(() => hydrate());"
+    );
+    view! {
+        <!DOCTYPE html>
+        <html lang="en">
+            <head>
+                <meta charset="utf-8"/>
+                <meta name="viewport" content="width=device-width, initial-scale=1"/>
+                <meta name="color-scheme" content="light dark"/>
+                <link rel="stylesheet" href=format!("/pkg/stillroom.css?v={}", assets.css)/>
+                <link rel="icon" href="/favicon.svg" type="image/svg+xml"/>
+                <link rel="modulepreload" href=script crossorigin="" nonce=nonce.clone()/>
+                <link rel="preload" href=program r#as="fetch" r#type="application/wasm" crossorigin=""/>
+                <script type="module" nonce=nonce>{start}</script>
+                <MetaTags/>
+            </head>
+            <body>
+                <App/>
+            </body>
+        </html>
+    }
+}
+
+/// What stands in the browser's tab. leptos_meta writes it into the server's HTML as it is, where a study's title could end
+/// the element and begin another; in the browser it is set as text.
+fn document_title(title: String) -> String {
+    let title = if title.is_empty() { "Stillroom".to_owned() } else { format!("{title} · Stillroom") };
+    if cfg!(feature = "ssr") { title.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;") } else { title }
+}
+
+/// Every page. All are whole in the server's HTML: they read without scripts, and their status codes are right.
+#[component]
+pub fn App() -> impl IntoView {
+    provide_meta_context();
+    view! {
+        <Title formatter=document_title/>
+        <Router>
+            <Routes fallback=|| view! { <Frame><NotFound/></Frame> }>
+                <ParentRoute path=path!("") view=|| view! { <Frame><Outlet/></Frame> }>
+                    <Route path=path!("/") view=Home ssr=SsrMode::Async/>
+                    <Route path=path!("/studies/new") view=NewStudy ssr=SsrMode::Async/>
+                    <Route path=path!("/studies/:id") view=StudyPage ssr=SsrMode::Async/>
+                    <Route path=path!("/shares") view=Shares ssr=SsrMode::Async/>
+                    <Route path=path!("/example") view=Example ssr=SsrMode::Async/>
+                </ParentRoute>
+                <Route path=path!("/s/:token") view=Shared ssr=SsrMode::Async/>
+            </Routes>
+        </Router>
+    }
+}
+
+/// The owner's pages: the house's name, the way around, the page.
+#[component]
+fn Frame(children: Children) -> impl IntoView {
+    view! {
+        <a class="skip" href="#content" rel="external">"Skip to the page"</a>
+        <header class="site">
+            <a class="wordmark" href="/"><Still/>"Stillroom"</a>
+            <nav aria-label="Site">
+                <ul>
+                    <li><a href="/">"Studies"</a></li>
+                    <li><a href="/studies/new">"New study"</a></li>
+                    <li><a href="/shares">"Shared links"</a></li>
+                    <li><a href="/example">"Example"</a></li>
+                </ul>
+            </nav>
+        </header>
+        <main id="content" tabindex="-1">{children()}</main>
+        <footer class="site">
+            <p>"Stillroom: a laboratory for knowledge distillation. Everything stays on this machine until you share it."</p>
+        </footer>
+    }
+}
+
+/// A small still: what drips from the teacher into the student.
+#[component]
+pub(crate) fn Still() -> impl IntoView {
+    view! {
+        <svg class="still" viewBox="0 0 24 24" width="24" height="24" aria-hidden="true">
+            <path d="M9 3h4v4.2l3.4 6.1a4.6 4.6 0 0 1-4 6.9H9.6a4.6 4.6 0 0 1-4-6.9L9 7.2z"></path>
+            <path d="M13 5h4.5q3 0 3 3v5"></path>
+            <path class="drop" d="M20.5 15.5q1.8 2.4 1.8 3.6a1.8 1.8 0 0 1-3.6 0q0-1.2 1.8-3.6z"></path>
+        </svg>
+    }
+}

@@ -1,0 +1,24 @@
+//! A frozen comparison as one HTML file that can be sent by mail: no script, no other file, nothing to fetch.
+
+use crate::{pages::Frozen, report::Curve};
+use leptos::prelude::*;
+use study::Snapshot;
+
+/// The whole file. `css` is the program's style sheet, set into it.
+pub fn snapshot_html(snapshot: &Snapshot, css: &str) -> String {
+    let title = escaped(&snapshot.report.study.title);
+    let snapshot = snapshot.clone();
+    let body = Owner::new().with(|| view! { <Frozen snapshot=snapshot curve=Curve::Every/> }.to_html());
+    // A style element ends at the first "</", whatever the style sheet means by it.
+    let css = css.replace("</", "<\\/");
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n<meta name=\"robots\" content=\"noindex\">\n\
+         <title>{title} · Stillroom</title>\n<style>{css}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
+    )
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}

@@ -1,0 +1,160 @@
+//! What a person may type.
+
+use crate::{datasets::NamedPath, http::password};
+use clap::{Args, Parser, Subcommand};
+use std::{net::IpAddr, path::PathBuf};
+use study::{Architecture, RunId};
+
+/// A laboratory for knowledge distillation in a browser.
+#[derive(Debug, Parser)]
+#[command(name = "stillroom", version, about, propagate_version = true)]
+pub struct CommandLine {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve the laboratory's pages and train its studies.
+    Serve(Serve),
+    /// Train one study and print what it found.
+    Run(Run),
+    /// Say what a study comes to, without training it.
+    Plan(Plan),
+    /// Train the segment described in a folder's segment.json (the server starts these by itself).
+    Worker {
+        /// The segment's folder.
+        folder: PathBuf,
+    },
+    /// Write the trained weights of a run to a file.
+    Export(Export),
+    /// Measure this machine.
+    Bench {
+        #[command(subcommand)]
+        bench: Bench,
+    },
+}
+
+/// Where results and data sets lie.
+#[derive(Clone, Debug, Args)]
+pub struct Installation {
+    /// Folder for the database, checkpoints and data sets.
+    #[arg(long, env = "STILLROOM_DATA_DIR", default_value = "stillroom-data", value_name = "FOLDER")]
+    pub data_dir: PathBuf,
+    /// Folder or archive with a data set's official files, such as cifar-10=/data/cifar-10-binary.tar.gz; also
+    /// STILLROOM_DATASET_CIFAR_10 and the like, or the folder datasets/NAME in the data folder.
+    #[arg(long = "dataset", value_name = "NAME=PATH")]
+    pub datasets: Vec<NamedPath>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Serve {
+    #[command(flatten)]
+    pub installation: Installation,
+    /// 0 picks a free one.
+    #[arg(long, env = "STILLROOM_PORT", default_value_t = 3000)]
+    pub port: u16,
+    /// Address to listen on. Any but this machine's own (127.0.0.1, ::1) needs a password.
+    #[arg(long, env = "STILLROOM_BIND", default_value = "127.0.0.1", value_name = "ADDRESS")]
+    pub bind: IpAddr,
+    /// How others reach this server, such as https://lab.example.org: shared links begin with it.
+    #[arg(long, env = "STILLROOM_PUBLIC_URL", value_name = "URL")]
+    pub public_url: Option<String>,
+    /// File that holds the password; or the environment variable STILLROOM_PASSWORD.
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+    /// Threads that may train at once; all of this machine's unless given.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub threads: Option<u32>,
+}
+
+impl Serve {
+    /// The environment variable that may hold the password.
+    pub const PASSWORD_VARIABLE: &str = password::VARIABLE;
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Run {
+    /// The study file; - reads it from the standard input.
+    pub study: PathBuf,
+    #[command(flatten)]
+    pub installation: Installation,
+    /// Threads that may train at once; all of this machine's unless given.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub threads: Option<u32>,
+    /// Print one JSON object on the standard output, and everything else on the standard error.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Plan {
+    /// The study file; - reads it from the standard input.
+    pub study: PathBuf,
+    #[command(flatten)]
+    pub installation: Installation,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Export {
+    /// The run's id, as `stillroom run --json` and the study's page name it.
+    #[arg(value_parser = |id: &str| Ok::<_, std::convert::Infallible>(RunId(id.to_owned())))]
+    pub run: RunId,
+    /// The safetensors file to write.
+    #[arg(long, value_name = "FILE")]
+    pub weights: PathBuf,
+    #[command(flatten)]
+    pub installation: Installation,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub enum Bench {
+    /// Whole training steps (forward, backward, update) on random 32×32×3 images.
+    Step(BenchStep),
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct BenchStep {
+    /// Such as wrn-16-1.
+    #[arg(long)]
+    pub architecture: Architecture,
+    /// Images a step.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub batch: u32,
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub threads: u32,
+    /// avx512, avx2 or portable; the best this machine has unless given.
+    #[arg(long)]
+    pub instruction_set: Option<String>,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+    use study::Dataset;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn a_data_set_is_named_with_its_path() {
+        let typed =
+            ["stillroom", "serve", "--port", "0", "--dataset", "cifar-10=/data/cifar", "--dataset", "mnist=m=1"];
+        let Command::Serve(serve) = CommandLine::parse_from(typed).command else { panic!("serve was typed") };
+        let expected = [(Dataset::Cifar10, PathBuf::from("/data/cifar")), (Dataset::Mnist, PathBuf::from("m=1"))]
+            .map(NamedPath::from);
+        assert_eq!(serve.installation.datasets, expected);
+        for wrong in ["cifar-10", "cifar-11=/data", "cifar-10=", "=/data"] {
+            assert!(CommandLine::try_parse_from(["stillroom", "serve", "--dataset", wrong]).is_err(), "{wrong}");
+        }
+    }
+}

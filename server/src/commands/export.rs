@@ -1,0 +1,15 @@
+//! `stillroom export RUN --weights FILE`: a run's last weights, under the names that KD researchers use.
+
+use crate::{command_line, data_folder::segment_folder, error::CommandError};
+use store::Store;
+
+pub async fn export(arguments: command_line::Export) -> Result<(), CommandError> {
+    let data_dir = &arguments.installation.data_dir;
+    let store = Store::open(data_dir).await?;
+    let unknown = || CommandError::UnknownRun(arguments.run.clone());
+    let (_, run) = store.run(&arguments.run).await?.ok_or_else(unknown)?;
+    let last = run.legs.last().ok_or_else(unknown)?;
+    train::checkpoint::export(&segment_folder(data_dir, &last.segment), last.until, &arguments.weights)?;
+    println!("{}", arguments.weights.display());
+    Ok(())
+}

@@ -1,0 +1,132 @@
+//! `stillroom serve`: the laboratory, with its pages.
+
+use crate::{
+    command_line::Serve,
+    data_folder::DataFolder,
+    datasets,
+    error::CommandError,
+    example,
+    executor::local,
+    http::{self, Shutdown, Site, connections, guard, password, password::Password},
+    machine, process,
+    runner::{self, Runner},
+};
+use app::laboratory::Laboratory;
+use leptos::config::{Env, LeptosOptions};
+use std::{
+    env, fs,
+    net::SocketAddr,
+    sync::{Arc, PoisonError, RwLock},
+};
+use store::Store;
+use study::{Machine, Study};
+use tokio::{net::TcpListener, task};
+
+pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
+    let password = password(&arguments)?;
+    if !arguments.bind.is_loopback() && password.is_none() {
+        return Err(CommandError::PasswordNeeded(arguments.bind));
+    }
+    let public_url = arguments.public_url.as_deref().map(public_url).transpose()?;
+    let io = |doing, what: &str| {
+        let path = what.into();
+        move |source| CommandError::Io { doing, path, source }
+    };
+
+    let folder = DataFolder::open(&arguments.installation.data_dir, "a server that is starting")?;
+    let shutdown = process::ends().map_err(io("listen for", "signals"))?;
+    let store = Store::open(folder.path()).await?;
+    let paths = datasets::find(folder.path(), &arguments.installation.datasets);
+    let machine = machine::find(folder.path(), &paths, arguments.threads);
+    if let Some(notice) = &machine.notice {
+        eprintln!("{notice}");
+    }
+
+    let address = SocketAddr::new(arguments.bind, arguments.port);
+    let listen = |source| CommandError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(listen)?;
+    let address = listener.local_addr().map_err(listen)?;
+    let url = format!("http://{address}");
+    folder.say(&format!("the server at {url}")).map_err(io("write", "the data folder's lock"))?;
+
+    let runner = Runner {
+        store: store.clone(),
+        data_dir: folder.path().to_owned(),
+        datasets: paths.clone(),
+        threads: machine.threads,
+        only: None,
+        program: local::program().map_err(io("find", "this program"))?,
+    };
+    let machine = Arc::new(RwLock::new(machine));
+    let laboratory = Laboratory {
+        store: store.clone(),
+        machine: machine.clone(),
+        public_url: public_url.clone(),
+        // Reading a data set takes a moment: the thread says that it is busy.
+        dataset: Arc::new(move |study: &Study| task::block_in_place(|| datasets::facts(study, &paths))),
+        numerics: machine::numerics,
+        example: example::example(),
+        started_with_password: password.is_some(),
+    };
+    let options = LeptosOptions::builder().output_name("stillroom").site_addr(address).env(Env::PROD).build();
+    let site = Site { laboratory, options, password: password.map(Arc::new), shutdown: Shutdown(shutdown.clone()) };
+    let router = http::router(site, guard::Names::new(address, public_url.as_deref()));
+
+    measure_speed(folder.path().to_owned(), machine);
+    let runner = task::spawn(runner::run(runner, shutdown.clone()));
+    println!("Stillroom is at {url}");
+    connections::serve(listener, router, shutdown).await;
+    eprintln!("Stopping: workers write a checkpoint and leave.");
+    // Its own troubles it has told already; here it only counts that it is through.
+    let _ = runner.await;
+    store.close().await;
+    Ok(())
+}
+
+/// The password in force: from the file that was named, else from the environment.
+fn password(arguments: &Serve) -> Result<Option<Password>, CommandError> {
+    let text = match &arguments.password_file {
+        Some(path) => {
+            let failed = |source| CommandError::Io { doing: "read the password from", path: path.clone(), source };
+            Some(fs::read_to_string(path).map_err(failed)?)
+        }
+        None => env::var(password::VARIABLE).ok(),
+    };
+    let Some(text) = text else { return Ok(None) };
+    let text = text.trim_end_matches(['\r', '\n']);
+    if text.is_empty() {
+        return Err(CommandError::PasswordEmpty);
+    }
+    let mut session_key = [0; 32];
+    getrandom::fill(&mut session_key).map_err(|error| CommandError::Io {
+        doing: "read",
+        path: "the operating system's random bits".into(),
+        source: std::io::Error::other(error.to_string()),
+    })?;
+    Ok(Some(Password::new(text, session_key)))
+}
+
+fn public_url(given: &str) -> Result<String, CommandError> {
+    let url = given.strip_suffix('/').unwrap_or(given);
+    match guard::public_authority(url) {
+        Some(_) => Ok(url.to_owned()),
+        None => Err(CommandError::PublicUrl { given: given.to_owned(), problem: "is not a scheme and a host alone" }),
+    }
+}
+
+/// Measures the speed of this machine in the background where it is not known yet.
+fn measure_speed(data_dir: std::path::PathBuf, machine: Arc<RwLock<Machine>>) {
+    let (known, instruction_set) = {
+        let machine = machine.read().unwrap_or_else(PoisonError::into_inner);
+        (machine.multiply_accumulates_per_second.is_some(), machine.instruction_set.clone())
+    };
+    if known {
+        return;
+    }
+    task::spawn_blocking(move || match machine::measure(&data_dir, &instruction_set) {
+        Ok(speed) => {
+            machine.write().unwrap_or_else(PoisonError::into_inner).multiply_accumulates_per_second = Some(speed);
+        }
+        Err(error) => tracing::warn!(%error, "the speed of this machine is not known: no time is estimated"),
+    });
+}

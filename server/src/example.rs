@@ -1,0 +1,38 @@
+//! Studies that were trained beforehand by this program: the files in `examples/`, embedded.
+
+use std::sync::Arc;
+use study::Snapshot;
+
+#[derive(rust_embed::Embed)]
+#[folder = "$CARGO_MANIFEST_DIR/../examples"]
+struct Examples;
+
+fn names() -> Vec<String> {
+    let mut names: Vec<String> =
+        Examples::iter().filter(|name| name.ends_with(".json")).map(|name| name.into_owned()).collect();
+    names.sort();
+    names
+}
+
+/// The example that a first start shows: the first by name, where there is one that this version reads.
+pub fn example() -> Option<Arc<Snapshot>> {
+    let read = |name: &str| {
+        serde_json::from_slice(&Examples::get(name)?.data).map_err(|error| tracing::warn!(%error, name)).ok()
+    };
+    names().iter().find_map(|name| read(name)).map(Arc::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_example_can_be_read_by_this_version() {
+        for name in names() {
+            let file = Examples::get(&name).expect("it was listed");
+            let read: Result<Snapshot, _> = serde_json::from_slice(&file.data);
+            assert!(read.is_ok(), "{name}: {:?}", read.err());
+        }
+        assert_eq!(example().is_some(), !names().is_empty());
+    }
+}

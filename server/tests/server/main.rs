@@ -1,0 +1,7 @@
+//! The real program, on port 0 with a data folder of its own, real workers and real images. Needs no network.
+
+mod api;
+mod commands;
+mod laboratory;
+mod sharing;
+mod survival;

@@ -1,0 +1,145 @@
+//! Whatever is killed, a study ends with the same numbers as if nothing had happened.
+
+use crate::laboratory::{Bench, Laboratory, output, signal, study, text, timeless_metrics, weights};
+use reqwest::{Method, StatusCode};
+use rustix::process::Signal;
+use serde_json::Value;
+use study::{Epoch, Event, SegmentKey};
+use train::folder::weights_path;
+
+/// Every weight that a study's runs end with, and everything that was measured on the way.
+async fn found(laboratory: &Laboratory, id: u64) -> (Value, Value, Vec<(SegmentKey, Vec<u8>)>) {
+    let comparison = laboratory.get(&format!("/api/v1/studies/{id}/comparison")).await;
+    let last = |key: &SegmentKey| {
+        let finished = laboratory.events(key).into_iter().rev().find_map(|event| match event {
+            Event::Finished { epoch } => Some(epoch),
+            _ => None,
+        });
+        weights(&weights_path(&laboratory.segment_folder(key), finished.unwrap_or(Epoch(0))))
+    };
+    let weights = laboratory.segments().into_iter().map(|key| (key.clone(), last(&key))).collect();
+    (comparison, timeless_metrics(laboratory, id).await, weights)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_study_ends_with_the_same_numbers_whatever_is_killed_on_the_way() {
+    let bench = Bench::new();
+    let spec = study("What survives?", 10, "[0, 6, 10]");
+
+    let undisturbed = bench.serve("undisturbed");
+    let id = undisturbed.create(&spec).await;
+    undisturbed.until_finished(id).await;
+    let expected = found(&undisturbed, id).await;
+    undisturbed.stop();
+
+    let disturbed = bench.serve("disturbed");
+    let id = disturbed.create(&spec).await;
+    let reached = |epochs: u64| move |study: &Value| study["progress"]["epochs_done"].as_u64() >= Some(epochs);
+
+    // A worker dies in the middle of the teacher's training.
+    disturbed.until(id, "the teacher's first epoch", reached(1)).await;
+    for worker in disturbed.workers() {
+        // It may have ended by itself in between.
+        let _ = signal(worker, Signal::KILL);
+    }
+    disturbed.until(id, "students to train", reached(6)).await;
+
+    // The server dies; its workers go on, and the next one takes them up.
+    disturbed.kill();
+    let second = bench.serve("disturbed");
+    second.until(id, "more epochs", reached(12)).await;
+
+    // Both die at once.
+    let workers = second.workers();
+    second.kill();
+    for worker in workers {
+        let _ = signal(worker, Signal::KILL);
+    }
+    let third = bench.serve("disturbed");
+    third.until(id, "still more epochs", reached(18)).await;
+
+    // The server is asked to stop: its workers write a checkpoint and leave with it.
+    third.stop();
+    let fourth = bench.serve("disturbed");
+    let study = fourth.until_finished(id).await;
+    assert_eq!(study["progress"]["failures"], Value::Array(Vec::new()));
+    let actual = found(&fourth, id).await;
+    assert_eq!(actual.0, expected.0, "the comparison");
+    assert_eq!(actual.1, expected.1, "the metrics");
+    assert!(actual.2 == expected.2, "the weights");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_asked_to_stop_leaves_no_worker_behind() {
+    let bench = Bench::new();
+    let laboratory = bench.serve("data");
+    let id = laboratory.create(&study("Who stays?", 200, "[0, 200]")).await;
+    laboratory.until(id, "a worker", |study| study["progress"]["epochs_done"].as_u64() >= Some(1)).await;
+    let (data_dir, segments) = (laboratory.data_dir.clone(), laboratory.segments());
+    laboratory.stop();
+    for key in &segments {
+        let folder = data_dir.join("segments").join(&key.0);
+        assert!(!train::worker::is_working(&folder));
+        let (events, _) = train::folder::read_events(&folder, 0).expect("events can be read");
+        let last = events.last().expect("it said something");
+        assert!(matches!(last, Event::Left { .. } | Event::Finished { .. }), "{last:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_data_folder_is_used_by_one_process_at_a_time() {
+    let bench = Bench::new();
+    let laboratory = bench.serve("data");
+    let file = bench.write("study.toml", &study("Who else?", 2, "[0, 2]"));
+    let second = output(bench.command("serve", "data").args(["--port", "0"]));
+    let run = output(bench.command("run", "data").arg(file));
+    for refused in [second, run] {
+        let said = text(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(1), "{said}");
+        assert!(said.contains("is in use by the server at") && said.contains(&laboratory.url), "{said}");
+        assert!(said.contains("--data-dir"), "{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn studies_are_stopped_resumed_and_deleted_and_what_another_one_uses_stays() {
+    let bench = Bench::new();
+    let laboratory = bench.serve("data");
+    let short = laboratory.create(&study("Short?", 3, "[0, 3]")).await;
+    laboratory.until_finished(short).await;
+    let of_short = laboratory.segments();
+
+    // Shares the teacher, and nothing else: its students have another schedule.
+    let long = laboratory.create(&study("Long?", 400, "[0, 400]")).await;
+    let begun = laboratory.get(&format!("/api/v1/studies/{long}")).await["progress"]["epochs_done"].as_u64();
+    let further = move |study: &Value| study["progress"]["epochs_done"].as_u64() > begun;
+    laboratory.until(long, "an epoch", further).await;
+    let post = |path: String| laboratory.request(Method::POST, &path);
+    assert_eq!(laboratory.status(post(format!("/api/v1/studies/{long}/stop"))).await, StatusCode::NO_CONTENT);
+    let stopped = laboratory.until(long, "workers to leave", |_| laboratory.workers().is_empty()).await;
+    assert_eq!(stopped["progress"]["state"], "stopped");
+
+    assert_eq!(laboratory.status(post(format!("/api/v1/studies/{long}/resume"))).await, StatusCode::NO_CONTENT);
+    let done = stopped["progress"]["epochs_done"].as_u64();
+    assert!(done > begun);
+    laboratory.until(long, "it to go on", move |study| study["progress"]["epochs_done"].as_u64() > done).await;
+
+    let delete = |id: u64| laboratory.request(Method::DELETE, &format!("/api/v1/studies/{id}"));
+    assert_eq!(laboratory.status(delete(long)).await, StatusCode::NO_CONTENT);
+    // Folders go when their workers have left, which changes nothing that the server would announce.
+    let gone = tokio::time::timeout(std::time::Duration::from_secs(60), async {
+        while laboratory.segments() != of_short {
+            tokio::task::yield_now().await;
+        }
+    });
+    gone.await.expect("what only the deleted study used goes, and the rest stays");
+    assert_eq!(laboratory.get(&format!("/api/v1/studies/{short}")).await["progress"]["state"], "finished");
+    assert_eq!(laboratory.status(delete(long)).await, StatusCode::NOT_FOUND);
+    assert!(laboratory.workers().is_empty());
+
+    // What is deleted can be asked for again.
+    assert_eq!(laboratory.status(delete(short)).await, StatusCode::NO_CONTENT);
+    let again = laboratory.create(&study("Short?", 3, "[0, 3]")).await;
+    laboratory.until_finished(again).await;
+    assert_eq!(laboratory.segments(), of_short);
+}
