@@ -65,6 +65,13 @@ pub struct Pruning {
     pub momentum: Vec<Epoch>,
 }
 
+/// The epoch with the highest validation accuracy, the earliest among equals; `None` without validation. `metrics` in rising
+/// order.
+pub fn best_epoch<'a>(metrics: impl IntoIterator<Item = &'a EpochMetrics>) -> Option<Epoch> {
+    let accuracies = metrics.into_iter().filter_map(|metrics| Some((metrics.epoch, metrics.validation?.accuracy)));
+    accuracies.reduce(|best, next| if next.1 > best.1 { next } else { best }).map(|(epoch, _)| epoch)
+}
+
 impl<'a> Course<'a> {
     /// From what earlier workers told, and the checkpoints that lie there.
     pub fn new(job: &'a Job, told: &[Event], held: BTreeMap<Epoch, Held>) -> Course<'a> {
@@ -119,10 +126,9 @@ impl<'a> Course<'a> {
         own.map_or(start, |(epoch, _)| *epoch)
     }
 
-    /// The epoch with the highest validation accuracy until `until`, the earliest among equals; `None` without validation.
+    /// The best epoch until `until`, see [`best_epoch`].
     pub fn best(&self, until: Epoch) -> Option<Epoch> {
-        let accuracies = self.metrics.range(..=until).filter_map(|(epoch, it)| Some((*epoch, it.validation?.accuracy)));
-        accuracies.reduce(|best, next| if next.1 > best.1 { next } else { best }).map(|(epoch, _)| epoch)
+        best_epoch(self.metrics.range(..=until).map(|(_, metrics)| metrics))
     }
 
     /// The best epoch so far at each stop that was reached.
