@@ -7,6 +7,7 @@
 use crate::TrainError;
 use crate::augmentation::{Normalisation, order, view};
 use crate::checkpoint::{self, KeptLogits};
+pub use crate::course::best_epoch;
 use crate::course::{Course, LATEST_KEPT, Next, Pruning};
 use crate::dataset::{Images, Split};
 use crate::engine::{Engine, NetworkShape, Values, Weights, open, open_for_evaluation, resolve};

@@ -141,7 +141,7 @@ fn a_study_is_trained_segment_by_segment_and_threads_change_nothing() {
                 assert!(fidelity.agreement_validation.is_some_and(|share| (0.0..=1.0).contains(&share)));
             }
         }
-        let best = train::course::best_epoch(metrics.values()).expect("validated");
+        let best = train::segment::best_epoch(metrics.values()).expect("validated");
         assert!(metrics[&best].test.is_some(), "the best on validation is tested");
         assert!(told(&folder).iter().any(|event| matches!(event, Event::Finished { .. })));
         assert!(told(&folder).iter().any(|event| matches!(event, Event::Checkpoint(file) if file.kept == Kept::Stop)));
