@@ -14,6 +14,8 @@ const LABEL: f64 = 15.0;
 const WIDTH: f64 = 1000.0;
 /// As few points as this are drawn as dots too: a line alone would hide where they are.
 const DOTS_MAX: usize = 8;
+/// From so many epochs on the end is drawn closer.
+const CLOSER_FROM: u32 = 5;
 
 /// One arm's curve as it is drawn.
 #[derive(Clone, Debug, PartialEq)]
@@ -111,27 +113,38 @@ pub fn Curves(metric: Metric, series: Vec<Series>, tints: Vec<Tint>, lit: Lit, n
     let longest = names.iter().map(|label| label.chars().count()).max().unwrap_or(0);
     let fit_beside = names.len() as f64 * LABEL <= 2.0 * PLOT && longest <= 44;
     let height = PLOT.max(if fit_beside { names.len() as f64 * LABEL } else { 0.0 });
-    let from = last - last.div_ceil(5).max(2).min(last);
     let whole = window(&series, metric, 0, last, height);
-    let end = window(&series, metric, from, last, height);
+    // Of a few epochs there is nothing to see closer.
+    let end = (last >= CLOSER_FROM).then(|| window(&series, metric, last - last.div_ceil(5).max(2), last, height));
     let beside = if fit_beside { labels::room(longest) } else { "labels-none" };
+    let class = if end.is_some() { format!("curves {beside}") } else { format!("curves alone {beside}") };
 
     // The epoch under the pointer, on either chart.
     let reading = RwSignal::new(None::<u32>);
     let key = legend(&series, metric, &tints, lit, reading, last);
     let said = description(metric, &series);
+    let look = Look { metric, tints: &tints, lit, reading };
+    let whole_labels = fit_beside && end.is_none();
     view! {
-        <div class=format!("curves {beside}") on:pointerleave=move |_| reading.set(None)>
-            <div class="curves-whole">
-                {drawing(whole, metric, &tints, lit, reading, false, format!("{name}-whole"), said)}
-            </div>
-            <div class="curves-end">
-                {drawing(end, metric, &tints, lit, reading, fit_beside, format!("{name}-end"), "The last fifth of the epochs, closer.".into())}
-            </div>
+        <div class=class on:pointerleave=move |_| reading.set(None)>
+            <div class="curves-whole">{drawing(whole, look, whole_labels, format!("{name}-whole"), said)}</div>
+            {end.map(|end| {
+                let said = "The last fifth of the epochs, closer.".to_owned();
+                view! { <div class="curves-end">{drawing(end, look, fit_beside, format!("{name}-end"), said)}</div> }
+            })}
             {key}
         </div>
     }
     .into_any()
+}
+
+/// What both charts of a metric share.
+#[derive(Clone, Copy)]
+struct Look<'a> {
+    metric: Metric,
+    tints: &'a [Tint],
+    lit: Lit,
+    reading: RwSignal<Option<u32>>,
 }
 
 fn description(metric: Metric, series: &[Series]) -> String {
@@ -142,17 +155,14 @@ fn description(metric: Metric, series: &[Series]) -> String {
     format!("{} by epoch. {}.", metric::name(metric), said.collect::<Vec<_>>().join("; "))
 }
 
-#[allow(clippy::too_many_arguments)]
 fn drawing(
     window: Window,
-    metric: Metric,
-    tints: &[Tint],
-    lit: Lit,
-    reading: RwSignal<Option<u32>>,
+    look: Look<'_>,
     with_labels: bool,
     name: String,
     description: String,
 ) -> impl IntoView + use<> {
+    let Look { metric, tints, lit, reading } = look;
     let Window { x, y, height, traces, drops } = window;
     let grid =
         y.ticks.iter().map(|tick| (pixels(height * (1.0 - y.place(*tick))), y.written(*tick))).map(|(at, written)| {
