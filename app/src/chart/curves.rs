@@ -272,7 +272,8 @@ fn drawing(
 #[cfg(feature = "hydrate")]
 fn share_under_pointer(event: &leptos::ev::PointerEvent) -> Option<f64> {
     use wasm_bindgen::JsCast;
-    let chart = event.current_target()?.dyn_into::<web_sys::Element>().ok()?;
+    // Not `current_target`: events are heard at the window, for all elements at once.
+    let chart = event.target()?.dyn_into::<web_sys::Element>().ok()?.closest("svg.chart").ok()??;
     let plot = chart.query_selector("rect.plot").ok()??.get_bounding_client_rect();
     let share = (f64::from(event.client_x()) - plot.left()) / plot.width();
     (-0.01..=1.01).contains(&share).then(|| share.clamp(0.0, 1.0))
