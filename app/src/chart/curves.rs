@@ -14,6 +14,8 @@ const LABEL: f64 = 15.0;
 const WIDTH: f64 = 1000.0;
 /// As few points as this are drawn as dots too: a line alone would hide where they are.
 const DOTS_MAX: usize = 8;
+/// Of fewer seeds no band is drawn: the interval of two is a dozen times as wide as what they differ by, and hides the lines.
+const BAND_SEEDS: u32 = 3;
 /// From so many epochs on the end is drawn closer.
 const CLOSER_FROM: u32 = 5;
 
@@ -43,13 +45,18 @@ struct Window {
 fn window(series: &[Series], metric: Metric, from: u32, until: u32, height: f64) -> Window {
     let in_sight = |point: &&Point| (from..=until).contains(&point.epoch.0);
     let points = || series.iter().flat_map(|series| series.points.iter().filter(in_sight));
-    let y = match metric::is_logarithmic(metric) {
-        true => Scale::logarithmic(points().map(|point| point.mean)),
-        false => Scale::fitted(
-            points().flat_map(|point| [point.mean, point.low, point.high]).filter(not_absurd(points())),
-            6,
-        ),
-    };
+    let y =
+        match metric::is_logarithmic(metric) {
+            true => Scale::logarithmic(points().map(|point| point.mean)),
+            false => Scale::fitted(
+                points()
+                    .flat_map(|point| {
+                        if point.seeds >= BAND_SEEDS { [point.mean, point.low, point.high] } else { [point.mean; 3] }
+                    })
+                    .filter(not_absurd(points())),
+                6,
+            ),
+        };
     let x = Scale::epochs(from, until, if from == 0 { 8 } else { 4 });
     let mut drops: Vec<f64> = series.iter().flat_map(|series| &series.drops).map(|drop| f64::from(drop.0)).collect();
     drops.sort_by(f64::total_cmp);
@@ -79,10 +86,10 @@ fn trace(series: &Series, x: &Scale, y: &Scale, height: f64) -> Trace {
         format!("{:.1} {:.1}", share * WIDTH, down.clamp(-9_999.0, 9_999.0))
     };
     let line: Vec<String> = points.iter().map(|point| drawn(point.epoch.0, point.mean)).collect();
-    let has_band = points.iter().any(|point| point.seeds > 1 && point.high > point.low);
-    let band = has_band.then(|| {
-        let above = points.iter().map(|point| drawn(point.epoch.0, point.high));
-        let under = points.iter().rev().map(|point| drawn(point.epoch.0, point.low));
+    let banded: Vec<&Point> = points.iter().filter(|point| point.seeds >= BAND_SEEDS).collect();
+    let band = banded.iter().any(|point| point.high > point.low).then(|| {
+        let above = banded.iter().map(|point| drawn(point.epoch.0, point.high));
+        let under = banded.iter().rev().map(|point| drawn(point.epoch.0, point.low));
         format!("M{}Z", above.chain(under).collect::<Vec<_>>().join("L"))
     });
     let in_sight = |point: &&Point| f64::from(point.epoch.0) >= x.low;
@@ -316,7 +323,12 @@ fn legend(
     });
     let has_stops = series.iter().any(|series| series.kd_stops_at.is_some());
     let has_drops = series.iter().any(|series| !series.drops.is_empty());
-    let has_bands = series.iter().flat_map(|series| &series.points).any(|point| point.seeds > 1);
+    let most_seeds = series.iter().flat_map(|series| &series.points).map(|point| point.seeds).max().unwrap_or(0);
+    let bands = match most_seeds {
+        0 | 1 => "Line: one seed. ",
+        BAND_SEEDS.. => "Line: mean over seeds. Band: 95 % interval of the mean, point by point. ",
+        _ => "Line: mean over two seeds, too few for a band. ",
+    };
     let items = items.collect_view();
     view! {
         <div class="legend">
@@ -328,7 +340,7 @@ fn legend(
             </p>
             <ul>{items}</ul>
             <p class="legend-notes">
-                {has_bands.then_some("Line: mean over seeds. Band: 95 % interval of the mean, point by point. ")}
+                {bands}
                 {has_stops.then_some("Ring: KD stops here. ")}
                 {has_drops.then_some("Hairline: the learning rate drops.")}
             </p>
