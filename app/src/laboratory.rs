@@ -11,6 +11,9 @@ use study::{
     StudyId,
 };
 
+/// Finds the data set a study names, split as the study asks, or says on which field it fails.
+pub type FindDataset = dyn Fn(&Study) -> Result<DatasetFacts, SpecError> + Send + Sync;
+
 /// What the server gives to pages and API. Cheap to clone.
 #[derive(Clone)]
 pub struct Laboratory {
@@ -20,7 +23,7 @@ pub struct Laboratory {
     /// "https://lab.example.org", without a slash at its end; `None`: links name the host of the request.
     pub public_url: Option<String>,
     /// Finds the data set a study names, split as the study asks, or says on which field it fails.
-    pub dataset: Arc<dyn Fn(&Study) -> Result<DatasetFacts, SpecError> + Send + Sync>,
+    pub dataset: Arc<FindDataset>,
     /// The arithmetic of a device, or why it cannot be used here.
     pub numerics: fn(Device) -> Result<Numerics, SpecError>,
     /// A study that was trained beforehand by this program.

@@ -1,8 +1,7 @@
 //! The process: reads what was typed, opens the store, runs workers, serves pages.
-#![recursion_limit = "512"]
 
 // The type of a page is as deep as its markup, and this crate is where the pages are instantiated.
-#![recursion_limit = "256"]
+#![recursion_limit = "512"]
 
 pub mod assets;
 pub mod command_line;
