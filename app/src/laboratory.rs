@@ -11,8 +11,8 @@ use study::{
     StudyId,
 };
 
-/// From a study to the facts of its data set.
-pub type FindDataset = Arc<dyn Fn(&Study) -> Result<DatasetFacts, SpecError> + Send + Sync>;
+/// Finds the data set a study names, split as the study asks, or says on which field it fails.
+pub type FindDataset = dyn Fn(&Study) -> Result<DatasetFacts, SpecError> + Send + Sync;
 
 /// What the server gives to pages and API. Cheap to clone.
 #[derive(Clone)]
@@ -23,7 +23,7 @@ pub struct Laboratory {
     /// "https://lab.example.org", without a slash at its end; `None`: links name the host of the request.
     pub public_url: Option<String>,
     /// Finds the data set a study names, split as the study asks, or says on which field it fails.
-    pub dataset: FindDataset,
+    pub dataset: Arc<FindDataset>,
     /// The arithmetic of a device, or why it cannot be used here.
     pub numerics: fn(Device) -> Result<Numerics, SpecError>,
     /// A study that was trained beforehand by this program.
