@@ -211,3 +211,20 @@ async fn every_answer_tells_the_browser_what_it_may_not_do() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_trickles_its_request_is_sent_away() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let bench = Bench::new();
+    let laboratory = bench.serve("data");
+    let address = laboratory.url.strip_prefix("http://").expect("http");
+    let mut slow = tokio::net::TcpStream::connect(address).await.expect("a connection");
+    slow.write_all(b"GET / HTTP/1.1\r\nhost: ").await.expect("it begins");
+    let mut rest = Vec::new();
+    // The server ends it: without that, this would wait for ever.
+    tokio::time::timeout(std::time::Duration::from_secs(60), slow.read_to_end(&mut rest))
+        .await
+        .expect("the connection is closed")
+        .expect("it is closed in order");
+    assert_eq!(laboratory.get("/api/v1/studies").await, json!([]));
+}

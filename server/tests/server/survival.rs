@@ -76,7 +76,10 @@ async fn a_server_that_is_asked_to_stop_leaves_no_worker_behind() {
     let id = laboratory.create(&study("Who stays?", 200, "[0, 200]")).await;
     laboratory.until(id, "a worker", |study| study["progress"]["epochs_done"].as_u64() >= Some(1)).await;
     let (data_dir, segments) = (laboratory.data_dir.clone(), laboratory.segments());
+    // A page that is open must not hold up the server.
+    let mut open = laboratory.request(Method::GET, "/events").send().await.expect("a stream");
     laboratory.stop();
+    while open.chunk().await.expect("the stream ends as it should").is_some() {}
     for key in &segments {
         let folder = data_dir.join("segments").join(&key.0);
         assert!(!train::worker::is_working(&folder));
@@ -142,4 +145,27 @@ async fn studies_are_stopped_resumed_and_deleted_and_what_another_one_uses_stays
     let again = laboratory.create(&study("Short?", 3, "[0, 3]")).await;
     laboratory.until_finished(again).await;
     assert_eq!(laboratory.segments(), of_short);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_failed_for_a_reason_that_may_pass_goes_on_when_a_person_says_so() {
+    let bench = Bench::new();
+    let laboratory = bench.serve("data");
+    let id = laboratory.create(&study("What is missing?", 6, "[0, 6]")).await;
+    laboratory.until(id, "an epoch", |study| study["progress"]["epochs_done"].as_u64() >= Some(1)).await;
+    laboratory.stop();
+
+    let (images, elsewhere) = (bench.folder.path().join("images"), bench.folder.path().join("elsewhere"));
+    std::fs::rename(&images, &elsewhere).expect("the images are moved away");
+    let laboratory = bench.serve("data");
+    let failed = laboratory.until(id, "a failure", |study| study["progress"]["state"] == "failed").await;
+    let failure = &failed["progress"]["failures"][0];
+    assert_eq!(failure["may_succeed_again"], true);
+    assert!(failure["reason"].as_str().is_some_and(|reason| reason.contains("images")), "{failure}");
+
+    std::fs::rename(&elsewhere, &images).expect("the images are back");
+    let resume = laboratory.request(Method::POST, &format!("/api/v1/studies/{id}/resume"));
+    assert_eq!(laboratory.status(resume).await, StatusCode::NO_CONTENT);
+    let study = laboratory.until_finished(id).await;
+    assert_eq!(study["progress"]["failures"], Value::Array(Vec::new()));
 }
