@@ -29,7 +29,7 @@ test("a study is configured, started, watched, compared, shared and opened by so
 
   // It goes on by itself: an epoch arrives, then the comparison.
   await expect(page.getByRole("heading", { name: "Learning curves" })).toBeVisible({ timeout: 300_000 });
-  await expect(page.getByText("finished").first()).toBeVisible({ timeout: 500_000 });
+  await expect(page.getByText("2 of 2 runs done")).toBeVisible({ timeout: 500_000 });
   const table = page.getByRole("table").first();
   await expect(table.getByRole("row", { name: /labels only/ })).toContainText(/\d\d\.\d/);
   await expect(table.getByRole("row", { name: /KD/ })).toContainText(/\d\d\.\d/);
