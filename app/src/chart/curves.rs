@@ -14,6 +14,10 @@ const LABEL: f64 = 15.0;
 const WIDTH: f64 = 1000.0;
 /// As few points as this are drawn as dots too: a line alone would hide where they are.
 const DOTS_MAX: usize = 8;
+/// Of fewer seeds no band is drawn: the interval of two is a dozen times as wide as what they differ by, and hides the lines.
+const BAND_SEEDS: u32 = 3;
+/// From so many epochs on the end is drawn closer.
+const CLOSER_FROM: u32 = 5;
 
 /// One arm's curve as it is drawn.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,13 +45,18 @@ struct Window {
 fn window(series: &[Series], metric: Metric, from: u32, until: u32, height: f64) -> Window {
     let in_sight = |point: &&Point| (from..=until).contains(&point.epoch.0);
     let points = || series.iter().flat_map(|series| series.points.iter().filter(in_sight));
-    let y = match metric::is_logarithmic(metric) {
-        true => Scale::logarithmic(points().map(|point| point.mean)),
-        false => Scale::fitted(
-            points().flat_map(|point| [point.mean, point.low, point.high]).filter(not_absurd(points())),
-            6,
-        ),
-    };
+    let y =
+        match metric::is_logarithmic(metric) {
+            true => Scale::logarithmic(points().map(|point| point.mean)),
+            false => Scale::fitted(
+                points()
+                    .flat_map(|point| {
+                        if point.seeds >= BAND_SEEDS { [point.mean, point.low, point.high] } else { [point.mean; 3] }
+                    })
+                    .filter(not_absurd(points())),
+                6,
+            ),
+        };
     let x = Scale::epochs(from, until, if from == 0 { 8 } else { 4 });
     let mut drops: Vec<f64> = series.iter().flat_map(|series| &series.drops).map(|drop| f64::from(drop.0)).collect();
     drops.sort_by(f64::total_cmp);
@@ -77,10 +86,10 @@ fn trace(series: &Series, x: &Scale, y: &Scale, height: f64) -> Trace {
         format!("{:.1} {:.1}", share * WIDTH, down.clamp(-9_999.0, 9_999.0))
     };
     let line: Vec<String> = points.iter().map(|point| drawn(point.epoch.0, point.mean)).collect();
-    let has_band = points.iter().any(|point| point.seeds > 1 && point.high > point.low);
-    let band = has_band.then(|| {
-        let above = points.iter().map(|point| drawn(point.epoch.0, point.high));
-        let under = points.iter().rev().map(|point| drawn(point.epoch.0, point.low));
+    let banded: Vec<&Point> = points.iter().filter(|point| point.seeds >= BAND_SEEDS).collect();
+    let band = banded.iter().any(|point| point.high > point.low).then(|| {
+        let above = banded.iter().map(|point| drawn(point.epoch.0, point.high));
+        let under = banded.iter().rev().map(|point| drawn(point.epoch.0, point.low));
         format!("M{}Z", above.chain(under).collect::<Vec<_>>().join("L"))
     });
     let in_sight = |point: &&Point| f64::from(point.epoch.0) >= x.low;
@@ -111,27 +120,38 @@ pub fn Curves(metric: Metric, series: Vec<Series>, tints: Vec<Tint>, lit: Lit, n
     let longest = names.iter().map(|label| label.chars().count()).max().unwrap_or(0);
     let fit_beside = names.len() as f64 * LABEL <= 2.0 * PLOT && longest <= 44;
     let height = PLOT.max(if fit_beside { names.len() as f64 * LABEL } else { 0.0 });
-    let from = last - last.div_ceil(5).max(2).min(last);
     let whole = window(&series, metric, 0, last, height);
-    let end = window(&series, metric, from, last, height);
+    // Of a few epochs there is nothing to see closer.
+    let end = (last >= CLOSER_FROM).then(|| window(&series, metric, last - last.div_ceil(5).max(2), last, height));
     let beside = if fit_beside { labels::room(longest) } else { "labels-none" };
+    let class = if end.is_some() { format!("curves {beside}") } else { format!("curves alone {beside}") };
 
     // The epoch under the pointer, on either chart.
     let reading = RwSignal::new(None::<u32>);
     let key = legend(&series, metric, &tints, lit, reading, last);
     let said = description(metric, &series);
+    let look = Look { metric, tints: &tints, lit, reading };
+    let whole_labels = fit_beside && end.is_none();
     view! {
-        <div class=format!("curves {beside}") on:pointerleave=move |_| reading.set(None)>
-            <div class="curves-whole">
-                {drawing(whole, metric, &tints, lit, reading, false, format!("{name}-whole"), said)}
-            </div>
-            <div class="curves-end">
-                {drawing(end, metric, &tints, lit, reading, fit_beside, format!("{name}-end"), "The last fifth of the epochs, closer.".into())}
-            </div>
+        <div class=class on:pointerleave=move |_| reading.set(None)>
+            <div class="curves-whole">{drawing(whole, look, whole_labels, format!("{name}-whole"), said)}</div>
+            {end.map(|end| {
+                let said = "The last fifth of the epochs, closer.".to_owned();
+                view! { <div class="curves-end">{drawing(end, look, fit_beside, format!("{name}-end"), said)}</div> }
+            })}
             {key}
         </div>
     }
     .into_any()
+}
+
+/// What both charts of a metric share.
+#[derive(Clone, Copy)]
+struct Look<'a> {
+    metric: Metric,
+    tints: &'a [Tint],
+    lit: Lit,
+    reading: RwSignal<Option<u32>>,
 }
 
 fn description(metric: Metric, series: &[Series]) -> String {
@@ -142,17 +162,14 @@ fn description(metric: Metric, series: &[Series]) -> String {
     format!("{} by epoch. {}.", metric::name(metric), said.collect::<Vec<_>>().join("; "))
 }
 
-#[allow(clippy::too_many_arguments)]
 fn drawing(
     window: Window,
-    metric: Metric,
-    tints: &[Tint],
-    lit: Lit,
-    reading: RwSignal<Option<u32>>,
+    look: Look<'_>,
     with_labels: bool,
     name: String,
     description: String,
 ) -> impl IntoView + use<> {
+    let Look { metric, tints, lit, reading } = look;
     let Window { x, y, height, traces, drops } = window;
     let grid =
         y.ticks.iter().map(|tick| (pixels(height * (1.0 - y.place(*tick))), y.written(*tick))).map(|(at, written)| {
@@ -262,7 +279,8 @@ fn drawing(
 #[cfg(feature = "hydrate")]
 fn share_under_pointer(event: &leptos::ev::PointerEvent) -> Option<f64> {
     use wasm_bindgen::JsCast;
-    let chart = event.current_target()?.dyn_into::<web_sys::Element>().ok()?;
+    // Not `current_target`: events are heard at the window, for all elements at once.
+    let chart = event.target()?.dyn_into::<web_sys::Element>().ok()?.closest("svg.chart").ok()??;
     let plot = chart.query_selector("rect.plot").ok()??.get_bounding_client_rect();
     let share = (f64::from(event.client_x()) - plot.left()) / plot.width();
     (-0.01..=1.01).contains(&share).then(|| share.clamp(0.0, 1.0))
@@ -305,7 +323,12 @@ fn legend(
     });
     let has_stops = series.iter().any(|series| series.kd_stops_at.is_some());
     let has_drops = series.iter().any(|series| !series.drops.is_empty());
-    let has_bands = series.iter().flat_map(|series| &series.points).any(|point| point.seeds > 1);
+    let most_seeds = series.iter().flat_map(|series| &series.points).map(|point| point.seeds).max().unwrap_or(0);
+    let bands = match most_seeds {
+        0 | 1 => "Line: one seed. ",
+        BAND_SEEDS.. => "Line: mean over seeds. Band: 95 % interval of the mean, point by point. ",
+        _ => "Line: mean over two seeds, too few for a band. ",
+    };
     let items = items.collect_view();
     view! {
         <div class="legend">
@@ -317,7 +340,7 @@ fn legend(
             </p>
             <ul>{items}</ul>
             <p class="legend-notes">
-                {has_bands.then_some("Line: mean over seeds. Band: 95 % interval of the mean, point by point. ")}
+                {bands}
                 {has_stops.then_some("Ring: KD stops here. ")}
                 {has_drops.then_some("Hairline: the learning rate drops.")}
             </p>

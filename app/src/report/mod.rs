@@ -77,7 +77,7 @@ fn UnderThePicture(report: Report) -> impl IntoView {
         <div class="small-print">
             <p>
                 {has_result.then_some("Small dots: one seed each. Large dot and bar: mean and 95 % interval. Dashed: the baseline. ")}
-                {(!comparison.model.is_empty()).then(|| format!("Intervals by the model {}. ", comparison.model))}
+                {(has_result && !comparison.model.is_empty()).then(|| format!("Intervals by the model {}. ", comparison.model))}
                 {residual}
             </p>
             {sampling.map(|sentence| view! { <p>{sentence}</p> })}

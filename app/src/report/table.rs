@@ -39,7 +39,7 @@ pub fn Arms(report: Report, tints: Vec<Tint>, lit: Lit) -> impl IntoView {
     view! {
         <section class="panel" aria-labelledby="arms-heading">
             <h2 id="arms-heading">"Arms"</h2>
-            <div class="scrolled" role="region" aria-labelledby="arms-heading" tabindex="0">
+            <div class="scrolled" role="region" aria-label="Table of arms" tabindex="0">
                 <table class="arms">
                     <thead>
                         <tr>

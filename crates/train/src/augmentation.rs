@@ -120,7 +120,7 @@ mod tests {
             validation: Split::default(),
             test: Split::default(),
             mean: vec![0.0, 0.1],
-            deviation: vec![1.0 / 255.0, 0.5],
+            deviation: vec![1.0, 0.5],
             class_names: vec![],
         }
     }
@@ -132,13 +132,18 @@ mod tests {
         out
     }
 
+    /// The bytes that the first channel's numbers stand for: its mean is 0 and its deviation 1.
+    fn bytes(normalised: &[f32]) -> Vec<u8> {
+        normalised.iter().map(|value| (value * 255.0).round() as u8).collect()
+    }
+
     #[test]
     fn the_middle_crop_is_the_image_itself_normalised_by_channel() {
         let images = images();
         let mut plain = vec![f32::NAN; 50];
         Normalisation::of(&images).plain(&images.train.images, &mut plain);
         assert_eq!(rendered(View::PLAIN), plain);
-        assert_eq!(plain[..25], (0..25).map(|value| value as f32).collect::<Vec<_>>());
+        assert_eq!(bytes(&plain[..25]), (0..25).collect::<Vec<u8>>());
         assert!((plain[49] - (49.0 / 255.0 - 0.1) / 0.5).abs() < 1e-6);
     }
 
@@ -147,11 +152,11 @@ mod tests {
     #[test]
     fn the_padding_reflects_without_repeating_the_border() {
         let corner = rendered(View { top: 0, left: 0, mirrored: false });
-        assert_eq!(corner[..10], [24.0, 23.0, 22.0, 21.0, 20.0, 19.0, 18.0, 17.0, 16.0, 15.0]);
+        assert_eq!(bytes(&corner[..10]), [24, 23, 22, 21, 20, 19, 18, 17, 16, 15]);
         let opposite = rendered(View { top: 8, left: 8, mirrored: false });
-        assert_eq!(opposite[..10], [24.0, 23.0, 22.0, 21.0, 20.0, 19.0, 18.0, 17.0, 16.0, 15.0]);
+        assert_eq!(bytes(&opposite[..10]), [24, 23, 22, 21, 20, 19, 18, 17, 16, 15]);
         let right = rendered(View { top: 4, left: 6, mirrored: false });
-        assert_eq!(right[..5], [2.0, 3.0, 4.0, 3.0, 2.0]);
+        assert_eq!(bytes(&right[..5]), [2, 3, 4, 3, 2]);
     }
 
     #[test]

@@ -190,6 +190,16 @@ pub fn remove(folder: &Path, epoch: Epoch) -> Result<(), TrainError> {
     files.iter().try_for_each(|path| remove_file(&path(folder, epoch)))
 }
 
+/// Removes the optimizer state of a checkpoint that is kept for its weights alone.
+pub fn remove_momentum(folder: &Path, epoch: Epoch) -> Result<Held, TrainError> {
+    let path = optimizer_path(folder, epoch);
+    let mut files = Files::listed(folder, epoch)?;
+    files.digests.remove(&file_name(&path));
+    let held = files.commit(folder, epoch)?;
+    remove_file(&path)?;
+    Ok(held)
+}
+
 /// A checkpoint's files by name, each with its digest, before the list of them is written.
 struct Files {
     digests: BTreeMap<String, String>,
@@ -411,6 +421,11 @@ mod tests {
         assert!(load_logits(path, Epoch(8)).is_err());
         assert!(save_logits(path, Epoch(8), &logits).unwrap().logits);
         assert_eq!(load_logits(path, Epoch(8)).unwrap(), logits);
+        let held = remove_momentum(path, Epoch(8)).unwrap();
+        assert_eq!((held.momentum, held.logits), (false, true));
+        assert!(!optimizer_path(path, Epoch(8)).exists());
+        assert!(load_momentum(path, Epoch(8)).is_err());
+        assert_eq!(inventory(path).unwrap().held, [(Epoch(8), held)].into());
         remove(path, Epoch(8)).unwrap();
         assert_eq!(fs::read_dir(checkpoints_path(path)).unwrap().count(), 0);
     }

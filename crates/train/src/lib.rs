@@ -3,10 +3,12 @@
 pub mod augmentation;
 pub mod candle_network;
 pub mod checkpoint;
+pub mod course;
 pub mod cpu_network;
 pub mod dataset;
 pub mod engine;
 pub mod error;
+pub mod evaluation;
 pub mod folder;
 pub mod initial;
 pub mod objective;

@@ -2,15 +2,19 @@
 //! exits. It needs no network and no database, and may be killed at any instant.
 
 use crate::TrainError;
+use crate::checkpoint::{self, Inventory};
+use crate::course::{Course, Next};
 use crate::dataset::{self, Images};
 use crate::engine::{instruction_set, resolve};
-use crate::folder::{EventLog, is_asked_to_leave, is_locked, lock, read_job};
+use crate::folder::{self, EventLog, is_asked_to_leave, lock, read_events, read_job};
 use crate::segment::{Ended, train};
+use signal_hook::SigId;
 use signal_hook::consts::{SIGINT, SIGTERM};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use study::{Device, Epoch, Event, Failure, Job, Provenance, TRAINING_VERSION};
+use study::{Device, Epoch, Event, Failure, Job, Numerics, Provenance, TRAINING_VERSION};
 
 /// How a worker ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,59 +27,92 @@ pub enum Outcome {
     Failed(Failure),
 }
 
-/// Trains the segment of `folder` until it is finished, fails, or is asked to leave by a `stop` file, SIGTERM or SIGINT.
+/// Trains the segment of `folder` until it is finished, fails, or is asked to leave by a `stop` file, SIGTERM or SIGINT. Then it
+/// leaves at the next step, and gives up the part of an epoch that it has.
 ///
 /// # Errors
 /// Where it could not even begin to tell: another worker has the folder, or `segment.json` or `events.jsonl` cannot be read or
 /// written. All else is told in the folder and is an [`Outcome`].
 pub fn work(folder: &Path) -> Result<Outcome, TrainError> {
+    let signals = Signals::listen(folder)?;
+    work_until(folder, &|| signals.asked.load(Ordering::Relaxed))
+}
+
+/// As [`work`], with another wish to leave than a signal's; the `stop` file counts too.
+pub fn work_until(folder: &Path, wish: &dyn Fn() -> bool) -> Result<Outcome, TrainError> {
     let Some(_lock) = lock(folder)? else {
         return Err(TrainError::Job { path: folder.into(), problem: "another worker is at work here".into() });
     };
-    let asked = Arc::new(AtomicBool::new(false));
-    for signal in [SIGTERM, SIGINT] {
-        signal_hook::flag::register(signal, Arc::clone(&asked)).map_err(|source| TrainError::Io {
-            doing: "listen for signals in",
-            path: folder.into(),
-            source,
-        })?;
-    }
+    let leave = || wish() || is_asked_to_leave(folder);
     let job = read_job(folder)?;
     let mut log = EventLog::open(folder)?;
-    let leave = || asked.load(Ordering::Relaxed) || is_asked_to_leave(folder);
-    let outcome = match run(folder, &job, &mut log, &leave) {
-        Ok(Ended::Finished(epoch)) => {
-            log.append(&Event::Finished { epoch })?;
-            Outcome::Finished
-        }
-        Ok(Ended::Left(epoch)) => {
-            log.append(&Event::Left { epoch })?;
-            Outcome::Left
-        }
-        Err(error) => {
-            let failure = failure(&job, &error);
-            log.append(&Event::Failed(failure.clone()))?;
-            Outcome::Failed(failure)
-        }
+    let (told, _) = read_events(folder, 0)?;
+    let Inventory { held, damaged } = match checkpoint::inventory(folder) {
+        Ok(inventory) => inventory,
+        Err(error) => return fail(&mut log, job.segment.from(), &error),
     };
-    Ok(outcome)
+    let mut course = Course::new(&job, &told, held);
+    let ended = begin(folder, &job, &course, &told, damaged, &mut log)
+        .and_then(|provenance| Ok((provenance, images(&job)?)))
+        .and_then(|(provenance, images)| train(folder, &job, &mut course, &images, &provenance, &mut log, &leave));
+    let epoch = course.covered();
+    match ended {
+        Ok(Ended::Finished) => {
+            log.append(&Event::Finished { epoch: job.segment.until })?;
+            Ok(Outcome::Finished)
+        }
+        Ok(Ended::Left) => {
+            log.append(&Event::Left { epoch })?;
+            Ok(Outcome::Left)
+        }
+        Err(error) => fail(&mut log, epoch, &error),
+    }
 }
 
 /// Whether a worker is alive in the folder, whoever started it.
 pub fn is_working(folder: &Path) -> bool {
-    is_locked(folder)
+    folder::is_locked(folder)
 }
 
-fn run(folder: &Path, job: &Job, log: &mut EventLog, leave: &dyn Fn() -> bool) -> Result<Ended, TrainError> {
+/// Says that it begins and from where, and what it found that is not as it was left. Removes checkpoints that cannot be used.
+fn begin(
+    folder: &Path,
+    job: &Job,
+    course: &Course<'_>,
+    told: &[Event],
+    damaged: Vec<(Epoch, String)>,
+    log: &mut EventLog,
+) -> Result<Provenance, TrainError> {
     let provenance = provenance(job);
-    log.append(&Event::Started {
-        version: Job::VERSION,
-        epoch: job.segment.from(),
-        provenance: provenance.clone(),
-        process: std::process::id(),
-    })?;
-    let images = images(job)?;
-    train(folder, job, &images, &provenance, log, leave)
+    let epoch = match course.next(None) {
+        Next::Train { after } => after,
+        Next::Evaluate { .. } | Next::Finished => course.covered(),
+    };
+    let process = std::process::id();
+    log.append(&Event::Started { version: Job::VERSION, epoch, provenance: provenance.clone(), process })?;
+    let known: BTreeSet<Epoch> = damaged.iter().map(|(epoch, _)| *epoch).chain(course.held.keys().copied()).collect();
+    let missing = promised(told).into_iter().filter(|epoch| !known.contains(epoch));
+    let missing = missing.map(|epoch| (epoch, "it is not there any more".to_string()));
+    for (lost, problem) in damaged.into_iter().chain(missing) {
+        let message =
+            format!("The checkpoint of epoch {lost} cannot be used ({problem}): going on from epoch {epoch}.");
+        log.append(&Event::Note { message })?;
+        log.append(&Event::Pruned { epochs: vec![lost] })?;
+        checkpoint::remove(folder, lost)?;
+    }
+    Ok(provenance)
+}
+
+/// Checkpoints that were promised and not taken back.
+fn promised(told: &[Event]) -> BTreeSet<Epoch> {
+    told.iter().fold(BTreeSet::new(), |mut promised, event| {
+        match event {
+            Event::Checkpoint(file) => drop(promised.insert(file.epoch)),
+            Event::Pruned { epochs } => promised.retain(|epoch| !epochs.contains(epoch)),
+            _ => {}
+        }
+        promised
+    })
 }
 
 /// The segment's images, which must be those it was planned for.
@@ -98,32 +135,70 @@ fn provenance(job: &Job) -> Provenance {
         .map(|name| name.trim().to_string())
         .or_else(|_| std::env::var("HOSTNAME"))
         .unwrap_or_else(|_| "unknown".into());
+    let instruction_set = match (job.segment.numerics, device) {
+        (Numerics::CpuF32, _) => instruction_set(),
+        (Numerics::CandleF32, Device::Cuda(_)) => "gpu".into(),
+        (Numerics::CandleF32, _) => "candle".into(),
+    };
     Provenance {
         version: env!("CARGO_PKG_VERSION").into(),
         training_version: TRAINING_VERSION,
         host,
-        instruction_set: if device == Device::Cpu { instruction_set() } else { "gpu".into() },
+        instruction_set,
         threads: job.threads.max(1),
         device: String::from(device),
         data_checksum: job.segment.dataset.checksum.clone(),
     }
 }
 
-fn failure(job: &Job, error: &TrainError) -> Failure {
+/// `covered`: epochs complete that a checkpoint covers.
+fn fail(log: &mut EventLog, covered: Epoch, error: &TrainError) -> Result<Outcome, TrainError> {
     let epoch = match error {
         TrainError::NonFinite { epoch, .. } => *epoch,
-        _ => job.segment.from().max(Epoch(0)),
+        _ => covered,
     };
     let may_succeed_again = match error {
         TrainError::Io { .. }
         | TrainError::Dataset { .. }
         | TrainError::Checkpoint { .. }
         | TrainError::Device { .. } => true,
+        // The same segment would come to the same.
         TrainError::NonFinite { .. }
         | TrainError::Job { .. }
         | TrainError::Weights { .. }
         | TrainError::Kernel(_)
         | TrainError::Tensor(_) => false,
     };
-    Failure { epoch, reason: error.to_string(), may_succeed_again }
+    let failure = Failure { epoch, reason: error.to_string(), may_succeed_again };
+    log.append(&Event::Failed(failure.clone()))?;
+    Ok(Outcome::Failed(failure))
+}
+
+/// SIGTERM and SIGINT, heard for as long as a worker works.
+struct Signals {
+    asked: Arc<AtomicBool>,
+    registered: Vec<SigId>,
+}
+
+impl Signals {
+    fn listen(folder: &Path) -> Result<Signals, TrainError> {
+        let mut signals = Signals { asked: Arc::new(AtomicBool::new(false)), registered: Vec::new() };
+        for signal in [SIGTERM, SIGINT] {
+            let registered = signal_hook::flag::register(signal, Arc::clone(&signals.asked));
+            signals.registered.push(registered.map_err(|source| TrainError::Io {
+                doing: "listen for signals in",
+                path: folder.into(),
+                source,
+            })?);
+        }
+        Ok(signals)
+    }
+}
+
+impl Drop for Signals {
+    fn drop(&mut self) {
+        for registered in self.registered.drain(..) {
+            signal_hook::low_level::unregister(registered);
+        }
+    }
 }

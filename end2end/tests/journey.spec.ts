@@ -1,0 +1,65 @@
+import { expect, hydrated, test } from "./server";
+
+// Real training on real images: an epoch takes some seconds, more on a busy machine.
+test.setTimeout(600_000);
+
+test("a study is configured, started, watched, compared, shared and opened by someone else", async ({ page, browser }) => {
+  await page.goto("/studies/new");
+  await hydrated(page);
+  const field = (name: string) => page.getByLabel(name, { exact: true });
+  await field("Question").fill("Does a teacher help in one epoch?");
+  await field("Seeds").fill("1");
+  await field("Student’s network").fill("wrn-10-1");
+  await field("Student’s epochs").fill("1");
+  await field("Teacher’s network").fill("wrn-10-1");
+  await field("Teacher’s epochs").fill("1");
+  await field("Teacher stop epoch").fill("1");
+
+  // What is wrong is said beside its field, as one types, with what is allowed.
+  await field("KD stop epoch").fill("0, 5");
+  await expect(field("KD stop epoch")).toHaveAttribute("aria-invalid", "true");
+  await expect(page.getByText(/Allowed: .*0 to 1/)).toBeVisible();
+  await field("KD stop epoch").fill("0, 1");
+  await expect(field("KD stop epoch")).not.toHaveAttribute("aria-invalid", "true");
+  await expect(page.getByText(/2 runs/).first()).toBeVisible();
+
+  await page.getByRole("button", { name: "Start", exact: true }).click();
+  await expect(page).toHaveURL(/\/studies\/\d+/);
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText("Does a teacher help in one epoch?");
+
+  // It goes on by itself: an epoch arrives, then the comparison.
+  await expect(page.getByRole("heading", { name: "Learning curves" })).toBeVisible({ timeout: 300_000 });
+  await expect(page.getByText("finished").first()).toBeVisible({ timeout: 500_000 });
+  const table = page.getByRole("table").first();
+  await expect(table.getByRole("row", { name: /labels only/ })).toContainText(/\d\d\.\d/);
+  await expect(table.getByRole("row", { name: /KD/ })).toContainText(/\d\d\.\d/);
+
+  await page.getByRole("button", { name: "Share", exact: true }).click();
+  const link = await page.locator("#new-link").inputValue();
+  expect(link).toMatch(/\/s\/[\w-]{20,}$/);
+
+  // A collaborator has nothing but the link; once with scripts, once without.
+  for (const javaScriptEnabled of [true, false]) {
+    const stranger = await browser.newContext({ javaScriptEnabled });
+    const opened = await stranger.newPage();
+    await opened.goto(link);
+    await expect(opened.getByRole("heading", { level: 1 })).toHaveText("Does a teacher help in one epoch?");
+    await expect(opened.locator("svg[role=img]").first()).toBeVisible();
+    await expect(opened.getByRole("table").first()).toContainText(/labels only/);
+    await stranger.close();
+  }
+
+  // Taken back, it says the same as a link that never was.
+  await page.goto("/shares");
+  await hydrated(page);
+  await page.getByRole("button", { name: /Revoke/ }).first().click();
+  await expect(page.getByText(/revoked/i).first()).toBeVisible();
+  const stranger = await browser.newContext();
+  const refused = await stranger.newPage();
+  expect((await refused.goto(link))?.status()).toBe(404);
+  const said = await refused.getByRole("main").innerText();
+  const unknown = link.replace(/[^/]+$/, "0".repeat(32));
+  expect((await refused.goto(unknown))?.status()).toBe(404);
+  expect(await refused.getByRole("main").innerText()).toBe(said);
+  await stranger.close();
+});
