@@ -9,7 +9,13 @@ pub async fn export(arguments: command_line::Export) -> Result<(), CommandError>
     let unknown = || CommandError::UnknownRun(arguments.run.clone());
     let (_, run) = store.run(&arguments.run).await?.ok_or_else(unknown)?;
     let last = run.legs.last().ok_or_else(unknown)?;
-    train::checkpoint::export(&segment_folder(data_dir, &last.segment), last.until, &arguments.weights)?;
-    println!("{}", arguments.weights.display());
+    // A bare file name has no folder beside it that could be synced.
+    let weights = std::path::absolute(&arguments.weights).map_err(|source| CommandError::Io {
+        doing: "find",
+        path: arguments.weights.clone(),
+        source,
+    })?;
+    train::checkpoint::export(&segment_folder(data_dir, &last.segment), last.until, &weights)?;
+    println!("{}", weights.display());
     Ok(())
 }

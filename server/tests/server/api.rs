@@ -72,7 +72,13 @@ async fn a_study_is_created_trained_and_compared() {
 
     let run = study["arms"][1]["runs"][1].as_str().expect("a run's id").to_owned();
     let file = bench.folder.path().join("weights.safetensors");
-    let export = output(bench.command("export", "data").arg(&run).arg("--weights").arg(&file));
+    let export = output(
+        bench
+            .command("export", "data")
+            .arg(&run)
+            .args(["--weights", "weights.safetensors"])
+            .current_dir(bench.folder.path()),
+    );
     assert!(export.status.success(), "{}", text(&export.stderr));
     assert!(file.metadata().expect("a file").len() > 0);
     let unknown = output(bench.command("export", "data").args(["0123456789abcdef", "--weights", "none"]));
