@@ -28,8 +28,6 @@ pub struct Laboratory {
     pub numerics: fn(Device) -> Result<Numerics, SpecError>,
     /// A study that was trained beforehand by this program.
     pub example: Option<Arc<Snapshot>>,
-    /// Whether a person had to sign in.
-    pub started_with_password: bool,
 }
 
 impl Laboratory {

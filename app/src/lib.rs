@@ -6,6 +6,7 @@
 
 pub mod api;
 pub mod chart;
+mod clipboard;
 pub mod error;
 pub mod form;
 #[cfg(feature = "ssr")]

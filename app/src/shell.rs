@@ -18,9 +18,9 @@ pub struct AssetVersions {
     pub css: String,
 }
 
-/// The HTML document.
+/// The HTML document. `has_password`: whoever reads it has logged in, and may log out.
 #[cfg(feature = "ssr")]
-pub fn shell(options: LeptosOptions, assets: AssetVersions) -> impl IntoView {
+pub fn shell(options: LeptosOptions, assets: AssetVersions, has_password: bool) -> impl IntoView {
     use leptos_meta::MetaTags;
     let _ = options;
     let nonce = leptos::nonce::use_nonce().map(|nonce| nonce.as_inner().to_string());
@@ -31,7 +31,7 @@ pub fn shell(options: LeptosOptions, assets: AssetVersions) -> impl IntoView {
     );
     view! {
         <!DOCTYPE html>
-        <html lang="en">
+        <html lang="en" data-password=has_password.then_some("")>
             <head>
                 <meta charset="utf-8"/>
                 <meta name="viewport" content="width=device-width, initial-scale=1"/>
@@ -97,6 +97,8 @@ fn Frame(children: Children) -> impl IntoView {
         <main id="content" tabindex="-1">{children()}</main>
         <footer class="site">
             <p>"Stillroom: a laboratory for knowledge distillation. Everything stays on this machine until you share it."</p>
+            // The style shows it where there is a password: the browser's pages do not know.
+            <form class="log-out" method="post" action="/logout"><button class="quiet" type="submit">"Log out"</button></form>
         </footer>
     }
 }

@@ -5,7 +5,7 @@ use super::{
     fields::{self, Entry, Field},
     preview,
 };
-use crate::{api, error::ApiError, numbers, pages::study::copy, report::plan_in_words};
+use crate::{api, clipboard::copy, error::ApiError, numbers, report::plan_in_words};
 use leptos::prelude::*;
 use study::{Arm, Machine, Plan, SpecError, Study};
 
@@ -32,6 +32,12 @@ pub fn Form(first: Fields, machine: Machine) -> impl IntoView {
             errors.extend(refused.iter().filter(|error| !errors.contains(error)).cloned().collect::<Vec<_>>())
         });
         errors
+    });
+    // Once opened for an error it stays open: it must not close under the hand that puts it right.
+    let recipe_is_wrong = Memo::new(move |was: Option<&bool>| {
+        was.is_some_and(|was| *was)
+            || errors
+                .with(|errors| errors.iter().any(|error| fields::RECIPE.iter().any(|field| field.path == error.field)))
     });
     let labels_alone = Signal::derive(move || typed.with(|fields| fields.get(fields::METHOD.path).is_empty()));
     let field = move |field: &'static Field| entry(field, typed, errors);
@@ -70,13 +76,13 @@ pub fn Form(first: Fields, machine: Machine) -> impl IntoView {
                         <legend>"The teacher"</legend>
                         <div class="fields">{fields::TEACHER.iter().map(field).collect_view()}</div>
                     </fieldset>
-                    <details class="recipe">
+                    <details class="recipe" open=recipe_is_wrong>
                         <summary>"Recipe: batches, learning rate, augmentation, device"</summary>
                         <div class="fields">{fields::RECIPE.iter().map(field).collect_view()}</div>
                     </details>
                     {other_problem}
                     <div class="choices">
-                        <button class="button" type="submit">"Start"</button>
+                        <button class="button" type="submit" disabled=start.pending()>"Start"</button>
                         <span class="aside">{move || blocked(&errors.get())}</span>
                     </div>
                 </div>
@@ -209,6 +215,11 @@ fn Side(typed: RwSignal<Fields>, shown: Memo<Preview>, errors: Memo<Vec<SpecErro
     };
     let toml = Memo::new(move |_| typed.with(Fields::toml));
     let copied = RwSignal::new(false);
+    // What was copied is not what stands there any more.
+    Effect::new(move |_| {
+        toml.track();
+        copied.set(false);
+    });
     view! {
         <aside class="side panel" aria-label="What this study comes to">
             <h2>"What this comes to"</h2>
@@ -222,8 +233,8 @@ fn Side(typed: RwSignal<Fields>, shown: Memo<Preview>, errors: Memo<Vec<SpecErro
             {move || shown.with(|preview| preview.plan.as_ref().map(|plan| arms(plan).into_any()))}
             <details>
                 <summary>"The study file"</summary>
-                <pre class="toml" tabindex="0"><code>{toml}</code></pre>
-                <button type="button" class="button quiet" on:click=move |_| { copy(&toml.get()); copied.set(true); }>
+                <pre class="toml" id="study-file" tabindex="0"><code>{toml}</code></pre>
+                <button type="button" class="button quiet" on:click=move |_| copy("study-file", copied)>
                     {move || if copied.get() { "Copied" } else { "Copy" }}
                 </button>
             </details>

@@ -77,7 +77,7 @@ fn welcome(example: Option<Report>) -> impl IntoView {
             </p>
             <div class="choices">
                 <ActionForm action=start>
-                    <button class="button" type="submit">"Start a short study"</button>
+                    <button class="button" type="submit" disabled=start.pending()>"Start a short study"</button>
                 </ActionForm>
                 <a class="button quiet" href="/studies/new">"Set up your own"</a>
             </div>

@@ -2,6 +2,7 @@ use super::problem::Problem;
 use crate::{
     api,
     chart::Lit,
+    clipboard::copy,
     error::{ApiError, answer_with_status_of},
     live, numbers,
     report::{Answer, Curve, ReportView, metric, state_class, state_in_words},
@@ -25,15 +26,13 @@ pub fn picked_metric() -> Signal<Metric> {
 pub fn StudyPage() -> impl IntoView {
     let params = use_params_map();
     let id = Memo::new(move |_| params.read().get("id").and_then(|text| text.parse::<StudyId>().ok()));
-    let revision = live::revision();
-    let report = Resource::new(move || (id.get(), revision.get()), |(id, _)| read(id));
+    let report = Resource::new(move || id.get(), read);
     let (metric, lit) = (picked_metric(), Lit::new());
-    let acts = Acts::new();
     view! {
         <Transition fallback=|| view! { <p class="waiting">"Reading …"</p> }>
             {move || Suspend::new(async move {
                 match (report.await, id.get()) {
-                    (Ok(report), Some(id)) => view! { <Found id=id report=report metric=metric lit=lit acts=acts/> }.into_any(),
+                    (Ok(report), Some(id)) => view! { <Found id=id first=report metric=metric lit=lit/> }.into_any(),
                     (Err(error), _) => failed(error).into_any(),
                     (Ok(_), None) => failed(no_study()).into_any(),
                 }
@@ -90,23 +89,53 @@ impl Acts {
     }
 }
 
+/// The page of a study that is there. It is built once: what moves is what a reader sees change, so that nothing that was opened
+/// or marked is lost when an epoch arrives.
 #[component]
-fn Found(id: StudyId, report: Report, metric: Signal<Metric>, lit: Lit, acts: Acts) -> impl IntoView {
-    let title = match percent_done(&report.progress) {
-        Some(percent) => format!("{percent} % · {}", report.study.title),
-        None => report.study.title.clone(),
+fn Found(id: StudyId, first: Report, metric: Signal<Metric>, lit: Lit) -> impl IntoView {
+    let title = first.study.title.clone();
+    let (report, lost) = kept_up_to_date(id, first);
+    let acts = Acts::new();
+    let tab = {
+        let title = title.clone();
+        move || match report.with(|report| percent_done(&report.progress)) {
+            Some(percent) => format!("{percent} % · {title}"),
+            None => title.clone(),
+        }
     };
+    let state = Memo::new(move |_| report.with(|report| report.progress.state));
+    let may_retry = Memo::new(move |_| report.with(|report| may_retry(&report.progress)));
     let curve = Curve::Picked { metric, page: format!("/studies/{id}") };
     view! {
-        <Title text=title/>
+        <Title text=tab/>
         <article class="page report">
-            <h1>{report.study.title.clone()}</h1>
-            <Answer report=report.clone()/>
-            <StateLine progress=report.progress.clone()/>
-            <Buttons id=id state=report.progress.state may_retry=may_retry(&report.progress) acts=acts/>
-            <ReportView report=report curve=curve lit=lit downloads=Some(id)/>
+            <h1>{title}</h1>
+            {move || lost.get().map(|error| view! { <Problem error=error/> })}
+            {move || view! { <Answer report=report.get()/> }}
+            {move || view! { <StateLine progress=report.with(|report| report.progress.clone())/> }}
+            <Buttons id=id state=state may_retry=may_retry acts=acts/>
+            {move || view! { <ReportView report=report.get() curve=curve.clone() lit=lit downloads=Some(id)/> }}
         </article>
     }
+}
+
+/// The report as it is by now, and why it could not be read the last time. On the server it is `first`.
+fn kept_up_to_date(id: StudyId, first: Report) -> (RwSignal<Report>, RwSignal<Option<ApiError>>) {
+    let (report, lost) = (RwSignal::new(first), RwSignal::new(None));
+    let revision = live::revision();
+    let later = LocalResource::new(move || {
+        let moved = revision.get() > 0;
+        async move { if moved { Some(api::study_report(id).await) } else { None } }
+    });
+    Effect::new(move |_| match later.get().flatten() {
+        Some(Ok(now)) => {
+            lost.set(None);
+            report.set(now);
+        }
+        Some(Err(error)) => lost.set(Some(error)),
+        None => {}
+    });
+    (report, lost)
 }
 
 /// While something is left to train.
@@ -141,31 +170,46 @@ fn StateLine(progress: Progress) -> impl IntoView {
 }
 
 #[component]
-fn Buttons(id: StudyId, state: State, may_retry: bool, acts: Acts) -> impl IntoView {
-    let id_text = id.to_string();
-    let hidden = move || view! { <input type="hidden" name="id" value=id_text.clone()/> };
-    let stop_or_resume = match state {
-        State::Waiting | State::Training => {
-            let hidden = hidden.clone();
-            view! { <ActionForm action=acts.stop>{hidden()}<button type="submit" class="button quiet">"Stop"</button></ActionForm> }.into_any()
+fn Buttons(id: StudyId, state: Memo<State>, may_retry: Memo<bool>, acts: Acts) -> impl IntoView {
+    let hidden = move || view! { <input type="hidden" name="id" value=id.to_string()/> };
+    let stop_or_resume = move || {
+        let resume = |label: &'static str| {
+            view! {
+                <ActionForm action=acts.resume>
+                    {hidden()}
+                    <button type="submit" class="button quiet" disabled=acts.resume.pending()>{label}</button>
+                </ActionForm>
+            }
+        };
+        match state.get() {
+            State::Waiting | State::Training => view! {
+                <ActionForm action=acts.stop>
+                    {hidden()}
+                    <button type="submit" class="button quiet" disabled=acts.stop.pending()>"Stop"</button>
+                </ActionForm>
+            }
+            .into_any(),
+            State::Stopped => resume("Resume").into_any(),
+            State::Failed if may_retry.get() => resume("Try again").into_any(),
+            State::Failed | State::Finished => ().into_any(),
         }
-        State::Stopped | State::Failed if state == State::Stopped || may_retry => {
-            let (hidden, label) = (hidden.clone(), if state == State::Stopped { "Resume" } else { "Try again" });
-            view! { <ActionForm action=acts.resume>{hidden()}<button type="submit" class="button quiet">{label}</button></ActionForm> }.into_any()
-        }
-        _ => ().into_any(),
     };
-    let share_hidden = hidden.clone();
     view! {
         <div class="actions">
             {stop_or_resume}
-            <ActionForm action=acts.share>{share_hidden()}<button type="submit" class="button">"Share"</button></ActionForm>
+            <ActionForm action=acts.share>
+                {hidden()}
+                <button type="submit" class="button" disabled=acts.share.pending()>"Share"</button>
+            </ActionForm>
             <a class="button quiet" href=format!("/studies/new?from={id}")>"The same, but …"</a>
             <details class="confirm">
                 <summary class="button quiet">"Delete …"</summary>
                 <div class="confirm-body">
                     <p>"The study and the trainings that no other study uses are removed for good. Shared links stay."</p>
-                    <ActionForm action=acts.delete>{hidden()}<button type="submit" class="button danger">"Delete this study"</button></ActionForm>
+                    <ActionForm action=acts.delete>
+                        {hidden()}
+                        <button type="submit" class="button danger" disabled=acts.delete.pending()>"Delete this study"</button>
+                    </ActionForm>
                 </div>
             </details>
         </div>
@@ -177,30 +221,50 @@ fn Buttons(id: StudyId, state: State, may_retry: bool, acts: Acts) -> impl IntoV
 /// A link that was just made: the only time it is shown.
 #[component]
 fn NewLink(link: String) -> impl IntoView {
+    const ID: &str = "new-link";
     let copied = RwSignal::new(false);
-    let address = link.clone();
+    let only_here = opens_only_here(&link);
     view! {
         <div class="new-link">
-            <label for="new-link">"This comparison, frozen. Only whoever has this link can open it; it is shown this once:"</label>
+            <label for=ID>"This comparison, frozen. Only whoever has this link can open it; it is shown this once:"</label>
             <div class="copy-row">
-                <input id="new-link" type="text" readonly="" value=link.clone()/>
-                <button type="button" class="button quiet" on:click=move |_| { copy(&link); copied.set(true); }>
+                <input id=ID type="text" readonly="" value=link.clone()/>
+                <button type="button" class="button quiet" on:click=move |_| copy(ID, copied)>
                     {move || if copied.get() { "Copied" } else { "Copy" }}
                 </button>
-                <a class="button quiet" href=address rel="external">"Open"</a>
+                <a class="button quiet" href=link.clone() rel="external">"Open"</a>
+                <a class="button quiet" href=format!("{link}/download") rel="external" download="comparison.html">
+                    "Download as one file"
+                </a>
             </div>
+            {only_here.then(|| view! {
+                <p class="notice">
+                    "This address opens on this machine only. For others, start Stillroom with "
+                    <code>"--bind"</code>" and a password or behind a "<code>"--public-url"</code>", or send them the file by mail."
+                </p>
+            })}
             <p class="aside">"It can be taken back under "<a href="/shares">"Shared links"</a>"."</p>
         </div>
     }
 }
 
-/// Puts text on the clipboard; where the browser does not allow it, the text can be selected.
-pub fn copy(text: &str) {
-    #[cfg(feature = "hydrate")]
-    {
-        // The promise's refusal needs no answer: the text stands there to be selected.
-        let _ = window().navigator().clipboard().write_text(text);
+/// Whether a link's host is this machine's own name for itself.
+fn opens_only_here(link: &str) -> bool {
+    let host = link.split_once("://").map_or(link, |(_, rest)| rest);
+    ["127.", "localhost", "[::1]"].iter().any(|name| host.starts_with(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_to_this_machine_is_known_by_its_host() {
+        for here in ["http://127.0.0.1:3000/s/1", "http://localhost:3000/s/1", "http://[::1]:3000/s/1"] {
+            assert!(opens_only_here(here), "{here}");
+        }
+        for elsewhere in ["https://lab.example.org/s/127.0.0.1", "http://192.168.1.2:3000/s/1"] {
+            assert!(!opens_only_here(elsewhere), "{elsewhere}");
+        }
     }
-    #[cfg(not(feature = "hydrate"))]
-    let _ = text;
 }

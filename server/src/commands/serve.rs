@@ -66,7 +66,6 @@ pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
         dataset: Arc::new(move |study: &Study| task::block_in_place(|| datasets::facts(study, &paths))),
         numerics: machine::numerics,
         example: example::example(),
-        started_with_password: password.is_some(),
     };
     let options = LeptosOptions::builder().output_name("stillroom").site_addr(address).env(Env::PROD).build();
     let site = Site { laboratory, options, password: password.map(Arc::new), shutdown: Shutdown(shutdown.clone()) };

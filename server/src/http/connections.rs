@@ -1,4 +1,8 @@
 //! Connections: each may take five seconds to say what it wants, and there are never more than [`CONNECTIONS_MAX`].
+//!
+//! A connection carries one request. Kept alive, it would have to end some day without a word, and a client that sends its next
+//! request at that moment could not tell whether it was heard. A page is a handful of requests: connecting anew costs it nothing
+//! that a person would notice.
 
 use axum::{Extension, Router};
 use hyper_util::{
@@ -26,9 +30,9 @@ pub struct Peer(pub IpAddr);
 
 /// Serves until `shutdown` turns true, then lets answers in progress finish.
 pub async fn serve(listener: TcpListener, router: Router, mut shutdown: watch::Receiver<bool>) {
-    let mut http = auto::Builder::new(TokioExecutor::new());
-    http.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_WITHIN);
-    http.http2().timer(TokioTimer::new());
+    // HTTP/1 from the first byte: while the version is still to be found out, no clock would run.
+    let mut http = auto::Builder::new(TokioExecutor::new()).http1_only();
+    http.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_WITHIN).keep_alive(false);
     let (graceful, places) = (GracefulShutdown::new(), Arc::new(Semaphore::new(CONNECTIONS_MAX)));
     loop {
         // A place first: beyond the limit, connections wait in the operating system's queue.

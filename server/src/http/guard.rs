@@ -114,12 +114,14 @@ pub async fn guard(State(names): State<Arc<Names>>, request: Request, next: Next
     match names.check(request.method(), request.uri(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(Refused::Misdirected) => refusal(
+            request.uri().path(),
             StatusCode::MISDIRECTED_REQUEST,
             "This is not the server you asked for",
             "The request names another host. Use the address that Stillroom printed when it started; if this server has a name, \
              start it with --public-url.",
         ),
         Err(Refused::CrossOrigin) => refusal(
+            request.uri().path(),
             StatusCode::FORBIDDEN,
             "Only this server's own pages may change something",
             "The request came from another page, or from one that hides where it came from.",

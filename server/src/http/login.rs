@@ -5,6 +5,7 @@ use super::{
     connections::Peer,
     headers::content_security_policy,
     password::{COOKIE, Given, Password, SESSION_SECONDS},
+    refusal,
 };
 use crate::process;
 use axum::{
@@ -21,6 +22,10 @@ use std::{sync::Arc, time::Instant};
 pub fn routes() -> Router<Site> {
     Router::new().route("/login", get(page).post(enter)).route("/logout", axum::routing::post(leave))
 }
+
+const WRONG: &str = "This is not the password.";
+const TOO_MANY: &str = "Too many wrong passwords: wait a minute.";
+const WAIT: (header::HeaderName, &str) = (header::RETRY_AFTER, "60");
 
 /// Paths that need no password: shared pages, and what they are made of.
 fn open(path: &str) -> bool {
@@ -46,14 +51,16 @@ pub async fn require(
     if let Some(given) = bearer(request.headers()) {
         return match password.check(given, peer, Instant::now()) {
             Given::Right => next.run(request).await,
-            Given::Wrong => (StatusCode::UNAUTHORIZED, "This is not the password.\n").into_response(),
-            Given::TooMany => too_many(),
+            Given::Wrong => refusal(path, StatusCode::UNAUTHORIZED, "Not let in", WRONG),
+            Given::TooMany => {
+                ([WAIT], refusal(path, StatusCode::TOO_MANY_REQUESTS, "Not let in", TOO_MANY)).into_response()
+            }
         };
     }
     if path.starts_with("/api/") || path == "/events" {
         let how = [(header::WWW_AUTHENTICATE, "Bearer realm=\"Stillroom\"")];
-        return (StatusCode::UNAUTHORIZED, how, "Send the password as a bearer token, or log in at /login.\n")
-            .into_response();
+        let sentence = "Send the password as a bearer token, or log in at /login.";
+        return (how, refusal(path, StatusCode::UNAUTHORIZED, "Not let in", sentence)).into_response();
     }
     let asked = request.uri().path_and_query().map_or("/", |asked| asked.as_str());
     Redirect::to(&format!("/login?next={}", escape_query(asked))).into_response()
@@ -96,8 +103,8 @@ async fn enter(
 ) -> Response {
     let Some(password) = &site.password else { return Redirect::to("/").into_response() };
     match password.check(&entered.password, peer, Instant::now()) {
-        Given::TooMany => too_many(),
-        Given::Wrong => form(StatusCode::UNAUTHORIZED, "This is not the password.", &entered.next),
+        Given::TooMany => ([WAIT], form(StatusCode::TOO_MANY_REQUESTS, TOO_MANY, &entered.next)).into_response(),
+        Given::Wrong => form(StatusCode::UNAUTHORIZED, WRONG, &entered.next),
         Given::Right => {
             let session = password.session(process::now());
             let secure = site.laboratory.public_url.as_deref().is_some_and(|url| url.starts_with("https://"));
@@ -116,11 +123,6 @@ fn cookie(session: &str, seconds: i64, secure: bool) -> String {
     format!("{COOKIE}={session}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}{secure}")
 }
 
-fn too_many() -> Response {
-    (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, "60")], "Too many wrong passwords: wait a minute.\n")
-        .into_response()
-}
-
 /// Where to go on: a path of this server, and never a whole address that somebody slipped into the link.
 fn local(next: &str) -> String {
     let path = next.starts_with('/') && !next.starts_with("//") && !next.contains(['\\', '\r', '\n']);
@@ -130,17 +132,17 @@ fn local(next: &str) -> String {
 fn form(status: StatusCode, problem: &'static str, next: &str) -> Response {
     let css = crate::assets::versions().css;
     let problem =
-        if problem.is_empty() { String::new() } else { format!("<p role=\"alert\" id=\"problem\">{problem}</p>") };
+        if problem.is_empty() { String::new() } else { format!("<p class=\"problem\" role=\"alert\">{problem}</p>") };
     let next = escape_html(&local(next));
     let page = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>Log in · Stillroom</title>\
          <link rel=\"icon\" href=\"/favicon.svg\"><link rel=\"stylesheet\" href=\"/pkg/stillroom.css?v={css}\"></head>\
-         <body class=\"login\"><main><h1>Stillroom</h1><p>This laboratory asks for its password.</p>{problem}\
-         <form method=\"post\" action=\"/login\"><input type=\"hidden\" name=\"next\" value=\"{next}\">\
+         <body class=\"login\"><main class=\"panel\"><h1>Stillroom</h1><p>This laboratory asks for its password.</p>{problem}\
+         <form class=\"field\" method=\"post\" action=\"/login\"><input type=\"hidden\" name=\"next\" value=\"{next}\">\
          <label for=\"password\">Password</label>\
          <input id=\"password\" name=\"password\" type=\"password\" autocomplete=\"current-password\" required autofocus>\
-         <button type=\"submit\">Log in</button></form></main></body></html>"
+         <button class=\"button\" type=\"submit\">Log in</button></form></main></body></html>"
     );
     let headers = [
         (header::CONTENT_SECURITY_POLICY, content_security_policy(None)),

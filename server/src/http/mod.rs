@@ -1,9 +1,10 @@
 //! What is answered over HTTP: pages, their files, the API, and one stream of news.
 //!
 //! A request passes, in this order: connection limits, security headers, [`guard`] (does it name this server, and does a change come
-//! from its own pages), [`login`] (where there is a password), the limit on bodies, and its route.
+//! from its own pages), [`login`] (where there is a password), [`bodies`] (their limits), and its route.
 
 pub mod api;
+pub mod bodies;
 pub mod connections;
 pub mod events;
 pub mod guard;
@@ -15,7 +16,7 @@ pub mod password;
 
 use app::laboratory::Laboratory;
 use axum::{
-    Router,
+    Json, Router,
     extract::FromRef,
     http::{StatusCode, header},
     middleware,
@@ -26,10 +27,7 @@ use leptos::config::LeptosOptions;
 use password::Password;
 use std::sync::Arc;
 use tokio::sync::watch;
-use tower_http::{compression::CompressionLayer, limit::RequestBodyLimitLayer};
-
-/// Largest body that is read. A study file has a few hundred bytes.
-const BODY_BYTES_MAX: usize = 1024 * 1024;
+use tower_http::compression::CompressionLayer;
 
 /// What routes need.
 #[derive(Clone, FromRef)]
@@ -56,15 +54,19 @@ pub fn router(site: Site, names: Names) -> Router {
         .merge(pages::routes(&site))
         .with_state(site);
     routes
-        .layer(RequestBodyLimitLayer::new(BODY_BYTES_MAX))
+        .layer(middleware::from_fn(bodies::whole))
         .layer(CompressionLayer::new())
         .layer(middleware::from_fn_with_state(password, login::require))
         .layer(middleware::from_fn_with_state(Arc::new(names), guard::guard))
         .layer(middleware::from_fn(headers::secure))
 }
 
-/// A page for a request that is not answered: complete by itself, since the person may not even see this server's style.
-fn refusal(status: StatusCode, title: &'static str, sentence: &'static str) -> Response {
+/// The answer to a request that is refused: JSON below `/api/v1/`, elsewhere a page that is complete by itself, since the person
+/// may not even see this server's style.
+fn refusal(path: &str, status: StatusCode, title: &str, sentence: &str) -> Response {
+    if path.starts_with("/api/v1/") {
+        return (status, Json(serde_json::json!({ "error": sentence }))).into_response();
+    }
     let page = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title></head>\
          <body><h1>{title}</h1><p>{sentence}</p></body></html>"

@@ -31,8 +31,8 @@ pub fn routes(site: &Site) -> Router<Site> {
         }
     };
     let shell = {
-        let options = site.options.clone();
-        move || app::shell(options.clone(), versions())
+        let (options, has_password) = (site.options.clone(), site.password.is_some());
+        move || app::shell(options.clone(), versions(), has_password)
     };
     let (paths, _) = route_list(app::App, None, context.clone());
     Router::new()
@@ -63,6 +63,7 @@ async fn download(State(site): State<Site>, Path(token): Path<String>) -> Respon
             (headers, Html(app::snapshot_html(&snapshot, &assets::style()))).into_response()
         }
         Ok(None) => super::refusal(
+            "/s/",
             StatusCode::NOT_FOUND,
             "This link opens nothing",
             "It was mistyped, or its owner took it back, or its time is over. Ask whoever sent it for a new one.",

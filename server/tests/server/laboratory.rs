@@ -86,10 +86,7 @@ impl Bench {
         let mut line = String::new();
         BufReader::new(process.stdout.as_mut().expect("its output")).read_line(&mut line).expect("its output is text");
         let url = line.trim().strip_prefix("Stillroom is at ").expect("it says where it is").to_owned();
-        // A connection a request: the server ends idle ones after seconds, and on a busy machine a request may be under way by
-        // then. A browser sends it again, this client fails.
-        let client = Client::builder().redirect(reqwest::redirect::Policy::none()).pool_max_idle_per_host(0);
-        let client = client.build().expect("a client");
+        let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
         Laboratory { process, url, data_dir: self.data_dir(data_dir), client }
     }
 }
