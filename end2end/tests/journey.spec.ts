@@ -1,14 +1,14 @@
-import { expect, hydrated, test } from "./server";
+import { expect, hydrated, test, watch } from "./server";
 
 // Real training on real images: an epoch takes some seconds, more on a busy machine.
 test.setTimeout(600_000);
 
-test("a study is configured, started, watched, compared, shared and opened by someone else", async ({ page, browser }) => {
+test("a study is configured, started, watched, compared, shared and opened by someone else", async ({ page, browser, server }) => {
   await page.goto("/studies/new");
   await hydrated(page);
   const field = (name: string) => page.getByLabel(name, { exact: true });
   await field("Question").fill("Does a teacher help in one epoch?");
-  await field("Seeds").fill("1");
+  await field("Seeds").fill("2");
   await field("Student’s network").fill("wrn-10-1");
   await field("Student’s epochs").fill("1");
   await field("Teacher’s network").fill("wrn-10-1");
@@ -21,33 +21,63 @@ test("a study is configured, started, watched, compared, shared and opened by so
   await expect(page.getByText(/Allowed: .*0 to 1/)).toBeVisible();
   await field("KD stop epoch").fill("0, 1");
   await expect(field("KD stop epoch")).not.toHaveAttribute("aria-invalid", "true");
-  await expect(page.getByText(/2 runs/).first()).toBeVisible();
+  await expect(page.getByText(/4 runs/).first()).toBeVisible();
 
   await page.getByRole("button", { name: "Start", exact: true }).click();
   await expect(page).toHaveURL(/\/studies\/\d+/);
   await expect(page.getByRole("heading", { level: 1 })).toHaveText("Does a teacher help in one epoch?");
+  await expect(page.getByText("No epoch is finished yet")).toBeVisible();
 
-  // It goes on by itself: an epoch arrives, then the comparison.
-  await expect(page.getByRole("heading", { name: "Learning curves" })).toBeVisible({ timeout: 300_000 });
-  await expect(page.getByText("2 of 2 runs done")).toBeVisible({ timeout: 500_000 });
+  // It goes on by itself: what a person opened stays open while an epoch arrives, and curves are drawn.
+  await page.getByText("Delete …").click();
+  await expect(page.getByText("No epoch is finished yet")).toHaveCount(0, { timeout: 300_000 });
+  await expect(page.getByText(/^[123] of 4 epochs$/)).toBeVisible();
+  await expect(page.getByRole("region", { name: "Learning curves" }).locator("svg[role=img]")).toBeVisible();
+  await expect(page.getByRole("button", { name: "Delete this study" })).toBeVisible();
+
+  // Then the comparison, with its error bars.
+  await expect(page.getByText("4 of 4 runs done")).toBeVisible({ timeout: 500_000 });
   const table = page.getByRole("table").first();
-  await expect(table.getByRole("row", { name: /labels only/ })).toContainText(/\d\d\.\d/);
-  await expect(table.getByRole("row", { name: /KD/ })).toContainText(/\d\d\.\d/);
+  await expect(table.getByRole("row", { name: /labels only/ })).toContainText(/\d\d(\.\d+)?\s±\s\d/);
+  await expect(table.getByRole("row", { name: /labels only/ })).toContainText("baseline");
+  await expect(table.getByRole("row", { name: /KD/ })).toContainText(/[+−]\d+(\.\d+)?\s±\s\d/);
+  await expect(table.getByRole("row", { name: /KD/ })).toContainText(/better|worse|not distinguishable/);
+  await expect(page.getByText(/arm \+ seed .*2 arms × 2 seeds.*1 degree of freedom/)).toBeVisible();
+  const picture = page.getByRole("region", { name: "Final test accuracy" });
+  await expect(picture.locator("svg .interval").first()).toBeVisible();
 
   await page.getByRole("button", { name: "Share", exact: true }).click();
   const link = await page.locator("#new-link").inputValue();
   expect(link).toMatch(/\/s\/[\w-]{20,}$/);
+  await page.getByRole("button", { name: "Copy", exact: true }).first().click();
 
   // A collaborator has nothing but the link; once with scripts, once without.
   for (const javaScriptEnabled of [true, false]) {
     const stranger = await browser.newContext({ javaScriptEnabled });
+    const complaints = watch(stranger, server.baseUrl);
     const opened = await stranger.newPage();
     await opened.goto(link);
+    if (javaScriptEnabled) await hydrated(opened);
     await expect(opened.getByRole("heading", { level: 1 })).toHaveText("Does a teacher help in one epoch?");
     await expect(opened.locator("svg[role=img]").first()).toBeVisible();
     await expect(opened.getByRole("table").first()).toContainText(/labels only/);
+    expect(complaints).toEqual([]);
     await stranger.close();
   }
+
+  // The file that is sent by mail stands alone: opened from a disk it asks nobody for anything.
+  const reader = await browser.newContext({ acceptDownloads: true });
+  const download = await (await reader.request.get(`${link}/download`)).body();
+  const asked: string[] = [];
+  reader.on("request", (request) => asked.push(request.url()));
+  const file = test.info().outputPath("comparison.html");
+  await (await import("node:fs/promises")).writeFile(file, download);
+  const mailed = await reader.newPage();
+  await mailed.goto(`file://${file}`);
+  await expect(mailed.getByRole("heading", { level: 1 })).toHaveText("Does a teacher help in one epoch?");
+  await expect(mailed.locator("svg[role=img]").first()).toBeVisible();
+  expect(asked).toEqual([`file://${file}`]);
+  await reader.close();
 
   // Taken back, it says the same as a link that never was.
   await page.goto("/shares");

@@ -20,15 +20,25 @@ export interface Server {
 }
 
 interface Running extends Server {
-  /** Asks it to end (SIGTERM), waits until it has, and removes its folder. */
-  end: () => Promise<void>;
+  /** Asks it to end (SIGTERM), waits until it has, and removes its folder, unless another server is to go on with it. */
+  end: (how?: { keepData: boolean }) => Promise<void>;
 }
 
-/** Starts `stillroom serve` on a free port, and returns once it has said where it is. */
-export async function startServer(more: string[] = []): Promise<Running> {
-  const dataFolder = await mkdtemp(join(tmpdir(), "stillroom-"));
-  const child = spawn(binary, ["serve", "--port", "0", "--data-dir", dataFolder, ...more], {
+interface How {
+  more?: string[];
+  /** "0", the default, is any free one. */
+  port?: string;
+  /** One that a server left; without it, a new one. */
+  dataFolder?: string;
+  environment?: Record<string, string>;
+}
+
+/** Starts `stillroom serve`, and returns once it has said where it is. */
+export async function startServer({ more = [], port = "0", dataFolder: given, environment = {} }: How = {}): Promise<Running> {
+  const dataFolder = given ?? (await mkdtemp(join(tmpdir(), "stillroom-")));
+  const child = spawn(binary, ["serve", "--port", port, "--data-dir", dataFolder, ...more], {
     stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, ...environment },
   });
   const ended = new Promise<string>((resolve) => {
     child.once("error", (error) => resolve(error.message));
@@ -49,9 +59,9 @@ export async function startServer(more: string[] = []): Promise<Running> {
   });
   // Once the address is known, ending is no failure any more.
   failed.catch(() => {});
-  const end = async () => {
+  const end = async ({ keepData } = { keepData: false }) => {
     await terminate(child, ended);
-    await rm(dataFolder, { recursive: true, force: true });
+    if (!keepData) await rm(dataFolder, { recursive: true, force: true });
   };
   let slow: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {

@@ -10,12 +10,12 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 
 use crate::workspace::{BROWSER, cargo, run, say};
-use crate::{Serve, bundle, prerequisites};
+use crate::{Build, Serve, bundle, prerequisites};
 
 /// Builds the browser bundle into `target/site` and then the server, which embeds it.
-pub fn build(root: &Path, started: Instant) -> Result<()> {
+pub fn build(root: &Path, started: Instant, what: &Build) -> Result<()> {
     browser_bundle(root, started)?;
-    server(root, started)?;
+    server(root, started, what)?;
     say(started, &format!("built {}", binary(root).display()));
     Ok(())
 }
@@ -32,9 +32,14 @@ pub fn browser_bundle(root: &Path, started: Instant) -> Result<()> {
 }
 
 /// The one binary, optimised, with the bundle inside.
-pub fn server(root: &Path, started: Instant) -> Result<()> {
+pub fn server(root: &Path, started: Instant, what: &Build) -> Result<()> {
     say(started, "compiling the server");
-    run(cargo(root).args(["build", "--release", "-p", "server", "--bin", "stillroom"]))
+    let mut command = cargo(root);
+    command.args(["build", "--release", "-p", "server", "--bin", "stillroom"]);
+    if what.cuda {
+        command.args(["--features", "cuda"]);
+    }
+    run(&mut command)
 }
 
 pub fn binary(root: &Path) -> PathBuf {
@@ -43,7 +48,7 @@ pub fn binary(root: &Path) -> PathBuf {
 
 /// Builds, then becomes the server: signals reach it directly. Returns only where it cannot start.
 pub fn serve(root: &Path, started: Instant, serve: &Serve) -> Result<Infallible> {
-    build(root, started)?;
+    build(root, started, &serve.build)?;
     say(started, "starting the server");
     let binary = binary(root);
     let error = Command::new(&binary).args(serve_arguments(serve)).exec();

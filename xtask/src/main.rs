@@ -25,7 +25,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Build the browser bundle and the server: target/release/stillroom, one binary with everything inside
-    Build,
+    Build(Build),
     /// Build, then start the server
     Serve(Serve),
     /// Run every check and every test; the first one that fails ends it
@@ -38,9 +38,19 @@ enum Command {
     Prepare,
 }
 
+/// What the binary is to be able to do.
+#[derive(clap::Args)]
+struct Build {
+    /// Train on NVIDIA GPUs too: needs the CUDA toolkit (see docs/gpu.md)
+    #[arg(long)]
+    cuda: bool,
+}
+
 /// What `cargo xtask serve` hands to `stillroom serve`, where the defaults are.
 #[derive(clap::Args)]
 struct Serve {
+    #[command(flatten)]
+    build: Build,
     /// The port to listen on
     #[arg(long)]
     port: Option<u16>,
@@ -59,7 +69,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let started = Instant::now();
     let done = workspace::root().and_then(|root| match arguments.command {
-        Command::Build => build::build(&root, started).map(|()| ExitCode::SUCCESS),
+        Command::Build(what) => build::build(&root, started, &what).map(|()| ExitCode::SUCCESS),
         Command::Serve(serve) => build::serve(&root, started, &serve).map(|never| match never {}),
         Command::Test { only } => Ok(test::test(&root, only.as_deref())),
         Command::Prepare => query_data::prepare(&root).map(|()| ExitCode::SUCCESS),

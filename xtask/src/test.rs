@@ -8,7 +8,7 @@ use anyhow::Result;
 use clap::builder::PossibleValuesParser;
 
 use crate::workspace::{BROWSER, NATIVE, cargo, run};
-use crate::{build, invariants, prerequisites, query_data};
+use crate::{Build, build, invariants, prerequisites, query_data};
 
 /// One thing that must be true of the workspace. Its promise is said when it starts.
 struct Step {
@@ -119,7 +119,7 @@ fn unit_and_integration_tests(root: &Path) -> Result<()> {
 }
 
 fn release_build(root: &Path) -> Result<()> {
-    build::server(root, Instant::now())
+    build::server(root, Instant::now(), &Build { cuda: false })
 }
 
 fn browser_tests(root: &Path) -> Result<()> {

@@ -1,0 +1,68 @@
+import { fewImages, smallStudy } from "./images";
+import { expect, hydrated, startServer, test, watch } from "./server";
+
+test.setTimeout(300_000);
+
+test("a study is stopped, resumed, watched over a restart of the server, and deleted", async ({ browser }) => {
+  const images = await fewImages();
+  const more = ["--dataset", `fashion-mnist=${images.folder}`];
+  const first = await startServer({ more });
+  let server = first;
+  const context = await browser.newContext({ baseURL: server.baseUrl });
+  // While the server is away its stream breaks off, and the browser says so.
+  const complaints = watch(context, server.baseUrl, [/ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_EMPTY_RESPONSE/]);
+  try {
+    const page = await context.newPage();
+    const made = await page.request.post("/api/v1/studies", { data: smallStudy("Can it be stopped?", 60) });
+    const { id } = (await made.json()) as { id: number };
+    await page.goto(`/studies/${id}`);
+    await hydrated(page);
+    await expect(page.getByText(/^\d+ of \d+ epochs$/)).not.toHaveText(/^0 of/, { timeout: 120_000 });
+
+    await page.getByRole("button", { name: "Stop", exact: true }).click();
+    await expect(page.getByRole("button", { name: "Resume", exact: true })).toBeVisible();
+    await expect(page.locator(".state-line").getByText("stopped")).toBeVisible();
+    await page.getByRole("button", { name: "Resume", exact: true }).click();
+    await expect(page.getByRole("button", { name: "Stop", exact: true })).toBeVisible();
+
+    // The page is left open while the server ends and another takes over at the same address.
+    const port = new URL(server.baseUrl).port;
+    await server.end({ keepData: true });
+    const done = Number((await page.locator(".state-line").innerText()).match(/(\d+) of \d+ epochs/)?.[1]);
+    server = await startServer({ more, port, dataFolder: first.dataFolder });
+    const epochs = async () => Number((await page.locator(".state-line").innerText()).match(/(\d+) of \d+ epochs/)?.[1]);
+    await expect.poll(epochs, { timeout: 120_000 }).toBeGreaterThan(done);
+
+    await page.getByText("Delete …").click();
+    await page.getByRole("button", { name: "Delete this study" }).click();
+    await expect(page).toHaveURL(`${server.baseUrl}/`);
+    await expect(page.getByRole("link", { name: "Can it be stopped?" })).toHaveCount(0);
+    expect(complaints).toEqual([]);
+  } finally {
+    await context.close();
+    await server.end();
+    await images.remove();
+  }
+});
+
+test("a training that went astray says so, names the run and offers nothing that cannot help", async ({ browser }) => {
+  const images = await fewImages();
+  const server = await startServer({ more: ["--dataset", `fashion-mnist=${images.folder}`] });
+  const context = await browser.newContext({ baseURL: server.baseUrl });
+  try {
+    const page = await context.newPage();
+    const study = smallStudy("Too fast?", 2).replace("[recipe]", "[recipe]\nlearning_rate = 1000.0\nlearning_rate_decay = 1.0");
+    const made = await page.request.post("/api/v1/studies", { data: study });
+    expect(made.status()).toBe(201);
+    const { id } = (await made.json()) as { id: number };
+    await page.goto(`/studies/${id}`);
+    await hydrated(page);
+    await expect(page.locator(".state-line").getByText("failed")).toBeVisible({ timeout: 120_000 });
+    await expect(page.getByText(/learning rate/).first()).toBeVisible();
+    await expect(page.getByRole("button", { name: "Try again" })).toHaveCount(0);
+  } finally {
+    await context.close();
+    await server.end();
+    await images.remove();
+  }
+});

@@ -1,0 +1,40 @@
+import { expect, test } from "./server";
+
+test.use({ javaScriptEnabled: false });
+
+test("without scripts a study is set up, put right, started, stopped, shared, taken back and deleted", async ({ page, forgiven }) => {
+  await page.goto("/");
+  await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
+  await expect(page.locator("svg[role=img]").first()).toBeVisible();
+
+  await page.goto("/studies/new");
+  const field = (name: string) => page.getByLabel(name, { exact: true });
+  await field("Question").fill("Does it work without scripts?");
+  await field("KD stop epoch").fill("0, 500");
+  await page.getByRole("button", { name: "Start", exact: true }).click();
+  // It comes back with what was typed, and says what is wrong beside its field.
+  await expect(field("Question")).toHaveValue("Does it work without scripts?");
+  await expect(field("KD stop epoch")).toHaveAttribute("aria-invalid", "true");
+  await field("KD stop epoch").fill("0, 20");
+  await page.getByRole("button", { name: "Start", exact: true }).click();
+
+  await expect(page).toHaveURL(/\/studies\/\d+/);
+  const address = page.url();
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText("Does it work without scripts?");
+  await page.getByRole("button", { name: "Stop", exact: true }).click();
+  await page.goto(address);
+  await expect(page.getByRole("button", { name: "Resume", exact: true })).toBeVisible();
+
+  await page.getByRole("button", { name: "Share", exact: true }).click();
+  await expect(page).toHaveURL(/\/s\/[0-9a-f]{32}$/);
+  const link = page.url();
+  await page.goto("/shares");
+  await page.getByRole("button", { name: /Revoke/ }).click();
+  forgiven.push(/404 \(Not Found\) \(.*\/s\/[0-9a-f]{32}\)$/);
+  expect((await page.goto(link))?.status()).toBe(404);
+
+  await page.goto(address);
+  await page.getByText("Delete …").click();
+  await page.getByRole("button", { name: "Delete this study" }).click();
+  await expect(page.getByRole("link", { name: "Does it work without scripts?" })).toHaveCount(0);
+});
