@@ -151,6 +151,7 @@ pub fn report() -> Report {
             device: "cpu".into(),
             data_checksum: "5d8ef0a1b2c3d4e5f60718293a4b5c6d".into(),
         }],
+        incidents: Vec::new(),
         test_images: 10_000,
     }
 }
