@@ -12,6 +12,8 @@ const BELOW: f64 = 48.0;
 const LABEL: f64 = 15.0;
 /// Width of the stretched drawing inside the plot.
 const WIDTH: f64 = 1000.0;
+/// Pixels that a phone's screen leaves for a plot.
+const NARROW: f64 = 250.0;
 /// As few points as this are drawn as dots too: a line alone would hide where they are.
 const DOTS_MAX: usize = 8;
 /// From so many epochs on the end is drawn closer.
@@ -174,10 +176,14 @@ fn drawing(
                 <text class="tick" x="-8" y=at dy="0.35em" text-anchor="end">{written}</text>
             }
         });
-    let below = x.ticks.iter().map(|tick| (across(x.place(*tick)), x.written(*tick))).map(|(at, written)| {
+    let places: Vec<(f64, String)> = x.ticks.iter().map(|tick| (x.place(*tick), x.written(*tick))).collect();
+    let widths: Vec<(f64, usize)> = places.iter().map(|(share, text)| (*share, text.chars().count())).collect();
+    let on_narrow = labels::without_touching(&widths, NARROW);
+    let below = places.into_iter().zip(on_narrow).map(|((share, written), stands)| {
+        let (at, class) = (across(share), if stands { "tick" } else { "tick only-wide" });
         view! {
             <line class="tick-mark" x1=at.clone() x2=at.clone() y1=pixels(height) y2=pixels(height + 4.0)></line>
-            <text class="tick" x=at y=pixels(height + 19.0) text-anchor="middle">{written}</text>
+            <text class=class x=at y=pixels(height + 19.0) text-anchor="middle">{written}</text>
         }
     });
     let hairlines = drops.iter().map(|drop| across(x.place(*drop))).map(|at| {

@@ -358,8 +358,8 @@ fn the_published_points_stand_hollow_in_the_same_picture_and_in_no_average() {
     let teachers = "architecture = \"wrn-16-3\"\nepochs = [35, 50, 65, 80, 200]";
     let of = |dataset| page(&planned(dataset, student, teachers, "kd_stop_epoch = [0, 60]"));
     let html = of("cifar-10");
-    assert_eq!(html.matches("<circle class=\"published\"").count(), 6, "five teachers and labels alone");
-    assert_eq!(html.matches("<line class=\"published\"").count(), 1, "an interval where there is a deviation");
+    assert_eq!(html.matches("r=\"4\" class=\"published\"").count(), 6, "five teachers and labels alone");
+    assert_eq!(html.matches("class=\"published\"").count(), 7, "one interval where there is a deviation");
     for expected in
         ["published: 92.58 % (digitised)", "published: 91.25 ±\u{202f}0.16 % (exact)", "in none of our averages"]
     {
@@ -420,17 +420,15 @@ fn what_failed_stands_first_with_arm_and_seed_and_what_was_noted_with_the_traini
 #[test]
 fn n_stands_beside_each_mean_and_a_long_label_leaves_the_axis() {
     let html = page(&report());
-    assert!(html.matches("n = 3").count() > 6, "in the table, and once for the picture");
-    let label = "a label that is far too long to stand beside a plot";
-    let long = with_arms(&[label, "until 8"], |rank| 8 * (rank + 1));
-    let html = page(&long);
-    assert!(html.contains("(n = 3)") && html.contains("chart rows"), "in rows n stands in the picture");
+    assert_eq!(html.matches("<span class=\"behind\">n = 3</span>").count(), 5, "in the table");
+    assert!(html.contains("Behind each mean: n = 3."));
     let two = "architecture = [\"wrn-10-1\", \"wrn-16-1\"]\nepochs = 20";
     let treatment = "kd_stop_epoch = [0, 4, 8, 12]\nteacher_stop_epoch = [8, 20]\ntemperature = [1.0, 16.0]";
     let many = planned("fashion-mnist-12k", two, ONE_TEACHER, treatment);
     assert!(lines(&many).iter().any(|(label, _)| label.len() > 34));
     let html = page(&many);
     assert!(html.contains("chart rows") && !html.contains("chart swept"));
+    assert!(html.contains("(n = 3)"), "beside each mean of the picture");
 }
 
 /// Writes the page to look at, where `STILLROOM_LOOK` names a folder.

@@ -13,8 +13,8 @@ const TEXT: f64 = 16.0;
 const MARK: f64 = 30.0;
 /// Width that a phone's screen leaves for a row, and of a character of its label (bold) and of its value, in pixels.
 const WIDTH: f64 = 316.0;
-const LABEL_CHARACTER: f64 = 8.0;
-const VALUE_CHARACTER: f64 = 7.2;
+const LABEL_CHARACTER: f64 = 8.1;
+const VALUE_CHARACTER: f64 = 6.4;
 
 /// An arm's words.
 struct Row {

@@ -16,7 +16,7 @@ const DODGE: f64 = 14.0;
 /// Where arms beside the axis stand, and where the axis begins and ends: shares of the width.
 const BESIDE: f64 = 0.07;
 const BEGIN: f64 = 0.05;
-const BEGIN_AFTER_BESIDE: f64 = 0.24;
+const BEGIN_AFTER_BESIDE: f64 = 0.2;
 const END: f64 = 0.95;
 
 pub(super) fn height() -> f64 {
@@ -180,12 +180,14 @@ pub(super) fn drawn(picture: &Picture, sweep: &Sweep, longest: usize) -> impl In
         view! { <text class="end-label" x="100%" y=pixels(foot) dx="10" dy="0.35em">{label}</text> }
     });
 
+    // Under a place with two lines of text there is a little less room.
+    let title = PLOT + if sweep.beside.is_empty() { 40.0 } else { 46.0 };
     view! {
         <text class="axis-title" x="-44" y="-8">"test accuracy, %"</text>
         {grid.collect_view()}
         <line class="axis" x1="0" x2="100%" y1=pixels(PLOT) y2=pixels(PLOT)></line>
         {below.collect_view()}
-        <text class="axis-title" x="50%" y=pixels(PLOT + 40.0) text-anchor="middle">{sweep.quantity.name()}</text>
+        <text class="axis-title" x="50%" y=pixels(title) text-anchor="middle">{sweep.quantity.name()}</text>
         {rules.collect_view()}
         {lines.collect_view()}
         {marks.collect_view()}
