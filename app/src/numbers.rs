@@ -55,6 +55,11 @@ pub fn signed_with_interval(mean: f64, interval: Option<(f64, f64)>) -> String {
     }
 }
 
+/// How many seeds stand behind a mean: "n = 3".
+pub fn behind(n: u32) -> String {
+    format!("n = {n}")
+}
+
 pub fn percent(value: f64, decimals: usize) -> String {
     format!("{}{NARROW}%", fixed(value, decimals))
 }

@@ -12,10 +12,10 @@ const BELOW: f64 = 48.0;
 const LABEL: f64 = 15.0;
 /// Width of the stretched drawing inside the plot.
 const WIDTH: f64 = 1000.0;
+/// Pixels that a phone's screen leaves for a plot.
+const NARROW: f64 = 250.0;
 /// As few points as this are drawn as dots too: a line alone would hide where they are.
 const DOTS_MAX: usize = 8;
-/// Of fewer seeds no band is drawn: the interval of two is a dozen times as wide as what they differ by, and hides the lines.
-const BAND_SEEDS: u32 = 3;
 /// From so many epochs on the end is drawn closer.
 const CLOSER_FROM: u32 = 5;
 
@@ -45,18 +45,15 @@ struct Window {
 fn window(series: &[Series], metric: Metric, from: u32, until: u32, height: f64) -> Window {
     let in_sight = |point: &&Point| (from..=until).contains(&point.epoch.0);
     let points = || series.iter().flat_map(|series| series.points.iter().filter(in_sight));
-    let y =
-        match metric::is_logarithmic(metric) {
-            true => Scale::logarithmic(points().map(|point| point.mean)),
-            false => Scale::fitted(
-                points()
-                    .flat_map(|point| {
-                        if point.seeds >= BAND_SEEDS { [point.mean, point.low, point.high] } else { [point.mean; 3] }
-                    })
-                    .filter(not_absurd(points())),
-                6,
-            ),
-        };
+    let seen = || {
+        let ends = |point: &Point| [Some(point.mean), point.band().map(|it| it.0), point.band().map(|it| it.1)];
+        points().flat_map(ends).flatten().filter(not_absurd(points()))
+    };
+    let y = match metric {
+        _ if metric::is_logarithmic(metric) => Scale::logarithmic(points().map(|point| point.mean)),
+        _ if metric::is_share(metric) => Scale::percentages(seen(), 6),
+        _ => Scale::fitted(seen(), 6),
+    };
     let x = Scale::epochs(from, until, if from == 0 { 8 } else { 4 });
     let mut drops: Vec<f64> = series.iter().flat_map(|series| &series.drops).map(|drop| f64::from(drop.0)).collect();
     drops.sort_by(f64::total_cmp);
@@ -66,7 +63,7 @@ fn window(series: &[Series], metric: Metric, from: u32, until: u32, height: f64)
     Window { x, y, height, traces, drops }
 }
 
-/// Two seeds may give an interval many times as wide as the curves themselves; the axis follows the curves, and such a band
+/// Few seeds may give an interval many times as wide as the curves themselves; the axis follows the curves, and such a band
 /// is cut at the frame.
 fn not_absurd<'a>(points: impl Iterator<Item = &'a Point>) -> impl Fn(&f64) -> bool {
     let (low, high) =
@@ -86,10 +83,11 @@ fn trace(series: &Series, x: &Scale, y: &Scale, height: f64) -> Trace {
         format!("{:.1} {:.1}", share * WIDTH, down.clamp(-9_999.0, 9_999.0))
     };
     let line: Vec<String> = points.iter().map(|point| drawn(point.epoch.0, point.mean)).collect();
-    let banded: Vec<&Point> = points.iter().filter(|point| point.seeds >= BAND_SEEDS).collect();
-    let band = banded.iter().any(|point| point.high > point.low).then(|| {
-        let above = banded.iter().map(|point| drawn(point.epoch.0, point.high));
-        let under = banded.iter().rev().map(|point| drawn(point.epoch.0, point.low));
+    let banded: Vec<(u32, (f64, f64))> =
+        points.iter().filter_map(|point| Some((point.epoch.0, point.band()?))).collect();
+    let band = banded.iter().any(|(_, (low, high))| high > low).then(|| {
+        let above = banded.iter().map(|(epoch, (_, high))| drawn(*epoch, *high));
+        let under = banded.iter().rev().map(|(epoch, (low, _))| drawn(*epoch, *low));
         format!("M{}Z", above.chain(under).collect::<Vec<_>>().join("L"))
     });
     let in_sight = |point: &&Point| f64::from(point.epoch.0) >= x.low;
@@ -178,10 +176,14 @@ fn drawing(
                 <text class="tick" x="-8" y=at dy="0.35em" text-anchor="end">{written}</text>
             }
         });
-    let below = x.ticks.iter().map(|tick| (across(x.place(*tick)), x.written(*tick))).map(|(at, written)| {
+    let places: Vec<(f64, String)> = x.ticks.iter().map(|tick| (x.place(*tick), x.written(*tick))).collect();
+    let widths: Vec<(f64, usize)> = places.iter().map(|(share, text)| (*share, text.chars().count())).collect();
+    let on_narrow = labels::without_touching(&widths, NARROW);
+    let below = places.into_iter().zip(on_narrow).map(|((share, written), stands)| {
+        let (at, class) = (across(share), if stands { "tick" } else { "tick only-wide" });
         view! {
             <line class="tick-mark" x1=at.clone() x2=at.clone() y1=pixels(height) y2=pixels(height + 4.0)></line>
-            <text class="tick" x=at y=pixels(height + 19.0) text-anchor="middle">{written}</text>
+            <text class=class x=at y=pixels(height + 19.0) text-anchor="middle">{written}</text>
         }
     });
     let hairlines = drops.iter().map(|drop| across(x.place(*drop))).map(|at| {
@@ -292,6 +294,18 @@ fn share_under_pointer(_: &leptos::ev::PointerEvent) -> Option<f64> {
     None
 }
 
+/// What the legend says of a line: its value at the epoch under the pointer, else its last one, with the epoch where that is
+/// not the last of all.
+fn read_at(metric: Metric, points: &[Point], pointed: Option<u32>, last: u32) -> Option<String> {
+    match pointed {
+        Some(epoch) => points.iter().find(|point| point.epoch.0 == epoch).map(|it| metric::written(metric, it.mean)),
+        None => points.last().map(|point| match metric::written(metric, point.mean) {
+            written if point.epoch.0 == last => written,
+            written => format!("{written} (epoch {})", point.epoch),
+        }),
+    }
+}
+
 /// Names the lines, and reads all of them at the epoch under the pointer, or at the last.
 fn legend(
     series: &[Series],
@@ -303,11 +317,7 @@ fn legend(
 ) -> impl IntoView + use<> {
     let items = series.iter().map(|series| {
         let (arm, points) = (series.arm, series.points.clone());
-        let read = move || {
-            let epoch = reading.get().unwrap_or(last);
-            let point = points.iter().rfind(|point| point.epoch.0 <= epoch)?;
-            (reading.get().is_none() || point.epoch.0 == epoch).then(|| metric::written(metric, point.mean))
-        };
+        let read = move || read_at(metric, &points, reading.get(), last);
         view! {
             <li
                 class=tints[arm].class()
@@ -324,10 +334,16 @@ fn legend(
     let has_stops = series.iter().any(|series| series.kd_stops_at.is_some());
     let has_drops = series.iter().any(|series| !series.drops.is_empty());
     let most_seeds = series.iter().flat_map(|series| &series.points).map(|point| point.seeds).max().unwrap_or(0);
+    let some_of_two = series.iter().flat_map(|series| &series.points).any(|point| point.seeds == 2);
     let bands = match most_seeds {
         0 | 1 => "Line: one seed. ",
-        BAND_SEEDS.. => "Line: mean over seeds. Band: 95 % interval of the mean, point by point. ",
-        _ => "Line: mean over two seeds, too few for a band. ",
+        2 => {
+            "Line: mean over two seeds. Band: from the lower to the higher of the two; their interval would be a dozen times as wide. "
+        }
+        _ if some_of_two => {
+            "Line: mean over seeds. Band: 95 % interval of the mean, point by point; where there are only two seeds yet, from the lower to the higher. "
+        }
+        _ => "Line: mean over seeds. Band: 95 % interval of the mean, point by point. ",
     };
     let items = items.collect_view();
     view! {
@@ -382,6 +398,35 @@ mod tests {
         assert_eq!((end.drops.len(), end.traces[0].stop), (0, None));
         let foot = end.traces[0].end.unwrap();
         assert!((0.0..=270.0).contains(&foot));
+    }
+
+    #[test]
+    fn a_band_of_two_seeds_spans_both_and_one_seed_has_none() {
+        let mut two = series(&[80.0, 85.0]);
+        two.points.iter_mut().for_each(|point| point.seeds = 2);
+        let drawn = |series: &Series| window(std::slice::from_ref(series), Metric::TrainAccuracy, 0, 3, 270.0);
+        let (narrow, wide) = (drawn(&two), drawn(&series(&[80.0, 85.0])));
+        assert!(narrow.traces[0].band.is_some());
+        assert!(narrow.y.low > wide.y.low, "{:?} {:?}", narrow.y, wide.y);
+        two.points.iter_mut().for_each(|point| point.seeds = 1);
+        assert_eq!(drawn(&two).traces[0].band, None);
+    }
+
+    #[test]
+    fn a_value_of_an_earlier_epoch_says_so() {
+        let points = series(&[2.0, 1.5]).points;
+        let read = |pointed| read_at(Metric::KdLossTrain, &points, pointed, 4);
+        assert_eq!(read(None).as_deref(), Some("1.500 (epoch 2)"));
+        assert_eq!(read(Some(1)).as_deref(), Some("2.000"));
+        assert_eq!(read(Some(3)), None);
+        assert_eq!(read_at(Metric::KdLossTrain, &points, None, 2).as_deref(), Some("1.500"));
+    }
+
+    #[test]
+    fn no_share_is_drawn_beyond_all() {
+        let all = [series(&[99.0, 99.6, 99.9, 100.0])];
+        assert_eq!(window(&all, Metric::TrainAccuracy, 0, 4, 270.0).y.high, 100.0);
+        assert!(window(&all, Metric::KdLossTrain, 0, 4, 270.0).y.high > 100.0);
     }
 
     #[test]

@@ -29,14 +29,70 @@ pub fn spread(wanted: &[f64], apart: f64, room: f64) -> Vec<f64> {
     places
 }
 
+/// Characters of the longest label that has room beside a chart, and beside one on a narrow screen.
+pub const LONGEST_BESIDE: usize = 34;
+pub const LONGEST_BESIDE_NARROW: usize = 24;
+
 /// The class that leaves room for labels of up to `longest` characters beside a chart.
 pub fn room(longest: usize) -> &'static str {
     match longest {
         0..=13 => "labels-short",
-        14..=24 => "labels-middle",
-        25..=34 => "labels-long",
+        14..=LONGEST_BESIDE_NARROW => "labels-middle",
+        25..=LONGEST_BESIDE => "labels-long",
         _ => "labels-longest",
     }
+}
+
+/// The least width in pixels that the style sheet leaves for a plot beside labels of up to `longest` characters: on a phone,
+/// and on what is not narrow.
+pub fn plot_widths(longest: usize) -> (f64, f64) {
+    match room(longest) {
+        "labels-short" => (208.0, 396.0),
+        "labels-middle" => (150.0, 326.0),
+        _ => (112.0, 266.0),
+    }
+}
+
+/// Which of the texts under an axis can stand without touching, taken from the left: each with the share of the plot's
+/// `width` at which its middle stands and its characters.
+pub fn without_touching(texts: &[(f64, usize)], width: f64) -> Vec<bool> {
+    const CHARACTER: f64 = 7.0;
+    const GAP: f64 = 6.0;
+    let mut free_from = f64::MIN;
+    let stands = texts.iter().map(|(share, characters)| {
+        let half = CHARACTER * *characters as f64 / 2.0;
+        let stands = share * width - half >= free_from;
+        if stands {
+            free_from = share * width + half + GAP;
+        }
+        stands
+    });
+    stands.collect()
+}
+
+/// A label in lines of at most `longest` characters, parted after commas where it can be and else between words. A longer
+/// word keeps a line of its own.
+pub fn wrapped(label: &str, longest: usize) -> Vec<String> {
+    if label.is_empty() {
+        return vec![String::new()];
+    }
+    let mut lines: Vec<String> = Vec::new();
+    let fits = |line: &str, more: &str| line.chars().count() + 1 + more.chars().count() <= longest;
+    for part in label.split_inclusive(", ").map(str::trim_end) {
+        match lines.last_mut() {
+            Some(line) if fits(line, part) => *line = format!("{line} {part}"),
+            _ if part.chars().count() <= longest => lines.push(part.to_owned()),
+            _ => {
+                for word in part.split(' ') {
+                    match lines.last_mut() {
+                        Some(line) if fits(line, word) => *line = format!("{line} {word}"),
+                        _ => lines.push(word.to_owned()),
+                    }
+                }
+            }
+        }
+    }
+    lines
 }
 
 #[cfg(test)]
@@ -77,5 +133,25 @@ mod tests {
         assert_apart(&places, 280.0 / 49.0, 280.0);
         assert!(spread(&[], 14.0, 280.0).is_empty());
         assert_eq!(spread(&[500.0], 14.0, 280.0), [280.0]);
+    }
+
+    #[test]
+    fn texts_under_an_axis_are_thinned_by_their_width() {
+        let names = [(0.05, 8), (0.35, 8), (0.65, 8), (0.95, 8)];
+        assert_eq!(without_touching(&names, 400.0), [true; 4]);
+        assert_eq!(without_touching(&names, 150.0), [true, false, true, false]);
+        let epochs = [(0.05, 2), (0.14, 2), (0.22, 2), (0.95, 3)];
+        assert_eq!(without_touching(&epochs, 208.0), [true, false, true, true]);
+    }
+
+    #[test]
+    fn a_long_label_is_parted_after_commas_and_then_between_words() {
+        let wrapped = |label| wrapped(label, 20);
+        assert_eq!(wrapped("labels only"), ["labels only"]);
+        assert_eq!(wrapped("KD until 8, teacher stopped at 8"), ["KD until 8,", "teacher stopped at 8"]);
+        assert_eq!(wrapped("KD weight 0.5, T 4, KD"), ["KD weight 0.5, T 4,", "KD"]);
+        assert_eq!(wrapped("teacher stopped at 20, T 4"), ["teacher stopped at", "20, T 4"]);
+        assert_eq!(wrapped("a-word-without-any-space-in-it"), ["a-word-without-any-space-in-it"]);
+        assert_eq!(wrapped(""), [""; 1]);
     }
 }

@@ -20,6 +20,17 @@ impl Scale {
         Scale::round(low - 0.06 * span, high + 0.06 * span, count)
     }
 
+    /// As [`Scale::fitted`], for shares in percent: no axis goes where none can be.
+    pub fn percentages(values: impl Iterator<Item = f64>, count: usize) -> Scale {
+        let fitted = Scale::fitted(values.map(|value| value.clamp(0.0, 100.0)), count);
+        Scale::round(fitted.low.max(0.0), fitted.high.min(100.0), count)
+    }
+
+    /// `value`, or the end of the axis that it lies beyond.
+    pub fn within(&self, value: f64) -> f64 {
+        value.clamp(self.low, self.high)
+    }
+
     /// From `low` to `high` as they are, with about `count` round ticks inside.
     pub fn round(low: f64, high: f64, count: usize) -> Scale {
         let step = round_step(high - low, count);
@@ -114,6 +125,17 @@ mod tests {
         for scale in [scale, fine] {
             assert!(scale.ticks.iter().all(|tick| (0.0..=1.0).contains(&scale.place(*tick))));
         }
+    }
+
+    #[test]
+    fn shares_end_at_all_and_at_nothing() {
+        let scale = Scale::percentages([97.0, 99.8, 103.0].into_iter(), 6);
+        assert!(scale.low > 96.0 && scale.high == 100.0 && scale.ticks.last() == Some(&100.0), "{scale:?}");
+        assert_eq!(scale.within(103.0), 100.0);
+        assert_eq!(Scale::percentages([0.5, 3.0].into_iter(), 6).low, 0.35);
+        assert_eq!(Scale::percentages([0.1, 8.0].into_iter(), 6).low, 0.0);
+        let all = Scale::percentages([100.0, 100.0].into_iter(), 6);
+        assert!(all.high == 100.0 && all.high > all.low && !all.ticks.is_empty(), "{all:?}");
     }
 
     #[test]

@@ -85,6 +85,21 @@ impl Quantity {
         numbers.dedup();
         numbers.len()
     }
+
+    /// A stop that always comes at the end of its training is no choice: it only repeats how long the training is.
+    fn is_chosen(self, arms: &[Arm]) -> bool {
+        let mut distilling = arms.iter().filter_map(|arm| Some((arm, arm.distillation.as_ref()?)));
+        match self {
+            Self::KdStopEpoch => distilling.any(|(arm, it)| it.kd_stop_epoch < arm.epochs),
+            Self::TeacherStopEpoch => distilling.any(|(_, it)| it.teacher_stop_epoch < it.teacher_epochs),
+            _ => true,
+        }
+    }
+
+    /// Whether labels only is a value of it like others: KD stopped at 0, KD of weight 0.
+    fn begins_with_labels(self) -> bool {
+        matches!(self, Self::KdStopEpoch | Self::KdWeight)
+    }
 }
 
 /// What a study sweeps.
@@ -92,8 +107,10 @@ impl Quantity {
 pub struct Sweep {
     /// On the horizontal axis: the quantity with the most values, at least three.
     pub quantity: Quantity,
-    /// Arms that differ only in it, in its order: a line each. Arms without a value are in none.
+    /// Arms that differ only in it, in its order: a line each.
     pub lines: Vec<Line>,
+    /// Arms for which the quantity does not count: they stand beside the axis.
+    pub beside: Vec<usize>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -105,26 +122,34 @@ pub struct Line {
 
 /// `None` where no quantity has three values: such arms are compared side by side.
 pub fn sweep(arms: &[Arm]) -> Option<Sweep> {
-    let most = Quantity::ALL.into_iter().map(|quantity| quantity.distinct(arms)).max()?;
-    let quantity = Quantity::ALL.into_iter().find(|quantity| quantity.distinct(arms) == most).filter(|_| most >= 3)?;
-    let others: Vec<Quantity> = Quantity::ALL
-        .into_iter()
-        .filter(|other| *other != quantity && other.distinct(&distilling(arms)) > 1 && !follows(*other, quantity, arms))
-        .collect();
+    let chosen: Vec<Quantity> = Quantity::ALL.into_iter().filter(|quantity| quantity.is_chosen(arms)).collect();
+    let most = chosen.iter().map(|quantity| quantity.distinct(arms)).max()?;
+    let quantity = *chosen.iter().find(|quantity| quantity.distinct(arms) == most).filter(|_| most >= 3)?;
+    let differs = |other: &Quantity| {
+        *other != quantity && other.distinct(&distilling(arms)) > 1 && !follows(*other, quantity, arms)
+    };
+    let others: Vec<Quantity> = chosen.into_iter().filter(differs).collect();
 
     let mut lines: Vec<Line> = Vec::new();
+    let mut beside = Vec::new();
+    let any_distils = arms.iter().any(|arm| arm.distillation.is_some());
     for (index, arm) in arms.iter().enumerate() {
-        if quantity.of(arm).is_none() || arm.distillation.is_none() && lines_through_labels(quantity) {
+        if quantity.of(arm).is_none() {
+            beside.push(index);
             continue;
         }
-        let label = line_label(arm, &others);
+        let from_labels = any_distils && arm.distillation.is_none();
+        if from_labels && quantity.begins_with_labels() {
+            continue;
+        }
+        let label = line_label(arm, &others, from_labels);
         match lines.iter_mut().find(|line| line.label == label) {
             Some(line) => line.arms.push(index),
             None => lines.push(Line { label, arms: vec![index] }),
         }
     }
     // Every line of a KD stop begins at the arm that never distils.
-    for line in lines.iter_mut().filter(|_| lines_through_labels(quantity)) {
+    for line in lines.iter_mut().filter(|_| quantity.begins_with_labels()) {
         let baseline = arms[line.arms[0]].baseline;
         if arms[baseline].distillation.is_none() {
             line.arms.insert(0, baseline);
@@ -132,11 +157,22 @@ pub fn sweep(arms: &[Arm]) -> Option<Sweep> {
     }
     let number = |index: &usize| quantity.of(&arms[*index]).map_or(0.0, |value| value.number);
     lines.iter_mut().for_each(|line| line.arms.sort_by(|a, b| number(a).total_cmp(&number(b))));
-    Some(Sweep { quantity, lines })
+    if lines.len() > 1 {
+        lines.iter_mut().filter(|line| line.label.is_empty()).for_each(|line| line.label = "distilled".into());
+    }
+    Some(Sweep { quantity, lines, beside })
 }
 
-fn lines_through_labels(quantity: Quantity) -> bool {
-    matches!(quantity, Quantity::KdStopEpoch | Quantity::KdWeight)
+/// The arms that others are compared with, for a rule each; none that already stands on a line of its own kind along the
+/// axis, where each of its neighbours has another baseline.
+pub fn ruled(arms: &[Arm], sweep: Option<&Sweep>) -> Vec<usize> {
+    let compared =
+        |index: &usize| arms.iter().enumerate().any(|(other, arm)| other != *index && arm.baseline == *index);
+    let on_a_line = |arm: &Arm| {
+        let quantity = sweep.map(|sweep| sweep.quantity).filter(|quantity| !quantity.begins_with_labels());
+        arm.distillation.is_none() && quantity.is_some_and(|quantity| quantity.of(arm).is_some())
+    };
+    (0..arms.len()).filter(compared).filter(|index| !on_a_line(&arms[*index])).collect()
 }
 
 fn distilling(arms: &[Arm]) -> Vec<Arm> {
@@ -155,11 +191,12 @@ fn follows(other: Quantity, quantity: Quantity, arms: &[Arm]) -> bool {
     })
 }
 
-fn line_label(arm: &Arm, others: &[Quantity]) -> String {
-    let said = others.iter().filter_map(|other| {
+fn line_label(arm: &Arm, others: &[Quantity], from_labels: bool) -> String {
+    let said = others.iter().filter(|other| !from_labels || !other.begins_with_labels()).filter_map(|other| {
         let written = other.of(arm)?.written;
         Some(match other {
             Quantity::TeacherStopEpoch => format!("teacher stopped at {written}"),
+            Quantity::KdStopEpoch if written == arm.epochs.to_string() => "KD to the end".to_owned(),
             Quantity::KdStopEpoch => format!("KD until {written}"),
             Quantity::Temperature => format!("T {written}"),
             Quantity::Teacher => format!("{written} teaches"),
@@ -167,7 +204,7 @@ fn line_label(arm: &Arm, others: &[Quantity]) -> String {
             _ => format!("{} {written}", other.name()),
         })
     });
-    said.collect::<Vec<_>>().join(", ")
+    from_labels.then(|| "labels only".to_owned()).into_iter().chain(said).collect::<Vec<_>>().join(", ")
 }
 
 /// A colour by its place in the style sheet.

@@ -14,6 +14,11 @@ pub enum Curve {
     Every,
 }
 
+/// The picked metric, or the first that there is: without validation images the usual first one never comes.
+pub(super) fn shown(picked: Metric, offered: &[Metric]) -> Metric {
+    if offered.contains(&picked) { picked } else { offered.first().copied().unwrap_or(picked) }
+}
+
 #[component]
 pub fn Evidence(report: Report, tints: Vec<Tint>, curve: Curve, lit: Lit) -> impl IntoView {
     let measured = |series: &[Series]| series.iter().any(|series| !series.points.is_empty());
@@ -34,9 +39,11 @@ pub fn Evidence(report: Report, tints: Vec<Tint>, curve: Curve, lit: Lit) -> imp
             view! { <p class="empty">"No epoch is finished yet: curves appear with the first."</p> }.into_any()
         }
         Curve::Picked { metric, page } => {
+            let all = offered.clone();
+            let shown = Memo::new(move |_| shown(metric.get(), &all));
             let links = offered.iter().map(|offered| {
                 let offered = *offered;
-                let current = move || (metric.get() == offered).then_some("true");
+                let current = move || (shown.get() == offered).then_some("true");
                 view! {
                     <li>
                         <a href=format!("{page}?metric={}", metric::address(offered)) aria-current=current data-noscroll="true">
@@ -49,7 +56,7 @@ pub fn Evidence(report: Report, tints: Vec<Tint>, curve: Curve, lit: Lit) -> imp
             let links = links.collect_view();
             view! {
                 {several.then(|| view! { <nav class="metrics" aria-label="Curve shown"><ul>{links}</ul></nav> })}
-                {move || drawn(metric.get(), "curves".to_owned())}
+                {move || drawn(shown.get(), "curves".to_owned())}
             }
             .into_any()
         }

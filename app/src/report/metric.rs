@@ -67,15 +67,19 @@ pub fn is_logarithmic(metric: Metric) -> bool {
     metric == Metric::LearningRate
 }
 
+/// Whether its values are shares, from 0 to 100 %.
+pub fn is_share(metric: Metric) -> bool {
+    matches!(
+        metric,
+        Metric::ValidationAccuracy | Metric::TestAccuracy | Metric::TrainAccuracy | Metric::AgreementValidation
+    )
+}
+
 pub fn written(metric: Metric, value: f64) -> String {
     match metric {
-        Metric::ValidationAccuracy | Metric::TestAccuracy | Metric::TrainAccuracy | Metric::AgreementValidation => {
-            numbers::percent(value, 2)
-        }
-        Metric::KdLossValidation | Metric::KdLossTrain | Metric::ValidationCrossEntropy | Metric::TrainCrossEntropy => {
-            numbers::fixed(value, 3)
-        }
+        _ if is_share(metric) => numbers::percent(value, 2),
         Metric::LearningRate => format!("{value:.2e}"),
+        _ => numbers::fixed(value, 3),
     }
 }
 

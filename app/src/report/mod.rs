@@ -2,6 +2,7 @@
 //! example and the page that is sent by mail.
 
 mod evidence;
+mod incidents;
 pub mod metric;
 mod provenance;
 mod table;
@@ -12,17 +13,25 @@ mod tests;
 pub use evidence::Curve;
 
 use crate::{
-    chart::{Lit, final_accuracy::FinalAccuracy, swept::tints},
+    chart::{
+        Lit,
+        final_accuracy::FinalAccuracy,
+        swept::{ruled, sweep, tints},
+    },
     numbers,
 };
 use evidence::Evidence;
+use incidents::WhatFailed;
 use leptos::prelude::*;
 use provenance::HowItWasTrained;
 pub use provenance::plan_in_words;
-use study::{Report, State, StudyId};
+use study::{
+    Report, State, StudyId,
+    published::{self, Reading},
+};
 use table::Arms;
 
-/// Answer, picture, evidence, table and provenance. `downloads` names the study whose files can be fetched from here.
+/// What failed, picture, evidence, table and provenance. `downloads` names the study whose files can be fetched from here.
 #[component]
 pub fn ReportView(
     report: Report,
@@ -41,6 +50,7 @@ pub fn ReportView(
         }
     };
     view! {
+        <WhatFailed report=report.clone()/>
         <section class="panel picture" aria-labelledby="picture-heading">
             <h2 id="picture-heading">"Final test accuracy"</h2>
             {picture}
@@ -61,6 +71,8 @@ pub fn Answer(report: Report) -> impl IntoView {
 /// Model, n, degrees of freedom, the test set's own error, and what else a reader must know.
 #[component]
 fn UnderThePicture(report: Report) -> impl IntoView {
+    let key = key(&report);
+    let published = published_in_words(&report);
     let comparison = report.comparison;
     let has_result = comparison.arms.iter().any(|arm| arm.mean.is_some());
     let sampling = comparison.test_sampling_error.map(|error| {
@@ -76,10 +88,11 @@ fn UnderThePicture(report: Report) -> impl IntoView {
     view! {
         <div class="small-print">
             <p>
-                {has_result.then_some("Small dots: one seed each. Large dot and bar: mean and 95 % interval. Dashed: the baseline. ")}
+                {has_result.then_some(key)}
                 {(has_result && !comparison.model.is_empty()).then(|| format!("Intervals by the model {}. ", comparison.model))}
                 {residual}
             </p>
+            {published.filter(|_| has_result).map(|sentence| view! { <p>{sentence}</p> })}
             {sampling.map(|sentence| view! { <p>{sentence}</p> })}
             {(!comparison.remarks.is_empty()).then(|| view! {
                 <ul class="remarks">
@@ -88,6 +101,44 @@ fn UnderThePicture(report: Report) -> impl IntoView {
             })}
         </div>
     }
+}
+
+/// What the marks of the picture mean, and how many seeds stand behind a mean.
+fn key(report: &Report) -> String {
+    let baselines = match ruled(&report.arms, sweep(&report.arms).as_ref()).len() {
+        0 => "",
+        1 => "Dashed: the baseline. ",
+        _ => "Dashed: the baselines, each of its own student. ",
+    };
+    let with_mean = || report.comparison.arms.iter().filter(|arm| arm.mean.is_some());
+    let behind = match with_mean().next().map(|arm| arm.n) {
+        Some(n) if with_mean().all(|arm| arm.n == n) => format!("Behind each mean: {}. ", numbers::behind(n)),
+        _ => "How many seeds are behind a mean (n) stands beside it in the table. ".to_owned(),
+    };
+    format!("Small dots: one seed each. Large dot and bar: mean and 95 % interval. {baselines}{behind}")
+}
+
+/// Where the paper's own points stand in the picture: what they are and how they were read.
+fn published_in_words(report: &Report) -> Option<String> {
+    let found = published::beside(report.study.dataset, &report.arms);
+    let any = |reading| found.iter().flatten().any(|found| found.reading == reading);
+    let exact = "exact, from a table, with the 95 % interval of the mean";
+    let digitised = "digitised from a figure to about ±0.01 points, without an interval";
+    let read = match (any(Reading::Exact), any(Reading::Digitised)) {
+        (false, false) => return None,
+        (true, false) => exact.to_owned(),
+        (false, true) => digitised.to_owned(),
+        (true, true) => {
+            "those with a bar exact, from a table, with the 95 % interval of the mean; those without digitised \
+                         from a figure, to about ±0.01 points"
+                .to_owned()
+        }
+    };
+    let (runs, epochs) = (published::RUNS, published::EPOCHS);
+    Some(format!(
+        "Hollow: published by Cho & Hariharan (ICCV 2019), students of {epochs} epochs on CIFAR-10, mean of {runs} runs; \
+         {read}. They are in none of our averages."
+    ))
 }
 
 /// "finished", "training", ... as a person says it.

@@ -1,5 +1,6 @@
 //! How a study was trained: its plan in numbers, its file, where it ran, and its files to take along.
 
+use super::incidents::notes;
 use crate::numbers;
 use leptos::prelude::*;
 use study::{Provenance, Report, StudyId};
@@ -7,13 +8,11 @@ use study::{Provenance, Report, StudyId};
 #[component]
 pub fn HowItWasTrained(report: Report, downloads: Option<StudyId>) -> impl IntoView {
     let provenance = report.provenance.iter().map(|provenance| view! { <li>{said(provenance)}</li> }).collect_view();
-    let failures = report.progress.failures.iter().map(|failure| {
-        view! { <li>{format!("After epoch {}: {}", failure.epoch, failure.reason)}</li> }
-    });
-    let failures = (!report.progress.failures.is_empty()).then(|| {
+    let notes = notes(&report);
+    let notes = (!notes.is_empty()).then(|| {
         view! {
-            <h3>"What failed"</h3>
-            <ul class="failures">{failures.collect_view()}</ul>
+            <h3>"On the way"</h3>
+            <ul class="notes">{notes.into_iter().map(|note| view! { <li>{note}</li> }).collect_view()}</ul>
         }
     });
     let files = downloads.map(|id| {
@@ -31,8 +30,8 @@ pub fn HowItWasTrained(report: Report, downloads: Option<StudyId>) -> impl IntoV
         <section class="panel how" aria-labelledby="how-heading">
             <h2 id="how-heading">"How this was trained"</h2>
             <p>{plan_in_words(report.runs, report.segments, report.epochs, report.epochs_without_sharing)}</p>
-            {failures}
             <ul class="provenance">{provenance}</ul>
+            {notes}
             {files}
             <details>
                 <summary>"The study file"</summary>

@@ -14,8 +14,16 @@ pub fn Arms(report: Report, tints: Vec<Tint>, lit: Lit) -> impl IntoView {
         let arm = summary.arm;
         let state = state_of(arm, &report);
         let (difference, p, verdict) = difference(summary, &report);
+        let verdict = verdict.map(|(said, detail)| {
+            view! { <span>{said}{detail.map(|detail| view! { <span class="aside">{detail}</span> })}</span> }
+        });
+        let mean = summary.mean.map(|mean| {
+            let behind = numbers::behind(summary.n);
+            view! { <span>{numbers::with_interval(mean, summary.interval)}<span class="behind">{behind}</span></span> }
+        });
         view! {
             <tr
+                role="row"
                 tabindex="0"
                 class=tints[arm].class()
                 class:faded=move || lit.fades(arm)
@@ -24,14 +32,14 @@ pub fn Arms(report: Report, tints: Vec<Tint>, lit: Lit) -> impl IntoView {
                 on:focus=move |_| lit.0.set(Some(arm))
                 on:blur=move |_| lit.0.set(None)
             >
-                <th scope="row"><span class="swatch"></span>{summary.label.clone()}</th>
-                <td class="number">{seeds_done(summary)}</td>
-                <td class="number">{summary.mean.map(|mean| numbers::with_interval(mean, summary.interval))}</td>
-                <td class="number">{summary.best_mean.map(|mean| numbers::fixed(mean, 2))}</td>
-                <td class="number">{difference}</td>
-                <td class="number">{p}</td>
-                <td class="verdict">{verdict.0}{verdict.1.map(|detail| view! { <span class="aside">{detail}</span> })}</td>
-                <td><span class=state_class(state)>{state_in_words(state)}</span></td>
+                <th role="rowheader" scope="row"><span class="swatch"></span>{summary.label.clone()}</th>
+                <td role="cell" class="number" data-label="Seeds done">{seeds_done(summary)}</td>
+                <td role="cell" class="number" data-label="Test accuracy, %">{mean}</td>
+                <td role="cell" class="number" data-label="At best, %">{summary.best_mean.map(|mean| numbers::fixed(mean, 2))}</td>
+                <td role="cell" class="number first" data-label="Difference, points">{difference}</td>
+                <td role="cell" class="number first" data-label="p">{p}</td>
+                <td role="cell" class="verdict first" data-label="Verdict">{verdict}</td>
+                <td role="cell" data-label="State"><span class=state_class(state)>{state_in_words(state)}</span></td>
             </tr>
         }
     });
@@ -40,20 +48,20 @@ pub fn Arms(report: Report, tints: Vec<Tint>, lit: Lit) -> impl IntoView {
         <section class="panel" aria-labelledby="arms-heading">
             <h2 id="arms-heading">"Arms"</h2>
             <div class="scrolled" role="region" aria-label="Table of arms" tabindex="0">
-                <table class="arms">
-                    <thead>
-                        <tr>
-                            <th scope="col">"Arm"</th>
-                            <th scope="col" class="number">"Seeds"</th>
-                            <th scope="col" class="number">"Test accuracy, %"</th>
-                            <th scope="col" class="number"><abbr title="Test accuracy at the epoch that was best on validation">"At best, %"</abbr></th>
-                            <th scope="col" class="number">"Difference, points"</th>
-                            <th scope="col" class="number"><abbr title="Two-sided, Holm-corrected over the study’s comparisons">"p"</abbr></th>
-                            <th scope="col">"Verdict"</th>
-                            <th scope="col">"State"</th>
+                <table role="table" class="arms stacked">
+                    <thead role="rowgroup">
+                        <tr role="row">
+                            <th role="columnheader" scope="col">"Arm"</th>
+                            <th role="columnheader" scope="col" class="number">"Seeds done"</th>
+                            <th role="columnheader" scope="col" class="number">"Test accuracy, %"</th>
+                            <th role="columnheader" scope="col" class="number"><abbr title="Test accuracy at the epoch that was best on validation">"At best, %"</abbr></th>
+                            <th role="columnheader" scope="col" class="number">"Difference, points"</th>
+                            <th role="columnheader" scope="col" class="number"><abbr title="Two-sided, Holm-corrected over the study’s comparisons">"p"</abbr></th>
+                            <th role="columnheader" scope="col">"Verdict"</th>
+                            <th role="columnheader" scope="col">"State"</th>
                         </tr>
                     </thead>
-                    <tbody>{rows}</tbody>
+                    <tbody role="rowgroup">{rows}</tbody>
                 </table>
             </div>
             <Runs report=report/>
@@ -70,15 +78,15 @@ fn seeds_done(summary: &ArmSummary) -> String {
 type Said = (&'static str, Option<String>);
 
 /// Difference, p and verdict as they stand in the table; a baseline says what it is.
-fn difference(summary: &ArmSummary, report: &Report) -> (String, String, Said) {
+fn difference(summary: &ArmSummary, report: &Report) -> (Option<String>, Option<String>, Option<Said>) {
     let is_baseline = report.arms.get(summary.arm).is_some_and(|arm| arm.baseline == summary.arm);
     match &summary.difference {
         Some(difference) => (
-            numbers::signed_with_interval(difference.mean, difference.interval),
-            difference.p_value.map(numbers::p_value).unwrap_or_default(),
-            verdict(difference),
+            Some(numbers::signed_with_interval(difference.mean, difference.interval)),
+            difference.p_value.map(numbers::p_value),
+            Some(verdict(difference)),
         ),
-        None => (String::new(), String::new(), (if is_baseline { "baseline" } else { "" }, None)),
+        None => (None, None, is_baseline.then_some(("baseline", None))),
     }
 }
 
@@ -111,14 +119,14 @@ fn Runs(report: Report) -> impl IntoView {
             let progress = run.and_then(|run| runs.iter().find(|progress| progress.run == *run && progress.arm == summary.arm));
             let best = summary.best_by_seed.get(index).copied().flatten();
             view! {
-                <tr>
-                    <th scope="row">{summary.label.clone()}</th>
-                    <td class="number">{*seed}</td>
-                    <td><code>{run.map(|run| run.to_string())}</code></td>
-                    <td class="number">{summary.by_seed.get(index).copied().flatten().map(|accuracy| numbers::fixed(accuracy, 2))}</td>
-                    <td class="number">{best.map(|(epoch, accuracy)| format!("{} (epoch {epoch})", numbers::fixed(accuracy, 2)))}</td>
-                    <td class="number">{progress.map(|progress| format!("{} of {}", progress.epochs_done, progress.epochs_total))}</td>
-                    <td>{progress.map(|progress| view! { <span class=state_class(progress.state)>{state_in_words(progress.state)}</span> })}</td>
+                <tr role="row">
+                    <th role="rowheader" scope="row">{summary.label.clone()}</th>
+                    <td role="cell" class="number" data-label="Seed">{*seed}</td>
+                    <td role="cell" data-label="Run"><code>{run.map(|run| run.to_string())}</code></td>
+                    <td role="cell" class="number" data-label="Test accuracy, %">{summary.by_seed.get(index).copied().flatten().map(|accuracy| numbers::fixed(accuracy, 2))}</td>
+                    <td role="cell" class="number" data-label="At best on validation, %">{best.map(|(epoch, accuracy)| format!("{} (epoch {epoch})", numbers::fixed(accuracy, 2)))}</td>
+                    <td role="cell" class="number" data-label="Epochs">{progress.map(|progress| format!("{} of {}", progress.epochs_done, progress.epochs_total))}</td>
+                    <td role="cell" data-label="State">{progress.map(|progress| view! { <span class=state_class(progress.state)>{state_in_words(progress.state)}</span> })}</td>
                 </tr>
             }
         })
@@ -128,19 +136,19 @@ fn Runs(report: Report) -> impl IntoView {
         <details class="runs">
             <summary>"Every run"</summary>
             <div class="scrolled" role="region" aria-label="Every run" tabindex="0">
-                <table>
-                    <thead>
-                        <tr>
-                            <th scope="col">"Arm"</th>
-                            <th scope="col" class="number">"Seed"</th>
-                            <th scope="col">"Run"</th>
-                            <th scope="col" class="number">"Test accuracy, %"</th>
-                            <th scope="col" class="number">"At best on validation, %"</th>
-                            <th scope="col" class="number">"Epochs"</th>
-                            <th scope="col">"State"</th>
+                <table role="table" class="stacked">
+                    <thead role="rowgroup">
+                        <tr role="row">
+                            <th role="columnheader" scope="col">"Arm"</th>
+                            <th role="columnheader" scope="col" class="number">"Seed"</th>
+                            <th role="columnheader" scope="col">"Run"</th>
+                            <th role="columnheader" scope="col" class="number">"Test accuracy, %"</th>
+                            <th role="columnheader" scope="col" class="number">"At best on validation, %"</th>
+                            <th role="columnheader" scope="col" class="number">"Epochs"</th>
+                            <th role="columnheader" scope="col">"State"</th>
                         </tr>
                     </thead>
-                    <tbody>{rows}</tbody>
+                    <tbody role="rowgroup">{rows}</tbody>
                 </table>
             </div>
         </details>

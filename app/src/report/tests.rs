@@ -1,7 +1,11 @@
-use crate::snapshot_html;
+use crate::{
+    chart::swept::{Quantity, Tint, ruled, sweep, tints},
+    snapshot_html,
+};
 use study::{
-    Architecture, Arm, ArmSummary, Comparison, Difference, Distillation, Epoch, Method, Metric, Point, Progress,
-    Provenance, Report, RunId, Series, Snapshot, State, Study, Verdict, progress::RunProgress,
+    Architecture, Arm, ArmSummary, Comparison, DatasetFacts, Difference, Distillation, Epoch, Failure, Happened,
+    Incident, Method, Metric, Numerics, Plan, Point, Progress, Provenance, Report, RunId, Seed, Series, Snapshot,
+    State, Study, Verdict, progress::RunProgress,
 };
 
 const STUDY: &str = r#"
@@ -151,6 +155,7 @@ pub fn report() -> Report {
             device: "cpu".into(),
             data_checksum: "5d8ef0a1b2c3d4e5f60718293a4b5c6d".into(),
         }],
+        incidents: Vec::new(),
         test_images: 10_000,
     }
 }
@@ -229,7 +234,6 @@ fn with_arms(labels: &[&str], stop: impl Fn(u32) -> u32) -> Report {
 
 #[test]
 fn arms_of_one_swept_quantity_share_a_ramp_and_others_are_told_apart() {
-    use crate::chart::swept::{Quantity, Tint, sweep, tints};
     let one_line = with_arms(&["until 4", "until 8", "until 12", "until 16", "until 20"], |rank| 4 * (rank + 1));
     let swept = sweep(&one_line.arms).unwrap();
     assert_eq!((swept.quantity, swept.lines.len()), (Quantity::KdStopEpoch, 1));
@@ -247,6 +251,184 @@ fn arms_of_one_swept_quantity_share_a_ramp_and_others_are_told_apart() {
     assert_eq!(categories[1..], [Tint::Category(0), Tint::Category(1), Tint::Category(2), Tint::Category(3)]);
 
     assert_eq!(sweep(&two_lines.arms[..2]), None, "two arms stand side by side");
+}
+
+/// A report of a study as it is planned, with made-up accuracies.
+fn planned(dataset: &str, student: &str, teacher: &str, treatment: &str) -> Report {
+    let text = format!(
+        "title = \"What helps?\"\ndataset = \"{dataset}\"\nseeds = 3\n[student]\n{student}\n[teacher]\n{teacher}\n[treatment]\n{treatment}"
+    );
+    let study = Study::from_toml(&text).unwrap();
+    let facts = DatasetFacts {
+        dataset: study.dataset,
+        checksum: "of the images".into(),
+        classes: 10,
+        channels: 3,
+        image_size: 32,
+        train: 45_000,
+        validation: 5_000,
+        test: 10_000,
+    };
+    let plan = Plan::new(&study, &facts, Numerics::CpuF32).unwrap();
+    let mut report = report();
+    let mean = |index: usize| 91.2 + 0.35 * (index * 5 % 7) as f64;
+    report.comparison.arms = plan.arms.iter().enumerate().map(|(i, arm)| summary(i, arm, mean(i))).collect();
+    for (_, series) in &mut report.curves {
+        let last = series[0].points[19].mean;
+        let arms = plan.arms.iter().enumerate();
+        *series = arms.map(|(i, arm)| curve(i, &arm.label, None, last + 0.2 * i as f64, 20.0)).collect();
+    }
+    Report { study, arms: plan.arms, runs: plan.runs.len() as u64, ..report }
+}
+
+fn page(report: &Report) -> String {
+    snapshot_html(&Snapshot { version: Snapshot::VERSION, frozen_at: 0, report: report.clone() }, "")
+}
+
+const THREE_STUDENTS: &str = "architecture = [\"wrn-10-1\", \"wrn-16-1\", \"wrn-22-1\"]\nepochs = 20";
+const ONE_STUDENT: &str = "architecture = \"wrn-10-1\"\nepochs = 20";
+const ONE_TEACHER: &str = "architecture = \"wrn-16-2\"\nepochs = 20";
+
+/// The lines of a sweep: what is said of each, and its arms by their labels.
+fn lines(report: &Report) -> Vec<(String, Vec<&str>)> {
+    let sweep = sweep(&report.arms).unwrap();
+    let labels = |arms: &[usize]| arms.iter().map(|arm| report.arms[*arm].label.as_str()).collect();
+    sweep.lines.iter().map(|line| (line.label.clone(), labels(&line.arms))).collect()
+}
+
+#[test]
+fn students_from_labels_alone_and_distilled_ones_are_two_lines() {
+    let report = planned("fashion-mnist-12k", THREE_STUDENTS, ONE_TEACHER, "kd_stop_epoch = [0, 20]");
+    let students = ["wrn-10-1", "wrn-16-1", "wrn-22-1"];
+    let said = lines(&report);
+    assert_eq!(sweep(&report.arms).unwrap().quantity, Quantity::Student);
+    assert_eq!(said.iter().map(|it| it.0.as_str()).collect::<Vec<_>>(), ["labels only", "distilled"]);
+    for (_, arms) in &said {
+        assert!(
+            arms.iter().zip(students).all(|(arm, student)| arm.starts_with(student)) && arms.len() == 3,
+            "{arms:?}"
+        );
+    }
+    assert_eq!(ruled(&report.arms, sweep(&report.arms).as_ref()), [0usize; 0], "each has another baseline, on a line");
+
+    let epochs = "architecture = \"wrn-10-1\"\nepochs = [10, 20, 40]";
+    let report = planned("fashion-mnist-12k", epochs, ONE_TEACHER, "kd_weight = [0.0, 0.9]\ntemperature = [4.0, 16.0]");
+    assert_eq!(sweep(&report.arms).unwrap().quantity, Quantity::StudentEpochs, "no stop before the end is a choice");
+    let said: Vec<String> = lines(&report).into_iter().map(|it| it.0).collect();
+    assert_eq!(said, ["labels only", "T 4", "T 16"]);
+}
+
+#[test]
+fn labels_alone_stand_beside_an_axis_on_which_they_have_no_value() {
+    let treatment = "temperature = [1.0, 4.0, 16.0]\nkd_stop_epoch = [0, 20]";
+    let one = planned("fashion-mnist-12k", ONE_STUDENT, ONE_TEACHER, treatment);
+    let swept = sweep(&one.arms).unwrap();
+    assert_eq!((swept.quantity, swept.beside.clone(), swept.lines.len()), (Quantity::Temperature, vec![0], 1));
+    let html = page(&one);
+    // The mark is drawn with its interval and its dots, as any other.
+    assert_eq!(html.matches("class=\"interval\"").count(), 4);
+    assert!(html.contains(">labels</text>") && html.contains(">only</text>"));
+
+    let two_students = "architecture = [\"wrn-10-1\", \"wrn-16-1\"]\nepochs = 20";
+    let two = planned("fashion-mnist-12k", two_students, ONE_TEACHER, treatment);
+    let swept = sweep(&two.arms).unwrap();
+    assert_eq!((swept.beside.len(), swept.lines.len()), (2, 2));
+    let html = page(&two);
+    assert_eq!(html.matches("class=\"rule\"").count(), 2, "a rule for each baseline");
+    assert_eq!(html.matches("class=\"interval\"").count(), 8);
+    assert!(html.contains("Dashed: the baselines"));
+}
+
+#[test]
+fn a_stop_that_nobody_chose_is_not_on_the_axis() {
+    let teachers = "architecture = \"wrn-16-3\"\nepochs = [35, 50, 65, 80, 200]";
+    let report = planned("fashion-mnist-12k", ONE_STUDENT, teachers, "kd_stop_epoch = [0, 20]");
+    assert_eq!(sweep(&report.arms).unwrap().quantity, Quantity::TeacherEpochs);
+    let treatment = "teacher_stop_epoch = [35, 30, 20, 10, 5]";
+    let report = planned("fashion-mnist-12k", ONE_STUDENT, teachers.replace(", 200", "").as_str(), treatment);
+    assert_eq!(sweep(&report.arms).unwrap().quantity, Quantity::TeacherStopEpoch);
+    let treatment = "temperature = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0]";
+    let report = planned("fashion-mnist-12k", ONE_STUDENT, teachers, treatment);
+    assert_eq!(lines(&report)[0].0, "teacher’s epochs 35", "said once");
+}
+
+#[test]
+fn the_published_points_stand_hollow_in_the_same_picture_and_in_no_average() {
+    let student = "architecture = \"wrn-16-1\"\nepochs = 60";
+    let teachers = "architecture = \"wrn-16-3\"\nepochs = [35, 50, 65, 80, 200]";
+    let of = |dataset| page(&planned(dataset, student, teachers, "kd_stop_epoch = [0, 60]"));
+    let html = of("cifar-10");
+    assert_eq!(html.matches("r=\"4\" class=\"published\"").count(), 6, "five teachers and labels alone");
+    assert_eq!(html.matches("class=\"published\"").count(), 7, "one interval where there is a deviation");
+    for expected in
+        ["published: 92.58 % (digitised)", "published: 91.25 ±\u{202f}0.16 % (exact)", "in none of our averages"]
+    {
+        assert!(html.contains(expected), "{expected}");
+    }
+    assert!(!of("fashion-mnist-12k").contains("ublished"));
+}
+
+#[test]
+fn without_validation_the_first_curve_that_there_is_is_shown() {
+    use super::evidence::shown;
+    let offered = [Metric::TestAccuracy, Metric::TrainAccuracy];
+    assert_eq!(shown(Metric::ValidationAccuracy, &offered), Metric::TestAccuracy);
+    assert_eq!(shown(Metric::TrainAccuracy, &offered), Metric::TrainAccuracy);
+}
+
+#[test]
+fn what_failed_stands_first_with_arm_and_seed_and_what_was_noted_with_the_training() {
+    let mut report = report();
+    let incident = |teacher, runs: &[(usize, u32)], happened| Incident {
+        architecture: Architecture::WideResNet { depth: 16, width: 2 },
+        seed: Seed(0),
+        teacher,
+        runs: runs.iter().map(|(arm, seed)| (*arm, Seed(*seed))).collect(),
+        happened,
+    };
+    let failed = |epoch, reason: &str| {
+        Happened::Failed(Failure { epoch: Epoch(epoch), reason: reason.into(), may_succeed_again: false })
+    };
+    let noted = Happened::Noted("checkpoint of epoch 7 is damaged; going on from epoch 6".into());
+    report.incidents = vec![
+        incident(true, &[(1, 0), (1, 2), (2, 1)], failed(0, "the disk is full.")),
+        incident(false, &[(0, 1)], failed(3, "the loss is not finite.")),
+        incident(false, &[(3, 0)], noted),
+    ];
+    let html = page(&report);
+    for expected in [
+        "<strong>Teacher wrn-16-2, seed 0</strong>",
+        "before its first epoch was done: the disk is full.",
+        "KD until 8, teacher stopped at 8, seeds 0 and 2; KD until 8, teacher stopped at 20, seed 1",
+        "<strong>labels only, seed 1</strong>",
+        "after 3 epochs: the loss is not finite.",
+        "KD to the end, teacher stopped at 8, seed 0: checkpoint of epoch 7 is damaged; going on from epoch 6",
+    ] {
+        assert!(html.contains(expected), "{expected} is not in the page");
+    }
+    let place = |text: &str| html.find(text).unwrap();
+    assert!(place("What failed") < place("Final test accuracy"));
+    assert!(place("How this was trained") < place("checkpoint of epoch 7"));
+
+    report.incidents = vec![incident(true, &[], failed(3, "gone."))];
+    report.incidents[0].runs = (0..5).flat_map(|arm| (0..3).map(move |seed| (arm, Seed(seed)))).collect();
+    assert!(page(&report).contains("Cannot go on without it: all 15 runs."));
+    report.incidents[0].runs.pop();
+    assert!(page(&report).contains("; 5 more runs."));
+}
+
+#[test]
+fn n_stands_beside_each_mean_and_a_long_label_leaves_the_axis() {
+    let html = page(&report());
+    assert_eq!(html.matches("<span class=\"behind\">n = 3</span>").count(), 5, "in the table");
+    assert!(html.contains("Behind each mean: n = 3."));
+    let two = "architecture = [\"wrn-10-1\", \"wrn-16-1\"]\nepochs = 20";
+    let treatment = "kd_stop_epoch = [0, 4, 8, 12]\nteacher_stop_epoch = [8, 20]\ntemperature = [1.0, 16.0]";
+    let many = planned("fashion-mnist-12k", two, ONE_TEACHER, treatment);
+    assert!(lines(&many).iter().any(|(label, _)| label.len() > 34));
+    let html = page(&many);
+    assert!(html.contains("chart rows") && !html.contains("chart swept"));
+    assert!(html.contains("(n = 3)"), "beside each mean of the picture");
 }
 
 /// Writes the page to look at, where `STILLROOM_LOOK` names a folder.
@@ -274,4 +456,38 @@ fn the_page_can_be_looked_at() {
         "one-line",
         page(with_arms(&["until 4", "until 8", "until 12", "until 16", "until 20"], |rank| 4 * (rank + 1))),
     );
+    write("students", page(planned("fashion-mnist-12k", THREE_STUDENTS, ONE_TEACHER, "kd_stop_epoch = [0, 20]")));
+    let two_students = "architecture = [\"wrn-10-1\", \"wrn-16-1\"]\nepochs = 20";
+    let treatment = "temperature = [1.0, 4.0, 16.0]\nkd_stop_epoch = [0, 20]";
+    write("temperature", page(planned("fashion-mnist-12k", two_students, ONE_TEACHER, treatment)));
+    let treatment = "kd_stop_epoch = [0, 4, 8, 12, 20]\nteacher_stop_epoch = [8, 20]";
+    write("two-students", page(planned("fashion-mnist-12k", two_students, ONE_TEACHER, treatment)));
+    let treatment = "kd_stop_epoch = [0, 4, 8, 12]\nteacher_stop_epoch = [8, 20]\ntemperature = [1.0, 16.0]";
+    write("long-labels", page(planned("fashion-mnist-12k", two_students, ONE_TEACHER, treatment)));
+    let student = "architecture = \"wrn-16-1\"\nepochs = 60";
+    let teachers = "architecture = [\"wrn-16-3\", \"wrn-16-4\"]\nepochs = [35, 50, 65, 80, 200]";
+    write("published", page(planned("cifar-10", student, teachers, "kd_stop_epoch = [0, 60]")));
+    let teachers = "architecture = [\"wrn-40-1\", \"wrn-52-1\", \"wrn-64-1\", \"wrn-76-1\"]\nepochs = 200";
+    write("published-teachers", page(planned("cifar-10", student, teachers, "kd_stop_epoch = [0, 60]")));
+    let mut failed = report();
+    failed.incidents = [
+        (
+            true,
+            vec![(1, Seed(0)), (1, Seed(2)), (2, Seed(1))],
+            "no space is left on the disk. Make room and resume the study.",
+        ),
+        (false, vec![(0, Seed(1))], "the loss is not finite."),
+    ]
+    .map(|(teacher, runs, reason)| Incident {
+        architecture: Architecture::WideResNet { depth: 16, width: 2 },
+        seed: Seed(0),
+        teacher,
+        runs,
+        happened: Happened::Failed(Failure { epoch: Epoch(3), reason: reason.into(), may_succeed_again: true }),
+    })
+    .into();
+    for (_, series) in &mut failed.curves {
+        series.iter_mut().flat_map(|series| &mut series.points).for_each(|point| point.seeds = 2);
+    }
+    write("failed", page(failed));
 }

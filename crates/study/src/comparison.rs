@@ -1,7 +1,8 @@
 //! What a study found: each arm's accuracy, the differences, and how sure one can be.
 
 use crate::{
-    Arm, Epoch, Machine, Metric, Plan, Progress, Provenance, RunId, Series, State, Study, answer, arms,
+    Arm, Epoch, Incident, Machine, Metric, Plan, Progress, Provenance, RunId, Series, State, Study, answer, arms,
+    incidents::incidents,
     metrics::{Facts, best_on_validation, result, run_metrics, series},
     progress::{self, RunProgress},
     statistics::{self, Blocks},
@@ -86,6 +87,9 @@ pub struct Report {
     pub curves: Vec<(Metric, Vec<Series>)>,
     pub provenance: Vec<Provenance>,
     pub test_images: u32,
+    /// What went wrong or was put right, and which runs it touches.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub incidents: Vec<Incident>,
 }
 
 /// Compares what is there.
@@ -328,5 +332,6 @@ pub fn report(study: &Study, plan: &Plan, facts: &Facts, stopped: bool, machine:
         curves: curves.filter(|(_, series)| series.iter().any(|series| !series.points.is_empty())).collect(),
         provenance,
         test_images: plan.segments.first().map_or(0, |segment| segment.dataset.test),
+        incidents: incidents(plan, facts),
     }
 }

@@ -13,6 +13,7 @@ pub mod check;
 pub mod comparison;
 pub mod cost;
 pub mod dataset;
+mod incidents;
 mod key;
 pub mod laboratory;
 pub mod metrics;
@@ -32,6 +33,7 @@ pub use check::SpecError;
 pub use comparison::{ArmSummary, Comparison, Difference, Report, Verdict};
 pub use cost::{Estimate, Machine};
 pub use dataset::{Dataset, DatasetFacts};
+pub use incidents::{Happened, Incident};
 pub use laboratory::{Share, ShareId, StudyCard, StudyId};
 pub use metrics::{
     CheckpointFile, EpochMetrics, Event, Facts, Failure, Fidelity, Job, Kept, Metric, Point, Provenance, Scores,

@@ -242,6 +242,21 @@ fn point(epoch: Epoch, values: &[f64], critical: &[f64]) -> Point {
     Point { epoch, mean, low: mean - half, high: mean + half, seeds: values.len() as u32 }
 }
 
+impl Point {
+    /// What a band shows here: from three seeds on the 95 % interval of the mean; of two the lower and the higher, whose
+    /// interval is a dozen times as wide; of one nothing.
+    pub fn band(&self) -> Option<(f64, f64)> {
+        match self.seeds {
+            0 | 1 => None,
+            2 => {
+                let half = (self.high - self.mean) / statistics::critical_value_of_mean(2);
+                Some((self.mean - half, self.mean + half))
+            }
+            _ => Some((self.low, self.high)),
+        }
+    }
+}
+
 impl Metric {
     /// In the order in which they are shown.
     pub const ALL: [Metric; 9] = [

@@ -1,6 +1,6 @@
 //! A comparison, frozen: what a link shows, what an example is, what a downloaded page holds.
 
-use crate::{Report, comparison::counted};
+use crate::{Happened, Report, comparison::counted};
 use serde::{Deserialize, Serialize};
 
 /// Outlives its study. Only what a reader may see is in it. Reading one of another version fails and says so.
@@ -16,7 +16,7 @@ pub struct Snapshot {
 impl Snapshot {
     pub const VERSION: u32 = 1;
 
-    /// Freezes a report: hosts are left out, and reasons that name a path, so that a link names no machine.
+    /// Freezes a report: hosts are left out, and reasons and notes that name a path, so that a link names no machine.
     pub fn freeze(mut report: Report, now: i64) -> Snapshot {
         for provenance in &mut report.provenance {
             provenance.host.clear();
@@ -28,9 +28,13 @@ impl Snapshot {
                 report.provenance.push(provenance);
             }
         }
-        for failure in &mut report.progress.failures {
-            // A path may hold spaces, so that its end cannot be told: such a reason is left out as a whole.
-            if failure.reason.contains(['/', '\\']) {
+        report.incidents.retain(|incident| !matches!(&incident.happened, Happened::Noted(note) if names_a_path(note)));
+        let told = report.incidents.iter_mut().filter_map(|incident| match &mut incident.happened {
+            Happened::Failed(failure) => Some(failure),
+            Happened::Noted(_) => None,
+        });
+        for failure in report.progress.failures.iter_mut().chain(told) {
+            if names_a_path(&failure.reason) {
                 failure.reason =
                     format!("Training failed after {}.", counted(failure.epoch.0 as usize, "epoch", "epochs"));
             }
@@ -38,6 +42,11 @@ impl Snapshot {
         report.progress.left = None;
         Snapshot { version: Snapshot::VERSION, frozen_at: now, report }
     }
+}
+
+/// A path may hold spaces, so that its end cannot be told: such a sentence is left out as a whole.
+fn names_a_path(sentence: &str) -> bool {
+    sentence.contains(['/', '\\'])
 }
 
 fn version<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {

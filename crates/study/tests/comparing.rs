@@ -1,8 +1,8 @@
 //! From facts to curves, progress, cost, comparison and snapshot.
 
 use study::{
-    CheckpointId, Dataset, DatasetFacts, Epoch, EpochMetrics, Facts, Failure, Fidelity, Machine, Metric, Numerics,
-    Plan, Provenance, Report, Scores, SegmentFacts, SegmentKey, Snapshot, State, Study, Verdict,
+    CheckpointId, Dataset, DatasetFacts, Epoch, EpochMetrics, Facts, Failure, Fidelity, Happened, Machine, Metric,
+    Numerics, Plan, Provenance, Report, Scores, Seed, SegmentFacts, SegmentKey, Snapshot, State, Study, Verdict,
     comparison::{compare, report},
     cost::estimate,
     metrics::{run_metrics, series},
@@ -218,6 +218,48 @@ fn a_study_has_failed_only_when_nothing_can_go_on() {
 }
 
 #[test]
+fn what_failed_names_the_runs_that_it_keeps_from_their_end() {
+    let (study, plan) = planned();
+    let said = |facts: &Facts| report(&study, &plan, facts, false, &machine(None)).incidents;
+    let alone = last_segment(&plan, 0, 1);
+    let mut facts = Facts::new();
+    facts.entry(alone.clone()).or_default().failure = Some(failure("the loss is not finite"));
+    let only = said(&facts);
+    assert_eq!((only.len(), only[0].teacher, only[0].runs.clone()), (1, false, vec![(0, Seed(1))]));
+    assert_eq!(only[0].happened, Happened::Failed(failure("the loss is not finite")));
+
+    // A teacher's failure keeps back all that wait for it; runs that have their result are done with it.
+    let teacher = plan.segments[0].key.clone();
+    let mut facts = trained(&plan, &ACCURACIES);
+    for key in [&teacher, &last_segment(&plan, 2, 0)] {
+        facts.get_mut(key).unwrap().metrics.truncate(1);
+    }
+    facts.get_mut(&teacher).unwrap().failure = Some(failure("no space left"));
+    facts.get_mut(&teacher).unwrap().notes = vec!["checkpoint of epoch 7 is damaged".into()];
+    facts.get_mut(&alone).unwrap().notes = vec!["going on from epoch 6".into()];
+    let told = said(&facts);
+    let teachers = told.iter().find(|it| matches!(it.happened, Happened::Failed(_))).unwrap();
+    assert_eq!((teachers.teacher, teachers.architecture.to_string().as_str()), (true, "wrn-16-2"));
+    assert_eq!(teachers.runs, [(1, Seed(0)), (2, Seed(0))], "seed 0 has lost what both arms share");
+    let notes: Vec<_> = told.iter().filter(|it| matches!(it.happened, Happened::Noted(_))).collect();
+    assert_eq!((notes.len(), notes[0].runs.len(), notes[1].runs.clone()), (2, 0, vec![(0, Seed(1))]));
+}
+
+#[test]
+fn a_band_of_two_seeds_goes_from_the_lower_to_the_higher() {
+    let (_, plan) = planned();
+    let mut facts = Facts::new();
+    for seed in [0, 1] {
+        let key = last_segment(&plan, 0, seed);
+        train(&plan, &mut facts, &key, 1);
+    }
+    let point = series(&plan, &facts, Metric::ValidationAccuracy)[0].points[0];
+    let (low, high) = point.band().unwrap();
+    assert!((low - 70.0).abs() < 1e-9 && (high - 71.0).abs() < 1e-9, "{low} {high}");
+    assert!(point.high - point.low > 12.0, "while the interval of two seeds is wide");
+}
+
+#[test]
 fn a_failed_prefix_fails_the_runs_beyond_it_and_no_other() {
     let (_, plan) = planned();
     let mut facts = Facts::new();
@@ -402,6 +444,7 @@ fn finished_report() -> Report {
             data_checksum: "of the images".into(),
         });
         its.failure = Some(failure("cannot write /home/jane doe/segments: no space left"));
+        its.notes = vec!["checkpoint of epoch 3 in /home/jane doe is damaged".into()];
     }
     report(&study, &plan, &facts, false, &machine(Some(1e9)))
 }

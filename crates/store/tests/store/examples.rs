@@ -191,6 +191,7 @@ pub fn snapshot(title: &str) -> Snapshot {
             }],
         )],
         provenance: vec![provenance("")],
+        incidents: Vec::new(),
         test_images: 10_000,
     };
     Snapshot { version: Snapshot::VERSION, frozen_at: 1_700_000_000, report }

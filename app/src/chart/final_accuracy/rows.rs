@@ -1,0 +1,122 @@
+//! Arms side by side, one under the other, so that a label of any length has room on any screen.
+
+use super::{Picture, accuracies, said_of, said_of_published};
+use crate::{
+    chart::{across, labels, pixels},
+    numbers,
+};
+use leptos::prelude::*;
+use study::{ArmSummary, Report};
+
+/// Of a line of text, and of the mark under it with the space to the next row.
+const TEXT: f64 = 16.0;
+const MARK: f64 = 30.0;
+/// Width that a phone's screen leaves for a row, and of a character of its label (bold) and of its value, in pixels.
+const WIDTH: f64 = 316.0;
+const LABEL_CHARACTER: f64 = 8.1;
+const VALUE_CHARACTER: f64 = 6.4;
+
+/// An arm's words.
+struct Row {
+    label: Vec<String>,
+    value: Option<String>,
+    /// Lines of text, the value's among them where it has no room beside the label.
+    lines: usize,
+}
+
+fn row(arm: &ArmSummary) -> Row {
+    let label = labels::wrapped(&arm.label, (WIDTH / LABEL_CHARACTER) as usize);
+    let value =
+        arm.mean.map(|mean| format!("{} ({})", numbers::with_interval(mean, arm.interval), numbers::behind(arm.n)));
+    let width = |text: &str, character: f64| text.chars().count() as f64 * character;
+    let beside = width(label.last().map_or("", String::as_str), LABEL_CHARACTER)
+        + value.as_deref().map_or(0.0, |value| width(value, VALUE_CHARACTER) + 10.0);
+    let lines = label.len() + usize::from(beside > WIDTH);
+    Row { label, value, lines }
+}
+
+fn row_height(row: &Row) -> f64 {
+    MARK + TEXT * row.lines as f64
+}
+
+pub(super) fn height(report: &Report) -> f64 {
+    report.comparison.arms.iter().map(|arm| row_height(&row(arm))).sum()
+}
+
+pub(super) fn drawn(picture: &Picture) -> impl IntoView + use<> {
+    let Picture { report, tints, lit, ruled, published } = picture;
+    let lit = *lit;
+    let x = accuracies(picture, 5);
+    let at = |value: f64| across(x.place(x.within(value)));
+    let bottom = height(report);
+    let grid = x.ticks.iter().map(|tick| (at(*tick), x.written(*tick))).map(|(at, written)| {
+        view! {
+            <line class="grid" x1=at.clone() x2=at.clone() y1="0" y2=pixels(bottom)></line>
+            <text class="tick" x=at y=pixels(bottom + 19.0) text-anchor="middle">{written}</text>
+        }
+    });
+    let rules =
+        ruled.iter().filter_map(|(arm, _)| Some((*arm, at(report.comparison.arms[*arm].mean?)))).map(|(arm, at)| {
+            view! {
+                <g class=tints[arm].class() class:faded=move || lit.fades(arm)>
+                    <line class="rule" x1=at.clone() x2=at y1="0" y2=pixels(bottom)></line>
+                </g>
+            }
+        });
+    let mut top = 0.0;
+    let marks = report.comparison.arms.iter().enumerate().map(|(arm, summary)| {
+        let row = row(summary);
+        let foot = |line: usize| pixels(top + 14.0 + TEXT * line as f64);
+        let label = row.label.iter().enumerate().map(|(line, text)| {
+            view! { <text class="row-label" x="0" y=foot(line)>{text.clone()}</text> }
+        });
+        let (label, value_foot) = (label.collect_view(), foot(row.lines - 1));
+        let middle = pixels(top + 14.0 + TEXT * row.lines as f64);
+        top += row_height(&row);
+        let dots = summary.by_seed.iter().flatten().map(|accuracy| {
+            view! { <circle class="seed" cx=at(*accuracy) cy=middle.clone() r="3" transform="translate(0 7)"></circle> }
+        });
+        let interval = summary.interval.map(|(low, high)| {
+            view! { <line class="interval" x1=at(low) x2=at(high) y1=middle.clone() y2=middle.clone()></line> }
+        });
+        let mean = summary.mean.map(|mean| {
+            view! { <circle class="mean" cx=at(mean) cy=middle.clone() r="4.5"></circle> }
+        });
+        let published = published[arm].map(|found| {
+            let bar = found.interval.map(|(low, high)| {
+                view! { <line class="published" x1=at(low) x2=at(high) y1=middle.clone() y2=middle.clone()></line> }
+            });
+            view! {
+                <g transform="translate(0 -7)">
+                    <title>{said_of_published(&found)}</title>
+                    {bar}
+                    <circle class="published" cx=at(found.accuracy) cy=middle.clone() r="4"></circle>
+                </g>
+            }
+        });
+        view! {
+            <g
+                class=tints[arm].class()
+                class:faded=move || lit.fades(arm)
+                on:pointerenter=move |_| lit.0.set(Some(arm))
+                on:pointerleave=move |_| lit.0.set(None)
+            >
+                <title>{said_of(summary)}</title>
+                {label}
+                <text class="row-value" x="100%" y=value_foot text-anchor="end">{row.value}</text>
+                {interval}
+                {dots.collect_view()}
+                {mean}
+                {published}
+            </g>
+        }
+    });
+    let marks = marks.collect_view();
+    view! {
+        {grid.collect_view()}
+        <line class="axis" x1="0" x2="100%" y1=pixels(bottom) y2=pixels(bottom)></line>
+        <text class="axis-title" x="50%" y=pixels(bottom + 40.0) text-anchor="middle">"test accuracy, %"</text>
+        {rules.collect_view()}
+        {marks}
+    }
+}
