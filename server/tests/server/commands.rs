@@ -3,23 +3,7 @@
 use crate::laboratory::{Bench, output, study, text};
 use serde_json::{Value, json};
 
-const EXAMPLE: &str = r#"
-title = "When should distillation stop?"
-dataset = "fashion-mnist-12k"
-seeds = 3
-[student]
-architecture = "wrn-10-1"
-epochs = 20
-[teacher]
-architecture = "wrn-16-2"
-epochs = 20
-[treatment]
-method = "kd"
-temperature = 4.0
-kd_weight = 0.9
-kd_stop_epoch = [0, 8, 20]
-teacher_stop_epoch = [8, 20]
-"#;
+const EXAMPLE: &str = include_str!("../../../examples/study.toml");
 
 fn object(bytes: &[u8]) -> Value {
     serde_json::from_slice(bytes).unwrap_or_else(|error| panic!("{error}: {}", text(bytes)))
