@@ -118,43 +118,69 @@ impl Machine {
         let beside = teachers.iter().map(|teacher| cost::teacher_bytes(*teacher, images, self.threads)).max();
         let students = students.iter().map(|student| ("student.architecture", *student, beside.unwrap_or(0)));
         let teachers = teachers.iter().map(|teacher| ("teacher.architecture", *teacher, 0));
-        let mut narrowest: Option<(u32, SpecError)> = None;
+        let mut narrowest: Option<TooLarge> = None;
         for (field, architecture, beside) in students.chain(teachers) {
             let bytes = |batch| cost::worker_bytes(architecture, images, batch, self.threads).saturating_add(beside);
-            let needs = |batch| format!("needs {} of memory", bytes_in_words(bytes(batch)));
-            let has = format!("this machine has {}", bytes_in_words(memory));
-            match largest_batch(batch_size, |batch| bytes(batch) <= memory) {
-                None => errors.push(SpecError {
-                    field: field.into(),
-                    problem: format!("{} to train on one image at a time, and {has}", needs(1)),
-                    given: format!("\"{architecture}\""),
-                    allowed: "a smaller network".into(),
-                }),
-                Some(most) if most < narrowest.as_ref().map_or(batch_size, |(narrowest, _)| *narrowest) => {
-                    let error = SpecError {
-                        field: "recipe.batch_size".into(),
-                        problem: format!("{} to train {architecture}, and {has}", needs(batch_size)),
-                        given: batch_size.to_string(),
-                        allowed: format!("1 to {most}"),
-                    };
-                    narrowest = Some((most, error));
-                }
-                Some(_) => {}
+            match fits(memory, architecture, batch_size, bytes, [field, "recipe.batch_size"]) {
+                Ok(()) => {}
+                Err(TooLarge { batch_most: 0, error }) => errors.push(error),
+                Err(it) if narrowest.as_ref().is_some_and(|narrowest| narrowest.batch_most <= it.batch_most) => {}
+                Err(it) => narrowest = Some(it),
             }
         }
-        errors.extend(narrowest.map(|(_, error)| error));
+        errors.extend(narrowest.map(|it| it.error));
     }
 }
 
-/// The largest batch up to `most` that fits; `None` where not even one image does. A larger batch never needs less.
-pub(crate) fn largest_batch(most: u32, fits: impl Fn(u32) -> bool) -> Option<u32> {
+/// A training that does not fit into memory.
+#[derive(Debug)]
+pub struct TooLarge {
+    /// The largest batch that would fit; 0 where not even one image does.
+    pub batch_most: u32,
+    pub error: SpecError,
+}
+
+/// Whether a training on batches of `batch_size` images, which needs `bytes` by their number, fits into `memory` bytes.
+/// `fields`: how the network and the batch are called where this was asked; where not even one image fits, it is the network
+/// that is wrong.
+pub fn fits(
+    memory: u64,
+    architecture: Architecture,
+    batch_size: u32,
+    bytes: impl Fn(u32) -> u64,
+    fields: [&str; 2],
+) -> Result<(), TooLarge> {
+    let batch_most = largest_batch(batch_size, |batch| bytes(batch) <= memory);
+    let needs = |batch| format!("needs {} of memory", bytes_in_words(bytes(batch)));
+    let has = format!("this machine has {}", bytes_in_words(memory));
+    let [network, batch] = fields.map(str::to_owned);
+    let error = match batch_most {
+        most if most == batch_size => return Ok(()),
+        0 => SpecError {
+            field: network,
+            problem: format!("{} to train on one image at a time; {has}", needs(1)),
+            given: format!("\"{architecture}\""),
+            allowed: "a smaller network".into(),
+        },
+        most => SpecError {
+            field: batch,
+            problem: format!("{} to train {architecture}; {has}", needs(batch_size)),
+            given: batch_size.to_string(),
+            allowed: format!("1 to {most}"),
+        },
+    };
+    Err(TooLarge { batch_most, error })
+}
+
+/// The largest batch up to `most` that fits; 0 where not even one image does. A larger batch never needs less.
+fn largest_batch(most: u32, fits: impl Fn(u32) -> bool) -> u32 {
     if fits(most) {
-        return Some(most);
+        return most;
     }
     let (mut enough, mut too_many) = (0, most);
     while too_many - enough > 1 {
         let middle = enough + (too_many - enough) / 2;
         if fits(middle) { enough = middle } else { too_many = middle }
     }
-    (enough > 0).then_some(enough)
+    enough
 }

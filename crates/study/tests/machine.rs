@@ -94,7 +94,7 @@ fn a_training_that_does_not_fit_into_memory_is_refused_before_it_begins() {
     let large = |batch: u32| EXAMPLE.replace("wrn-10-1", "wrn-40-4") + &format!("[recipe]\nbatch_size = {batch}");
     let refused = only(&machine(), &large(4096));
     assert_eq!((refused.field.as_str(), refused.given.as_str()), ("recipe.batch_size", "4096"));
-    assert!(refused.problem.contains("to train wrn-40-4, and this machine has 8.0 GB"), "{refused}");
+    assert!(refused.problem.contains("to train wrn-40-4; this machine has 8.0 GB"), "{refused}");
     let most: u32 = refused.allowed.strip_prefix("1 to ").unwrap().parse().unwrap();
     assert!(machine().ready(&Study::table(&large(most)).unwrap()).is_ok());
     assert_eq!(only(&machine(), &large(most + 1)).allowed, refused.allowed);

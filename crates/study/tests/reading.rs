@@ -209,8 +209,8 @@ fn too_many_runs_are_told_with_whatever_else_is_wrong() {
         .replace("\"wrn-10-1\"\nepochs = 20", &format!("\"wrn-11-1\"\nepochs = [{}]", hundred(20)))
         .replace("seeds = 3", "seeds = 0");
     let told: Vec<_> = errors(&text).into_iter().map(|error| (error.field, error.given)).collect();
-    // 100 lengths, each with 100 temperatures × 2 teachers × 2 stops inside it, labels only, and one that stops at its end.
-    let expected = [("seeds", "0"), ("student.architecture", "\"wrn-11-1\""), ("", "39900 arms")];
+    // 100 lengths, each with 100 temperatures × 2 stops of the teacher × 2 stops, and labels only.
+    let expected = [("seeds", "0"), ("student.architecture", "\"wrn-11-1\""), ("", "40100 arms")];
     assert_eq!(told, expected.map(|(field, given)| (field.to_owned(), given.to_owned())));
 }
 
