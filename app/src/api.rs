@@ -44,14 +44,12 @@ pub async fn study_as_written(id: StudyId) -> Result<Study, ApiError> {
 /// with what was typed, which then says what is wrong beside each field.
 #[server(endpoint = "start")]
 pub async fn start_study(fields: Fields) -> Result<StudyId, ApiError> {
-    let study = fields.study().map_err(ApiError::Spec);
-    let started = match &study {
-        Ok(study) => laboratory::create(&open_laboratory(), study).await,
-        Err(error) => Err(error.clone()),
-    };
+    let started = laboratory::create(&open_laboratory(), &fields.table()).await;
     match &started {
         Ok(id) => leptos_axum::redirect(&format!("/studies/{id}")),
-        Err(_) if without_scripts() => leptos_axum::redirect(&fields.address("/studies/new")),
+        Err(ApiError::Spec(_)) if without_scripts() => leptos_axum::redirect(&fields.address("/studies/new")),
+        // The answer leads back to the form with the error in its address, unless it has a status of its own.
+        Err(_) if without_scripts() => {}
         Err(error) => answer_with_status_of(error),
     }
     started
@@ -60,8 +58,8 @@ pub async fn start_study(fields: Fields) -> Result<StudyId, ApiError> {
 /// The short study that a first start offers.
 #[server(endpoint = "start-short")]
 pub async fn start_short_study() -> Result<StudyId, ApiError> {
-    let study = Study::from_toml(crate::SHORT_STUDY).map_err(ApiError::Spec)?;
-    let id = told(laboratory::create(&open_laboratory(), &study).await)?;
+    let table = Study::table(crate::SHORT_STUDY).map_err(ApiError::Spec)?;
+    let id = told(laboratory::create(&open_laboratory(), &table).await)?;
     leptos_axum::redirect(&format!("/studies/{id}"));
     Ok(id)
 }

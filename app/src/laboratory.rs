@@ -6,26 +6,16 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 use store::{Store, StoredStudy};
-use study::{
-    DatasetFacts, Device, Machine, Numerics, Plan, Report, Share, ShareId, Snapshot, SpecError, Study, StudyCard,
-    StudyId,
-};
-
-/// Finds the data set a study names, split as the study asks, or says on which field it fails.
-pub type FindDataset = dyn Fn(&Study) -> Result<DatasetFacts, SpecError> + Send + Sync;
+use study::{Facts, Machine, Progress, Report, Share, ShareId, Snapshot, StudyCard, StudyId};
 
 /// What the server gives to pages and API. Cheap to clone.
 #[derive(Clone)]
 pub struct Laboratory {
     pub store: Store,
-    /// What this machine can do, as far as it is measured by now.
+    /// What this machine has and can do, as far as it is measured by now.
     pub machine: Arc<RwLock<Machine>>,
     /// "https://lab.example.org", without a slash at its end; `None`: links name the host of the request.
     pub public_url: Option<String>,
-    /// Finds the data set a study names, split as the study asks, or says on which field it fails.
-    pub dataset: Arc<FindDataset>,
-    /// The arithmetic of a device, or why it cannot be used here.
-    pub numerics: fn(Device) -> Result<Numerics, SpecError>,
     /// A study that was trained beforehand by this program.
     pub example: Option<Arc<Snapshot>>,
 }
@@ -36,32 +26,19 @@ impl Laboratory {
     }
 }
 
-/// Plans a study for this machine. Says everything that is wrong with it.
-pub fn plan(laboratory: &Laboratory, study: &Study) -> Result<(Plan, DatasetFacts), ApiError> {
-    let mut errors = study.check();
-    let dataset = (laboratory.dataset)(study).map_err(|error| errors.push(error)).ok();
-    let numerics = (laboratory.numerics)(study.recipe.device).map_err(|error| errors.push(error)).ok();
-    match (dataset, numerics) {
-        (Some(dataset), Some(numerics)) if errors.is_empty() => {
-            let plan = Plan::new(study, &dataset, numerics).map_err(ApiError::Spec)?;
-            Ok((plan, dataset))
-        }
-        _ => Err(ApiError::Spec(errors)),
-    }
-}
-
-/// Starts a study: it is stored with its plan, and the runner finds it there.
-pub async fn create(laboratory: &Laboratory, study: &Study) -> Result<StudyId, ApiError> {
-    let (plan, dataset) = plan(laboratory, study)?;
-    Ok(laboratory.store.create_study(study, &plan, &dataset, now()).await?)
+/// Starts the study that a file's table says: it is stored with its plan, and the runner finds it there. Says everything that is
+/// wrong with it.
+pub async fn create(laboratory: &Laboratory, table: &toml::Table) -> Result<StudyId, ApiError> {
+    let ready = laboratory.machine().ready(table).map_err(ApiError::Spec)?;
+    Ok(laboratory.store.create_study(&ready.study, &ready.plan(), &ready.dataset, now()).await?)
 }
 
 /// Newest first.
 pub async fn list(laboratory: &Laboratory) -> Result<Vec<StudyCard>, ApiError> {
     let mut cards = Vec::new();
     for stored in laboratory.store.studies().await? {
-        let report = report_of(laboratory, &stored).await?;
-        cards.push(StudyCard::new(stored.id, stored.created_at, &report));
+        let known = known_of(laboratory, stored).await?;
+        cards.push(StudyCard::new(known.stored.id, known.stored.created_at, &known.report(&laboratory.machine())));
     }
     Ok(cards)
 }
@@ -70,14 +47,38 @@ pub async fn stored(laboratory: &Laboratory, id: StudyId) -> Result<StoredStudy,
     laboratory.store.study(&id).await?.ok_or_else(no_study)
 }
 
-pub async fn report(laboratory: &Laboratory, id: StudyId) -> Result<Report, ApiError> {
-    report_of(laboratory, &stored(laboratory, id).await?).await
+/// A study with everything that is known of its trainings by now.
+pub struct Known {
+    pub stored: StoredStudy,
+    pub facts: Facts,
 }
 
-async fn report_of(laboratory: &Laboratory, stored: &StoredStudy) -> Result<Report, ApiError> {
+impl Known {
+    pub fn progress(&self, machine: &Machine) -> Progress {
+        study::progress::progress(&self.stored.plan, &self.facts, self.stopped(), machine)
+    }
+
+    fn report(&self, machine: &Machine) -> Report {
+        let StoredStudy { study, plan, .. } = &self.stored;
+        study::comparison::report(study, plan, &self.facts, self.stopped(), machine)
+    }
+
+    fn stopped(&self) -> bool {
+        self.stored.stopped_at.is_some()
+    }
+}
+
+pub async fn known(laboratory: &Laboratory, id: StudyId) -> Result<Known, ApiError> {
+    known_of(laboratory, stored(laboratory, id).await?).await
+}
+
+async fn known_of(laboratory: &Laboratory, stored: StoredStudy) -> Result<Known, ApiError> {
     let facts = laboratory.store.facts(&stored.plan).await?;
-    let stopped = stored.stopped_at.is_some();
-    Ok(study::comparison::report(&stored.study, &stored.plan, &facts, stopped, &laboratory.machine()))
+    Ok(Known { stored, facts })
+}
+
+pub async fn report(laboratory: &Laboratory, id: StudyId) -> Result<Report, ApiError> {
+    Ok(known(laboratory, id).await?.report(&laboratory.machine()))
 }
 
 pub async fn stop(laboratory: &Laboratory, id: StudyId) -> Result<(), ApiError> {

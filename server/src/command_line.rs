@@ -124,6 +124,7 @@ pub struct BenchStep {
     /// Images a step.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub batch: u32,
+    /// Threads that share each step.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub threads: u32,
     /// avx512, avx2 or portable; the best this machine has unless given.
@@ -153,7 +154,7 @@ mod tests {
         let expected = [(Dataset::Cifar10, PathBuf::from("/data/cifar")), (Dataset::Mnist, PathBuf::from("m=1"))]
             .map(NamedPath::from);
         assert_eq!(serve.installation.datasets, expected);
-        for wrong in ["cifar-10", "cifar-11=/data", "cifar-10=", "=/data"] {
+        for wrong in ["cifar-10", "cifar-11=/data", "cifar-10=", "=/data", "fashion-mnist-12k=/data"] {
             assert!(CommandLine::try_parse_from(["stillroom", "serve", "--dataset", wrong]).is_err(), "{wrong}");
         }
     }

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
     str::FromStr,
 };
-use study::{Dataset, DatasetFacts, SpecError, Study};
+use study::{Dataset, DatasetFacts};
 
 /// A data set and where its official files lie, as typed: `cifar-10=/data/cifar-10-binary.tar.gz`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +26,9 @@ impl FromStr for NamedPath {
     fn from_str(typed: &str) -> Result<Self, String> {
         let (name, path) = typed.split_once('=').ok_or("write NAME=PATH, such as cifar-10=/data/cifar-10")?;
         let dataset = name.parse().map_err(|names| format!("no data set is called {name:?}; there are {names}"))?;
+        if built_in(dataset) {
+            return Err(format!("{dataset} is built in: it is read from no path"));
+        }
         if path.is_empty() {
             return Err(format!("the path of {name} is empty"));
         }
@@ -50,58 +53,37 @@ pub fn find(data_dir: &Path, typed: &[NamedPath]) -> DatasetPaths {
         // A worker runs in another folder: what it is given must not depend on where this process stands.
         typed.or_else(named).or_else(usual).map(|path| std::path::absolute(&path).unwrap_or(path))
     };
-    Dataset::ALL.into_iter().filter_map(|dataset| Some((dataset, place(dataset)?))).collect()
+    let outside = Dataset::ALL.into_iter().filter(|dataset| !built_in(*dataset));
+    outside.filter_map(|dataset| Some((dataset, place(dataset)?))).collect()
 }
 
-/// Reads what a plan needs to know of a study's data set.
-///
-/// # Errors
-/// Field `dataset`: its files were not found, or are damaged, with what to do about it.
-pub fn facts(study: &Study, paths: &DatasetPaths) -> Result<DatasetFacts, SpecError> {
-    let path = paths.get(&study.dataset).map(PathBuf::as_path);
-    if path.is_none() && !built_in(study.dataset) {
-        return Err(missing(study.dataset));
-    }
-    train::dataset::facts(study.dataset, path, study.validation).map_err(|error| SpecError {
-        field: "dataset".into(),
-        problem: error.to_string(),
-        given: study.dataset.to_string(),
-        allowed: "a data set in its official files".into(),
-    })
-}
-
-/// The facts of every data set that is here and whole, with its own split; for those that are damaged, what is wrong.
-pub fn available(paths: &DatasetPaths) -> (Vec<DatasetFacts>, Vec<String>) {
-    let here = Dataset::ALL.into_iter().filter(|dataset| built_in(*dataset) || paths.contains_key(dataset));
-    let (mut found, mut damaged) = (Vec::new(), Vec::new());
-    for dataset in here {
+/// The facts of every data set that is here and whole, with nothing held out; of the others, why not and what to do about it.
+pub fn available(paths: &DatasetPaths) -> (Vec<DatasetFacts>, Vec<(Dataset, String)>) {
+    let (mut found, mut unusable) = (Vec::new(), Vec::new());
+    for dataset in Dataset::ALL {
         let path = paths.get(&dataset).map(PathBuf::as_path);
-        // A folder with fewer images than the usual split holds out is still a data set: its studies name their own.
-        let facts =
-            train::dataset::facts(dataset, path, None).or_else(|_| train::dataset::facts(dataset, path, Some(0)));
-        match facts {
+        if path.is_none() && !built_in(dataset) {
+            unusable.push((dataset, missing(dataset)));
+            continue;
+        }
+        match train::dataset::facts(dataset, path, Some(0)) {
             Ok(facts) => found.push(facts),
-            Err(error) => damaged.push(format!("{dataset}: {error}")),
+            Err(error) => unusable.push((dataset, format!("cannot be used: {error}"))),
         }
     }
-    (found, damaged)
+    (found, unusable)
 }
 
 fn built_in(dataset: Dataset) -> bool {
     dataset == Dataset::FashionMnist12k
 }
 
-fn missing(dataset: Dataset) -> SpecError {
-    SpecError {
-        field: "dataset".into(),
-        problem: format!(
-            "was not found on this machine; start with --dataset {dataset}=PATH, set {}, or put its official files into the \
-             folder datasets/{dataset} of the data folder",
-            variable(dataset)
-        ),
-        given: dataset.to_string(),
-        allowed: "fashion-mnist-12k (built in), or a data set whose files are here".into(),
-    }
+fn missing(dataset: Dataset) -> String {
+    format!(
+        "was not found on this machine; start again with --dataset {dataset}=PATH, or set {}, or put its official files into the \
+         folder datasets/{dataset} of the data folder",
+        variable(dataset)
+    )
 }
 
 #[cfg(test)]
@@ -119,10 +101,18 @@ mod tests {
     }
 
     #[test]
-    fn a_data_set_that_is_not_here_is_an_error_of_that_field() {
-        let error = missing(Dataset::Cifar10);
-        assert_eq!(error.field, "dataset");
-        assert!(error.problem.contains("--dataset cifar-10=PATH"), "{error}");
-        assert!(error.problem.contains("STILLROOM_DATASET_CIFAR_10"), "{error}");
+    fn what_is_not_here_or_damaged_says_why_and_what_to_do() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let paths = DatasetPaths::from([(Dataset::Mnist, folder.path().to_owned())]);
+        let (found, unusable) = available(&paths);
+        assert_eq!(
+            found.iter().map(|facts| (facts.dataset, facts.train, facts.validation)).collect::<Vec<_>>(),
+            [(Dataset::FashionMnist12k, 17_000, 0)]
+        );
+        let reason = |dataset| &unusable.iter().find(|(of, _)| *of == dataset).expect("it is not here").1;
+        assert!(reason(Dataset::Mnist).contains(&folder.path().display().to_string()), "{unusable:?}");
+        let missing = reason(Dataset::Cifar10);
+        assert!(missing.contains("--dataset cifar-10=PATH"), "{missing}");
+        assert!(missing.contains("STILLROOM_DATASET_CIFAR_10"), "{missing}");
     }
 }

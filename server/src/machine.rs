@@ -3,7 +3,8 @@
 use crate::datasets::{self, DatasetPaths};
 use serde::{Deserialize, Serialize};
 use std::{fs, io, path::Path};
-use study::{Device, Machine, Numerics, SpecError};
+use study::{Device, Machine};
+use train::TrainError;
 
 /// A measured speed, in `DATA_DIR/speed.json`.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -16,18 +17,53 @@ struct Speed {
 
 /// What is known at once. The speed is there if it was measured before.
 pub fn find(data_dir: &Path, paths: &DatasetPaths, threads: Option<u32>) -> Machine {
-    let (found, damaged) = datasets::available(paths);
-    let (_, no_gpu) = train::engine::resolve(Device::Auto);
-    let notices: Vec<String> = no_gpu.into_iter().chain(damaged).collect();
+    let (found, unusable) = datasets::available(paths);
+    let no_gpu = no_gpu();
+    let damaged = unusable.iter().filter(|(dataset, _)| paths.contains_key(dataset));
+    let damaged = damaged.map(|(dataset, reason)| format!("{dataset} {reason}."));
+    let notices: Vec<String> = no_gpu.as_deref().map(on_the_cpu).into_iter().chain(damaged).collect();
     let instruction_set = train::engine::instruction_set();
     Machine {
         threads: threads.unwrap_or_else(all_threads),
         multiply_accumulates_per_second: read_speed(data_dir, &instruction_set),
         instruction_set,
+        memory: memory(),
         devices: train::engine::devices(),
+        no_gpu,
         datasets: found,
+        unusable,
         notice: Some(notices.join(" ")).filter(|notice| !notice.is_empty()),
     }
+}
+
+/// What `auto` comes to where there is no GPU, for the reason given.
+pub fn on_the_cpu(no_gpu: &str) -> String {
+    format!("Training runs on the CPU: {no_gpu}.")
+}
+
+/// Why no GPU can be used; `None` where one can.
+fn no_gpu() -> Option<String> {
+    match train::engine::numerics(Device::Cuda(0)) {
+        Ok(_) => None,
+        Err(TrainError::Device { problem, .. }) => Some(problem),
+        Err(error) => Some(error.to_string()),
+    }
+}
+
+/// Bytes of memory that this process and its workers can have: the machine's, or less where their group is held to less. What
+/// others use of it at the moment does not count: a study is not refused for what runs beside it today.
+pub fn memory() -> Option<u64> {
+    let read = |path: &str| fs::read_to_string(path).ok();
+    let machine = read("/proc/meminfo").and_then(|text| memory_total(&text));
+    let group = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
+    let group = group.into_iter().filter_map(|path| read(path)?.trim().parse().ok());
+    machine.into_iter().chain(group).min()
+}
+
+/// "MemTotal:       16384 kB"
+fn memory_total(text: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
 fn all_threads() -> u32 {
@@ -42,7 +78,7 @@ fn read_speed(data_dir: &Path, instruction_set: &str) -> Option<f64> {
 
 /// Measures the speed of one thread, which takes about half a second, and keeps it. A folder that cannot be written to only
 /// means measuring again next time.
-pub fn measure(data_dir: &Path, instruction_set: &str) -> Result<f64, train::TrainError> {
+pub fn measure(data_dir: &Path, instruction_set: &str) -> Result<f64, TrainError> {
     let speed = train::speed::multiply_accumulates_per_second()?;
     if let Err(error) = write_speed(data_dir, instruction_set, speed) {
         tracing::warn!(%error, "the measured speed is not kept");
@@ -57,32 +93,6 @@ fn write_speed(data_dir: &Path, instruction_set: &str, multiply_accumulates_per_
         multiply_accumulates_per_second,
     };
     fs::write(data_dir.join("speed.json"), serde_json::to_vec_pretty(&speed)?)
-}
-
-/// Which arithmetic trains on a study's device.
-///
-/// # Errors
-/// Field `recipe.device`: a GPU that is not there.
-pub fn numerics(device: Device) -> Result<Numerics, SpecError> {
-    let (resolved, _) = train::engine::resolve(device);
-    let there = match resolved {
-        Device::Auto | Device::Cpu => true,
-        Device::Cuda(_) => train::engine::devices().contains(&String::from(resolved)),
-    };
-    let refuse = |problem: String| SpecError {
-        field: "recipe.device".into(),
-        problem,
-        given: String::from(device),
-        allowed: ["auto".to_owned(), "cpu".to_owned()]
-            .into_iter()
-            .chain(train::engine::devices())
-            .collect::<Vec<_>>()
-            .join(", "),
-    };
-    if !there {
-        return Err(refuse("is not on this machine, or its driver is not".into()));
-    }
-    train::engine::numerics(resolved).map_err(|error| refuse(error.to_string()))
 }
 
 #[cfg(test)]
@@ -101,9 +111,23 @@ mod tests {
     }
 
     #[test]
-    fn a_gpu_that_is_not_there_is_an_error_of_that_field() {
-        let error = numerics(Device::Cuda(97)).expect_err("no machine has 98 of them");
-        assert_eq!((error.field.as_str(), error.given.as_str()), ("recipe.device", "cuda:97"));
-        assert!(error.allowed.starts_with("auto, cpu"), "{error}");
+    fn what_a_person_should_know_is_said_in_sentences() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let paths = DatasetPaths::from([(study::Dataset::Mnist, folder.path().to_owned())]);
+        let machine = find(folder.path(), &paths, Some(3));
+        let notice = machine.notice.expect("a damaged data set is told");
+        assert!(notice.contains("mnist cannot be used: "), "{notice}");
+        assert!(notice.ends_with('.') && !notice.contains(".."), "{notice}");
+        if let Some(no_gpu) = &machine.no_gpu {
+            assert!(notice.starts_with(&format!("Training runs on the CPU: {no_gpu}. mnist ")), "{notice}");
+        }
+        assert_eq!(machine.no_gpu.is_none(), !machine.devices.is_empty());
+    }
+
+    #[test]
+    fn memory_is_read_as_the_kernel_says_it() {
+        assert_eq!(memory_total("MemTotal:       16384 kB\nMemFree: 1 kB\n"), Some(16 << 20));
+        assert_eq!(memory_total("MemFree: 1 kB\n"), None);
+        assert_eq!(memory_total("MemTotal: many kB"), None);
     }
 }

@@ -1,88 +1,148 @@
 //! What a study comes to and what it found, for a terminal and for a program.
 
-use serde_json::{Value, json};
+use serde::Serialize;
 use std::fmt::Write;
-use study::{Arm, ArmSummary, Comparison, Plan, Run, Verdict};
+use study::{Architecture, Arm, ArmSummary, Comparison, Epoch, Method, Plan, RunId, Seed, Verdict};
 
-/// The object of `stillroom plan --json`: counts and arms, no results.
-pub fn plan_object(plan: &Plan) -> Value {
-    let arms: Vec<Value> = plan.arms.iter().enumerate().map(|(index, arm)| arm_object(plan, index, arm)).collect();
-    json!({ "plan": counts_object(plan), "arms": arms })
+/// The object of `stillroom run --json` and, without results, of `stillroom plan --json`. Keys stand in the order of the fields.
+#[derive(Serialize)]
+pub struct Object<'a> {
+    plan: Counts,
+    arms: Vec<ArmObject<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seconds: Option<f64>,
 }
 
-/// The object of `stillroom run --json`. Accuracies in percent, differences in points.
-pub fn result_object(plan: &Plan, comparison: &Comparison, seconds: f64) -> Value {
-    let arms: Vec<Value> = plan
-        .arms
-        .iter()
-        .enumerate()
-        .map(|(index, arm)| {
-            let mut object = arm_object(plan, index, arm);
-            let summary = comparison.arms.iter().find(|summary| summary.arm == index);
-            object["test_accuracy"] = summary.map_or(Value::Null, accuracy_object);
-            object["difference"] = summary.map_or(Value::Null, |summary| difference_object(plan, summary));
-            object
-        })
-        .collect();
-    json!({ "plan": counts_object(plan), "arms": arms, "seconds": seconds })
+#[derive(Serialize)]
+struct Counts {
+    runs: usize,
+    segments: usize,
+    epochs: u64,
+    epochs_without_sharing: u64,
 }
 
-fn counts_object(plan: &Plan) -> Value {
-    json!({
-        "runs": plan.runs.len(),
-        "segments": plan.segments.len(),
-        "epochs": plan.epochs,
-        "epochs_without_sharing": plan.epochs_without_sharing,
-    })
-}
-
-fn arm_object(plan: &Plan, index: usize, arm: &Arm) -> Value {
-    let runs: Vec<&Run> = plan.runs.iter().filter(|run| run.arm == index).collect();
-    json!({
-        "label": arm.label,
-        "student": arm.student,
-        "teacher": arm.distillation.as_ref().map(|distillation| distillation.teacher),
-        "treatment": treatment_object(arm),
-        "runs": runs.iter().map(|run| &run.id).collect::<Vec<_>>(),
-        "seeds": runs.iter().map(|run| run.seed).collect::<Vec<_>>(),
-    })
+#[derive(Serialize)]
+struct ArmObject<'a> {
+    label: &'a str,
+    student: Architecture,
+    teacher: Option<Architecture>,
+    treatment: TreatmentObject,
+    /// By seed.
+    runs: Vec<&'a RunId>,
+    seeds: Vec<Seed>,
+    #[serde(flatten)]
+    found: Option<Found<'a>>,
 }
 
 /// The canonical `[treatment]`: the fields that count, each with one value.
-fn treatment_object(arm: &Arm) -> Value {
-    let Some(distillation) = &arm.distillation else { return json!({ "kd_stop_epoch": 0 }) };
-    let mut treatment = json!({
-        "method": distillation.method,
-        "temperature": distillation.temperature,
-        "kd_weight": distillation.kd_weight,
-        "kd_stop_epoch": distillation.kd_stop_epoch,
-        "teacher_stop_epoch": distillation.teacher_stop_epoch,
-    });
-    if let Some(weight) = distillation.cross_entropy_weight_after_stop {
-        treatment["cross_entropy_weight_after_stop"] = json!(weight);
+#[derive(Default, Serialize)]
+struct TreatmentObject {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    method: Option<Method>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temperature: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kd_weight: Option<f64>,
+    kd_stop_epoch: Epoch,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    teacher_stop_epoch: Option<Epoch>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cross_entropy_weight_after_stop: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct Found<'a> {
+    test_accuracy: Accuracy<'a>,
+    difference: Option<DifferenceObject<'a>>,
+}
+
+/// In percent.
+#[derive(Serialize)]
+struct Accuracy<'a> {
+    mean: Option<f64>,
+    low: Option<f64>,
+    high: Option<f64>,
+    by_seed: &'a [Option<f64>],
+}
+
+/// In points.
+#[derive(Serialize)]
+struct DifferenceObject<'a> {
+    baseline: Option<&'a str>,
+    mean: f64,
+    low: Option<f64>,
+    high: Option<f64>,
+    p_value: Option<f64>,
+    verdict: Verdict,
+}
+
+/// Counts and arms, no results.
+pub fn plan_object(plan: &Plan) -> Object<'_> {
+    let arms = plan.arms.iter().enumerate().map(|(index, arm)| arm_object(plan, index, arm, None));
+    Object { plan: counts_object(plan), arms: arms.collect(), seconds: None }
+}
+
+pub fn result_object<'a>(plan: &'a Plan, comparison: &'a Comparison, seconds: f64) -> Object<'a> {
+    let summary = |index| comparison.arms.iter().find(|summary| summary.arm == index);
+    let arms = plan.arms.iter().enumerate().map(|(index, arm)| arm_object(plan, index, arm, summary(index)));
+    Object { plan: counts_object(plan), arms: arms.collect(), seconds: Some(seconds) }
+}
+
+/// For a terminal and for a program.
+pub fn in_json(object: &Object<'_>) -> String {
+    serde_json::to_string_pretty(object).expect("an object of texts and numbers is JSON")
+}
+
+fn counts_object(plan: &Plan) -> Counts {
+    Counts {
+        runs: plan.runs.len(),
+        segments: plan.segments.len(),
+        epochs: plan.epochs,
+        epochs_without_sharing: plan.epochs_without_sharing,
     }
-    treatment
 }
 
-fn accuracy_object(summary: &ArmSummary) -> Value {
-    json!({
-        "mean": summary.mean,
-        "low": summary.interval.map(|(low, _)| low),
-        "high": summary.interval.map(|(_, high)| high),
-        "by_seed": summary.by_seed,
-    })
+fn arm_object<'a>(plan: &'a Plan, index: usize, arm: &'a Arm, summary: Option<&'a ArmSummary>) -> ArmObject<'a> {
+    let runs = || plan.runs.iter().filter(move |run| run.arm == index);
+    ArmObject {
+        label: &arm.label,
+        student: arm.student,
+        teacher: arm.distillation.as_ref().map(|distillation| distillation.teacher),
+        treatment: treatment_object(arm),
+        runs: runs().map(|run| &run.id).collect(),
+        seeds: runs().map(|run| run.seed).collect(),
+        found: summary.map(|summary| found(plan, summary)),
+    }
 }
 
-fn difference_object(plan: &Plan, summary: &ArmSummary) -> Value {
-    let Some(difference) = &summary.difference else { return Value::Null };
-    json!({
-        "baseline": plan.arms.get(difference.baseline).map(|arm| &arm.label),
-        "mean": difference.mean,
-        "low": difference.interval.map(|(low, _)| low),
-        "high": difference.interval.map(|(_, high)| high),
-        "p_value": difference.p_value,
-        "verdict": difference.verdict,
-    })
+fn treatment_object(arm: &Arm) -> TreatmentObject {
+    let Some(distillation) = &arm.distillation else { return TreatmentObject::default() };
+    TreatmentObject {
+        method: Some(distillation.method),
+        temperature: Some(distillation.temperature),
+        kd_weight: Some(distillation.kd_weight),
+        kd_stop_epoch: distillation.kd_stop_epoch,
+        teacher_stop_epoch: Some(distillation.teacher_stop_epoch),
+        cross_entropy_weight_after_stop: distillation.cross_entropy_weight_after_stop,
+    }
+}
+
+fn found<'a>(plan: &'a Plan, summary: &'a ArmSummary) -> Found<'a> {
+    let difference = summary.difference.as_ref().map(|difference| DifferenceObject {
+        baseline: plan.arms.get(difference.baseline).map(|arm| arm.label.as_str()),
+        mean: difference.mean,
+        low: difference.interval.map(|(low, _)| low),
+        high: difference.interval.map(|(_, high)| high),
+        p_value: difference.p_value,
+        verdict: difference.verdict,
+    });
+    let test_accuracy = Accuracy {
+        mean: summary.mean,
+        low: summary.interval.map(|(low, _)| low),
+        high: summary.interval.map(|(_, high)| high),
+        by_seed: &summary.by_seed,
+    };
+    Found { test_accuracy, difference }
 }
 
 /// "15 runs, 16 segments, 272 epochs instead of 320".
@@ -127,10 +187,15 @@ pub fn result_table(comparison: &Comparison) -> String {
             difference.map_or("-", |difference| verdict(difference.verdict)).to_owned(),
         ]
     });
-    let mut text = format!("{}\n\n{}", comparison.answer, table(heads, rows.collect()));
-    for line in std::iter::once(&comparison.model).chain(&comparison.remarks).filter(|line| !line.is_empty()) {
+    format!("{}\n\n{}\n{}", comparison.answer, table(heads, rows.collect()), footnotes(comparison).trim_end())
+}
+
+/// By which model intervals were made and what else a reader must know, a line each.
+pub fn footnotes(comparison: &Comparison) -> String {
+    let mut text = format!("Intervals by the model {}.\n", comparison.model);
+    for remark in &comparison.remarks {
         // Writing to a string cannot fail.
-        let _ = write!(text, "\n{line}");
+        let _ = writeln!(text, "{remark}");
     }
     text
 }

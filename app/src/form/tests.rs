@@ -2,23 +2,7 @@ use super::{Fields, Form, fields, preview};
 use leptos::prelude::*;
 use study::{Dataset, DatasetFacts, Machine, Study};
 
-const EXAMPLE: &str = r#"
-title = "When should distillation stop?"
-dataset = "fashion-mnist-12k"
-seeds = 3
-[student]
-architecture = "wrn-10-1"
-epochs = 20
-[teacher]
-architecture = "wrn-16-2"
-epochs = 20
-[treatment]
-method = "kd"
-temperature = 4.0
-kd_weight = 0.9
-kd_stop_epoch = [0, 8, 20]
-teacher_stop_epoch = [8, 20]
-"#;
+const EXAMPLE: &str = include_str!("../../../examples/study.toml");
 
 #[test]
 fn a_new_form_is_the_example_study() {
@@ -135,18 +119,21 @@ fn machine() -> Machine {
         threads: 2,
         multiply_accumulates_per_second: Some(2e10),
         instruction_set: "avx2".into(),
+        memory: Some(8_000_000_000),
         devices: Vec::new(),
+        no_gpu: Some("no GPU with a working driver was found".into()),
         datasets: vec![DatasetFacts {
             dataset: Dataset::FashionMnist12k,
             checksum: "d".repeat(64),
             classes: 10,
             channels: 1,
             image_size: 28,
-            train: 12_000,
-            validation: 5_000,
+            train: 17_000,
+            validation: 0,
             test: 10_000,
         }],
-        notice: Some("No GPU was found: training runs on the CPU.".into()),
+        unusable: vec![(Dataset::Cifar10, "was not found on this machine; start again with its path".into())],
+        notice: Some("Training runs on the CPU: no GPU with a working driver was found.".into()),
     }
 }
 
@@ -160,7 +147,9 @@ fn the_example_comes_to_the_numbers_that_sharing_promises() {
     let counts = (plan.arms.len(), plan.runs.len(), plan.segments.len(), plan.epochs, plan.epochs_without_sharing);
     assert_eq!(counts, (5, 15, 16, 272, 320));
     let html = page(Fields::first());
-    for expected in ["15 runs, 16 segments, 272 epochs instead of 320", "About ", "labels only", "No GPU was found"] {
+    for expected in
+        ["15 runs, 16 segments, 272 epochs instead of 320", "About ", "labels only", "no GPU with a working driver"]
+    {
         assert!(html.contains(expected), "{expected} is not in the page");
     }
     assert!(!html.contains("aria-invalid"));
@@ -178,10 +167,11 @@ fn errors_stand_beside_their_fields_without_scripts() {
     assert!(field.contains("aria-invalid=\"true\"") && field.contains("treatment-kd-stop-epoch-error"), "{field}");
     assert!(field.contains("Allowed: 0 to 20"), "{field}");
 
-    form.set("treatment.kd_stop_epoch", "0".into());
     form.set("dataset", "cifar-10".into());
+    form.set("seeds", "0".into());
     let told: Vec<String> = preview(&form, &machine()).errors.into_iter().map(|error| error.field).collect();
-    assert_eq!(told, ["dataset", "recipe.device"], "what this machine lacks is told too");
+    let expected = ["dataset", "seeds", "treatment.kd_stop_epoch", "recipe.device"];
+    assert_eq!(told, expected, "what this machine lacks is told with what is wrong");
 }
 
 /// Writes the form to look at, where `STILLROOM_LOOK` names a folder.

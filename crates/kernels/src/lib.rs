@@ -25,6 +25,7 @@ mod instruction_set;
 #[cfg(test)]
 mod kernel_tests;
 mod layout;
+mod memory;
 mod network;
 mod norm;
 mod shape;

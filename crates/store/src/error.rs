@@ -9,6 +9,12 @@ pub enum StoreError {
     #[error("the data folder {path} cannot be made: {source}", path = path.display())]
     Folder { path: PathBuf, source: std::io::Error },
 
+    #[error(
+        "there is no database {path}: nothing was trained in that data folder; --data-dir names another",
+        path = path.display()
+    )]
+    Missing { path: PathBuf },
+
     #[error("the database {path} cannot be opened: {source}", path = path.display())]
     Open { path: PathBuf, source: sqlx::Error },
 
@@ -18,6 +24,13 @@ pub enum StoreError {
         path = path.display()
     )]
     Newer { path: PathBuf, migration: i64 },
+
+    /// The database lacks a migration, and was opened to be read alone.
+    #[error(
+        "the database {path} was written by an older version of this program: start the server on it once, which brings it to this one",
+        path = path.display()
+    )]
+    Older { path: PathBuf },
 
     #[error("the database {path} cannot be brought to this version: {source}", path = path.display())]
     Migration { path: PathBuf, source: MigrateError },

@@ -16,7 +16,7 @@ pub use studies::StoredStudy;
 
 use sqlx::{
     Connection, Sqlite, SqlitePool, Transaction,
-    migrate::MigrateError,
+    migrate::{MigrateError, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use std::{
@@ -27,6 +27,8 @@ use std::{
 };
 use study::SegmentKey;
 use tokio::sync::watch;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
 
 /// An open database. Clones share it.
 #[derive(Clone, Debug)]
@@ -74,7 +76,7 @@ impl Store {
             )
             .await
             .map_err(unopened)?;
-        sqlx::migrate!("../../migrations").run(&writer).await.map_err(|source| match source {
+        MIGRATIONS.run(&writer).await.map_err(|source| match source {
             MigrateError::VersionMissing(migration) => StoreError::Newer { path: path.clone(), migration },
             source => StoreError::Migration { path: path.clone(), source },
         })?;
@@ -86,6 +88,29 @@ impl Store {
             .await
             .map_err(unopened)?;
         Ok(Store { writer, readers, revision: watch::Sender::new(0), working: Arc::default() })
+    }
+
+    /// Opens the database of a data folder to be read, beside the process that may be at work there: makes and migrates nothing.
+    pub async fn open_read_only(data_dir: &Path) -> Result<Store, StoreError> {
+        let path = data_dir.join(Self::FILE);
+        if !tokio::fs::try_exists(&path).await.unwrap_or(false) {
+            return Err(StoreError::Missing { path });
+        }
+        let unopened = |source| StoreError::Open { path: path.clone(), source };
+        let options = SqliteConnectOptions::new().filename(&path).busy_timeout(Self::BUSY_TIMEOUT).read_only(true);
+        let readers =
+            SqlitePoolOptions::new().max_connections(Self::READERS).connect_with(options).await.map_err(unopened)?;
+        let found: Option<i64> = sqlx::query_scalar("select max(version) from _sqlx_migrations where success")
+            .fetch_one(&readers)
+            .await
+            .map_err(unopened)?;
+        let known = MIGRATIONS.iter().map(|migration| migration.version).max();
+        match found {
+            Some(migration) if found > known => return Err(StoreError::Newer { path, migration }),
+            _ if found < known => return Err(StoreError::Older { path }),
+            _ => {}
+        }
+        Ok(Store { writer: readers.clone(), readers, revision: watch::Sender::new(0), working: Arc::default() })
     }
 
     /// Finishes what is being written, folds the log into the database file and closes it. Every clone is closed with it.

@@ -1,12 +1,15 @@
 //! What a study found, in one sentence that says how sure it is.
 
-use crate::{ArmSummary, Difference, State, Verdict, comparison::counted, progress::RunProgress};
+use crate::{ArmSummary, Difference, Plan, State, Verdict, comparison::counted, progress::RunProgress};
 
 /// The best arm against its baseline, once no run is left that can still change it.
-pub(crate) fn answer(arms: &[ArmSummary], runs: &[RunProgress], state: State) -> String {
+pub(crate) fn answer(arms: &[ArmSummary], plan: &Plan, runs: &[RunProgress], state: State) -> String {
     let finished = runs.iter().filter(|run| run.state == State::Finished).count();
     let all = counted(runs.len(), "run", "runs");
     let done = format!("{finished} of {all} {} done", if finished == 1 { "is" } else { "are" });
+    if state != State::Finished && plan.is_of_another_version() {
+        return format!("Left unfinished by another version of this program: {done}. Start it anew to train the rest");
+    }
     match state {
         State::Stopped => return format!("Stopped: {done}"),
         State::Training => return format!("Still training: {done}"),
@@ -24,8 +27,13 @@ pub(crate) fn answer(arms: &[ArmSummary], runs: &[RunProgress], state: State) ->
         .max_by(|(_, one), (_, other)| one.mean.total_cmp(&other.mean));
     match best {
         Some((arm, difference)) => of_best(arms, arm, difference),
-        None => alone(arms),
+        None => alone(arms, plan),
     }
+}
+
+/// How many differences have a p-value.
+pub(crate) fn compared(arms: &[ArmSummary]) -> usize {
+    arms.iter().filter(|arm| arm.difference.as_ref().is_some_and(|it| it.p_value.is_some())).count()
 }
 
 fn of_best(arms: &[ArmSummary], arm: &ArmSummary, difference: &Difference) -> String {
@@ -39,7 +47,7 @@ fn of_best(arms: &[ArmSummary], arm: &ArmSummary, difference: &Difference) -> St
             "{label} is {size} points {side} {baseline} with {seeds}: too few to tell, at least 2 are needed"
         );
     };
-    let compared = arms.iter().filter(|arm| arm.difference.as_ref().is_some_and(|it| it.p_value.is_some())).count();
+    let compared = compared(arms);
     let corrected = if compared > 1 { format!(", Holm-corrected for {compared} comparisons") } else { String::new() };
     let behind = format!("({seeds}, {}{corrected})", p_value(p));
     let half = (interval.1 - interval.0) / 2.0;
@@ -63,14 +71,25 @@ fn of_best(arms: &[ArmSummary], arm: &ArmSummary, difference: &Difference) -> St
     }
 }
 
-/// Where nothing is compared.
-fn alone(arms: &[ArmSummary]) -> String {
-    let Some((arm, mean)) = arms.iter().find_map(|arm| Some((arm, arm.mean?))) else {
+/// Where nothing is compared: there is one arm, or the others have failed.
+fn alone(arms: &[ArmSummary], plan: &Plan) -> String {
+    let with_mean: Vec<(&ArmSummary, f64)> = arms.iter().filter_map(|arm| Some((arm, arm.mean?))).collect();
+    let Some((arm, mean)) = with_mean.iter().copied().max_by(|(_, one), (_, other)| one.total_cmp(other)) else {
         return "No run could be finished: nothing to compare".into();
     };
     let half = arm.interval.map(|(low, high)| (high - low) / 2.0);
     let seeds = counted(arm.n as usize, "seed", "seeds");
-    format!("{} reaches {} % on test images ({seeds})", arm.label, with_interval(mean, half))
+    let reaches = format!("{} reaches {} % on test images ({seeds})", arm.label, with_interval(mean, half));
+    let baseline = plan.arms[arm.arm].baseline;
+    match with_mean.len() {
+        _ if arms.len() == 1 => reaches,
+        1 if baseline == arm.arm => format!("{reaches}; no other arm has a result to compare with it"),
+        1 => format!("{reaches}; its baseline, {}, has no result to compare it with", arms[baseline].label),
+        others => format!(
+            "{reaches}, the best of {others} arms; its baseline, {}, has no result to compare it with",
+            arms[baseline].label
+        ),
+    }
 }
 
 /// "0.42 ± 0.30": rounded to two digits of the half width, within what a test set of thousands can tell.

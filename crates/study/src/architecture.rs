@@ -40,6 +40,66 @@ impl Architecture {
         total + self.features() * u64::from(classes)
     }
 
+    /// Bytes that the hand-written engine holds of a network in training with `threads` threads on batches of up to `batch` images:
+    /// weights as both passes read them, gradients and momentum; of every image what each block reads, what lies between its two
+    /// convolutions, and the gradients on their way back; gradients of each part of a batch; each thread's scratch.
+    pub fn training_bytes(self, channels: u32, image_size: u32, classes: u32, batch: u32, threads: u32) -> u64 {
+        let sizes = self.sizes(channels, image_size, classes);
+        let trained = 3 * sizes.convolutions - sizes.stem + 4 * sizes.norms + 2 * sizes.linear;
+        let image = sizes.image + sizes.activations + 4 * sizes.largest + self.features() + u64::from(classes);
+        let part = sizes.block_weights + 4 * self.features();
+        let parts = batch.min(Self::PARTS_MAX);
+        let evaluated = self.evaluation_bytes(channels, image_size, classes, threads);
+        evaluated + Self::FLOAT * (trained + u64::from(batch) * image + u64::from(parts) * part)
+    }
+
+    /// As [`Architecture::training_bytes`], of a network that is only evaluated: a teacher.
+    pub fn evaluation_bytes(self, channels: u32, image_size: u32, classes: u32, threads: u32) -> u64 {
+        let sizes = self.sizes(channels, image_size, classes);
+        // Scale and shift, two running statistics, seven numbers that kernels use, and two in double precision.
+        let held = sizes.convolutions + 15 * sizes.norms + sizes.linear;
+        Self::FLOAT * (held + u64::from(threads) * 3 * (sizes.padded + sizes.largest))
+    }
+
+    fn sizes(self, channels: u32, image_size: u32, classes: u32) -> Sizes {
+        let (channels, classes) = (u64::from(channels), u64::from(classes));
+        let mut size = u64::from(image_size);
+        let stem = 9 * channels * Self::STEM;
+        let first = Self::STEM * size * size;
+        let mut sizes = Sizes {
+            stem,
+            convolutions: stem,
+            norms: self.features(),
+            linear: self.features() * classes + classes,
+            image: channels * size * size,
+            activations: first,
+            largest: first,
+            padded: Self::STEM * (size + 2) * (size + 2),
+            block_weights: stem,
+        };
+        for block in self.blocks() {
+            let before = size;
+            size = size.div_ceil(block.stride);
+            let output = block.output * size * size;
+            sizes.convolutions += block.weights();
+            sizes.norms += block.input + block.output;
+            sizes.activations += 2 * output;
+            sizes.largest = sizes.largest.max(output);
+            let padded = |channels: u64, size: u64| channels * (size + 2) * (size + 2);
+            sizes.padded =
+                sizes.padded.max(padded(block.input.max(block.output), before)).max(padded(block.output, size));
+            let second = 9 * block.output * block.output;
+            sizes.block_weights = sizes.block_weights.max(block.weights() - second).max(second);
+        }
+        sizes
+    }
+
+    /// Bytes of a number in single precision.
+    const FLOAT: u64 = 4;
+
+    /// Parts of a batch that sum gradients of their own in the hand-written engine.
+    const PARTS_MAX: u32 = 8;
+
     /// Channels of the first convolution.
     const STEM: u64 = 16;
 
@@ -62,6 +122,23 @@ impl Architecture {
             })
         })
     }
+}
+
+/// How many numbers the hand-written engine holds of what.
+struct Sizes {
+    /// Weights of the first convolution, and of all of them.
+    stem: u64,
+    convolutions: u64,
+    /// Channels of all batch norms.
+    norms: u64,
+    linear: u64,
+    /// Of one image: itself, every convolution's output that is kept, the largest of them, and that with its border.
+    image: u64,
+    activations: u64,
+    largest: u64,
+    padded: u64,
+    /// The most weights whose gradients are summed at a time.
+    block_weights: u64,
 }
 
 /// Pre-activation basic block: two 3×3 convolutions with their batch norms, and a 1×1 convolution on the shortcut where
@@ -147,6 +224,17 @@ mod tests {
             + 64 * 10;
         assert_eq!(wrn("wrn-10-1").multiply_accumulates(1, 28, 10), expected);
         assert!(wrn("wrn-604-20").multiply_accumulates(3, 32, 10) > 0);
+    }
+
+    #[test]
+    fn memory_grows_with_the_batch_and_a_teacher_needs_little() {
+        let large = wrn("wrn-604-20");
+        let bytes = |batch| large.training_bytes(3, 32, 10, batch, 1);
+        assert!(bytes(4096) > 1_000_000_000_000, "{}", bytes(4096));
+        assert_eq!((bytes(64) - bytes(16)) / 48, (bytes(4096) - bytes(64)) / 4032);
+        // Fewer parts than a batch has images sum gradients apart.
+        assert!(bytes(9) - bytes(8) < bytes(2) - bytes(1));
+        assert!(large.evaluation_bytes(3, 32, 10, 1) < bytes(1) / 3);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What can be wrong with a study, as data, and the ranges its values keep to.
 
-use crate::{Architecture, Dataset};
+use crate::Dataset;
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
 
@@ -79,7 +79,7 @@ pub(crate) fn allowed_range(range: &RangeInclusive<u32>) -> String {
 
 /// What counts for the number of arms: how many values each field has.
 pub(crate) struct Sizes<'a> {
-    pub students: &'a [Architecture],
+    pub students: u64,
     pub student_epochs: &'a [u32],
     pub teachers: u64,
     pub teacher_epochs: u64,
@@ -111,12 +111,7 @@ pub(crate) fn arms(sizes: &Sizes<'_>) -> u64 {
         let stops = inside.saturating_mul(sizes.after_stop_weights).saturating_add(to_the_end);
         teaching.saturating_mul(stops).saturating_add(u64::from(zero_weight || never_starts))
     };
-    sizes
-        .student_epochs
-        .iter()
-        .map(arms_of_one_student)
-        .fold(0, u64::saturating_add)
-        .saturating_mul(count(sizes.students.iter()))
+    sizes.student_epochs.iter().map(arms_of_one_student).fold(0, u64::saturating_add).saturating_mul(sizes.students)
 }
 
 fn count(items: impl Iterator) -> u64 {

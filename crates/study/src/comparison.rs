@@ -2,6 +2,7 @@
 
 use crate::{
     Arm, Epoch, Incident, Machine, Metric, Plan, Progress, Provenance, RunId, Series, State, Study, answer, arms,
+    blocks,
     incidents::incidents,
     metrics::{Facts, best_on_validation, result, run_metrics, series},
     progress::{self, RunProgress},
@@ -21,18 +22,18 @@ pub struct ArmSummary {
     pub by_seed: Vec<Option<f64>>,
     /// Test accuracy at each run's best epoch on validation, by seed, with that epoch.
     pub best_by_seed: Vec<Option<(Epoch, f64)>>,
-    /// Over `n` seeds: those complete in every arm where the model holds, else the arm's own; `None` where none is.
+    /// Of the `n` seeds that are there; where the model holds, adjusted for those that are missing. `None` where none is there.
     pub mean: Option<f64>,
     /// 95 % interval of the mean; `None` for fewer than two seeds.
     pub interval: Option<(f64, f64)>,
-    /// Seeds behind mean and interval.
+    /// Seeds with a result.
     pub n: u32,
     pub best_mean: Option<f64>,
     /// To the arm's baseline; `None` for the baseline itself or while there is too little.
     pub difference: Option<Difference>,
 }
 
-/// Arm minus baseline over the seeds both have, in points.
+/// Arm minus baseline, in points.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Difference {
     pub baseline: usize,
@@ -44,6 +45,7 @@ pub struct Difference {
     pub verdict: Verdict,
     /// Seeds in all that would settle a difference of this size (95 %, power 80 %); `None` where it is settled or cannot be said.
     pub seeds_needed: Option<u32>,
+    /// Seeds with a result, of that of the two which has fewer.
     pub n: u32,
 }
 
@@ -59,8 +61,10 @@ pub enum Verdict {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
     pub arms: Vec<ArmSummary>,
-    /// How the intervals were made: "arm + seed (randomised blocks), 5 arms × 3 seeds, 8 degrees of freedom".
+    /// How the intervals were made, to be read after "intervals by the model": "arm + seed (randomised blocks), 5 arms × 3 seeds,
+    /// 8 degrees of freedom".
     pub model: String,
+    /// Behind every interval; `None` where there is none, or where they differ from arm to arm.
     pub degrees_of_freedom: Option<u32>,
     /// Residual standard deviation in points: the noise a seed adds beyond its own level.
     pub residual_deviation: Option<f64>,
@@ -92,14 +96,20 @@ pub struct Report {
     pub incidents: Vec<Incident>,
 }
 
-/// Compares what is there.
+/// Compares what is there. `stopped`: a person asked for it to stop.
 ///
-/// Intervals come from the additive model arm + seed ([`Blocks`]) over the arms that have a result, on the seeds that are
-/// complete in all of these: a seed broken by a failed run is left out, and n says so. With fewer than two such seeds, or one
-/// arm, each arm has its own t, and a difference is paired over the seeds that both have. p-values are Holm-corrected over
-/// all comparisons of the study; intervals are not.
-pub fn compare(study: &Study, plan: &Plan, facts: &Facts) -> Comparison {
-    let states = progress::runs(plan, facts, false);
+/// Intervals come from the additive model arm + seed ([`Blocks`]) over every result there is, so that a run that failed takes
+/// nothing from the other arms. An arm with one result alone has no interval, nor has a difference to it. Where the model cannot
+/// be fitted (one arm, or no seed that two arms share), each arm has its own t. p-values are Holm-corrected over all comparisons
+/// of the study; intervals are not. Accuracies come in steps of one test image, which is the least noise they are taken to have
+/// ([`statistics::rounding_variance`]).
+pub fn compare(study: &Study, plan: &Plan, facts: &Facts, stopped: bool) -> Comparison {
+    let states = progress::runs(plan, facts, stopped);
+    let state = progress::state(plan, facts, stopped, &states);
+    compared(study, plan, facts, &states, state)
+}
+
+fn compared(study: &Study, plan: &Plan, facts: &Facts, states: &[RunProgress], state: State) -> Comparison {
     let mut arms: Vec<ArmSummary> = plan.arms.iter().enumerate().map(|(index, arm)| empty(index, arm)).collect();
     for run in &plan.runs {
         let metrics = run_metrics(run, facts);
@@ -116,21 +126,21 @@ pub fn compare(study: &Study, plan: &Plan, facts: &Facts) -> Comparison {
         arm.best_mean = (!best.is_empty()).then(|| statistics::mean(&best));
     }
 
-    let model = Model::fit(&arms);
+    let test_images = plan.segments.first().map_or(0, |segment| segment.dataset.test);
+    let model = Model::fit(&arms, 100.0 / f64::from(test_images.max(1)));
     summarise(&mut arms, &model);
     let baselines: Vec<usize> = plan.arms.iter().map(|arm| arm.baseline).collect();
-    let residual_deviation = differences(&mut arms, &baselines, &model);
+    differences(&mut arms, &baselines, &model);
 
     let accuracies: Vec<f64> = arms.iter().filter_map(|arm| arm.mean).collect();
-    let test_images = plan.segments.first().map_or(0, |segment| segment.dataset.test);
     let sampling_error = || 100.0 * statistics::binomial_half_width(statistics::mean(&accuracies) / 100.0, test_images);
     Comparison {
         model: model.description(&arms),
-        degrees_of_freedom: model.blocks.as_ref().map(|blocks| blocks.degrees_of_freedom),
-        residual_deviation,
+        degrees_of_freedom: model.degrees_of_freedom(&arms),
+        residual_deviation: model.blocks.as_ref().map(|blocks| blocks.mean_square_error.sqrt()),
         test_sampling_error: (!accuracies.is_empty() && test_images > 0).then(sampling_error),
-        answer: answer::answer(&arms, &states, progress::state(plan, facts, false, &states)),
-        remarks: remarks(study, plan, &states, &model),
+        answer: answer::answer(&arms, plan, states, state),
+        remarks: remarks(study, plan, &arms, states, &model),
         arms,
     }
 }
@@ -151,83 +161,97 @@ fn empty(index: usize, arm: &Arm) -> ArmSummary {
     }
 }
 
-/// The additive model over the arms with results, where there are enough of them.
+/// The additive model over the results there are, where there are enough of them.
 struct Model {
     blocks: Option<Blocks>,
     /// The arms in it, by their index in the plan.
     arms: Vec<usize>,
-    /// Seeds with a result in some of them only.
-    incomplete: Vec<usize>,
+    /// In which accuracies come.
+    step: f64,
 }
 
 impl Model {
-    fn fit(arms: &[ArmSummary]) -> Model {
-        let with_results: Vec<&ArmSummary> =
-            arms.iter().filter(|arm| arm.by_seed.iter().any(Option::is_some)).collect();
-        let seeds = with_results.first().map_or(0, |arm| arm.by_seed.len());
-        let (complete, others): (Vec<usize>, Vec<usize>) =
-            (0..seeds).partition(|seed| with_results.iter().all(|arm| arm.by_seed[*seed].is_some()));
-        let values: Vec<Vec<f64>> =
-            with_results.iter().map(|arm| complete.iter().filter_map(|seed| arm.by_seed[*seed]).collect()).collect();
-        let started = |seed: &usize| with_results.iter().any(|arm| arm.by_seed[*seed].is_some());
-        Model {
-            blocks: Blocks::fit(&values),
-            arms: with_results.iter().map(|arm| arm.arm).collect(),
-            incomplete: others.into_iter().filter(started).collect(),
-        }
+    fn fit(arms: &[ArmSummary], step: f64) -> Model {
+        let values: Vec<Vec<Option<f64>>> = arms.iter().map(|arm| arm.by_seed.clone()).collect();
+        let tied = blocks::tied(&values);
+        let values: Vec<Vec<Option<f64>>> = tied.iter().map(|arm| values[*arm].clone()).collect();
+        Model { blocks: Blocks::fit(&values, step), arms: tied, step }
     }
 
     fn position(&self, arm: usize) -> Option<usize> {
         self.arms.iter().position(|it| *it == arm)
     }
 
-    fn description(&self, arms: &[ArmSummary]) -> String {
-        let compared = arms.iter().filter(|arm| arm.difference.as_ref().is_some_and(|it| it.p_value.is_some())).count();
-        let corrected = match compared {
-            0 | 1 => String::new(),
-            _ => format!("; p-values Holm-corrected over {compared} comparisons, intervals not"),
-        };
-        match &self.blocks {
-            Some(blocks) => format!(
-                "arm + seed (randomised blocks), {} arms × {} seeds, {} of freedom{corrected}",
-                self.arms.len(),
-                blocks.seeds,
-                counted(blocks.degrees_of_freedom as usize, "degree", "degrees"),
-            ),
-            None if self.arms.is_empty() => "no result yet".into(),
-            None if arms.iter().all(|arm| arm.n < 2) => "one seed: no interval".into(),
-            None if compared == 0 => "each arm by its own t".into(),
-            None => format!("each arm by its own t, differences paired over the seeds of both arms{corrected}"),
+    /// By their own t, arms with as many seeds each have the same.
+    fn degrees_of_freedom(&self, arms: &[ArmSummary]) -> Option<u32> {
+        match (&self.blocks, seeds_of(arms)) {
+            (Some(blocks), _) => Some(blocks.degrees_of_freedom),
+            (None, Some((fewest, most))) if fewest == most && most > 1 => Some(most - 1),
+            (None, _) => None,
         }
     }
+
+    fn description(&self, arms: &[ArmSummary]) -> String {
+        let freedom = |degrees: u32| format!("{} of freedom", counted(degrees as usize, "degree", "degrees"));
+        match (&self.blocks, seeds_of(arms)) {
+            (Some(blocks), _) => {
+                let compared = answer::compared(arms);
+                let corrected = match compared {
+                    0 | 1 => String::new(),
+                    _ => format!("; p-values Holm-corrected over {compared} comparisons, intervals not"),
+                };
+                let Blocks { arms, seeds, values, .. } = blocks;
+                let missing = match arms * seeds - values {
+                    0 => "randomised blocks".to_owned(),
+                    missing => format!("least squares, {missing} of {} results missing", arms * seeds),
+                };
+                let freedom = freedom(blocks.degrees_of_freedom);
+                format!("arm + seed ({missing}), {arms} arms × {seeds} seeds, {freedom}{corrected}")
+            }
+            (None, None) => "no result yet".into(),
+            (None, Some((_, 1))) => "arm + noise, n = 1, which leaves no degree of freedom and no interval".into(),
+            (None, Some((fewest, most))) if fewest == most => {
+                format!("arm + noise (each arm by its own t), n = {most}, {}", freedom(most - 1))
+            }
+            (None, Some((fewest, most))) => format!(
+                "arm + noise (each arm by its own t), n = {fewest} to {most}, {} to {}",
+                fewest - 1,
+                freedom(most - 1)
+            ),
+        }
+    }
+}
+
+/// The fewest and the most seeds that an arm with results has.
+fn seeds_of(arms: &[ArmSummary]) -> Option<(u32, u32)> {
+    let seeds = || arms.iter().map(|arm| arm.n).filter(|n| *n > 0);
+    Some((seeds().min()?, seeds().max()?))
 }
 
 fn summarise(arms: &mut [ArmSummary], model: &Model) {
     for arm in arms {
         let own: Vec<f64> = arm.by_seed.iter().flatten().copied().collect();
-        match (&model.blocks, model.position(arm.arm)) {
-            (Some(blocks), Some(position)) => {
-                arm.mean = Some(blocks.means[position]);
-                arm.interval = Some(blocks.interval(position));
-                arm.n = blocks.seeds as u32;
-            }
+        arm.n = own.len() as u32;
+        let (mean, interval) = match (&model.blocks, model.position(arm.arm)) {
+            (Some(blocks), Some(position)) => (Some(blocks.means[position]), Some(blocks.interval(position))),
             _ => {
-                arm.mean = (!own.is_empty()).then(|| statistics::mean(&own));
-                arm.interval = statistics::interval_of_mean(&own).map(|(_, low, high)| (low, high));
-                arm.n = own.len() as u32;
+                let interval = statistics::interval_of_mean(&own, model.step).map(|(_, low, high)| (low, high));
+                ((!own.is_empty()).then(|| statistics::mean(&own)), interval)
             }
-        }
+        };
+        (arm.mean, arm.interval) = (mean, interval.filter(|_| arm.n > 1));
     }
 }
 
-/// Fills in every difference, corrected and judged; gives the model's residual deviation.
-fn differences(arms: &mut [ArmSummary], baselines: &[usize], model: &Model) -> Option<f64> {
-    let of = |arm: usize| difference(arms, arm, baselines[arm], model);
-    let mut found: Vec<(usize, Difference, f64)> =
-        (0..arms.len()).filter_map(|arm| of(arm).map(|(difference, noise)| (arm, difference, noise))).collect();
-    let uncorrected: Vec<f64> = found.iter().filter_map(|(_, difference, _)| difference.p_value).collect();
+/// Fills in every difference, corrected and judged.
+fn differences(arms: &mut [ArmSummary], baselines: &[usize], model: &Model) {
+    let mut found: Vec<(usize, Difference)> = (0..arms.len())
+        .filter_map(|arm| difference(arms, arm, baselines[arm], model).map(|difference| (arm, difference)))
+        .collect();
+    let uncorrected: Vec<f64> = found.iter().filter_map(|(_, difference)| difference.p_value).collect();
     let mut corrected = statistics::holm(&uncorrected).into_iter();
-    for (_, difference, noise) in &mut found {
+    let noise = model.blocks.as_ref().map_or(f64::NAN, |blocks| blocks.mean_square_error.sqrt());
+    for (_, difference) in &mut found {
         difference.p_value = difference.p_value.and_then(|_| corrected.next());
         difference.verdict = match difference.p_value {
             None => Verdict::TooFewSeeds,
@@ -236,23 +260,23 @@ fn differences(arms: &mut [ArmSummary], baselines: &[usize], model: &Model) -> O
             Some(_) => Verdict::Worse,
         };
         if difference.verdict == Verdict::NotDistinguishable {
-            let compared = if model.blocks.is_some() { model.arms.len() } else { 2 };
-            difference.seeds_needed =
-                statistics::seeds_needed(difference.mean, *noise, compared).map(|seeds| seeds.max(difference.n + 1));
+            let needed = statistics::seeds_needed(difference.mean, noise, model.arms.len());
+            difference.seeds_needed = needed.map(|seeds| seeds.max(difference.n + 1));
         }
     }
-    for (arm, difference, _) in found {
+    for (arm, difference) in found {
         arms[arm].difference = Some(difference);
     }
-    model.blocks.as_ref().map(|blocks| blocks.mean_square_error.sqrt())
 }
 
-/// An arm minus its baseline, with the residual deviation behind it; not yet corrected nor judged.
-fn difference(arms: &[ArmSummary], arm: usize, baseline: usize, model: &Model) -> Option<(Difference, f64)> {
+/// An arm minus its baseline, not yet corrected nor judged.
+fn difference(arms: &[ArmSummary], arm: usize, baseline: usize, model: &Model) -> Option<Difference> {
     if arm == baseline {
         return None;
     }
-    let found = |mean, interval, p_value, n| Difference {
+    let (own, its) = (&arms[arm], &arms[baseline]);
+    let n = own.n.min(its.n);
+    let found = |mean, interval, p_value| Difference {
         baseline,
         mean,
         interval,
@@ -261,45 +285,68 @@ fn difference(arms: &[ArmSummary], arm: usize, baseline: usize, model: &Model) -
         seeds_needed: None,
         n,
     };
-    let contrast = |blocks: &Blocks, arm, baseline| {
-        let contrast = blocks.contrast(arm, baseline);
-        let interval = Some((contrast.low, contrast.high));
-        let difference = found(contrast.mean, interval, Some(contrast.p_value), blocks.seeds as u32);
-        (difference, blocks.mean_square_error.sqrt())
-    };
-    if let Some(blocks) = &model.blocks {
-        return Some(contrast(blocks, model.position(arm)?, model.position(baseline)?));
-    }
-    let both = arms[arm].by_seed.iter().zip(&arms[baseline].by_seed);
-    let (own, others): (Vec<f64>, Vec<f64>) = both.filter_map(|(own, other)| Some(((*own)?, (*other)?))).unzip();
-    if own.is_empty() {
-        return None;
-    }
-    let mean = statistics::mean(&own) - statistics::mean(&others);
-    let seeds = own.len() as u32;
-    match Blocks::fit(&[own, others]) {
-        Some(blocks) => Some(contrast(&blocks, 0, 1)),
-        None => Some((found(mean, None, None, seeds), f64::NAN)),
+    let mean = own.mean? - its.mean?;
+    match (&model.blocks, model.position(arm), model.position(baseline)) {
+        (Some(blocks), Some(arm), Some(baseline)) if n > 1 => {
+            let contrast = blocks.contrast(arm, baseline);
+            Some(found(contrast.mean, Some((contrast.low, contrast.high)), Some(contrast.p_value)))
+        }
+        _ => Some(found(mean, None, None)),
     }
 }
 
 /// Said wherever an interval is shown.
-fn remarks(study: &Study, plan: &Plan, states: &[RunProgress], model: &Model) -> Vec<String> {
+fn remarks(study: &Study, plan: &Plan, arms: &[ArmSummary], states: &[RunProgress], model: &Model) -> Vec<String> {
     let distils = plan.arms.iter().any(|arm| arm.distillation.is_some());
     let one_teacher = (distils && !study.teacher_per_seed()).then(|| {
         "One teacher (seed 0) serves all seeds: the intervals speak of students of that one teacher, not of teachers \
          trained anew."
             .to_owned()
     });
-    let failed = states.iter().filter(|run| run.state == State::Failed).count();
-    let failed = (failed > 0).then(|| format!("{failed} of {} failed.", counted(states.len(), "run", "runs")));
-    let left_out = model.blocks.as_ref().filter(|_| !model.incomplete.is_empty()).map(|_| {
-        let seeds: Vec<String> = model.incomplete.iter().map(usize::to_string).collect();
-        let noun = if seeds.len() == 1 { "Seed" } else { "Seeds" };
-        let (is, it) = if seeds.len() == 1 { ("is", "it") } else { ("are", "them") };
-        format!("{noun} {} {is} left out of the comparison: not every arm has a result for {it}.", seeds.join(", "))
+    let unfinished = states.iter().any(|run| run.state != State::Finished);
+    let abandoned = (unfinished && plan.is_of_another_version()).then(|| {
+        "This study was planned by another version of this program, which trains with other bits: what it found stays, but \
+         nothing more is trained for it. Start a new study with the same fields to train it anew."
+            .to_owned()
     });
-    [one_teacher, arms::baseline_remark(&plan.arms), failed, left_out].into_iter().flatten().collect()
+    let failed = states.iter().filter(|run| run.state == State::Failed).count();
+    let failed = (failed > 0 && abandoned.is_none())
+        .then(|| format!("{failed} of {} failed.", counted(states.len(), "run", "runs")));
+    let remarks = [one_teacher, arms::baseline_remark(&plan.arms), abandoned, failed, missing(arms, model)];
+    remarks.into_iter().flatten().collect()
+}
+
+/// Arms of which the missing seeds are told one by one; the rest are only counted.
+const MISSING_MAX: usize = 8;
+
+/// Which results the model has to do without.
+fn missing(arms: &[ArmSummary], model: &Model) -> Option<String> {
+    model.blocks.as_ref()?;
+    let of_arm = |arm: &ArmSummary| {
+        let seeds: Vec<String> = arm
+            .seeds
+            .iter()
+            .zip(&arm.by_seed)
+            .filter(|(_, value)| value.is_none())
+            .map(|(seed, _)| seed.to_string())
+            .collect();
+        match seeds.len() {
+            0 => None,
+            n if n == arm.seeds.len() => Some(format!("{} (every seed)", arm.label)),
+            1 => Some(format!("{} (seed {})", arm.label, seeds[0])),
+            _ => Some(format!("{} (seeds {})", arm.label, seeds.join(", "))),
+        }
+    };
+    let mut incomplete: Vec<String> = arms.iter().filter_map(of_arm).collect();
+    let more = incomplete.len().saturating_sub(MISSING_MAX);
+    incomplete.truncate(MISSING_MAX);
+    let more = if more > 0 { format!(" and {}", counted(more, "other arm", "other arms")) } else { String::new() };
+    (!incomplete.is_empty()).then(|| {
+        format!(
+            "Results are missing of {}{more}: means are adjusted to all seeds, and intervals are wider for it.",
+            incomplete.join("; ")
+        )
+    })
 }
 
 pub(crate) fn counted(n: usize, one: &str, many: &str) -> String {
@@ -309,10 +356,7 @@ pub(crate) fn counted(n: usize, one: &str, many: &str) -> String {
 /// Puts a study's page together from facts.
 pub fn report(study: &Study, plan: &Plan, facts: &Facts, stopped: bool, machine: &Machine) -> Report {
     let progress = progress::progress(plan, facts, stopped, machine);
-    let mut comparison = compare(study, plan, facts);
-    if progress.state == State::Stopped {
-        comparison.answer = answer::answer(&comparison.arms, &progress.runs, State::Stopped);
-    }
+    let comparison = compared(study, plan, facts, &progress.runs, progress.state);
     let mut provenance: Vec<Provenance> = Vec::new();
     for its in plan.segments.iter().filter_map(|segment| facts.get(&segment.key)?.provenance.as_ref()) {
         if !provenance.contains(its) {

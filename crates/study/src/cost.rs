@@ -1,27 +1,11 @@
 //! What a plan costs on this machine.
 
 use crate::{
-    Architecture, CheckpointId, DatasetFacts, Epoch, Plan, Segment, SegmentKey, metrics::Facts, progress::epochs_done,
-    statistics,
+    Architecture, CheckpointId, DatasetFacts, Epoch, Machine, Plan, Segment, SegmentKey, metrics::Facts,
+    progress::epochs_done, statistics,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-
-/// What this machine can do, measured, and which data it has: known before the plan is made.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Machine {
-    /// Workers that may train side by side.
-    pub threads: u32,
-    /// Multiply-accumulates a second of one thread in training steps (forward and backward count 3 forward passes). `None`: not measured yet.
-    pub multiply_accumulates_per_second: Option<f64>,
-    pub instruction_set: String,
-    /// GPUs that can be used: "cuda:0". Empty: `auto` is the CPU.
-    pub devices: Vec<String>,
-    /// Data sets found and read.
-    pub datasets: Vec<DatasetFacts>,
-    /// What a person should know before planning: "No GPU was found (…): training runs on the CPU."
-    pub notice: Option<String>,
-}
 
 /// Wall time on this machine, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -105,6 +89,36 @@ fn closing_work(segment: &Segment) -> f64 {
 fn forward(segment: &Segment, architecture: Architecture) -> f64 {
     let dataset = &segment.dataset;
     architecture.multiply_accumulates(dataset.channels, dataset.image_size, dataset.classes) as f64
+}
+
+/// Images that a split is evaluated in, at a time.
+const EVALUATION_BATCH: u64 = 500;
+
+/// Bytes that a worker holds at most while it trains a network by the hand-written engine, teachers left out: the network with
+/// its batch, its images (twice, while they are read), and the copies of weights and momentum of which a checkpoint is written.
+pub fn worker_bytes(architecture: Architecture, images: &DatasetFacts, batch_size: u32, threads: u32) -> u64 {
+    let (channels, size, classes) = (images.channels, images.image_size, images.classes);
+    let all = u64::from(images.train) + u64::from(images.validation) + u64::from(images.test);
+    let views = 4 * images.values_per_image() * u64::from(batch_size).max(EVALUATION_BATCH);
+    let copies = 4 * 4 * architecture.parameters(channels, classes);
+    architecture.training_bytes(channels, size, classes, batch_size, threads)
+        + 2 * images.values_per_image() * all
+        + views
+        + copies
+}
+
+/// Bytes of a teacher that looks on or teaches.
+pub fn teacher_bytes(architecture: Architecture, images: &DatasetFacts, threads: u32) -> u64 {
+    architecture.evaluation_bytes(images.channels, images.image_size, images.classes, threads)
+}
+
+/// "1.9 TB": in powers of ten, with two digits.
+pub fn bytes_in_words(bytes: u64) -> String {
+    let units = [(1e12, "TB"), (1e9, "GB"), (1e6, "MB")];
+    let bytes = bytes as f64;
+    let (unit, name) = units.into_iter().find(|(unit, _)| bytes >= *unit).unwrap_or((1e3, "kB"));
+    let amount = bytes / unit;
+    if amount < 10.0 { format!("{amount:.1} {name}") } else { format!("{amount:.0} {name}") }
 }
 
 fn mean_seconds(segment: &Segment, facts: &Facts) -> Option<f64> {

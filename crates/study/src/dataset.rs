@@ -1,5 +1,6 @@
 //! Which images: the names a study may use, and the facts a plan needs about them.
 
+use crate::SpecError;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
@@ -65,4 +66,30 @@ pub struct DatasetFacts {
     pub train: u32,
     pub validation: u32,
     pub test: u32,
+}
+
+impl DatasetFacts {
+    /// Of each image: channels · height · width.
+    pub(crate) fn values_per_image(&self) -> u64 {
+        u64::from(self.channels) * u64::from(self.image_size) * u64::from(self.image_size)
+    }
+
+    /// The data set with `validation` images held out, whichever way it is split here; `None` holds out as many as is usual.
+    ///
+    /// # Errors
+    /// Field `validation`: no image would be left to train on.
+    pub(crate) fn split(&self, validation: Option<u32>) -> Result<DatasetFacts, SpecError> {
+        let images = self.train.saturating_add(self.validation);
+        let held_out = validation.unwrap_or(Dataset::VALIDATION_DEFAULT);
+        if held_out >= images {
+            let usual = format!("nothing, which means {held_out}");
+            return Err(SpecError {
+                field: "validation".into(),
+                problem: format!("leaves no image to train on: the training file of {} has {images}", self.dataset),
+                given: validation.map_or(usual, |validation| validation.to_string()),
+                allowed: format!("0 to {}", images.saturating_sub(1)),
+            });
+        }
+        Ok(DatasetFacts { train: images - held_out, validation: held_out, ..self.clone() })
+    }
 }

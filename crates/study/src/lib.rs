@@ -9,19 +9,23 @@
 mod answer;
 pub mod architecture;
 mod arms;
+mod blocks;
 pub mod check;
 pub mod comparison;
 pub mod cost;
 pub mod dataset;
 mod incidents;
 mod key;
+mod kinds;
 pub mod laboratory;
+pub mod machine;
 pub mod metrics;
 pub mod plan;
 pub mod progress;
 pub mod published;
 mod read;
 pub mod schedule;
+mod section;
 mod sharing;
 pub mod snapshot;
 pub mod spec;
@@ -31,10 +35,11 @@ pub mod training;
 pub use architecture::Architecture;
 pub use check::SpecError;
 pub use comparison::{ArmSummary, Comparison, Difference, Report, Verdict};
-pub use cost::{Estimate, Machine};
+pub use cost::Estimate;
 pub use dataset::{Dataset, DatasetFacts};
 pub use incidents::{Happened, Incident};
 pub use laboratory::{Share, ShareId, StudyCard, StudyId};
+pub use machine::{Machine, Ready};
 pub use metrics::{
     CheckpointFile, EpochMetrics, Event, Facts, Failure, Fidelity, Job, Kept, Metric, Point, Provenance, Scores,
     SegmentFacts, Series,

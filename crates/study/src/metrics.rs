@@ -33,6 +33,14 @@ pub struct EpochMetrics {
     pub images_per_second: f64,
 }
 
+impl EpochMetrics {
+    /// What was measured against one teacher at its temperature.
+    pub fn fidelity_to(&self, observer: &Observer) -> Option<&Fidelity> {
+        let same = |it: &&Fidelity| it.teacher == observer.teacher && it.temperature == observer.temperature;
+        self.fidelity.iter().find(same)
+    }
+}
+
 /// How well the student mimics one teacher at one temperature.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Fidelity {
@@ -273,11 +281,7 @@ impl Metric {
 
     /// Its value in one epoch, accuracies and agreement in percent; `None` where it was not measured.
     fn of(self, epoch: &EpochMetrics, observer: Option<&Observer>) -> Option<f64> {
-        let fidelity = || {
-            let observer = observer?;
-            let same = |it: &&Fidelity| it.teacher == observer.teacher && it.temperature == observer.temperature;
-            epoch.fidelity.iter().find(same)
-        };
+        let fidelity = || epoch.fidelity_to(observer?);
         match self {
             Metric::ValidationAccuracy => epoch.validation.map(|scores| 100.0 * scores.accuracy),
             Metric::ValidationCrossEntropy => epoch.validation.map(|scores| scores.cross_entropy),

@@ -2,7 +2,7 @@
 
 use crate::{
     Architecture, Augmentation, CheckpointId, DatasetFacts, Epoch, Lesson, Method, Optimizer, Schedule, Seed,
-    SpecError, Study, Teacher, Term, Training, arms, sharing,
+    SpecError, Study, Teacher, Term, Training, arms, read, sharing,
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -194,11 +194,27 @@ impl Plan {
 
     /// Plans a study. Refuses, with every reason, what [`Study::check`] refuses and what the data set cannot give.
     pub fn new(study: &Study, dataset: &DatasetFacts, numerics: Numerics) -> Result<Plan, Vec<SpecError>> {
-        let errors = study.check();
-        if !errors.is_empty() {
-            return Err(errors);
+        let mut errors = study.check();
+        if dataset.dataset != study.dataset {
+            errors.push(SpecError {
+                field: "dataset".into(),
+                problem: "is not the data set that was read".into(),
+                given: study.dataset.to_string(),
+                allowed: dataset.dataset.to_string(),
+            });
         }
-        let dataset = split(study, dataset).map_err(|error| vec![error])?;
+        match dataset.split(study.validation) {
+            Ok(split) if errors.is_empty() => Ok(Plan::of(study, split, numerics)),
+            split => {
+                errors.extend(split.err());
+                read::sort(&mut errors);
+                Err(errors)
+            }
+        }
+    }
+
+    /// Plans a study that is right, on a data set that is split as it asks.
+    pub(crate) fn of(study: &Study, dataset: DatasetFacts, numerics: Numerics) -> Plan {
         let arms = arms::arms(study);
         let ground = sharing::Ground {
             dataset,
@@ -208,7 +224,7 @@ impl Plan {
         };
         let shared = sharing::share(study, &arms, ground);
         let remarks = remarks(study, &arms, &shared.segments);
-        Ok(Plan {
+        Plan {
             training_version: crate::TRAINING_VERSION,
             epochs: shared.segments.iter().map(|it| u64::from(it.until.0) - u64::from(it.from().0)).sum(),
             epochs_without_sharing: shared.epochs_without_sharing,
@@ -216,11 +232,16 @@ impl Plan {
             segments: shared.segments,
             arms,
             remarks,
-        })
+        }
     }
 
     pub fn segment(&self, key: &SegmentKey) -> Option<&Segment> {
         self.segments.iter().find(|segment| segment.key == *key)
+    }
+
+    /// Whether another version of the program planned it, with whose trainings this one cannot go on.
+    pub fn is_of_another_version(&self) -> bool {
+        self.training_version != crate::TRAINING_VERSION
     }
 
     /// How many seeds every arm has.
@@ -235,7 +256,7 @@ impl Plan {
 
     /// The teacher and temperature each run is measured against, run by run: its own; for training from labels alone, the
     /// study's first with the same seed; `None` where no arm distils.
-    pub(crate) fn measured_against(&self) -> Vec<Option<Observer>> {
+    pub fn measured_against(&self) -> Vec<Option<Observer>> {
         let segments = self.by_key();
         let own: Vec<Option<Observer>> =
             self.runs.iter().map(|run| segments.get(&run.legs.first()?.segment)?.own_teachers().next()).collect();
@@ -278,29 +299,6 @@ impl Plan {
         };
         Training { architecture: arm.student, schedule: Schedule::new(arm.epochs, recipe), lessons }
     }
-}
-
-/// The data set as this study splits it, from the data set as it was read, whichever way it was split there.
-fn split(study: &Study, dataset: &DatasetFacts) -> Result<DatasetFacts, SpecError> {
-    if dataset.dataset != study.dataset {
-        return Err(SpecError {
-            field: "dataset".into(),
-            problem: "is not the data set that was read".into(),
-            given: study.dataset.to_string(),
-            allowed: dataset.dataset.to_string(),
-        });
-    }
-    let images = dataset.train.saturating_add(dataset.validation);
-    let validation = study.validation.unwrap_or(dataset.validation);
-    if validation >= images {
-        return Err(SpecError {
-            field: "validation".into(),
-            problem: "leaves no image to train on".into(),
-            given: validation.to_string(),
-            allowed: format!("0 to {}", images.saturating_sub(1)),
-        });
-    }
-    Ok(DatasetFacts { train: images - validation, validation, ..dataset.clone() })
 }
 
 fn remarks(study: &Study, arms: &[Arm], segments: &[Segment]) -> Vec<String> {

@@ -18,7 +18,7 @@ pub enum State {
     /// A person stopped it.
     Stopped,
     Finished,
-    /// Some run cannot go on, and no other can either.
+    /// Some run cannot go on, and no other can either; also where another version of the program planned it.
     Failed,
 }
 
@@ -75,7 +75,7 @@ pub(crate) fn state(plan: &Plan, facts: &Facts, stopped: bool, runs: &[RunProgre
         State::Finished
     } else if stopped {
         State::Stopped
-    } else if runs.iter().all(ended) && !working() {
+    } else if plan.is_of_another_version() || (runs.iter().all(ended) && !working()) {
         State::Failed
     } else if working() {
         State::Training
@@ -102,7 +102,7 @@ pub(crate) fn runs(plan: &Plan, facts: &Facts, stopped: bool) -> Vec<RunProgress
         let lost = |leg: &Leg| furthest.get(&leg.segment).is_some_and(|it| it.ever < leg.until);
         let state = if result(run, &metrics).is_some() {
             State::Finished
-        } else if run.legs.iter().any(lost) {
+        } else if plan.is_of_another_version() || run.legs.iter().any(lost) {
             State::Failed
         } else if stopped {
             State::Stopped

@@ -1,18 +1,12 @@
 //! What a person writes down. One type is the TOML file, the form's state, the wire format and the stored JSON.
 
-use crate::{Architecture, Dataset, SpecError, check, read};
+use crate::{Architecture, Dataset, SpecError, read};
 use serde::{Deserialize, Serialize};
 
 /// One value, or several to be compared: `4.0` or `[1.0, 4.0, 16.0]`. Never empty.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(from = "OneOrMany<T>", into = "OneOrMany<T>")]
 pub struct Choices<T: Clone>(pub Vec<T>);
-
-impl<T: Clone> Choices<T> {
-    fn len(&self) -> u64 {
-        self.0.len() as u64
-    }
-}
 
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(untagged)]
@@ -193,8 +187,12 @@ impl Study {
     /// Reads a study file. Everything wrong is told at once: syntax, unknown and missing fields, wrong kinds, values out of
     /// range, rules between fields.
     pub fn from_toml(text: &str) -> Result<Study, Vec<SpecError>> {
-        let table = text.parse::<toml::Table>().map_err(|error| vec![read::syntax_error(text, &error)])?;
-        Study::from_table(&table)
+        Study::from_table(&Study::table(text)?)
+    }
+
+    /// The table that a study file says, right or wrong. Fails only where it is not TOML.
+    pub fn table(text: &str) -> Result<toml::Table, Vec<SpecError>> {
+        text.parse().map_err(|error| vec![read::syntax_error(text, &error)])
     }
 
     /// As [`Study::from_toml`], from a parsed table: the way of the form, and of JSON bodies.
@@ -217,25 +215,6 @@ impl Study {
     /// Whether student seed `s` learns from teacher seed `s`, instead of all from teacher seed 0.
     pub fn teacher_per_seed(&self) -> bool {
         self.teacher.as_ref().is_some_and(|teacher| teacher.per_seed)
-    }
-
-    /// How many arms the study has, counted without making them; saturates.
-    pub(crate) fn arms_count(&self) -> u64 {
-        let Some(treatment) = &self.treatment else {
-            return self.student.architecture.len().saturating_mul(self.student.epochs.len());
-        };
-        check::arms(&check::Sizes {
-            students: &self.student.architecture.0,
-            student_epochs: &self.student.epochs.0,
-            teachers: self.teacher.as_ref().map_or(0, |teacher| teacher.architecture.len()),
-            teacher_epochs: self.teacher.as_ref().map_or(0, |teacher| teacher.epochs.len()),
-            methods: treatment.method.len(),
-            temperatures: treatment.temperature.len(),
-            kd_weights: &treatment.kd_weight.0,
-            kd_stops: treatment.kd_stop_epoch.as_ref().map(|stops| stops.0.as_slice()),
-            teacher_stops: treatment.teacher_stop_epoch.as_ref().map_or(1, Choices::len),
-            after_stop_weights: treatment.cross_entropy_weight_after_stop.len(),
-        })
     }
 
     /// The augmentation in force: the recipe's, else the data set's.

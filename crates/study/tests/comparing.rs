@@ -46,8 +46,11 @@ fn machine(speed: Option<f64>) -> Machine {
         threads: 2,
         multiply_accumulates_per_second: speed,
         instruction_set: "portable".into(),
+        memory: None,
         devices: Vec::new(),
+        no_gpu: None,
         datasets: Vec::new(),
+        unusable: Vec::new(),
         notice: None,
     }
 }
@@ -308,7 +311,7 @@ fn time_is_work_over_threads_and_never_less_than_the_longest_chain() {
 #[test]
 fn a_finished_study_is_compared_by_arm_and_seed() {
     let (study, plan) = planned();
-    let comparison = compare(&study, &plan, &trained(&plan, &ACCURACIES));
+    let comparison = compare(&study, &plan, &trained(&plan, &ACCURACIES), false);
     assert_eq!(
         comparison.model,
         "arm + seed (randomised blocks), 3 arms × 3 seeds, 4 degrees of freedom; \
@@ -335,14 +338,14 @@ fn a_finished_study_is_compared_by_arm_and_seed() {
 fn what_cannot_be_told_apart_is_said_with_the_seeds_that_would_settle_it() {
     let (study, plan) = planned();
     let accuracies = [[0.8810, 0.8843, 0.8795], [0.8822, 0.8830, 0.8815], [0.8790, 0.8831, 0.8822]];
-    let comparison = compare(&study, &plan, &trained(&plan, &accuracies));
+    let comparison = compare(&study, &plan, &trained(&plan, &accuracies), false);
     assert_eq!(
         comparison.answer,
         "KD until 2, the best of the others, is not distinguishable from labels only: +0.06 ± 0.34 points \
          (3 seeds, p = 1.00, Holm-corrected for 2 comparisons); about 91 seeds would settle a difference this size"
     );
     let worse = [[0.8810, 0.8843, 0.8795], [0.8710, 0.8742, 0.8693], [0.8610, 0.8643, 0.8594]];
-    let comparison = compare(&study, &plan, &trained(&plan, &worse));
+    let comparison = compare(&study, &plan, &trained(&plan, &worse), false);
     assert_eq!(
         comparison.answer,
         "No arm beats labels only: the best, KD until 2, is worse by 1.01 ± 0.01 points \
@@ -353,56 +356,147 @@ fn what_cannot_be_told_apart_is_said_with_the_seeds_that_would_settle_it() {
 #[test]
 fn while_training_nothing_is_concluded() {
     let (study, plan) = planned();
-    assert_eq!(compare(&study, &plan, &Facts::new()).answer, "Not started yet: 0 of 9 runs are done");
+    assert_eq!(compare(&study, &plan, &Facts::new(), false).answer, "Not started yet: 0 of 9 runs are done");
     let mut facts = trained(&plan, &ACCURACIES);
     for seed in 1..3 {
         train(&plan, &mut facts, &last_segment(&plan, 0, seed), 2);
     }
     facts.get_mut(&last_segment(&plan, 0, 1)).unwrap().working = true;
-    let comparison = compare(&study, &plan, &facts);
+    let comparison = compare(&study, &plan, &facts, false);
     assert_eq!(comparison.answer, "Still training: 7 of 9 runs are done");
-    // One seed is complete in all arms: each arm by its own t, and one seed gives no interval of a difference.
-    assert_eq!(comparison.model, "each arm by its own t");
+    assert_eq!(
+        comparison.model,
+        "arm + seed (least squares, 2 of 9 results missing), 3 arms × 3 seeds, 2 degrees of freedom"
+    );
+    // One seed gives no interval, neither of its arm nor of a difference to it.
     assert_eq!((comparison.arms[0].n, comparison.arms[0].interval), (1, None));
     assert_eq!((comparison.arms[1].n, comparison.arms[1].interval.is_some()), (3, true));
     let difference = comparison.arms[1].difference.as_ref().unwrap();
     assert_eq!((difference.n, difference.verdict, difference.p_value), (1, Verdict::TooFewSeeds, None));
+    assert_eq!(compare(&study, &plan, &facts, true).answer, "Stopped: 7 of 9 runs are done");
     let stopped = report(&study, &plan, &facts, true, &machine(None));
     assert_eq!(stopped.comparison.answer, "Stopped: 7 of 9 runs are done");
 }
 
+fn fail(facts: &mut Facts, key: SegmentKey) {
+    let lost = SegmentFacts { failure: Some(failure("the loss is not finite")), ..SegmentFacts::default() };
+    facts.insert(key, lost);
+}
+
 #[test]
-fn a_failed_run_leaves_its_seed_out_and_says_so() {
+fn a_failed_run_takes_nothing_from_the_other_arms_and_is_said() {
     let (study, plan) = planned();
     let mut facts = trained(&plan, &ACCURACIES);
-    let lost = last_segment(&plan, 0, 1);
-    facts.insert(lost, SegmentFacts { failure: Some(failure("the loss is not finite")), ..SegmentFacts::default() });
-    let comparison = compare(&study, &plan, &facts);
+    fail(&mut facts, last_segment(&plan, 0, 1));
+    let comparison = compare(&study, &plan, &facts, false);
     assert_eq!(comparison.arms[0].by_seed[1], None);
-    assert!(comparison.arms.iter().all(|arm| arm.n == 2));
-    assert_eq!(comparison.degrees_of_freedom, Some(2));
+    assert_eq!(comparison.arms.iter().map(|arm| arm.n).collect::<Vec<_>>(), [2, 3, 3]);
+    assert_eq!(comparison.degrees_of_freedom, Some(3));
+    assert_eq!(comparison.arms[1].difference.as_ref().unwrap().n, 2);
+    // What statsmodels gives for ols("accuracy ~ C(arm) + C(seed, Sum)") on the eight results.
+    let mean = |arm: usize| comparison.arms[arm].mean.unwrap();
+    assert!((mean(0) - 88.06416666666667).abs() < 1e-9 && (mean(1) - 88.63).abs() < 1e-9, "{} {}", mean(0), mean(1));
     assert!(comparison.remarks.contains(&"1 of 9 runs failed.".to_owned()), "{:?}", comparison.remarks);
-    let left_out = "Seed 1 is left out of the comparison: not every arm has a result for it.";
-    assert!(comparison.remarks.contains(&left_out.to_owned()), "{:?}", comparison.remarks);
+    let missing =
+        "Results are missing of labels only (seed 1): means are adjusted to all seeds, and intervals are wider for it.";
+    assert!(comparison.remarks.contains(&missing.to_owned()), "{:?}", comparison.remarks);
+
+    // An arm that fails with all seeds but one: the other two are compared as if it were not there.
+    for seed in [0, 2] {
+        fail(&mut facts, last_segment(&plan, 1, seed));
+    }
+    let comparison = compare(&study, &plan, &facts, false);
+    assert_eq!((comparison.arms[1].n, comparison.arms[1].interval), (1, None));
+    assert!(comparison.arms[2].difference.as_ref().unwrap().p_value.is_some());
+}
+
+#[test]
+fn a_baseline_that_failed_is_missed_by_name() {
+    let (study, plan) = planned();
+    let mut facts = trained(&plan, &ACCURACIES);
+    for seed in 0..3 {
+        fail(&mut facts, last_segment(&plan, 0, seed));
+    }
+    let comparison = compare(&study, &plan, &facts, false);
+    assert_eq!(
+        comparison.answer,
+        "KD until 2 reaches 88.63 ± 0.19 % on test images (3 seeds), the best of 2 arms; its baseline, labels only, has no \
+         result to compare it with"
+    );
+    assert!(
+        comparison.remarks.iter().any(|remark| remark.contains("labels only (every seed)")),
+        "{:?}",
+        comparison.remarks
+    );
+    for seed in 0..3 {
+        fail(&mut facts, last_segment(&plan, 2, seed));
+    }
+    let one = compare(&study, &plan, &facts, false).answer;
+    assert!(one.ends_with("; its baseline, labels only, has no result to compare it with"), "{one}");
 }
 
 #[test]
 fn one_arm_has_its_own_interval_and_one_seed_has_none() {
     let alone = STUDY.replace("[0, 2, 4]", "0");
     let (study, plan) = planned_of(&alone);
-    let comparison = compare(&study, &plan, &trained(&plan, &ACCURACIES));
-    assert_eq!(comparison.model, "each arm by its own t");
+    let comparison = compare(&study, &plan, &trained(&plan, &ACCURACIES), false);
+    assert_eq!(comparison.model, "arm + noise (each arm by its own t), n = 3, 2 degrees of freedom");
+    assert_eq!(comparison.degrees_of_freedom, Some(2));
     assert_eq!(comparison.answer, "labels only reaches 88.16 ± 0.61 % on test images (3 seeds)");
     assert_eq!(comparison.remarks, [""; 0]);
 
     let (study, plan) = planned_of(&STUDY.replace("seeds = 3", "seeds = 1"));
-    let comparison = compare(&study, &plan, &trained(&plan, &ACCURACIES));
-    assert_eq!(comparison.model, "one seed: no interval");
+    let comparison = compare(&study, &plan, &trained(&plan, &ACCURACIES), false);
+    assert_eq!(comparison.model, "arm + noise, n = 1, which leaves no degree of freedom and no interval");
+    assert_eq!(comparison.degrees_of_freedom, None);
     assert_eq!(
         comparison.answer,
         "KD until 2 is 0.52 points above labels only with 1 seed: too few to tell, at least 2 are needed"
     );
     assert!(comparison.arms.iter().all(|arm| arm.interval.is_none()));
+
+    // No seed ties the arms together: each stands for itself.
+    let (study, plan) = planned_of(&STUDY.replace("[0, 2, 4]", "[0, 4]"));
+    let mut facts = trained(&plan, &ACCURACIES);
+    for (arm, seed) in [(0, 0), (1, 1), (1, 2)] {
+        fail(&mut facts, last_segment(&plan, arm, seed));
+    }
+    let comparison = compare(&study, &plan, &facts, false);
+    assert_eq!(comparison.model, "arm + noise (each arm by its own t), n = 1 to 2, 0 to 1 degree of freedom");
+    assert_eq!((comparison.arms[0].interval.is_some(), comparison.arms[1].interval), (true, None));
+}
+
+#[test]
+fn seeds_that_agree_to_the_last_image_prove_nothing() {
+    let (study, plan) = planned();
+    let level = [[0.8810, 0.8843, 0.8795], [0.8812, 0.8845, 0.8797], [0.8810, 0.8843, 0.8795]];
+    let comparison = compare(&study, &plan, &trained(&plan, &level), false);
+    let difference = comparison.arms[1].difference.as_ref().unwrap();
+    assert!(difference.p_value.unwrap() > 0.0);
+    let (low, high) = difference.interval.unwrap();
+    assert!(high - low > 0.005, "{low} {high}");
+}
+
+#[test]
+fn what_another_version_left_unfinished_says_so_and_what_to_do() {
+    let (study, mut plan) = planned();
+    plan.training_version += 1;
+    let mut facts = trained(&plan, &ACCURACIES);
+    let done = report(&study, &plan, &facts, false, &machine(None));
+    assert_eq!(done.progress.state, State::Finished);
+    assert!(done.comparison.answer.starts_with("KD until 2 beats"), "{}", done.comparison.answer);
+    assert!(done.comparison.remarks.iter().all(|remark| !remark.contains("another version")));
+
+    facts.remove(&last_segment(&plan, 0, 1));
+    let left = report(&study, &plan, &facts, false, &machine(Some(1e9)));
+    assert_eq!((left.progress.state, left.progress.left), (State::Failed, None));
+    assert_eq!(
+        left.comparison.answer,
+        "Left unfinished by another version of this program: 8 of 9 runs are done. Start it anew to train the rest"
+    );
+    assert!(left.comparison.remarks.iter().any(|remark| remark.contains("Start a new study")));
+    let card = study::StudyCard::new(study::StudyId(1), 0, &left);
+    assert_eq!((card.state, card.answer), (State::Failed, left.comparison.answer));
 }
 
 #[test]
@@ -412,7 +506,7 @@ fn the_best_epoch_is_the_earliest_of_the_highest_on_validation() {
     for metrics in facts.values_mut().flat_map(|facts| &mut facts.metrics) {
         metrics.validation = Some(scores(0.8));
     }
-    let best = |facts: &Facts| compare(&study, &plan, facts).arms[1].best_by_seed[0];
+    let best = |facts: &Facts| compare(&study, &plan, facts, false).arms[1].best_by_seed[0];
     assert_eq!(best(&facts), Some((Epoch(1), 88.0)));
     for metrics in facts.values_mut().flat_map(|facts| &mut facts.metrics) {
         metrics.validation = None;

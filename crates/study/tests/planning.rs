@@ -20,23 +20,7 @@ fn dataset() -> DatasetFacts {
     }
 }
 
-const EXAMPLE: &str = r#"
-title = "When should distillation stop?"
-dataset = "fashion-mnist-12k"
-seeds = 3
-[student]
-architecture = "wrn-10-1"
-epochs = 20
-[teacher]
-architecture = "wrn-16-2"
-epochs = 20
-[treatment]
-method = "kd"
-temperature = 4.0
-kd_weight = 0.9
-kd_stop_epoch = [0, 8, 20]
-teacher_stop_epoch = [8, 20]
-"#;
+const EXAMPLE: &str = include_str!("../../../examples/study.toml");
 
 fn plan_of(text: &str) -> Plan {
     plan(&Study::from_toml(text).unwrap())
@@ -151,6 +135,48 @@ fn labels_say_what_varies_and_only_that() {
         labels(&plan_of(&students))[..2],
         ["wrn-10-1, 20 epochs, KD to the end", "wrn-10-1, 30 epochs, KD until 20"]
     );
+}
+
+#[test]
+fn arms_stand_in_the_files_order_the_last_field_fastest() {
+    let text = EXAMPLE
+        .replace("\"wrn-10-1\"", "[\"wrn-16-1\", \"wrn-10-1\"]")
+        .replace("temperature = 4.0", "temperature = [4, 1]")
+        .replace("kd_weight = 0.9", "kd_weight = [0.9, 0.5]")
+        .replace("[0, 8, 20]", "[8, 0]")
+        .replace(
+            "teacher_stop_epoch = [8, 20]",
+            "teacher_stop_epoch = [20, 8]\ncross_entropy_weight_after_stop = [1, 0.1]",
+        );
+    let mut expected = Vec::new();
+    for student in ["wrn-16-1", "wrn-10-1"] {
+        let first = expected.len();
+        for temperature in [4.0, 1.0] {
+            for kd_weight in [0.9, 0.5] {
+                for teacher_stop in [20, 8] {
+                    for after_stop in [1.0, 0.1] {
+                        expected.push((student.to_owned(), Some((temperature, kd_weight, teacher_stop, after_stop))));
+                    }
+                }
+                // Labels alone are one arm, where they occur first.
+                if expected.len() == first + 4 {
+                    expected.push((student.to_owned(), None));
+                }
+            }
+        }
+    }
+    let arms: Vec<_> = plan_of(&text)
+        .arms
+        .iter()
+        .map(|arm| {
+            let treatment = arm.distillation.as_ref().map(|it| {
+                let after_stop = it.cross_entropy_weight_after_stop.unwrap();
+                (it.temperature, it.kd_weight, it.teacher_stop_epoch.0, after_stop)
+            });
+            (arm.student.to_string(), treatment)
+        })
+        .collect();
+    assert_eq!(arms, expected);
 }
 
 #[test]

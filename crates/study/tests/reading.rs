@@ -3,23 +3,7 @@
 use proptest::prelude::*;
 use study::{Architecture, Augmentation, Choices, Dataset, DatasetFacts, Device, Numerics, Plan, SpecError, Study};
 
-const EXAMPLE: &str = r#"
-title = "When should distillation stop?"
-dataset = "fashion-mnist-12k"
-seeds = 3
-[student]
-architecture = "wrn-10-1"
-epochs = 20
-[teacher]
-architecture = "wrn-16-2"
-epochs = 20
-[treatment]
-method = "kd"
-temperature = 4.0
-kd_weight = 0.9
-kd_stop_epoch = [0, 8, 20]
-teacher_stop_epoch = [8, 20]
-"#;
+const EXAMPLE: &str = include_str!("../../../examples/study.toml");
 
 const LABELS_ONLY: &str = r#"
 title = "How good is it alone?"
@@ -216,6 +200,40 @@ fn lists_that_multiply_to_too_many_runs_are_refused_unbuilt() {
     // 100 temperatures × 100 weights × 2 teachers × 2 stops, and labels only.
     assert_eq!(error.given, "120003 runs (40001 arms × 3 seeds)");
     assert_eq!(error.allowed, "up to 10000 runs");
+}
+
+#[test]
+fn too_many_runs_are_told_with_whatever_else_is_wrong() {
+    let hundred = |from: u32| (from..from + 100).map(|i| i.to_string()).collect::<Vec<_>>().join(", ");
+    let text = with("temperature = 4.0", &format!("temperature = [{}]", hundred(1)))
+        .replace("\"wrn-10-1\"\nepochs = 20", &format!("\"wrn-11-1\"\nepochs = [{}]", hundred(20)))
+        .replace("seeds = 3", "seeds = 0");
+    let told: Vec<_> = errors(&text).into_iter().map(|error| (error.field, error.given)).collect();
+    // 100 lengths, each with 100 temperatures × 2 stops of the teacher × 2 stops, and labels only.
+    let expected = [("seeds", "0"), ("student.architecture", "\"wrn-11-1\""), ("", "40100 arms")];
+    assert_eq!(told, expected.map(|(field, given)| (field.to_owned(), given.to_owned())));
+}
+
+#[test]
+fn what_was_given_cannot_break_a_line_nor_reach_a_terminal() {
+    let hostile = "\\u001b[2J\\n\\u202ered\\u0085é";
+    let quoted = format!("\"{hostile}\"");
+    for text in [
+        with("\"wrn-10-1\"", &quoted),
+        with("method = \"kd\"", &format!("method = {quoted}")),
+        with("kd_weight = 0.9", &format!("{quoted} = 0.9")),
+        format!("{quoted} = 1\n{EXAMPLE}"),
+    ] {
+        let said = only(&text).to_string();
+        assert!(said.contains("\\u{1b}[2J\\n\\u{202e}red\\u{85}é"), "{said}");
+        assert!(!said.contains(|it: char| it.is_control() || it == '\u{202e}'), "{said:?}");
+    }
+    let twice = format!("{quoted} = 1\n{quoted} = 2");
+    let raw = "title = \"\u{1b}[2J\u{7}\"";
+    for text in [twice.as_str(), raw] {
+        let said = only(text).to_string();
+        assert!(!said.contains(char::is_control), "{said:?}");
+    }
 }
 
 #[test]

@@ -15,6 +15,13 @@
 //! half = stats.t.ppf(0.975, 6) * np.sqrt(fit.mse_resid / 4)
 //! print(y[1].mean() - half, y[1].mean() + half)
 //! print(stats.ttest_rel(y[1], y[0]), stats.ttest_rel(y[1], y[0]).confidence_interval())
+//! u = y.copy(); u[0, 1] = u[2, 3] = np.nan  # two results missing
+//! d = pd.DataFrame([(a, s, u[a, s]) for a in range(3) for s in range(4)], columns=["arm", "seed", "accuracy"]).dropna()
+//! fit = ols("accuracy ~ C(arm) + C(seed, Sum)", d).fit()  # with seeds' effects that sum to zero, the intercept is an arm's mean
+//! print(fit.mse_resid, fit.df_resid)
+//! for combination in ([1, 0, 0, 0, 0, 0], [1, 1, 0, 0, 0, 0], [1, 0, 1, 0, 0, 0], [0, 1, 0, 0, 0, 0], [0, 0, 1, 0, 0, 0], [0, -1, 1, 0, 0, 0]):
+//!     it = fit.t_test(combination)
+//!     print(it.effect[0], it.conf_int()[0].tolist(), it.tvalue.item(), it.pvalue.item())
 //! print(multipletests([0.01, 0.04, 0.03, 0.005, 0.6], method="holm")[1].tolist())
 //! print([stats.t.ppf(0.975, v) for v in (1, 2, 4, 8, 30, 1000)])
 //! print([2 * stats.t.sf(t, v) for t, v in ((2.5, 4), (12.0, 8), (0.1, 1))])
@@ -32,8 +39,15 @@ use study::statistics::{
     Blocks, binomial_half_width, critical_value, holm, interval_of_mean, seeds_needed, two_sided_p,
 };
 
-fn accuracies() -> Vec<Vec<f64>> {
-    vec![vec![88.10, 88.43, 87.95, 88.31], vec![88.62, 88.77, 88.20, 88.81], vec![88.35, 88.31, 88.22, 88.59]]
+/// In which the accuracies below come: of one image in 10,000, in percent.
+const STEP: f64 = 0.01;
+
+fn accuracies() -> Vec<Vec<Option<f64>>> {
+    all(&[&[88.10, 88.43, 87.95, 88.31], &[88.62, 88.77, 88.20, 88.81], &[88.35, 88.31, 88.22, 88.59]])
+}
+
+fn all(values: &[&[f64]]) -> Vec<Vec<Option<f64>>> {
+    values.iter().map(|arm| arm.iter().copied().map(Some).collect()).collect()
 }
 
 #[track_caller]
@@ -43,18 +57,21 @@ fn close(ours: f64, expected: f64) {
 
 #[test]
 fn the_own_interval_of_a_mean() {
-    let (mean, low, high) = interval_of_mean(&accuracies()[0]).unwrap();
+    let own: Vec<f64> = accuracies()[0].iter().flatten().copied().collect();
+    let (mean, low, high) = interval_of_mean(&own, STEP).unwrap();
     close(mean, 88.1975);
     close(low, 87.85687044587573);
     close(high, 88.53812955412428);
-    assert_eq!(interval_of_mean(&[88.0]), None);
-    assert_eq!(interval_of_mean(&[]), None);
-    assert_eq!(interval_of_mean(&[88.0, 88.0]), Some((88.0, 88.0, 88.0)));
+    assert_eq!(interval_of_mean(&[88.0], STEP), None);
+    assert_eq!(interval_of_mean(&[], STEP), None);
+    // Equal as far as 10,000 images can tell: 12.706204736174694 · √(0.01²/12/2).
+    let (_, low, high) = interval_of_mean(&[88.0, 88.0], STEP).unwrap();
+    close(high - low, 2.0 * 12.706204736174694 * (0.01f64.powi(2) / 24.0).sqrt());
 }
 
 #[test]
 fn the_additive_model_of_arm_and_seed() {
-    let blocks = Blocks::fit(&accuracies()).unwrap();
+    let blocks = Blocks::fit(&accuracies(), STEP).unwrap();
     assert_eq!((blocks.degrees_of_freedom, blocks.seeds), (6, 4));
     close(blocks.mean_square_error, 0.015563888888888988);
     let (low, high) = blocks.interval(1);
@@ -76,7 +93,7 @@ fn the_additive_model_of_arm_and_seed() {
 
 #[test]
 fn two_arms_are_the_paired_t_test() {
-    let blocks = Blocks::fit(&accuracies()[..2]).unwrap();
+    let blocks = Blocks::fit(&accuracies()[..2], STEP).unwrap();
     let contrast = blocks.contrast(1, 0);
     assert_eq!(blocks.degrees_of_freedom, 3);
     close(contrast.t, 6.206093923157949);
@@ -86,19 +103,77 @@ fn two_arms_are_the_paired_t_test() {
 }
 
 #[test]
-fn no_model_without_two_arms_two_seeds_and_all_values() {
-    assert_eq!(Blocks::fit(&[]), None);
-    assert_eq!(Blocks::fit(&[vec![1.0, 2.0]]), None);
-    assert_eq!(Blocks::fit(&[vec![1.0], vec![2.0]]), None);
-    assert_eq!(Blocks::fit(&[vec![1.0, 2.0], vec![2.0]]), None);
+fn what_is_missing_takes_nothing_from_the_other_arms() {
+    let mut values = accuracies();
+    (values[0][1], values[2][3]) = (None, None);
+    let blocks = Blocks::fit(&values, STEP).unwrap();
+    assert_eq!((blocks.degrees_of_freedom, blocks.arms, blocks.seeds, blocks.values), (4, 3, 4, 10));
+    close(blocks.mean_square_error, 0.01621047619047571);
+    let means = [
+        (88.1405714285714, 87.92307061065189, 88.35807224649092),
+        (88.60000000000007, 88.42325099328576, 88.77674900671437),
+        (88.35657142857148, 88.13907061065197, 88.574072246491),
+    ];
+    for (arm, (mean, low, high)) in means.into_iter().enumerate() {
+        close(blocks.means[arm], mean);
+        close(blocks.interval(arm).0, low);
+        close(blocks.interval(arm).1, high);
+    }
+    let contrasts = [
+        ((1, 0), 0.4594285714286581, 0.17916652053672638, 0.7396906223205899, 4.551376842749831, 0.010406721060630422),
+        (
+            (2, 0),
+            0.21600000000007924,
+            -0.10017823517491664,
+            0.5321782351750751,
+            1.8967534004705269,
+            0.13072757133615204,
+        ),
+        (
+            (2, 1),
+            -0.24342857142857888,
+            -0.5236906223205107,
+            0.03683347946335297,
+            -2.4115504166804986,
+            0.07343140503740432,
+        ),
+    ];
+    for ((arm, baseline), mean, low, high, t, p_value) in contrasts {
+        let ours = blocks.contrast(arm, baseline);
+        for (ours, expected) in
+            [(ours.mean, mean), (ours.low, low), (ours.high, high), (ours.t, t), (ours.p_value, p_value)]
+        {
+            close(ours, expected);
+        }
+    }
+    // A seed of one arm alone, and one of none, tell nothing.
+    values.iter_mut().for_each(|arm| arm.extend([None, None]));
+    values[0][4] = Some(12.0);
+    let with_another = Blocks::fit(&values, STEP).unwrap();
+    assert_eq!((with_another.degrees_of_freedom, with_another.seeds), (4, 5));
+    close(with_another.mean_square_error, blocks.mean_square_error);
+    close(with_another.contrast(1, 0).low, blocks.contrast(1, 0).low);
 }
 
 #[test]
-fn without_noise_a_difference_is_certain_and_none_is_none() {
-    let blocks = Blocks::fit(&[vec![1.0, 2.0], vec![2.0, 3.0], vec![1.0, 2.0]]).unwrap();
-    assert_eq!(blocks.mean_square_error, 0.0);
-    assert_eq!(blocks.contrast(1, 0).p_value, 0.0);
-    assert_eq!((blocks.contrast(2, 0).p_value, blocks.contrast(2, 0).low), (1.0, 0.0));
+fn no_model_without_two_arms_two_seeds_and_a_tie_between_them() {
+    assert_eq!(Blocks::fit(&[], STEP), None);
+    assert_eq!(Blocks::fit(&all(&[&[1.0, 2.0]]), STEP), None);
+    assert_eq!(Blocks::fit(&all(&[&[1.0], &[2.0]]), STEP), None);
+    assert_eq!(Blocks::fit(&[vec![Some(1.0), Some(2.0)], vec![Some(2.0), None]], STEP), None, "no freedom is left");
+    assert_eq!(Blocks::fit(&[vec![Some(1.0), Some(2.0)], vec![None, None]], STEP), None);
+    let [a, b] = [[Some(1.0), Some(2.0), None, None], [None, None, Some(1.0), Some(3.0)]];
+    let apart: Vec<Vec<Option<f64>>> = [a, a, b, b].into_iter().map(Vec::from).collect();
+    assert_eq!(Blocks::fit(&apart, STEP), None, "no seed ties the first two to the others");
+}
+
+#[test]
+fn values_that_agree_to_the_last_digit_are_no_proof_of_certainty() {
+    let blocks = Blocks::fit(&all(&[&[88.0, 89.0], &[88.5, 89.5], &[88.0, 89.0]]), STEP).unwrap();
+    close(blocks.mean_square_error, 0.01f64.powi(2) / 12.0);
+    let certain = blocks.contrast(1, 0);
+    assert!(0.0 < certain.p_value && certain.p_value < 0.001 && certain.low < certain.mean);
+    assert_eq!((blocks.contrast(2, 0).p_value, blocks.contrast(2, 0).mean), (1.0, 0.0));
 }
 
 #[test]
@@ -161,11 +236,40 @@ proptest! {
         values in proptest::collection::vec(proptest::collection::vec(80.0..90.0f64, 4), 2..6),
         levels in proptest::collection::vec(-5.0..5.0f64, 4),
     ) {
-        let shifted: Vec<Vec<f64>> =
-            values.iter().map(|arm| arm.iter().zip(&levels).map(|(value, level)| value + level).collect()).collect();
-        let (before, after) = (Blocks::fit(&values).unwrap(), Blocks::fit(&shifted).unwrap());
+        let with = |levels: &[f64]| -> Vec<Vec<Option<f64>>> {
+            values.iter().map(|arm| arm.iter().zip(levels).map(|(value, level)| Some(value + level)).collect()).collect()
+        };
+        let fit = |levels: &[f64]| Blocks::fit(&with(levels), STEP).unwrap();
+        let (before, after) = (fit(&[0.0; 4]), fit(&levels));
         prop_assert!((before.mean_square_error - after.mean_square_error).abs() < 1e-9);
         prop_assert!((before.contrast(1, 0).mean - after.contrast(1, 0).mean).abs() < 1e-9);
+    }
+
+    #[test]
+    fn complete_blocks_are_the_closed_form(
+        values in proptest::collection::vec(proptest::collection::vec(80.0..90.0f64, 5), 2..9),
+    ) {
+        let (arms, seeds) = (values.len() as f64, 5.0);
+        let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+        let of_seed = |seed: usize| mean(&values.iter().map(|arm| arm[seed]).collect::<Vec<_>>());
+        let grand = mean(&values.concat());
+        let residuals = values.iter().flat_map(|arm| {
+            let own = mean(arm);
+            arm.iter().enumerate().map(move |(seed, value)| (value - own, seed))
+        });
+        let squares: f64 = residuals.map(|(value, seed)| (value - of_seed(seed) + grand).powi(2)).sum();
+        let freedom = (arms - 1.0) * (seeds - 1.0);
+        let mean_square_error = squares / freedom;
+        let all: Vec<Vec<Option<f64>>> = values.iter().map(|arm| arm.iter().copied().map(Some).collect()).collect();
+        let blocks = Blocks::fit(&all, STEP).unwrap();
+        prop_assert_eq!(f64::from(blocks.degrees_of_freedom), freedom);
+        prop_assert!((blocks.mean_square_error / mean_square_error - 1.0).abs() < 1e-9);
+        prop_assert_eq!(blocks.means[1], mean(&values[1]));
+        let half = critical_value(freedom) * (blocks.mean_square_error / seeds).sqrt();
+        let (low, high) = blocks.interval(0);
+        prop_assert!(((high - low) / 2.0 / half - 1.0).abs() < 1e-9);
+        let contrast = blocks.contrast(1, 0);
+        prop_assert!(((contrast.high - contrast.low) / 2.0 / (2f64.sqrt() * half) - 1.0).abs() < 1e-9);
     }
 
     #[test]

@@ -1,9 +1,15 @@
 //! `stillroom bench step`: how long a training step takes here.
 
-use crate::{command_line::BenchStep, error::CommandError};
+use crate::{command_line::BenchStep, error::CommandError, machine};
 use serde_json::json;
+use study::machine::fits;
 
 pub fn step(arguments: &BenchStep) -> Result<(), CommandError> {
+    let bytes = |batch| arguments.architecture.training_bytes(3, 32, 10, batch, arguments.threads);
+    if let Some(memory) = machine::memory() {
+        fits(memory, arguments.architecture, arguments.batch, bytes, ["--architecture", "--batch"])
+            .map_err(|too_large| CommandError::Study(vec![too_large.error]))?;
+    }
     let time = train::speed::step_time(
         arguments.architecture,
         arguments.batch as usize,

@@ -5,7 +5,8 @@ use store::Store;
 
 pub async fn export(arguments: command_line::Export) -> Result<(), CommandError> {
     let data_dir = &arguments.installation.data_dir;
-    let store = Store::open(data_dir).await?;
+    // Another process may hold the folder: nothing is written to it.
+    let store = Store::open_read_only(data_dir).await?;
     let unknown = || CommandError::UnknownRun(arguments.run.clone());
     let (_, run) = store.run(&arguments.run).await?.ok_or_else(unknown)?;
     let last = run.legs.last().ok_or_else(unknown)?;

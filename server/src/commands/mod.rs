@@ -18,7 +18,7 @@ use std::{
     io::{self, Read},
     path::Path,
 };
-use study::{DatasetFacts, Plan, Study};
+use study::{DatasetFacts, Device, Machine, Plan, Study};
 
 /// Does what was typed.
 pub async fn execute(command: Command) -> Result<(), CommandError> {
@@ -32,32 +32,28 @@ pub async fn execute(command: Command) -> Result<(), CommandError> {
     }
 }
 
-/// A study that was read and planned.
+/// A study that was read and planned, and the machine for which it was.
 struct Planned {
     study: Study,
     dataset: DatasetFacts,
     plan: Plan,
     paths: DatasetPaths,
+    machine: Machine,
 }
 
 /// Reads a study file and plans it. What a person should know before the plan is said first, on the standard error.
-fn read_and_plan(path: &Path, installation: &Installation) -> Result<Planned, CommandError> {
+fn read_and_plan(path: &Path, installation: &Installation, threads: Option<u32>) -> Result<Planned, CommandError> {
     let text =
         read(path).map_err(|source| CommandError::Io { doing: "read the study file", path: path.into(), source })?;
-    let study = Study::from_toml(&text).map_err(CommandError::Study)?;
+    let table = Study::table(&text).map_err(CommandError::Study)?;
     let paths = datasets::find(&installation.data_dir, &installation.datasets);
-    if let (_, Some(notice)) = train::engine::resolve(study.recipe.device) {
-        eprintln!("{notice}");
+    let machine = machine::find(&installation.data_dir, &paths, threads);
+    let ready = machine.ready(&table).map_err(CommandError::Study)?;
+    if let (Device::Auto, Some(no_gpu)) = (ready.study.recipe.device, &machine.no_gpu) {
+        eprintln!("{}", machine::on_the_cpu(no_gpu));
     }
-    let (dataset, numerics) = (datasets::facts(&study, &paths), machine::numerics(study.recipe.device));
-    let (dataset, numerics) = match (dataset, numerics) {
-        (Ok(dataset), Ok(numerics)) => (dataset, numerics),
-        (dataset, numerics) => {
-            return Err(CommandError::Study(dataset.err().into_iter().chain(numerics.err()).collect()));
-        }
-    };
-    let plan = Plan::new(&study, &dataset, numerics).map_err(CommandError::Study)?;
-    Ok(Planned { study, dataset, plan, paths })
+    let plan = ready.plan();
+    Ok(Planned { study: ready.study, dataset: ready.dataset, plan, paths, machine })
 }
 
 fn read(path: &Path) -> io::Result<String> {

@@ -6,32 +6,30 @@ use crate::{
     data_folder::DataFolder,
     error::CommandError,
     executor::local,
-    machine,
     next_work::is_done,
     process,
     runner::{self, Runner},
     summary,
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::{io::IsTerminal, time::Instant};
+use std::{collections::BTreeSet, io::IsTerminal, time::Instant};
 use store::{Store, StoreError, StoredStudy};
-use study::{Machine, Plan, State, StudyId, TRAINING_VERSION, progress::progress};
+use study::{Facts, Machine, Plan, SegmentKey, State, StudyId, progress::progress};
 use tokio::sync::watch;
 
 pub async fn run(arguments: command_line::Run) -> Result<(), CommandError> {
     let begin = Instant::now();
-    let Planned { study, dataset, plan, paths } = read_and_plan(&arguments.study, &arguments.installation)?;
+    let Planned { study, dataset, plan, paths, machine } =
+        read_and_plan(&arguments.study, &arguments.installation, arguments.threads)?;
     let folder = DataFolder::open(&arguments.installation.data_dir, "`stillroom run`")?;
     let store = Store::open(folder.path()).await?;
-    let machine = machine::find(folder.path(), &paths, arguments.threads);
     eprintln!("{}\n{}", study.title, summary::counts(&plan));
     for remark in &plan.remarks {
         eprintln!("{remark}");
     }
 
-    let same = |stored: &StoredStudy| {
-        stored.study == study && stored.dataset == dataset && stored.plan.training_version == TRAINING_VERSION
-    };
+    // What is watched below must be what is trained: another plan of the same study is another study.
+    let same = |stored: &StoredStudy| stored.study == study && stored.dataset == dataset && stored.plan == plan;
     let id = match store.studies().await?.into_iter().find(same) {
         Some(stored) => {
             eprintln!("This study was begun before: going on from there.");
@@ -54,20 +52,28 @@ pub async fn run(arguments: command_line::Run) -> Result<(), CommandError> {
         only: Some(id),
         program,
     };
-    let runner = tokio::spawn(runner::run(runner, finished));
-    let state = tokio::select! {
-        state = watch_progress(&store, id, &plan, &machine, arguments.json) => Some(state?),
-        _ = ends.wait_for(|end| *end) => None,
+    let mut runner = tokio::spawn(runner::run(runner, finished));
+    let watched = tokio::select! {
+        state = watch_progress(&store, id, &plan, &machine, arguments.json) => state.map(Some),
+        _ = ends.wait_for(|end| *end) => Ok(None),
+        // It ends only when it is told to, below: that it did so by itself is its panic, and nobody trains any more.
+        ended = &mut runner => {
+            let why = ended.err().map_or(String::new(), |error| format!(" ({error})"));
+            let sentence = format!("What starts workers ended by itself{why}; the same command goes on from what was trained.");
+            return Err(CommandError::Unfinished(sentence));
+        }
     };
     // The runner holds the other end until it is through; that it is through is all that counts here.
     let _ = finish.send(true);
     let _ = runner.await;
 
-    let Some(state) = state else { return Err(CommandError::Interrupted) };
+    let Some(state) = watched? else { return Err(CommandError::Interrupted) };
     let facts = store.facts(&plan).await?;
-    let comparison = study::comparison::compare(&study, &plan, &facts);
+    let comparison = study::comparison::compare(&study, &plan, &facts, state == State::Stopped);
     if arguments.json {
-        println!("{:#}", summary::result_object(&plan, &comparison, begin.elapsed().as_secs_f64()));
+        let object = summary::result_object(&plan, &comparison, begin.elapsed().as_secs_f64());
+        println!("{}", summary::in_json(&object));
+        eprint!("{}", summary::footnotes(&comparison));
     } else {
         println!("{}", summary::result_table(&comparison));
     }
@@ -114,21 +120,39 @@ async fn watch_progress(
             eprintln!("{} of {} epochs", now.epochs_done, now.epochs_total);
             reported = tenth;
         }
-        // The last epoch is told before its checkpoint lies there and the clean pass is made.
-        let all_there =
-            || plan.segments.iter().all(|segment| facts.get(&segment.key).is_some_and(|facts| is_done(segment, facts)));
-        let nobody_works = || facts.values().all(|facts| !facts.working);
-        let over = match now.state {
-            State::Waiting | State::Training => false,
-            State::Finished => all_there(),
-            State::Failed | State::Stopped => nobody_works(),
-        };
-        if over {
+        if is_over(now.state, plan, &facts) {
             bar.finish_and_clear();
             return Ok(now.state);
         }
         // The store is held here: its channel does not close.
         let _ = changes.changed().await;
+    }
+}
+
+/// Whether nothing goes on any more. The last epoch is told before its checkpoint lies there and the clean pass is made, so a
+/// study whose runs are finished is waited for until all of that is done, or has failed and cannot be.
+fn is_over(state: State, plan: &Plan, facts: &Facts) -> bool {
+    let nobody_works = facts.values().all(|facts| !facts.working);
+    match state {
+        State::Waiting | State::Training => false,
+        State::Failed | State::Stopped => nobody_works,
+        State::Finished => {
+            let mut lost: BTreeSet<&SegmentKey> = BTreeSet::new();
+            let mut settled = true;
+            for segment in &plan.segments {
+                let own = facts.get(&segment.key);
+                if own.is_some_and(|own| is_done(segment, own)) {
+                    continue;
+                }
+                let failed = own.is_some_and(|own| own.failure.is_some());
+                if failed || segment.needs().iter().any(|need| lost.contains(&need.segment)) {
+                    lost.insert(&segment.key);
+                } else {
+                    settled = false;
+                }
+            }
+            settled && (lost.is_empty() || nobody_works)
+        }
     }
 }
 
@@ -139,5 +163,67 @@ fn readable(seconds: f64) -> String {
         0..=1 => format!("{seconds:.0} s"),
         2..=90 => format!("{minutes} min"),
         _ => format!("{} h {} min", minutes / 60, minutes % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use study::{
+        CheckpointFile, Dataset, DatasetFacts, Epoch, EpochMetrics, Failure, Kept, Numerics, Scores, Segment,
+        SegmentFacts, Study,
+    };
+
+    fn plan() -> Plan {
+        let text =
+            "title = \"?\"\ndataset = \"mnist\"\nseeds = 2\nstudent = { architecture = \"wrn-10-1\", epochs = 1 }";
+        let dataset = DatasetFacts {
+            dataset: Dataset::Mnist,
+            checksum: String::new(),
+            classes: 10,
+            channels: 1,
+            image_size: 28,
+            train: 55_000,
+            validation: 5_000,
+            test: 10_000,
+        };
+        Plan::new(&Study::from_toml(text).expect("a study"), &dataset, Numerics::CpuF32).expect("a plan")
+    }
+
+    /// A segment whose run is finished; closed or not.
+    fn facts(segment: &Segment, closed: bool) -> SegmentFacts {
+        let scores = Scores { cross_entropy: 1.0, accuracy: 0.5 };
+        let metrics = EpochMetrics {
+            epoch: segment.until,
+            learning_rate: 0.1,
+            train: scores,
+            train_clean: closed.then_some(scores),
+            validation: None,
+            test: Some(scores),
+            fidelity: Vec::new(),
+            seconds: 1.0,
+            images_per_second: 1.0,
+        };
+        let checkpoint = CheckpointFile { epoch: segment.until, kept: Kept::Stop, digest: String::new(), bytes: 1 };
+        SegmentFacts { metrics: vec![metrics], checkpoints: vec![checkpoint], ..SegmentFacts::default() }
+    }
+
+    #[test]
+    fn a_study_is_over_when_all_is_closed_or_cannot_be() {
+        let plan = plan();
+        let [one, other] = &plan.segments[..] else { panic!("two seeds") };
+        let mut known = Facts::from([(one.key.clone(), facts(one, true)), (other.key.clone(), facts(other, false))]);
+        assert!(!is_over(State::Training, &plan, &known));
+        assert!(!is_over(State::Finished, &plan, &known), "the clean pass is still to be made");
+        // Its worker failed after the last epoch was told: nobody will make it.
+        let failure = Failure { epoch: Epoch(1), reason: "the disk is full".into(), may_succeed_again: true };
+        known.entry(other.key.clone()).or_default().failure = Some(failure);
+        known.entry(one.key.clone()).or_default().working = true;
+        assert!(!is_over(State::Finished, &plan, &known), "another worker has not left yet");
+        known.entry(one.key.clone()).or_default().working = false;
+        assert!(is_over(State::Finished, &plan, &known));
+        known.insert(other.key.clone(), facts(other, true));
+        assert!(is_over(State::Finished, &plan, &known));
+        assert!(is_over(State::Stopped, &plan, &Facts::new()));
     }
 }

@@ -19,7 +19,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 use store::Store;
-use study::{Machine, Study};
+use study::Machine;
 use tokio::{net::TcpListener, task};
 
 pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
@@ -52,7 +52,7 @@ pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
     let runner = Runner {
         store: store.clone(),
         data_dir: folder.path().to_owned(),
-        datasets: paths.clone(),
+        datasets: paths,
         threads: machine.threads,
         only: None,
         program: local::program().map_err(io("find", "this program"))?,
@@ -62,9 +62,6 @@ pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
         store: store.clone(),
         machine: machine.clone(),
         public_url: public_url.clone(),
-        // Reading a data set takes a moment: the thread says that it is busy.
-        dataset: Arc::new(move |study: &Study| task::block_in_place(|| datasets::facts(study, &paths))),
-        numerics: machine::numerics,
         example: example::example(),
     };
     let options = LeptosOptions::builder().output_name("stillroom").site_addr(address).env(Env::PROD).build();

@@ -3,21 +3,19 @@
 //! Errors are JSON: a study that is wrong is answered 422 with `{"errors": [{"field", "problem", "given", "allowed"}]}`,
 //! everything else with `{"error": "a sentence"}`.
 
-use super::{Site, metrics};
+use super::{Site, json, metrics};
 use crate::{process, summary};
 use app::{error::ApiError, laboratory};
 use axum::{
     Json, Router,
-    extract::{Path, State},
+    extract::{Path, State, rejection::StringRejection},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{delete, get, post},
 };
-use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::str::FromStr;
-use store::StoredStudy;
-use study::{Facts, Snapshot, SpecError, Study, StudyId, progress::progress};
+use study::{Snapshot, Study};
 
 pub fn routes() -> Router<Site> {
     Router::new()
@@ -32,68 +30,55 @@ pub fn routes() -> Router<Site> {
         .route("/studies/{id}/metrics.json", get(metrics_json))
         .route("/shares", get(shares).post(share))
         .route("/shares/{id}", delete(revoke))
-        .fallback(|| async { Refused(ApiError::NotFound("address".into())) })
+        .fallback(|| async { Refused::from(ApiError::NotFound("address".into())) })
 }
 
 /// An error on its way out.
-struct Refused(ApiError);
+struct Refused {
+    status: StatusCode,
+    body: Value,
+}
 
 impl From<ApiError> for Refused {
     fn from(error: ApiError) -> Self {
-        Refused(error)
+        let body = match &error {
+            ApiError::Spec(errors) => json!({ "errors": errors }),
+            other => json!({ "error": other.to_string() }),
+        };
+        Refused { status: error.status(), body }
     }
 }
 
-impl From<store::StoreError> for Refused {
-    fn from(error: store::StoreError) -> Self {
-        Refused(error.into())
+/// A body that is too large or no text.
+impl From<StringRejection> for Refused {
+    fn from(rejection: StringRejection) -> Self {
+        Refused { status: rejection.status(), body: json!({ "error": rejection.body_text() }) }
     }
 }
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let body = match &self.0 {
-            ApiError::Spec(errors) => json!({ "errors": errors }),
-            other => json!({ "error": other.to_string() }),
-        };
-        (self.0.status(), Json(body)).into_response()
+        (self.status, Json(self.body)).into_response()
     }
 }
 
 /// What a client names is a number. Anything else names nothing.
 fn id<T: FromStr>(text: &str, what: &str) -> Result<T, Refused> {
-    text.parse().map_err(|_| Refused(ApiError::NotFound(what.into())))
+    text.parse().map_err(|_| ApiError::NotFound(what.into()).into())
 }
 
-async fn stored(site: &Site, study: &str) -> Result<StoredStudy, Refused> {
-    Ok(laboratory::stored(&site.laboratory, id(study, "study")?).await?)
-}
-
-async fn facts(site: &Site, stored: &StoredStudy) -> Result<Facts, Refused> {
-    Ok(site.laboratory.store.facts(&stored.plan).await?)
-}
+/// A body as it was sent, or why it cannot be read.
+type Body = Result<String, StringRejection>;
 
 /// A study as TOML, or as JSON where the request says so or it begins like one.
-async fn create(State(site): State<Site>, headers: HeaderMap, body: String) -> Result<Response, Refused> {
+async fn create(State(site): State<Site>, headers: HeaderMap, body: Body) -> Result<Response, Refused> {
+    let body = body?;
     let is_json =
         headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).is_some_and(|kind| kind.contains("json"));
-    let study = if is_json || body.trim_start().starts_with('{') { from_json(&body) } else { Study::from_toml(&body) };
-    let study = study.map_err(ApiError::Spec)?;
-    let id = laboratory::create(&site.laboratory, &study).await?;
+    let table = if is_json || body.trim_start().starts_with('{') { json::table(&body) } else { Study::table(&body) };
+    let id = laboratory::create(&site.laboratory, &table.map_err(ApiError::Spec)?).await?;
     let place = [(header::LOCATION, format!("/api/v1/studies/{id}"))];
     Ok((StatusCode::CREATED, place, Json(json!({ "id": id }))).into_response())
-}
-
-fn from_json(body: &str) -> Result<Study, Vec<SpecError>> {
-    let table: toml::Table = serde_json::from_str(body).map_err(|error| {
-        vec![SpecError {
-            field: String::new(),
-            problem: format!("is not a study in JSON: {error}"),
-            given: "the request's body".into(),
-            allowed: "an object with the fields of a study file".into(),
-        }]
-    })?;
-    Study::from_table(&table)
 }
 
 async fn list(State(site): State<Site>) -> Result<Response, Refused> {
@@ -101,21 +86,20 @@ async fn list(State(site): State<Site>) -> Result<Response, Refused> {
 }
 
 async fn read(State(site): State<Site>, Path(study): Path<String>) -> Result<Response, Refused> {
-    let stored = stored(&site, &study).await?;
-    let facts = facts(&site, &stored).await?;
-    let stopped = stored.stopped_at.is_some();
-    let mut object = summary::plan_object(&stored.plan);
+    let known = laboratory::known(&site.laboratory, id(&study, "study")?).await?;
+    let stored = &known.stored;
+    let mut object = json!(summary::plan_object(&stored.plan));
     object["id"] = json!(stored.id);
     object["created_at"] = json!(stored.created_at);
     object["study"] = json!(stored.study);
     object["remarks"] = json!(stored.plan.remarks);
-    object["working"] = json!(facts.values().filter(|facts| facts.working).count());
-    object["progress"] = json!(progress(&stored.plan, &facts, stopped, &site.laboratory.machine()));
+    object["working"] = json!(known.facts.values().filter(|facts| facts.working).count());
+    object["progress"] = json!(known.progress(&site.laboratory.machine()));
     Ok(Json(object).into_response())
 }
 
 async fn study_file(State(site): State<Site>, Path(study): Path<String>) -> Result<Response, Refused> {
-    let text = stored(&site, &study).await?.study.to_toml();
+    let text = laboratory::stored(&site.laboratory, id(&study, "study")?).await?.study.to_toml();
     Ok(([(header::CONTENT_TYPE, "application/toml; charset=utf-8")], text).into_response())
 }
 
@@ -135,9 +119,8 @@ async fn remove(State(site): State<Site>, Path(study): Path<String>) -> Result<S
 }
 
 async fn comparison(State(site): State<Site>, Path(study): Path<String>) -> Result<Response, Refused> {
-    let stored = stored(&site, &study).await?;
-    let facts = facts(&site, &stored).await?;
-    Ok(Json(study::comparison::compare(&stored.study, &stored.plan, &facts)).into_response())
+    let report = laboratory::report(&site.laboratory, id(&study, "study")?).await?;
+    Ok(Json(report.comparison).into_response())
 }
 
 /// Everything its page shows, frozen now: what an example is made of.
@@ -147,33 +130,27 @@ async fn snapshot(State(site): State<Site>, Path(study): Path<String>) -> Result
 }
 
 async fn metrics_csv(State(site): State<Site>, Path(study): Path<String>) -> Result<Response, Refused> {
-    let stored = stored(&site, &study).await?;
-    let facts = facts(&site, &stored).await?;
+    let known = laboratory::known(&site.laboratory, id(&study, "study")?).await?;
     let headers = [
         (header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()),
-        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"study-{}-metrics.csv\"", stored.id)),
+        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"study-{}-metrics.csv\"", known.stored.id)),
     ];
-    Ok((headers, metrics::csv(&stored.plan, &facts)).into_response())
+    Ok((headers, metrics::csv(&known.stored.plan, &known.facts)).into_response())
 }
 
 async fn metrics_json(State(site): State<Site>, Path(study): Path<String>) -> Result<Response, Refused> {
-    let stored = stored(&site, &study).await?;
-    let facts = facts(&site, &stored).await?;
-    Ok(Json(metrics::object(&stored.plan, &facts)).into_response())
+    let known = laboratory::known(&site.laboratory, id(&study, "study")?).await?;
+    Ok(Json(metrics::object(&known.stored.plan, &known.facts)).into_response())
 }
 
 async fn shares(State(site): State<Site>) -> Result<Response, Refused> {
     Ok(Json(laboratory::shares(&site.laboratory).await?).into_response())
 }
 
-#[derive(Deserialize)]
-struct ToShare {
-    study: StudyId,
-}
-
 /// Freezes a study's comparison. The answer is the only place where its link ever stands.
-async fn share(State(site): State<Site>, headers: HeaderMap, Json(asked): Json<ToShare>) -> Result<Response, Refused> {
-    let token = laboratory::share(&site.laboratory, asked.study).await?;
+async fn share(State(site): State<Site>, headers: HeaderMap, body: Body) -> Result<Response, Refused> {
+    let study = json::study_id(&body?).map_err(ApiError::Spec)?;
+    let token = laboratory::share(&site.laboratory, study).await?;
     let host = || headers.get(header::HOST).and_then(|host| host.to_str().ok()).map(|host| format!("http://{host}"));
     let base = site.laboratory.public_url.clone().or_else(host).unwrap_or_default();
     Ok((StatusCode::CREATED, Json(json!({ "token": token, "url": format!("{base}/s/{token}") }))).into_response())

@@ -2,21 +2,22 @@
 
 use serde_json::{Value, json};
 use std::fmt::Write;
-use study::{Arm, EpochMetrics, Facts, Fidelity, Plan, Run, Scores, metrics::run_metrics};
+use study::{Arm, EpochMetrics, Facts, Fidelity, Observer, Plan, Run, Scores, metrics::run_metrics};
 
 const COLUMNS: &str = "run,arm,label,student,teacher,seed,epoch,learning_rate,train_cross_entropy,train_accuracy,\
 train_clean_cross_entropy,train_clean_accuracy,validation_cross_entropy,validation_accuracy,test_cross_entropy,test_accuracy,\
 temperature,kd_loss_train,kd_loss_validation,agreement_train,agreement_validation,seconds,images_per_second";
 
 /// One line a run and epoch, as measured: accuracies and agreement from 0 to 1, cross-entropy in nats, losses without their
-/// weights. Fidelity is that to the run's own teacher; for labels alone, to the study's first. An empty cell was not measured.
+/// weights. Fidelity is that to the run's own teacher; for labels alone, to the study's first with the same seed, as in the
+/// charts. An empty cell was not measured.
 pub fn csv(plan: &Plan, facts: &Facts) -> String {
     let mut text = format!("{COLUMNS}\n");
-    for run in &plan.runs {
+    for (run, observer) in plan.runs.iter().zip(plan.measured_against()) {
         let Some(arm) = plan.arms.get(run.arm) else { continue };
         for metrics in run_metrics(run, facts) {
             // Writing to a string cannot fail.
-            let _ = writeln!(text, "{}", line(run, arm, metrics).join(","));
+            let _ = writeln!(text, "{}", line(run, arm, metrics, observer.as_ref()).join(","));
         }
     }
     text
@@ -37,10 +38,10 @@ pub fn object(plan: &Plan, facts: &Facts) -> Value {
     json!({ "runs": runs.collect::<Vec<_>>() })
 }
 
-fn line(run: &Run, arm: &Arm, metrics: &EpochMetrics) -> [String; 23] {
+fn line(run: &Run, arm: &Arm, metrics: &EpochMetrics, observer: Option<&Observer>) -> [String; 23] {
     let cross_entropy = |scores: Option<Scores>| number(scores.map(|scores| scores.cross_entropy));
     let accuracy = |scores: Option<Scores>| number(scores.map(|scores| scores.accuracy));
-    let fidelity = metrics.fidelity.first();
+    let fidelity = observer.and_then(|observer| metrics.fidelity_to(observer));
     let measured = |read: fn(&Fidelity) -> Option<f64>| number(fidelity.and_then(read));
     [
         run.id.to_string(),
@@ -83,6 +84,65 @@ fn text_cell(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use study::{Dataset, DatasetFacts, Numerics, Study};
+
+    #[test]
+    fn labels_alone_are_measured_against_the_studys_first_teacher_in_whatever_order_they_were_measured() {
+        let text = r#"
+            title = "Which temperature?"
+            dataset = "mnist"
+            seeds = 1
+            student = { architecture = "wrn-10-1", epochs = 1 }
+            teacher = { architecture = "wrn-10-1", epochs = 2 }
+            treatment = { temperature = [16, 4], kd_stop_epoch = [0, 1] }
+        "#;
+        let dataset = DatasetFacts {
+            dataset: Dataset::Mnist,
+            checksum: String::new(),
+            classes: 10,
+            channels: 1,
+            image_size: 28,
+            train: 55_000,
+            validation: 5_000,
+            test: 10_000,
+        };
+        let plan = Plan::new(&Study::from_toml(text).expect("a study"), &dataset, Numerics::CpuF32).expect("a plan");
+        let mut facts = Facts::new();
+        for segment in &plan.segments {
+            let mut observers = segment.measured_against();
+            // As they are merged for training: by temperature, rising.
+            observers.sort_by(|one, other| one.temperature.total_cmp(&other.temperature));
+            let fidelity = observers.into_iter().map(|observer| Fidelity {
+                teacher: observer.teacher,
+                temperature: observer.temperature,
+                kd_loss_train: None,
+                kd_loss_validation: Some(observer.temperature / 100.0),
+                agreement_train: None,
+                agreement_validation: None,
+            });
+            let scores = Scores { cross_entropy: 1.0, accuracy: 0.5 };
+            let metrics = EpochMetrics {
+                epoch: segment.until,
+                learning_rate: 0.1,
+                train: scores,
+                train_clean: None,
+                validation: None,
+                test: None,
+                fidelity: fidelity.collect(),
+                seconds: 1.0,
+                images_per_second: 1.0,
+            };
+            facts.entry(segment.key.clone()).or_default().metrics.push(metrics);
+        }
+        let csv = csv(&plan, &facts);
+        // Counted from the end: a label may hold commas.
+        let cells = csv.lines().map(|line| {
+            let cells: Vec<&str> = line.rsplit(',').collect();
+            format!("{} {}", cells[6], cells[4])
+        });
+        let expected = ["temperature kd_loss_validation", "16 0.16", "16 0.16", "4 0.04"];
+        assert_eq!(cells.collect::<Vec<_>>(), expected, "{csv}");
+    }
 
     #[test]
     fn text_stays_text_in_a_spreadsheet() {

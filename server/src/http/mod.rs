@@ -9,6 +9,7 @@ pub mod connections;
 pub mod events;
 pub mod guard;
 pub mod headers;
+pub mod json;
 pub mod login;
 pub mod metrics;
 pub mod pages;

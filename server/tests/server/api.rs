@@ -130,6 +130,15 @@ async fn what_is_wrong_with_a_study_is_told_all_at_once_and_nothing_is_begun() {
             .expect("an answer");
         assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY, "{nonsense:.20}");
     }
+    for (body, field) in [("", "study"), ("{\"study\": \"x\"}", "study"), ("[", "study")] {
+        let asked = laboratory.request(Method::POST, "/api/v1/shares").body(body).send().await.expect("an answer");
+        assert_eq!(asked.status(), StatusCode::UNPROCESSABLE_ENTITY, "{body}");
+        assert_eq!(asked.json::<Value>().await.expect("JSON")["errors"][0]["field"], field);
+    }
+    let no_text =
+        laboratory.request(Method::POST, "/api/v1/studies").body(vec![0xff, 0xfe]).send().await.expect("an answer");
+    assert_eq!(no_text.status(), StatusCode::BAD_REQUEST);
+    assert!(no_text.json::<Value>().await.expect("JSON")["error"].is_string());
     let large = laboratory.request(Method::POST, "/api/v1/studies").body("a".repeat(2 * 1024 * 1024));
     assert_eq!(laboratory.status(large).await, StatusCode::PAYLOAD_TOO_LARGE);
 

@@ -1,28 +1,25 @@
 //! The command line, as a person or a script uses it.
 
-use crate::laboratory::{Bench, output, study, text};
+use crate::laboratory::{Bench, output, signal, study, text};
+use rustix::process::Signal;
 use serde_json::{Value, json};
+use std::{
+    io::{BufRead, BufReader},
+    process::Stdio,
+};
+use store::Store;
+use study::{Dataset, Event, Numerics, Plan, Study};
 
-const EXAMPLE: &str = r#"
-title = "When should distillation stop?"
-dataset = "fashion-mnist-12k"
-seeds = 3
-[student]
-architecture = "wrn-10-1"
-epochs = 20
-[teacher]
-architecture = "wrn-16-2"
-epochs = 20
-[treatment]
-method = "kd"
-temperature = 4.0
-kd_weight = 0.9
-kd_stop_epoch = [0, 8, 20]
-teacher_stop_epoch = [8, 20]
-"#;
+const EXAMPLE: &str = include_str!("../../../examples/study.toml");
 
 fn object(bytes: &[u8]) -> Value {
     serde_json::from_slice(bytes).unwrap_or_else(|error| panic!("{error}: {}", text(bytes)))
+}
+
+/// Keys as they first occur.
+fn in_this_order(object: &str, keys: &[&str]) {
+    let places: Vec<_> = keys.iter().map(|key| object.find(&format!("\"{key}\":")).expect(key)).collect();
+    assert!(places.is_sorted(), "{keys:?} stand at {places:?} in {object}");
 }
 
 #[test]
@@ -31,6 +28,25 @@ fn the_example_comes_to_what_is_promised() {
     let file = bench.write("study.toml", EXAMPLE);
     let planned = output(bench.command("plan", "data").arg(&file).arg("--json"));
     assert!(planned.status.success(), "{}", text(&planned.stderr));
+    in_this_order(
+        &text(&planned.stdout),
+        &[
+            "plan",
+            "runs",
+            "segments",
+            "epochs",
+            "epochs_without_sharing",
+            "arms",
+            "label",
+            "student",
+            "teacher",
+            "treatment",
+            "seeds",
+        ],
+    );
+    // Where there is no GPU, `auto` says so before the plan.
+    let said = text(&planned.stderr);
+    assert_eq!(said.starts_with("Training runs on the CPU: "), train::engine::devices().is_empty(), "{said}");
     let planned = object(&planned.stdout);
     assert_eq!(planned["plan"], json!({ "runs": 15, "segments": 16, "epochs": 272, "epochs_without_sharing": 320 }));
     let arms = planned["arms"].as_array().expect("arms");
@@ -89,6 +105,13 @@ fn a_study_is_run_from_the_command_line_and_the_second_time_it_is_there_already(
     let run = || output(bench.command("run", "data").arg(&file).args(["--threads", "2", "--json"]));
     let first = run();
     assert!(first.status.success(), "{}", text(&first.stderr));
+    in_this_order(
+        &text(&first.stdout),
+        &["plan", "arms", "label", "seeds", "test_accuracy", "mean", "low", "high", "by_seed", "difference", "seconds"],
+    );
+    let said = text(&first.stderr);
+    assert!(said.contains("Intervals by the model arm + seed (randomised blocks), 3 arms × 2 seeds"), "{said}");
+    assert!(said.contains("One teacher (seed 0) serves all seeds"), "{said}");
     let found = object(&first.stdout);
     assert_eq!(found["plan"]["runs"], 6);
     assert!(found["seconds"].as_f64() > Some(0.0));
@@ -127,6 +150,31 @@ fn a_study_is_run_from_the_command_line_and_the_second_time_it_is_there_already(
 }
 
 #[test]
+fn one_seed_has_no_interval_and_no_p_value() {
+    let bench = Bench::new();
+    let one = study("Is one enough?", 1, "[0, 1]").replace("seeds = 2", "seeds = 1").replace("\"cpu\"", "\"auto\"");
+    let run = output(bench.command("run", "data").arg(bench.write("study.toml", &one)).arg("--json"));
+    assert!(run.status.success(), "{}", text(&run.stderr));
+    let found = object(&run.stdout);
+    let arms = found["arms"].as_array().expect("arms");
+    for arm in arms {
+        let accuracy = &arm["test_accuracy"];
+        assert!(accuracy["mean"].is_number());
+        assert_eq!((&accuracy["low"], &accuracy["high"]), (&Value::Null, &Value::Null));
+    }
+    let difference = &arms[1]["difference"];
+    assert!(difference["mean"].is_number());
+    assert_eq!(["low", "high", "p_value"].map(|part| &difference[part]), [&Value::Null; 3]);
+    assert_eq!(difference["verdict"], "too_few_seeds");
+    let said = text(&run.stderr);
+    assert!(said.contains("Intervals by the model arm + noise, n = 1, which leaves no degree of freedom"), "{said}");
+    if train::engine::devices().is_empty() {
+        let message = said.find("Training runs on the CPU: ").expect("a message");
+        assert!(message < said.find("2 arms, 2 runs").expect("the plan"), "{said}");
+    }
+}
+
+#[test]
 fn a_run_that_cannot_succeed_says_why_and_the_others_end() {
     let bench = Bench::new();
     let wild = study("Too fast?", 2, "0").replace("batch_size = 50", "batch_size = 50\nlearning_rate = 1e30");
@@ -134,7 +182,76 @@ fn a_run_that_cannot_succeed_says_why_and_the_others_end() {
     let run = output(bench.command("run", "data").arg(&file).arg("--json"));
     assert_eq!(run.status.code(), Some(1));
     assert!(text(&run.stderr).contains("not finite"), "{}", text(&run.stderr));
-    assert_eq!(object(&run.stdout)["arms"][0]["test_accuracy"]["by_seed"], json!([null, null]));
+    let arm = &object(&run.stdout)["arms"][0];
+    assert_eq!(arm["test_accuracy"], json!({ "mean": null, "low": null, "high": null, "by_seed": [null, null] }));
+    assert_eq!(arm["difference"], Value::Null);
+}
+
+#[test]
+fn an_interrupted_run_goes_on_from_where_it_was() {
+    let bench = Bench::new();
+    let long = study("What stays?", 100, "0").replace("seeds = 2", "seeds = 1");
+    let file = bench.write("study.toml", &long);
+    let mut first = bench
+        .command("run", "data")
+        .arg(&file)
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("it starts");
+    let mut said = BufReader::new(first.stderr.take().expect("its errors")).lines();
+    let some_epochs = |line: &String| line.ends_with(" of 100 epochs") && !line.starts_with("0 ");
+    said.by_ref().map(|line| line.expect("text")).find(some_epochs).expect("it trains");
+    signal(first.id(), Signal::INT).expect("it is interrupted");
+    let rest: Vec<String> = said.map(|line| line.expect("text")).collect();
+    assert_eq!(first.wait().expect("it ends").code(), Some(130), "{rest:?}");
+    assert!(rest.iter().any(|line| line.contains("the same command goes on from there")), "{rest:?}");
+
+    let second = output(bench.command("run", "data").arg(&file).arg("--json"));
+    assert!(second.status.success(), "{}", text(&second.stderr));
+    assert!(text(&second.stderr).contains("This study was begun before"), "{}", text(&second.stderr));
+    assert!(object(&second.stdout)["arms"][0]["test_accuracy"]["mean"].is_number());
+    let mut folders = std::fs::read_dir(bench.data_dir("data").join("segments")).expect("segments");
+    let folder = folders.next().expect("one segment").expect("an entry").path();
+    assert!(folders.next().is_none());
+    let starts: Vec<u32> = train::folder::read_events(&folder, 0)
+        .expect("events")
+        .0
+        .into_iter()
+        .filter_map(|event| match event {
+            Event::Started { epoch, .. } => Some(epoch.0),
+            _ => None,
+        })
+        .collect();
+    assert!(starts.len() == 2 && starts[0] == 0 && starts[1] > 0, "{starts:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_study_that_was_planned_otherwise_is_not_waited_for() {
+    let bench = Bench::new();
+    let spec = study("Which plan?", 1, "0").replace("seeds = 2", "seeds = 1");
+    let images = bench.folder.path().join("images");
+    let dataset = train::dataset::facts(Dataset::FashionMnist, Some(&images), Some(100)).expect("the images");
+    let same = Study::from_toml(&spec).expect("a study");
+    let other = Plan::new(&same, &dataset, Numerics::CandleF32).expect("a plan");
+    let store = Store::open(&bench.data_dir("data")).await.expect("a store");
+    store.create_study(&same, &other, &dataset, 0).await.expect("it is stored");
+    store.close().await;
+
+    let run = output(bench.command("run", "data").arg(bench.write("study.toml", &spec)).arg("--json"));
+    assert!(run.status.success(), "{}", text(&run.stderr));
+    let store = Store::open(&bench.data_dir("data")).await.expect("a store");
+    assert_eq!(store.studies().await.expect("studies").len(), 2);
+    assert!(store.facts(&other).await.expect("facts").values().all(|facts| facts.metrics.is_empty()));
+}
+
+#[test]
+fn nothing_is_exported_from_where_nothing_was_trained() {
+    let bench = Bench::new();
+    let export = output(bench.command("export", "mistyped").args(["0123456789abcdef", "--weights", "none"]));
+    assert_eq!(export.status.code(), Some(1));
+    assert!(text(&export.stderr).contains("there is no database"), "{}", text(&export.stderr));
+    assert!(!bench.data_dir("mistyped").exists(), "asking makes nothing");
 }
 
 #[test]

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 /// Nothing here takes this long unless it hangs.
 const DEADLINE: Duration = Duration::from_secs(300);
-const PROGRAM: &str = env!("CARGO_BIN_EXE_stillroom");
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_stillroom");
 
 /// Images cut from the built-in ones, in their official format, and a place for data folders.
 pub struct Bench {
@@ -56,9 +56,10 @@ impl Bench {
         command.arg(name).arg("--data-dir").arg(self.data_dir(data_dir));
         command.arg("--dataset").arg(format!("fashion-mnist={}", images.display()));
         // What a developer's shell says is not what is tested.
-        for variable in
-            ["STILLROOM_DATA_DIR", "STILLROOM_PORT", "STILLROOM_BIND", "STILLROOM_PASSWORD", "STILLROOM_PUBLIC_URL"]
-        {
+        let named = Dataset::ALL.map(server::datasets::variable);
+        let settings =
+            ["STILLROOM_DATA_DIR", "STILLROOM_PORT", "STILLROOM_BIND", "STILLROOM_PASSWORD", "STILLROOM_PUBLIC_URL"];
+        for variable in settings.into_iter().chain(named.iter().map(String::as_str)) {
             command.env_remove(variable);
         }
         command.stdin(Stdio::null());
@@ -81,7 +82,13 @@ impl Bench {
 
     pub fn serve_with(&self, data_dir: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Laboratory {
         let mut command = self.command("serve", data_dir);
-        command.args(["--port", "0", "--threads", "2"]).args(arguments).envs(environment.iter().copied());
+        command.args(arguments).envs(environment.iter().copied());
+        self.start(command, data_dir)
+    }
+
+    /// Starts a server and waits until it says where it is.
+    pub fn start(&self, mut command: Command, data_dir: &str) -> Laboratory {
+        command.args(["--port", "0", "--threads", "2"]);
         let mut process = command.stdout(Stdio::piped()).spawn().expect("the program starts");
         let mut line = String::new();
         BufReader::new(process.stdout.as_mut().expect("its output")).read_line(&mut line).expect("its output is text");

@@ -1,7 +1,10 @@
 //! The real program, on port 0 with a data folder of its own, real workers and real images. Needs no network.
 
+mod alike;
+mod alone;
 mod api;
 mod commands;
 mod laboratory;
+mod memory;
 mod sharing;
 mod survival;

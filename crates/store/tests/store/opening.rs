@@ -108,3 +108,44 @@ async fn what_is_no_database_is_said_and_left_alone() {
     assert!(matches!(refused, Err(StoreError::Open { .. } | StoreError::Migration { .. })), "{refused:?}");
     assert_eq!(std::fs::read(&path).unwrap(), before);
 }
+
+#[tokio::test]
+async fn what_is_opened_to_be_read_makes_and_changes_nothing() {
+    let nothing = tempfile::TempDir::new().unwrap();
+    let missing = Store::open_read_only(nothing.path()).await.unwrap_err();
+    assert!(matches!(&missing, StoreError::Missing { .. }) && missing.to_string().contains("--data-dir"), "{missing}");
+    assert_eq!(std::fs::read_dir(nothing.path()).unwrap().count(), 0);
+
+    let (folder, store) = empty_store().await;
+    let plan = plan(vec![segment(1, 20, Vec::new())]);
+    let study = create(&store, "read", &plan).await;
+    // Beside the one that writes, and after it.
+    for closed in [false, true] {
+        if closed {
+            store.close().await;
+        }
+        let reader = Store::open_read_only(folder.path()).await.unwrap();
+        assert_eq!(reader.studies().await.unwrap().len(), 1);
+        assert!(reader.stop_study(&study, 1).await.is_err());
+        reader.close().await;
+    }
+
+    let options = SqliteConnectOptions::new().filename(folder.path().join(Store::FILE));
+    for (statement, newer) in [
+        (
+            "update _sqlx_migrations set version = version + 1000000 where version = (select max(version) from _sqlx_migrations)",
+            true,
+        ),
+        ("delete from _sqlx_migrations", false),
+    ] {
+        let mut connection = options.clone().connect().await.unwrap();
+        sqlx::query(statement).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        let refused = Store::open_read_only(folder.path()).await.unwrap_err();
+        match refused {
+            StoreError::Newer { .. } => assert!(newer),
+            StoreError::Older { .. } => assert!(!newer),
+            other => panic!("{other}"),
+        }
+    }
+}

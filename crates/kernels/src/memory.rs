@@ -1,0 +1,70 @@
+//! How much memory a network holds.
+
+use crate::WideResNet;
+use crate::buffer::Buffer;
+use crate::network::Layer;
+use crate::norm::{Norm, Sums};
+
+impl WideResNet {
+    /// Bytes of all numbers that this network holds, between steps as in them: it takes none for a step.
+    pub fn bytes(&self) -> usize {
+        let buffers = |buffers: &[&Buffer]| buffers.iter().map(|buffer| bytes_of(buffer)).sum::<usize>();
+        let layer = |it: &Layer| buffers(&[&it.weights, &it.transposed, &it.gradient, &it.velocity]);
+        let blocks = self.blocks.iter().map(|block| {
+            let layers = [&block.convolution1, &block.convolution2].into_iter().chain(&block.shortcut);
+            layers.map(layer).sum::<usize>() + block.norm1.bytes() + block.norm2.bytes()
+        });
+        let linear = &self.linear;
+        let linear = buffers(&[
+            &linear.weights,
+            &linear.weights_gradient,
+            &linear.weights_velocity,
+            &linear.bias,
+            &linear.bias_gradient,
+            &linear.bias_velocity,
+        ]);
+        let scratch = self.scratch.iter().flat_map(|scratch| scratch.padded.iter().chain(&scratch.plain));
+        let training = self.training.iter().map(|it| {
+            let every_image = it.inputs.iter().chain(&it.middles).chain(&it.carried).chain(&it.part_gradients);
+            buffers(&[&it.images, &it.gradient, &it.middle_gradient])
+                + every_image.map(bytes_of).sum::<usize>()
+                + it.sums.iter().map(Sums::bytes).sum::<usize>()
+                + size_of_val(&it.pooled[..])
+                + size_of_val(&it.logits[..])
+        });
+        layer(&self.first)
+            + blocks.sum::<usize>()
+            + self.last.bytes()
+            + linear
+            + scratch.map(bytes_of).sum::<usize>()
+            + training.sum::<usize>()
+    }
+}
+
+fn bytes_of(buffer: &Buffer) -> usize {
+    buffer.blocks() * crate::buffer::BLOCK * size_of::<f32>()
+}
+
+impl Sums {
+    fn bytes(&self) -> usize {
+        size_of_val(&self.first[..]) + size_of_val(&self.second[..])
+    }
+}
+
+impl Norm {
+    fn bytes(&self) -> usize {
+        let own = [&self.values, &self.gradient, &self.velocity];
+        let used = [
+            &self.scale,
+            &self.shift,
+            &self.running_scale,
+            &self.running_shift,
+            &self.by_gradient,
+            &self.by_input,
+            &self.constant,
+        ];
+        // Means and deviations: the batch's in double precision, the running ones in single.
+        let statistics = self.channels * 2 * (size_of::<f64>() + size_of::<f32>());
+        own.into_iter().chain(used).map(bytes_of).sum::<usize>() + statistics
+    }
+}

@@ -1,0 +1,186 @@
+//! This machine, as far as a study must fit it: known before anything is planned, told to the form as to the command line.
+
+use crate::{
+    Architecture, Dataset, DatasetFacts, Device, Numerics, Plan, SpecError, Study,
+    cost::{self, bytes_in_words},
+    read,
+};
+use serde::{Deserialize, Serialize};
+use toml::Table;
+
+/// What this machine can do, measured, and which data it has.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Machine {
+    /// Workers that may train side by side.
+    pub threads: u32,
+    /// Multiply-accumulates a second of one thread in training steps (forward and backward count 3 forward passes). `None`: not measured yet.
+    pub multiply_accumulates_per_second: Option<f64>,
+    pub instruction_set: String,
+    /// Bytes of memory that programs here can have; `None` where that is not known, and then nothing is refused for it.
+    pub memory: Option<u64>,
+    /// GPUs that can be used: "cuda:0". Empty: `auto` is the CPU.
+    pub devices: Vec<String>,
+    /// Why there is no GPU: "no GPU with a working driver was found"; `None` where there is one.
+    pub no_gpu: Option<String>,
+    /// Data sets found and read, with nothing held out for validation yet.
+    pub datasets: Vec<DatasetFacts>,
+    /// The others, each with what is wrong with it and what to do: "was not found on this machine; ...".
+    pub unusable: Vec<(Dataset, String)>,
+    /// What a person should know before planning: "Training runs on the CPU: ...".
+    pub notice: Option<String>,
+}
+
+/// A study that a machine can train.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ready {
+    pub study: Study,
+    /// Split as the study asks.
+    pub dataset: DatasetFacts,
+    pub numerics: Numerics,
+}
+
+impl Ready {
+    pub fn plan(&self) -> Plan {
+        Plan::of(&self.study, self.dataset.clone(), self.numerics)
+    }
+}
+
+impl Machine {
+    /// Reads a study's table for this machine: the one way of the form, the API and the command line.
+    ///
+    /// # Errors
+    /// Everything that is wrong, in the order of the file: what [`Study::from_table`] refuses, a data set or a device that is
+    /// not here, more images held out than there are, and a training that does not fit into memory.
+    pub fn ready(&self, table: &Table) -> Result<Ready, Vec<SpecError>> {
+        let understood = read::understand(table);
+        let mut errors = understood.errors;
+        let mut told = |error| errors.push(error);
+        let found = understood.dataset.and_then(|dataset| self.dataset(dataset).map_err(&mut told).ok());
+        let split = found.zip(understood.validation).map(|(found, validation)| found.split(validation));
+        let dataset = split.and_then(|split| split.map_err(&mut told).ok());
+        let numerics = understood.device.and_then(|device| self.numerics(device).map_err(&mut told).ok());
+        if let (Some(images), Some(batch_size), Some(Numerics::CpuF32)) = (found, understood.batch_size, numerics) {
+            self.refuse_too_large(&understood.student, &understood.teacher, images, batch_size, &mut errors);
+        }
+        read::sort(&mut errors);
+        match (understood.study, dataset, numerics) {
+            (Some(study), Some(dataset), Some(numerics)) if errors.is_empty() => Ok(Ready { study, dataset, numerics }),
+            _ => Err(errors),
+        }
+    }
+
+    fn dataset(&self, dataset: Dataset) -> Result<&DatasetFacts, SpecError> {
+        let found = self.datasets.iter().find(|facts| facts.dataset == dataset);
+        let reason = self.unusable.iter().find(|(unusable, _)| *unusable == dataset).map(|(_, reason)| reason.clone());
+        found.ok_or_else(|| SpecError {
+            field: "dataset".into(),
+            problem: reason.unwrap_or_else(|| "was not found on this machine".into()),
+            given: format!("\"{dataset}\""),
+            allowed: self.datasets.iter().map(|facts| facts.dataset.name()).collect::<Vec<_>>().join(", "),
+        })
+    }
+
+    /// Which arithmetic trains on a device.
+    fn numerics(&self, device: Device) -> Result<Numerics, SpecError> {
+        match device {
+            Device::Cpu => Ok(Numerics::CpuF32),
+            Device::Auto if self.devices.is_empty() => Ok(Numerics::CpuF32),
+            Device::Auto => Ok(Numerics::CandleF32),
+            Device::Cuda(_) if self.devices.contains(&String::from(device)) => Ok(Numerics::CandleF32),
+            Device::Cuda(_) => Err(SpecError {
+                field: "recipe.device".into(),
+                problem: match &self.no_gpu {
+                    Some(reason) => format!("is not on this machine: {reason}"),
+                    None => "is not on this machine".into(),
+                },
+                given: format!("\"{}\"", String::from(device)),
+                allowed: ["auto", "cpu"]
+                    .into_iter()
+                    .chain(self.devices.iter().map(String::as_str))
+                    .collect::<Vec<_>>()
+                    .join(", "),
+            }),
+        }
+    }
+
+    /// Refuses what one worker alone could not hold in memory. How many work side by side is not looked at, nor is the memory of
+    /// a GPU.
+    fn refuse_too_large(
+        &self,
+        students: &[Architecture],
+        teachers: &[Architecture],
+        images: &DatasetFacts,
+        batch_size: u32,
+        errors: &mut Vec<SpecError>,
+    ) {
+        let Some(memory) = self.memory else { return };
+        // A student learns from one teacher at a time: the largest stands for all.
+        let beside = teachers.iter().map(|teacher| cost::teacher_bytes(*teacher, images, self.threads)).max();
+        let students = students.iter().map(|student| ("student.architecture", *student, beside.unwrap_or(0)));
+        let teachers = teachers.iter().map(|teacher| ("teacher.architecture", *teacher, 0));
+        let mut narrowest: Option<TooLarge> = None;
+        for (field, architecture, beside) in students.chain(teachers) {
+            let bytes = |batch| cost::worker_bytes(architecture, images, batch, self.threads).saturating_add(beside);
+            match fits(memory, architecture, batch_size, bytes, [field, "recipe.batch_size"]) {
+                Ok(()) => {}
+                Err(TooLarge { batch_most: 0, error }) => errors.push(error),
+                Err(it) if narrowest.as_ref().is_some_and(|narrowest| narrowest.batch_most <= it.batch_most) => {}
+                Err(it) => narrowest = Some(it),
+            }
+        }
+        errors.extend(narrowest.map(|it| it.error));
+    }
+}
+
+/// A training that does not fit into memory.
+#[derive(Debug)]
+pub struct TooLarge {
+    /// The largest batch that would fit; 0 where not even one image does.
+    pub batch_most: u32,
+    pub error: SpecError,
+}
+
+/// Whether a training on batches of `batch_size` images, which needs `bytes` by their number, fits into `memory` bytes.
+/// `fields`: how the network and the batch are called where this was asked; where not even one image fits, it is the network
+/// that is wrong.
+pub fn fits(
+    memory: u64,
+    architecture: Architecture,
+    batch_size: u32,
+    bytes: impl Fn(u32) -> u64,
+    fields: [&str; 2],
+) -> Result<(), TooLarge> {
+    let batch_most = largest_batch(batch_size, |batch| bytes(batch) <= memory);
+    let needs = |batch| format!("needs {} of memory", bytes_in_words(bytes(batch)));
+    let has = format!("this machine has {}", bytes_in_words(memory));
+    let [network, batch] = fields.map(str::to_owned);
+    let error = match batch_most {
+        most if most == batch_size => return Ok(()),
+        0 => SpecError {
+            field: network,
+            problem: format!("{} to train on one image at a time; {has}", needs(1)),
+            given: format!("\"{architecture}\""),
+            allowed: "a smaller network".into(),
+        },
+        most => SpecError {
+            field: batch,
+            problem: format!("{} to train {architecture}; {has}", needs(batch_size)),
+            given: batch_size.to_string(),
+            allowed: format!("1 to {most}"),
+        },
+    };
+    Err(TooLarge { batch_most, error })
+}
+
+/// The largest batch up to `most` that fits; 0 where not even one image does. A larger batch never needs less.
+fn largest_batch(most: u32, fits: impl Fn(u32) -> bool) -> u32 {
+    if fits(most) {
+        return most;
+    }
+    let (mut enough, mut too_many) = (0, most);
+    while too_many - enough > 1 {
+        let middle = enough + (too_many - enough) / 2;
+        if fits(middle) { enough = middle } else { too_many = middle }
+    }
+    enough
+}

@@ -1,0 +1,113 @@
+//! JSON bodies, read so that whatever is wrong is told by its field.
+
+use serde_json::{Number, Value};
+use study::{SpecError, StudyId};
+
+/// A study's table, right or wrong. `null` is as good as absent; a number beyond a table's whole numbers becomes a real one.
+///
+/// # Errors
+/// The body as a whole: it is not JSON, or not an object.
+pub fn table(body: &str) -> Result<toml::Table, Vec<SpecError>> {
+    let refused = |problem: String, given: &str| {
+        let allowed = "an object with the fields of a study file".into();
+        vec![SpecError { field: String::new(), problem, given: given.into(), allowed }]
+    };
+    let value: Value = serde_json::from_str(body)
+        .map_err(|error| refused(format!("is not a study in JSON: {error}"), "the request's body"))?;
+    match toml_value(value) {
+        Some(toml::Value::Table(table)) => Ok(table),
+        _ => Err(refused("is no object".into(), "another kind of JSON")),
+    }
+}
+
+/// `None` for `null`. In a list it has a place and no meaning: it stays, for the field to refuse by name.
+fn toml_value(value: Value) -> Option<toml::Value> {
+    Some(match value {
+        Value::Null => return None,
+        Value::Bool(boolean) => boolean.into(),
+        Value::Number(number) => toml_number(&number),
+        Value::String(text) => text.into(),
+        Value::Array(list) => {
+            let null = || toml::Value::String("null".into());
+            toml::Value::Array(list.into_iter().map(|value| toml_value(value).unwrap_or_else(null)).collect())
+        }
+        Value::Object(object) => {
+            let fields = object.into_iter().filter_map(|(field, value)| Some((field, toml_value(value)?)));
+            toml::Value::Table(fields.collect())
+        }
+    })
+}
+
+fn toml_number(number: &Number) -> toml::Value {
+    match (number.as_i64(), number.as_f64()) {
+        (Some(whole), _) => whole.into(),
+        (None, real) => real.unwrap_or(f64::NAN).into(),
+    }
+}
+
+/// The study that `{"study": ID}` names.
+///
+/// # Errors
+/// Field `study`.
+pub fn study_id(body: &str) -> Result<StudyId, Vec<SpecError>> {
+    let told = |problem: &str, given: String| {
+        let (field, allowed) = ("study".into(), "an object {\"study\": ID} with the number of a study".into());
+        vec![SpecError { field, problem: problem.into(), given, allowed }]
+    };
+    let body: Value = serde_json::from_str(body)
+        .map_err(|error| told(&format!("cannot be read: {error}"), "the request's body".into()))?;
+    match body.get("study") {
+        None | Some(Value::Null) => Err(told("is missing", "nothing".into())),
+        Some(value) => {
+            let number = value.as_u64().map(StudyId);
+            // Of a longer text, an object or a list, its kind says enough.
+            let given = if value.is_number() || value.is_boolean() { value.to_string() } else { "no number".into() };
+            number.ok_or_else(|| told("is not the number of a study", given))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use study::Study;
+
+    const STUDY: &str = r#""title": "?", "dataset": "mnist", "student": {"architecture": "wrn-10-1", "epochs": 2}"#;
+
+    fn told(fields: &str) -> Vec<(String, String)> {
+        let table = table(&format!("{{{STUDY}, {fields}}}")).expect("an object");
+        let errors = Study::from_table(&table).err().unwrap_or_default();
+        errors.into_iter().map(|error| (error.field, error.given)).collect()
+    }
+
+    #[test]
+    fn what_is_wrong_in_json_is_told_by_its_field() {
+        assert_eq!(told(r#""seeds": null, "teacher": null, "recipe": {"momentum": null}"#), []);
+        let numbers = told(
+            r#""seeds": 18446744073709551615, "validation": -99999999999999999999, "recipe": {"batch_size": 1.5}"#,
+        );
+        let expected = [
+            ("validation", "-100000000000000000000.0"),
+            ("seeds", "18446744073709552000.0"),
+            ("recipe.batch_size", "1.5"),
+        ];
+        assert_eq!(numbers, expected.map(|(field, given)| (field.to_owned(), given.to_owned())));
+        let listed = told(r#""recipe": {"drop_epochs": [1, null]}, "x": true"#);
+        let expected = [("recipe.drop_epochs", "\"null\""), ("x", "x")];
+        assert_eq!(listed, expected.map(|(field, given)| (field.to_owned(), given.to_owned())));
+        for body in ["", "{", "[]", "null", "1", "\"title\"", "{\"seeds\": 1e999}"] {
+            let errors = table(body).expect_err("no study");
+            assert_eq!((errors.len(), errors[0].field.as_str()), (1, ""), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_study_is_named_by_a_number() {
+        assert_eq!(study_id("{\"study\": 7}"), Ok(StudyId(7)));
+        for body in ["", "{}", "{\"study\": null}", "{\"study\": \"7\"}", "{\"study\": -1}", "{\"study\": 1.5}", "[7]"]
+        {
+            let errors = study_id(body).expect_err("no study");
+            assert_eq!((errors.len(), errors[0].field.as_str()), (1, "study"), "{body}");
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! What a study is refused for is what the engine would really take.
+
+use crate::laboratory::{Bench, output, text};
+use kernels::{InstructionSet, Shape, WideResNet};
+use std::process::Command;
+use study::Architecture;
+
+#[test]
+fn the_bytes_that_are_estimated_are_those_that_the_engine_holds() {
+    for (depth, width, channels, image_size, batch, threads) in
+        [(10, 1, 1, 28, 1, 1), (10, 1, 3, 32, 5, 2), (16, 2, 1, 28, 64, 1), (16, 4, 3, 32, 8, 3), (40, 2, 3, 32, 17, 1)]
+    {
+        let architecture = Architecture::WideResNet { depth, width };
+        let shape = Shape {
+            depth: depth as usize,
+            width: width as usize,
+            channels: channels as usize,
+            image_size: image_size as usize,
+            classes: 10,
+        };
+        let set = InstructionSet::Portable;
+        let training = WideResNet::new(shape, batch as usize, threads as usize, set).expect("a network").bytes();
+        let frozen = WideResNet::for_evaluation(shape, threads as usize, set).expect("a network").bytes();
+        for (estimated, held) in [
+            (architecture.training_bytes(channels, image_size, 10, batch, threads), training),
+            (architecture.evaluation_bytes(channels, image_size, 10, threads), frozen),
+        ] {
+            // Buffers are filled up to whole cache lines, which the estimate does not count.
+            let ratio = held as f64 / estimated as f64;
+            assert!((1.0..1.01).contains(&ratio), "{architecture}, batch {batch}: {held} bytes, estimated {estimated}");
+        }
+    }
+}
+
+#[test]
+fn a_step_that_does_not_fit_is_refused_before_it_is_begun() {
+    let needed = Architecture::WideResNet { depth: 604, width: 20 }.training_bytes(3, 32, 10, 4096, 1);
+    if server::machine::memory().is_none_or(|memory| memory >= needed) {
+        eprintln!("skipped: this machine has {needed} bytes of memory, or does not say how many it has");
+        return;
+    }
+    let program = Bench::new().command("plan", "data").get_program().to_owned();
+    let step = ["bench", "step", "--architecture", "wrn-604-20", "--batch", "4096", "--threads", "1"];
+    let refused = output(Command::new(program).args(step));
+    assert_eq!(refused.status.code(), Some(2));
+    let said = text(&refused.stderr);
+    assert!(said.starts_with("--batch: needs 2.0 TB of memory to train wrn-604-20; this machine has "), "{said}");
+}
