@@ -11,7 +11,9 @@ use train::initial::initial_weights;
 use train::objective;
 use train::random::{Purpose, stream};
 
-const BATCH: usize = 4;
+/// A step sums the gradients of several images in each part of a batch, and the last part has fewer.
+const BATCH: usize = 19;
+const _: () = assert!(BATCH > 2 * kernels::PARTS_MAX && !BATCH.is_multiple_of(kernels::PARTS_MAX));
 /// Small, so that ten steps are compared and not how quickly two roundings drift apart.
 const LEARNING_RATE: f64 = 1e-3;
 

@@ -2,6 +2,7 @@
 
 mod api;
 mod commands;
+mod faults;
 mod laboratory;
 mod sharing;
 mod survival;
