@@ -124,8 +124,7 @@ fn is_tested(facts: &SegmentFacts, epoch: Epoch) -> bool {
 fn has_all(wanted: &Wanted, facts: &Facts) -> bool {
     let Some(own) = facts.get(&wanted.segment.key) else { return false };
     let segment = &wanted.segment;
-    let observers: Vec<_> =
-        segment.observers.iter().filter(|observer| is_there(&observer.teacher, facts)).collect();
+    let observers: Vec<_> = segment.observers.iter().filter(|observer| is_there(&observer.teacher, facts)).collect();
     let each_tested = || (segment.from().0 + 1..=segment.until.0).all(|epoch| is_tested(own, Epoch(epoch)));
     is_trained(segment, own)
         && is_measured(segment, &observers, own)
@@ -184,7 +183,8 @@ fn should_leave(key: &SegmentKey, worker: &Working, wanted: &[Wanted], facts: &F
     }
     let reached = facts.get(key).and_then(|facts| facts.metrics.last()).map_or(Epoch(0), |metrics| metrics.epoch);
     let ahead = |stop: &Epoch| *stop > reached && *stop < worker.asked.until && !worker.asked.stops.contains(stop);
-    let unknown = |observer: &Observer| !worker.asked.observers.contains(observer) && is_there(&observer.teacher, facts);
+    let unknown =
+        |observer: &Observer| !worker.asked.observers.contains(observer) && is_there(&observer.teacher, facts);
     let observed_since = || segment.dataset.validation > 0 && segment.observers.iter().any(unknown);
     let tested_since =
         wanted.evaluate_test == EvaluateTest::EveryEpoch && worker.evaluate_test != EvaluateTest::EveryEpoch;
@@ -221,7 +221,8 @@ fn remaining(of: &Wanted, wanted: &[Wanted], place: &BTreeMap<&SegmentKey, usize
     let teachers = segment.terms.iter().filter_map(|(_, term)| {
         place.get(&term.teacher()?.segment).map(|&teacher| one_image(&wanted[teacher].segment))
     });
-    let reached = facts.get(&segment.key).and_then(|own| own.metrics.last()).map_or(segment.from(), |metrics| metrics.epoch);
+    let reached =
+        facts.get(&segment.key).and_then(|own| own.metrics.last()).map_or(segment.from(), |metrics| metrics.epoch);
     // An earlier stop than what is reached is trained anew, from a checkpoint that is not known here: one epoch at least.
     let epochs = u128::from(segment.until.0.saturating_sub(reached.0)).max(1);
     epochs * u128::from(images.train) * (3 * one_image(segment) + teachers.sum::<u128>())

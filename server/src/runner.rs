@@ -374,7 +374,8 @@ async fn act(runner: &Runner, bench: &mut Bench) -> Result<(), RunnerError> {
         let job = job(wanted, launch, &runner.datasets);
         let new = needs(&job.segment).into_iter().filter(|need| bench.looked_at.insert(need.clone())).collect();
         if !are_whole(runner, bench, new).await? {
-            continue;
+            // Others may need the same: what can start is decided anew.
+            return Ok(());
         }
         match start(runner, &job) {
             Ok(process) => {
@@ -408,6 +409,13 @@ async fn are_whole(runner: &Runner, bench: &mut Bench, checkpoints: Vec<Checkpoi
         // What could not be looked at for another reason, its worker meets and says.
         let Ok(Err(damage @ TrainError::Checkpoint { .. })) = looked else { continue };
         whole = false;
+        let is_it = |file: &CheckpointFile| file.epoch == epoch;
+        let known = bench.facts.get_mut(&segment).map(|facts| &mut facts.checkpoints);
+        let Some(known) = known.filter(|known| known.iter().any(is_it)) else {
+            // Another one met it before: it is being made again.
+            continue;
+        };
+        known.retain(|file| !is_it(file));
         tracing::warn!(segment = %segment, %epoch, %damage, "made again");
         let message = format!("The checkpoint of epoch {epoch} cannot be used and is made again: {damage}.");
         let events = [Event::Note { message }, Event::Pruned { epochs: vec![epoch] }];

@@ -82,9 +82,8 @@ impl Store {
 
     /// Every study, and whether it goes on: nobody stopped it. Without their plans, for whoever asks often.
     pub async fn going_on(&self) -> Result<BTreeMap<StudyId, bool>, StoreError> {
-        let rows = sqlx::query!(r#"select id as "id!", stopped_at from study order by id"#)
-            .fetch_all(&self.readers)
-            .await?;
+        let rows =
+            sqlx::query!(r#"select id as "id!", stopped_at from study order by id"#).fetch_all(&self.readers).await?;
         Ok(rows.into_iter().map(|row| (StudyId(row.id as u64), row.stopped_at.is_none())).collect())
     }
 

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use study::{
-    Architecture, Arm, CheckpointId, Choices, Dataset, DatasetFacts, Device, Epoch, EvaluateTest, Numerics, Observer, Plan, Recipe,
-    Seed, SegmentKey, Start, Student, Study, TeacherChoices, Term, Treatment,
+    Architecture, Arm, CheckpointId, Choices, Dataset, DatasetFacts, Device, Epoch, EvaluateTest, Numerics, Observer,
+    Plan, Recipe, Seed, SegmentKey, Start, Student, Study, TeacherChoices, Term, Treatment,
 };
 
 fn dataset() -> DatasetFacts {

@@ -115,8 +115,7 @@ impl<'a> Course<'a> {
             return None;
         }
         let held = self.held.get(&epoch)?;
-        let file =
-            CheckpointFile { epoch, kept: self.kept(epoch), digest: held.digest.clone(), bytes: held.bytes };
+        let file = CheckpointFile { epoch, kept: self.kept(epoch), digest: held.digest.clone(), bytes: held.bytes };
         let before = self.promised.insert(epoch, file.clone());
         (before.as_ref() != Some(&file)).then_some(file)
     }

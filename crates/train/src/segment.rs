@@ -19,9 +19,7 @@ use candle_core::{Device, Tensor};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
-use study::{
-    CheckpointId, Epoch, EpochMetrics, Event, Fidelity, Job, Observer, Provenance, Scores, Start, Term,
-};
+use study::{CheckpointId, Epoch, EpochMetrics, Event, Fidelity, Job, Observer, Provenance, Scores, Start, Term};
 
 /// How a training ended that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -282,7 +282,8 @@ fn nobody_is_measured_where_nothing_is_held_out() {
 
 #[test]
 fn a_test_at_every_epoch_that_is_asked_for_later_is_made_up_for() {
-    let (one, other) = (stored(1, EXAMPLE), stored(2, &format!("{EXAMPLE}\n[recipe]\nevaluate_test = \"every-epoch\"")));
+    let (one, other) =
+        (stored(1, EXAMPLE), stored(2, &format!("{EXAMPLE}\n[recipe]\nevaluate_test = \"every-epoch\"")));
     let both = wanted(&[one.clone(), other]);
     let mut facts = all_trained(&wanted(&[one]));
     assert_eq!(next_work(&both, &facts, &BTreeMap::new(), 64).start.len(), 16);
