@@ -66,10 +66,6 @@ impl DataFolder {
     pub fn path(&self) -> &Path {
         &self.path
     }
-
-    pub fn segments(&self) -> PathBuf {
-        self.path.join("segments")
-    }
 }
 
 /// A segment's folder under a data folder.

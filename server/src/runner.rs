@@ -7,7 +7,7 @@ use crate::{
     data_folder::segment_folder,
     datasets::DatasetPaths,
     executor::local::{self, Process},
-    next_work::{Working, is_done, next_work},
+    next_work::{Launch, Working, is_done, next_work},
     wanted::{Wanted, wanted},
 };
 use std::{
@@ -17,12 +17,17 @@ use std::{
     time::Duration,
 };
 use store::{Store, StoreError};
-use study::{Event, Facts, Failure, Job, Kept, Plan, Segment, SegmentKey, StudyId, TRAINING_VERSION};
-use tokio::{sync::watch, time};
-use train::TrainError;
+use study::{
+    CheckpointFile, CheckpointId, Event, Facts, Failure, Job, Kept, Plan, Segment, SegmentKey, StudyId,
+    TRAINING_VERSION,
+};
+use tokio::{sync::watch, task, time};
+use train::{TrainError, checkpoint};
 
 /// How often folders are looked into. The page shows an epoch at most this much later.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How long to wait after a turn that failed: a disk that is full says so once in a while, not five times a second.
+const TRY_AGAIN_AFTER: Duration = Duration::from_secs(2);
 /// How long workers may take to write a checkpoint and leave when the server stops. Those that take longer go on without it.
 const LEAVE_WITHIN: Duration = Duration::from_secs(30);
 /// A worker that dies without a word is started again from its last checkpoint, this often in a row without a new one.
@@ -65,6 +70,8 @@ enum Ending {
     Finished,
     Left,
     Failed,
+    /// A checkpoint that it needs is not what was written. That one is made again, and then this one may go on.
+    Deprived,
 }
 
 /// What the runner keeps between looks; all of it can be found again in folders and store.
@@ -87,6 +94,10 @@ struct Bench {
     deaths: BTreeMap<SegmentKey, u32>,
     /// Folders that no study uses any more.
     orphans: BTreeSet<SegmentKey>,
+    /// Checkpoints of others that a worker needed and that were looked at before it started: each once.
+    looked_at: BTreeSet<CheckpointId>,
+    /// Segments whose events could not be read the last time: that is told once.
+    unreadable: BTreeSet<SegmentKey>,
 }
 
 /// Runs studies until `shutdown` turns true, then lets the workers leave.
@@ -97,14 +108,16 @@ pub async fn run(runner: Runner, mut shutdown: watch::Receiver<bool>) {
     let mut changes = runner.store.changes();
     while !*shutdown.borrow() {
         let revision = *changes.borrow_and_update();
-        if let Err(error) = turn(&runner, &mut bench, revision).await {
+        let turned = turn(&runner, &mut bench, revision).await;
+        let pause = if turned.is_ok() { LOOK_EVERY } else { TRY_AGAIN_AFTER };
+        if let Err(error) = turned {
             tracing::error!(%error, "the runner tries again");
             bench.seen = None;
             bench.stale = true;
         }
         let idle = bench.workers.is_empty() && bench.orphans.is_empty() && !bench.stale;
         let next = async {
-            time::sleep(LOOK_EVERY).await;
+            time::sleep(pause).await;
             if idle {
                 // The runner holds the store, so the other end of this channel is there.
                 let _ = changes.wait_for(|revision| bench.seen != Some(*revision)).await;
@@ -137,18 +150,23 @@ async fn turn(runner: &Runner, bench: &mut Bench, revision: u64) -> Result<(), R
 
 /// Looks at the studies. Where the set of those that go on has changed, plans anew what is wanted.
 async fn look(runner: &Runner, bench: &mut Bench) -> Result<(), RunnerError> {
-    let mut studies = runner.store.studies().await?;
-    studies.sort_by_key(|study| study.id);
-    for study in &mut studies {
-        if runner.only.is_some_and(|only| only != study.id) {
-            study.stopped_at = study.stopped_at.or(Some(study.created_at));
-        }
+    // Asked often, so without the plans: every epoch that is told moves the revision.
+    let mut going_on = runner.store.going_on().await?;
+    for (id, goes_on) in &mut going_on {
+        *goes_on &= runner.only.is_none_or(|only| only == *id);
     }
-    let going_on = studies.iter().map(|study| (study.id, study.stopped_at.is_none())).collect();
     // A failure is cleared by a person, without any study beginning or ending.
     bench.stale |= bench.facts.values().any(|facts| facts.failure.is_some());
     if bench.seen.is_some() && bench.studies == going_on {
         return Ok(());
+    }
+    let mut studies = runner.store.studies().await?;
+    studies.sort_by_key(|study| study.id);
+    for study in &mut studies {
+        // One that was begun in between is taken up with the revision that it moved.
+        if !going_on.get(&study.id).is_some_and(|goes_on| *goes_on) {
+            study.stopped_at = study.stopped_at.or(Some(study.created_at));
+        }
     }
     bench.studies = going_on;
     bench.planned = studies.iter().flat_map(|study| &study.plan.segments).map(|segment| segment.key.clone()).collect();
@@ -191,8 +209,14 @@ async fn take_up(runner: &Runner, bench: &mut Bench) -> Result<(), RunnerError> 
 async fn listen(runner: &Runner, bench: &mut Bench) -> Result<(), RunnerError> {
     for key in bench.workers.keys().cloned().collect::<Vec<_>>() {
         let folder = segment_folder(&runner.data_dir, &key);
+        let Some(worker) = bench.workers.get_mut(&key) else { continue };
         // First whether it lives, then what it said: what a dead worker said is then all there.
-        let alive = bench.workers.get_mut(&key).is_some_and(|worker| worker.process.is_alive(&folder));
+        let mut alive = worker.process.is_alive(&folder);
+        if !alive && matches!(worker.process, Process::Child(_)) && train::worker::is_working(&folder) {
+            // It was turned away by a worker whom a server that died just then had started: that one is at work.
+            worker.process = Process::Adopted;
+            alive = true;
+        }
         if bench.planned.contains(&key) {
             hear(runner, bench, &key).await?;
         }
@@ -205,28 +229,35 @@ async fn listen(runner: &Runner, bench: &mut Bench) -> Result<(), RunnerError> {
     Ok(())
 }
 
-/// Reads what was appended to one segment's events since the last time into the store.
+/// Reads what was appended to one segment's events since the last time into the store. A folder that cannot be read is passed
+/// over: it must not hold up the others.
 async fn hear(runner: &Runner, bench: &mut Bench, key: &SegmentKey) -> Result<(), RunnerError> {
-    let offset = match bench.offsets.get(key) {
-        Some(offset) => *offset,
-        None => runner.store.offset(key).await?,
+    let folder = segment_folder(&runner.data_dir, key);
+    let offset = offset(runner, bench, key).await?;
+    let (mut events, offset) = match train::folder::read_events(&folder, offset) {
+        Ok(read) => read,
+        Err(error) => {
+            if bench.unreadable.insert(key.clone()) {
+                tracing::error!(segment = %key, %error, "this segment is passed over");
+            }
+            return Ok(());
+        }
     };
-    let (events, offset) = train::folder::read_events(&segment_folder(&runner.data_dir, key), offset)?;
-    if events.is_empty() {
+    bench.unreadable.remove(key);
+    let mut deprived = false;
+    if let Some(Event::Failed(failure)) = events.last()
+        && let Ok(job) = train::folder::read_job(&folder)
+    {
+        let message = failure.reason.clone();
+        deprived = !are_whole(runner, bench, needs(&job.segment)).await?;
+        if deprived {
+            events.pop();
+            events.push(Event::Note { message });
+        }
+    }
+    if events.is_empty() || !tell(runner, bench, key, &events, offset).await? {
         return Ok(());
     }
-    match runner.store.record(key, &events, offset).await {
-        // Deleted since studies were looked at.
-        Err(StoreError::UnknownSegment(_)) => return Ok(()),
-        Err(error @ StoreError::NotANumber { .. }) => {
-            bench.offsets.insert(key.clone(), offset);
-            ask_to_leave(runner, bench, key)?;
-            return fail(runner, bench, key, format!("Training went astray: {error}. Try a lower learning rate."))
-                .await;
-        }
-        recorded => recorded?,
-    }
-    bench.offsets.insert(key.clone(), offset);
     for event in &events {
         let ending = match event {
             Event::Started { .. } => None,
@@ -234,9 +265,11 @@ async fn hear(runner: &Runner, bench: &mut Bench, key: &SegmentKey) -> Result<()
             Event::Left { .. } => Some(Ending::Left),
             Event::Failed(_) => Some(Ending::Failed),
             Event::Checkpoint(checkpoint) => {
-                bench.deaths.remove(key);
-                // Others may have waited for it.
-                bench.stale |= checkpoint.kept == Kept::Stop;
+                if !is_known(bench, key, checkpoint) {
+                    bench.deaths.remove(key);
+                    // Others may have waited for it.
+                    bench.stale |= checkpoint.kept == Kept::Stop;
+                }
                 continue;
             }
             Event::Epoch(_) | Event::Pruned { .. } | Event::Note { .. } => continue,
@@ -245,7 +278,41 @@ async fn hear(runner: &Runner, bench: &mut Bench, key: &SegmentKey) -> Result<()
             worker.ending = ending;
         }
     }
+    if let Some(worker) = bench.workers.get_mut(key).filter(|_| deprived) {
+        worker.ending = Some(Ending::Deprived);
+    }
     Ok(())
+}
+
+/// Whether a checkpoint was there before: one that is only promised again is no progress.
+fn is_known(bench: &Bench, key: &SegmentKey, checkpoint: &CheckpointFile) -> bool {
+    bench.facts.get(key).is_some_and(|facts| facts.checkpoints.contains(checkpoint))
+}
+
+async fn offset(runner: &Runner, bench: &Bench, key: &SegmentKey) -> Result<u64, StoreError> {
+    match bench.offsets.get(key) {
+        Some(offset) => Ok(*offset),
+        None => runner.store.offset(key).await,
+    }
+}
+
+/// Writes down what happened to a segment; `offset` bytes of its events are read. Whether any study still plans it.
+async fn tell(
+    runner: &Runner,
+    bench: &mut Bench,
+    key: &SegmentKey,
+    events: &[Event],
+    offset: u64,
+) -> Result<bool, StoreError> {
+    match runner.store.record(key, events, offset).await {
+        // Deleted since studies were looked at.
+        Err(StoreError::UnknownSegment(_)) => Ok(false),
+        recorded => {
+            recorded?;
+            bench.offsets.insert(key.clone(), offset);
+            Ok(true)
+        }
+    }
 }
 
 /// A worker is gone: unless it said why, it counts as a death, and too many of these are a failure.
@@ -253,6 +320,7 @@ async fn ended(runner: &Runner, bench: &mut Bench, key: &SegmentKey, worker: &Wo
     let folder = segment_folder(&runner.data_dir, key);
     let what = match worker.ending {
         Some(Ending::Left | Ending::Failed) => return Ok(()),
+        Some(Ending::Deprived) => "found a checkpoint damaged that it needs",
         Some(Ending::Finished) => {
             let facts = facts(&runner.store, [&worker.job.segment]).await?;
             if facts.get(key).is_some_and(|facts| is_done(&worker.job.segment, facts)) {
@@ -278,14 +346,12 @@ async fn ended(runner: &Runner, bench: &mut Bench, key: &SegmentKey, worker: &Wo
 /// Records that a segment cannot go on until a person says so.
 async fn fail(runner: &Runner, bench: &mut Bench, key: &SegmentKey, reason: String) -> Result<(), RunnerError> {
     tracing::error!(segment = %key, reason, "a segment failed");
-    let offset = match bench.offsets.get(key) {
-        Some(offset) => *offset,
-        None => runner.store.offset(key).await?,
-    };
+    let offset = offset(runner, bench, key).await?;
     let epoch = bench.facts.get(key).and_then(|facts| facts.metrics.last()).map(|metrics| metrics.epoch);
     let failure = Failure { epoch: epoch.unwrap_or_default(), reason, may_succeed_again: true };
     bench.stale = true;
-    Ok(runner.store.record(key, &[Event::Failed(failure)], offset).await?)
+    tell(runner, bench, key, &[Event::Failed(failure)], offset).await?;
+    Ok(())
 }
 
 /// Decides what to do and does it.
@@ -293,26 +359,75 @@ async fn act(runner: &Runner, bench: &mut Bench) -> Result<(), RunnerError> {
     let working = bench
         .workers
         .iter()
-        .map(|(key, worker)| (key.clone(), Working { threads: worker.job.threads, asked: worker.job.segment.clone() }))
+        .map(|(key, Worker { job, .. })| {
+            let (threads, evaluate_test) = (job.threads, job.evaluate_test);
+            (key.clone(), Working { threads, asked: job.segment.clone(), evaluate_test })
+        })
         .collect();
     let decision = next_work(&bench.wanted, &bench.facts, &working, runner.threads);
     for key in &decision.leave {
         ask_to_leave(runner, bench, key)?;
     }
     for launch in decision.start {
-        let Some(wanted) = bench.wanted.iter().find(|wanted| wanted.segment.key == launch.key) else { continue };
-        let job = job(wanted, &runner.datasets, launch.threads);
+        let key = launch.segment.key.clone();
+        let Some(wanted) = bench.wanted.iter().find(|wanted| wanted.segment.key == key) else { continue };
+        let job = job(wanted, launch, &runner.datasets);
+        let new = needs(&job.segment).into_iter().filter(|need| bench.looked_at.insert(need.clone())).collect();
+        if !are_whole(runner, bench, new).await? {
+            // Others may need the same: what can start is decided anew.
+            return Ok(());
+        }
         match start(runner, &job) {
             Ok(process) => {
-                tracing::info!(segment = %launch.key, until = %job.segment.until, threads = launch.threads, "training");
+                tracing::info!(segment = %key, until = %job.segment.until, threads = job.threads, "training");
                 let worker = Worker { process, job, ending: None, asked_to_leave: false };
-                bench.workers.insert(launch.key.clone(), worker);
-                runner.store.set_working(&launch.key, true).await;
+                bench.workers.insert(key.clone(), worker);
+                runner.store.set_working(&key, true).await;
             }
-            Err(error) => fail(runner, bench, &launch.key, format!("A worker could not be started: {error}.")).await?,
+            Err(error) => fail(runner, bench, &key, format!("A worker could not be started: {error}.")).await?,
         }
     }
     Ok(())
+}
+
+/// Checkpoints that a worker reads: those it learns from, and those it is measured against.
+fn needs(segment: &Segment) -> Vec<CheckpointId> {
+    let observers = segment.observers.iter().map(|observer| &observer.teacher);
+    segment.needs().into_iter().chain(observers).cloned().collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// Whether the files of these checkpoints are what was written. What is not is taken back, so that its own segment makes it
+/// again, to the same bits.
+async fn are_whole(runner: &Runner, bench: &mut Bench, checkpoints: Vec<CheckpointId>) -> Result<bool, RunnerError> {
+    let mut whole = true;
+    for CheckpointId { segment, epoch } in checkpoints {
+        let folder = segment_folder(&runner.data_dir, &segment);
+        let looked = {
+            let folder = folder.clone();
+            task::spawn_blocking(move || checkpoint::verify(&folder, epoch)).await
+        };
+        // What could not be looked at for another reason, its worker meets and says.
+        let Ok(Err(damage @ TrainError::Checkpoint { .. })) = looked else { continue };
+        whole = false;
+        let is_it = |file: &CheckpointFile| file.epoch == epoch;
+        let known = bench.facts.get_mut(&segment).map(|facts| &mut facts.checkpoints);
+        let Some(known) = known.filter(|known| known.iter().any(is_it)) else {
+            // Another one met it before: it is being made again.
+            continue;
+        };
+        known.retain(|file| !is_it(file));
+        tracing::warn!(segment = %segment, %epoch, %damage, "made again");
+        let message = format!("The checkpoint of epoch {epoch} cannot be used and is made again: {damage}.");
+        let events = [Event::Note { message }, Event::Pruned { epochs: vec![epoch] }];
+        let offset = offset(runner, bench, &segment).await?;
+        if tell(runner, bench, &segment, &events, offset).await? {
+            checkpoint::remove(&folder, epoch)?;
+            // A worker that is past it would only notice when it starts again.
+            ask_to_leave(runner, bench, &segment)?;
+        }
+        bench.stale = true;
+    }
+    Ok(whole)
 }
 
 fn ask_to_leave(runner: &Runner, bench: &mut Bench, key: &SegmentKey) -> Result<(), RunnerError> {
@@ -323,11 +438,11 @@ fn ask_to_leave(runner: &Runner, bench: &mut Bench, key: &SegmentKey) -> Result<
 }
 
 /// `segment.json` for a worker.
-fn job(wanted: &Wanted, datasets: &DatasetPaths, threads: u32) -> Job {
-    let dataset_path = datasets.get(&wanted.segment.dataset.dataset);
+fn job(wanted: &Wanted, Launch { segment, threads }: Launch, datasets: &DatasetPaths) -> Job {
+    let dataset_path = datasets.get(&segment.dataset.dataset);
     Job {
         version: Job::VERSION,
-        segment: wanted.segment.clone(),
+        segment,
         dataset_path: dataset_path.map(|path| path.to_string_lossy().into_owned()),
         device: train::engine::resolve(wanted.device).0,
         threads,
@@ -361,8 +476,10 @@ async fn remove_orphans(runner: &Runner, bench: &mut Bench) -> Result<(), Runner
         }
         let gone = folder.clone();
         let removed =
-            tokio::task::spawn_blocking(move || remove_folder(&gone)).await.unwrap_or_else(|panic| Err(panic.into()));
-        removed.map_err(|source| RunnerError::Io { doing: "remove", path: folder, source })?;
+            task::spawn_blocking(move || remove_folder(&gone)).await.unwrap_or_else(|panic| Err(panic.into()));
+        if let Err(error) = removed {
+            tracing::error!(%error, "{} could not be removed; it is tried again when studies change", folder.display());
+        }
         bench.orphans.remove(&key);
     }
     Ok(())

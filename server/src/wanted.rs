@@ -3,23 +3,29 @@
 use std::collections::{BTreeMap, BTreeSet};
 use store::StoredStudy;
 use study::{
-    CheckpointId, Device, EvaluateTest, Numerics, Segment, SegmentKey, Start, TRAINING_VERSION, Term,
-    laboratory::merge_active,
+    CheckpointId, Device, EvaluateTest, Numerics, Segment, SegmentKey, TRAINING_VERSION,
+    laboratory::{merge, merge_active},
 };
 
 /// A segment to be trained, with what its studies say besides.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Wanted {
+    /// As the studies that go on ask for it together: by this it is judged whether there is anything to do.
     pub segment: Segment,
+    /// As a worker that starts is told: with what studies that were stopped would keep on the way.
+    pub in_passing: Segment,
+    /// Observers of the study that asked first whose segments come before this one: it waits for them while they can still
+    /// come, so that its curve is measured from the first epoch on.
+    pub awaited: BTreeSet<CheckpointId>,
     /// As the study says it that asked first; `auto` is not resolved yet.
     pub device: Device,
     pub evaluate_test: EvaluateTest,
 }
 
-/// Merges the plans of studies that go on (`stopped_at` is none) into segments, each after those it needs.
+/// Merges the plans of studies that go on (`stopped_at` is none) into segments, in the order in which they were first asked for.
 ///
-/// Observers are wishes, not causes: two studies in which teacher and student change places could wait for each other for
-/// ever. Where that happens, the observer of the segment that was asked for first is left out.
+/// Each comes after those that it needs or awaits: a plan has needs first, and only what stands before is awaited. So nothing
+/// waits in a circle, also where teacher and student change places, within a study or between two.
 pub fn wanted(studies: &[StoredStudy]) -> Vec<Wanted> {
     // Plans of another training version name other bits: this program cannot go on with them.
     let studies = || studies.iter().filter(|study| study.plan.training_version == TRAINING_VERSION);
@@ -33,64 +39,36 @@ pub fn wanted(studies: &[StoredStudy]) -> Vec<Wanted> {
         asked
     };
     let (active, stopped) = (asked(false), asked(true));
-    let stopped_ones = |key: &SegmentKey| stopped.get(key).cloned().unwrap_or_default();
-    let mut merged = Vec::new();
-    let mut seen = BTreeSet::new();
-    for study in studies().filter(|study| study.stopped_at.is_none()) {
-        for segment in study.plan.segments.iter().filter(|segment| seen.insert(&segment.key)) {
-            let together = merge_active(active[&segment.key].iter().copied(), stopped_ones(&segment.key));
-            merged.extend(together.map(|segment| {
-                let device = match segment.numerics {
-                    Numerics::CpuF32 => Device::Cpu,
-                    Numerics::CandleF32 => study.study.recipe.device,
-                };
-                Wanted { segment, device, evaluate_test: EvaluateTest::Checkpoints }
-            }));
-        }
-    }
     let every_epoch: BTreeSet<&SegmentKey> = studies()
         .filter(|study| study.stopped_at.is_none() && study.study.recipe.evaluate_test == EvaluateTest::EveryEpoch)
         .flat_map(|study| study.plan.segments.iter().map(|segment| &segment.key))
         .collect();
-    for wanted in &mut merged {
-        if every_epoch.contains(&wanted.segment.key) {
-            wanted.evaluate_test = EvaluateTest::EveryEpoch;
+    let mut wanted = Vec::with_capacity(active.len());
+    let mut placed = BTreeSet::new();
+    for study in studies().filter(|study| study.stopped_at.is_none()) {
+        for first in &study.plan.segments {
+            if placed.contains(&first.key) {
+                continue;
+            }
+            let all = || active[&first.key].iter().copied();
+            let of_stopped = stopped.get(&first.key).into_iter().flatten().copied();
+            let (Some(segment), Some(in_passing)) = (merge(all()), merge_active(all(), of_stopped)) else { continue };
+            let observers = first.observers.iter().map(|observer| &observer.teacher);
+            wanted.push(Wanted {
+                awaited: observers.filter(|teacher| placed.contains(&teacher.segment)).cloned().collect(),
+                device: match segment.numerics {
+                    Numerics::CpuF32 => Device::Cpu,
+                    Numerics::CandleF32 => study.study.recipe.device,
+                },
+                evaluate_test: match every_epoch.contains(&first.key) {
+                    true => EvaluateTest::EveryEpoch,
+                    false => EvaluateTest::Checkpoints,
+                },
+                segment,
+                in_passing,
+            });
+            placed.insert(&first.key);
         }
     }
-    in_order_of_need(merged)
-}
-
-/// Checkpoints without which a segment cannot be trained: its start and its teachers, not its observers.
-fn causes(segment: &Segment) -> impl Iterator<Item = &CheckpointId> {
-    let start = match &segment.start {
-        Start::Initialisation => None,
-        Start::Checkpoint(checkpoint) => Some(checkpoint),
-    };
-    let teachers = segment.terms.iter().filter_map(|(_, term)| match term {
-        Term::CrossEntropy => None,
-        Term::Kd { teacher, .. } => Some(teacher),
-    });
-    start.into_iter().chain(teachers)
-}
-
-fn in_order_of_need(mut waiting: Vec<Wanted>) -> Vec<Wanted> {
-    let known: BTreeSet<SegmentKey> = waiting.iter().map(|wanted| wanted.segment.key.clone()).collect();
-    let mut placed = BTreeSet::new();
-    let mut order = Vec::with_capacity(waiting.len());
-    while !waiting.is_empty() {
-        let there =
-            |checkpoint: &CheckpointId| placed.contains(&checkpoint.segment) || !known.contains(&checkpoint.segment);
-        let ready = |wanted: &Wanted| {
-            let observers = wanted.segment.observers.iter().map(|observer| &observer.teacher);
-            causes(&wanted.segment).chain(observers).all(there)
-        };
-        let all_but_observers = |wanted: &Wanted| causes(&wanted.segment).all(there);
-        // A key is a hash over the keys it builds on, so among causes there is no circle and the last `0` is never reached.
-        let next = waiting.iter().position(ready).or_else(|| waiting.iter().position(all_but_observers)).unwrap_or(0);
-        let mut wanted = waiting.remove(next);
-        wanted.segment.observers.retain(|observer| there(&observer.teacher));
-        placed.insert(wanted.segment.key.clone());
-        order.push(wanted);
-    }
-    order
+    wanted
 }

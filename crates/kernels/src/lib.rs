@@ -35,5 +35,5 @@ mod tiles;
 
 pub use error::KernelError;
 pub use instruction_set::InstructionSet;
-pub use network::{TensorKind, TensorSpec, WideResNet};
+pub use network::{PARTS_MAX, TensorKind, TensorSpec, WideResNet};
 pub use shape::Shape;

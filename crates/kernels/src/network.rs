@@ -10,8 +10,9 @@ use crate::norm::{Norm, Sums};
 use crate::threads::{FlushToZero, Threads};
 use crate::{InstructionSet, Shape};
 
-/// A batch is cut into at most so many parts, by its size alone: each sums gradients in accumulators of its own.
-pub(crate) const PARTS_MAX: usize = 8;
+/// A batch is cut into at most so many parts, by its size alone: each sums gradients in accumulators of its own. So many
+/// threads find work in a training step, and no more.
+pub const PARTS_MAX: usize = 8;
 
 /// Whether a tensor is trained, or follows along.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

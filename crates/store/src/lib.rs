@@ -7,7 +7,6 @@
 mod error;
 mod facts;
 mod record;
-mod segments;
 mod shares;
 mod studies;
 

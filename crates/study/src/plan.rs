@@ -74,7 +74,7 @@ pub struct Segment {
     pub stops: BTreeSet<Epoch>,
     /// The stops at which a run ends: a clean pass over the training split closes it.
     pub ends: BTreeSet<Epoch>,
-    /// Teachers it is measured against and does not learn from. Not part of the key.
+    /// Teachers it is measured against and does not learn from; one of them may be itself, at a stop. Not part of the key.
     pub observers: Vec<Observer>,
 }
 
@@ -93,16 +93,16 @@ impl Segment {
         }
     }
 
-    /// Checkpoints of other segments that must exist before it can start: its start, its teachers, its observers.
+    /// Checkpoints of other segments without which it cannot be trained: its start and its teachers. Not its observers: what
+    /// is trained does not depend on who looks on.
     pub fn needs(&self) -> Vec<&CheckpointId> {
         let start = match &self.start {
             Start::Initialisation => None,
             Start::Checkpoint(checkpoint) => Some(checkpoint),
         };
         let teachers = self.terms.iter().filter_map(|(_, term)| term.teacher());
-        let observers = self.observers.iter().map(|observer| &observer.teacher);
         let mut seen = BTreeSet::new();
-        start.into_iter().chain(teachers).chain(observers).filter(|need| seen.insert(*need)).collect()
+        start.into_iter().chain(teachers).filter(|need| seen.insert(*need)).collect()
     }
 
     /// Every teacher it is measured against, its own first, with the temperature.

@@ -151,8 +151,8 @@ fn unchanged_joined(lessons: &[Lesson]) -> Vec<&Lesson> {
 }
 
 /// Lets teachers look on where they do not teach: after the stop the arm's own, and at training from labels alone every
-/// teacher and temperature of the study. Segments that teach are not observed themselves, so that none can wait for
-/// another that waits for it.
+/// teacher and temperature of the study. Training from labels alone may itself be the teacher, or come before it: then it
+/// is observed afterwards, where its checkpoints are kept, so that none waits for another that waits for it.
 fn observe(laid: &mut Laid, arms: &[Arm], runs: &[Run]) {
     let mut of_seed: BTreeMap<Seed, Watching> = BTreeMap::new();
     for run in runs {
@@ -161,13 +161,13 @@ fn observe(laid: &mut Laid, arms: &[Arm], runs: &[Run]) {
         own.iter().for_each(|observer| of_seed.entry(run.seed).or_default().add(observer));
         for leg in &run.legs {
             let learns = laid.segment(&leg.segment).terms.iter().any(|(_, term)| term.teacher().is_some());
-            if !learns && !laid.teachers.contains_key(&leg.segment) {
+            if !learns {
                 laid.segment(&leg.segment).observers.extend(own.iter().cloned());
             }
         }
     }
     for run in runs.iter().filter(|run| arms[run.arm].distillation.is_none()) {
-        for leg in run.legs.iter().filter(|leg| !laid.teachers.contains_key(&leg.segment)) {
+        for leg in &run.legs {
             let watching = of_seed.get(&run.seed).map(|watching| watching.observers.clone());
             laid.segments[laid.index[&leg.segment]].observers = watching.unwrap_or_default();
         }

@@ -206,14 +206,21 @@ fn a_study_has_failed_only_when_nothing_can_go_on() {
     assert_eq!((one.state, one.runs[0].state, one.runs[1].state), (State::Waiting, State::Failed, State::Waiting));
     assert_eq!(one.failures, [failure("the loss is not finite")]);
 
-    // Everything waits for the teacher, so that nothing can go on without it.
+    // What learns from the teacher cannot go on without it; labels alone can, though it was to observe them.
     facts.entry(plan.segments[0].key.clone()).or_default().failure = Some(failure("no space left"));
+    let part = progress(&plan, &facts, false, &machine(None));
+    assert_eq!(part.state, State::Waiting);
+    assert!(part.runs.iter().all(|run| (run.state == State::Failed) == (run.arm != 0 || run.seed == 0)));
+    for seed in [1, 2] {
+        let alone = last_segment(&plan, 0, seed);
+        facts.entry(alone).or_default().failure = Some(failure("the loss is not finite"));
+    }
     let all = progress(&plan, &facts, false, &machine(None));
     assert_eq!(all.state, State::Failed);
     assert!(all.runs.iter().all(|run| run.state == State::Failed));
     // A worker that tries again takes the failure back.
     facts.get_mut(&plan.segments[0].key).unwrap().working = true;
-    assert_eq!(progress(&plan, &facts, false, &machine(None)).runs[1].state, State::Waiting);
+    assert_eq!(progress(&plan, &facts, false, &machine(None)).runs[3].state, State::Waiting);
 
     let mut rest = trained(&plan, &ACCURACIES);
     rest.insert(alone, SegmentFacts { failure: Some(failure("the loss is not finite")), ..SegmentFacts::default() });

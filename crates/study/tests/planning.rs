@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use study::{
-    Architecture, Arm, Choices, Dataset, DatasetFacts, Device, Epoch, EvaluateTest, Numerics, Observer, Plan, Recipe,
-    Seed, SegmentKey, Start, Student, Study, TeacherChoices, Term, Treatment,
+    Architecture, Arm, CheckpointId, Choices, Dataset, DatasetFacts, Device, Epoch, EvaluateTest, Numerics, Observer,
+    Plan, Recipe, Seed, SegmentKey, Start, Student, Study, TeacherChoices, Term, Treatment,
 };
 
 fn dataset() -> DatasetFacts {
@@ -72,7 +72,7 @@ fn a_run_learns_from_teacher_and_labels_then_from_labels() {
     assert_eq!((distils.from, distils.until, tail.from, tail.until), (Epoch(0), Epoch(8), Epoch(8), Epoch(20)));
     let (distils, tail) = (plan.segment(&distils.segment).unwrap(), plan.segment(&tail.segment).unwrap());
 
-    let teacher = study::CheckpointId { segment: plan.segments[0].key.clone(), epoch: Epoch(8) };
+    let teacher = CheckpointId { segment: plan.segments[0].key.clone(), epoch: Epoch(8) };
     assert_eq!(
         distils.terms,
         [(1.0 - 0.9, Term::CrossEntropy), (0.9, Term::Kd { teacher: teacher.clone(), temperature: 4.0 })]
@@ -81,7 +81,7 @@ fn a_run_learns_from_teacher_and_labels_then_from_labels() {
     assert_eq!(distils.ends, BTreeSet::from([Epoch(20)]), "only the run that distils to the end ends here");
     assert_eq!(tail.terms, [(1.0, Term::CrossEntropy)]);
     assert_eq!(tail.observers, [Observer { teacher: teacher.clone(), temperature: 4.0 }]);
-    assert_eq!(tail.needs().len(), 2, "its start and its observer");
+    assert_eq!(tail.needs().len(), 1, "its start: who observes is no cause");
     assert_eq!(distils.needs(), [&teacher]);
     assert_eq!(distils.measured_against(), tail.measured_against());
 
@@ -197,7 +197,13 @@ fn a_student_that_equals_the_teachers_training_is_that_training() {
     assert_eq!((plan.segments.len(), plan.epochs, plan.epochs_without_sharing), (15, 252, 320));
     let teacher = &plan.segments[0];
     assert_eq!(teacher.ends, BTreeSet::from([Epoch(20)]));
-    assert!(teacher.observers.is_empty(), "nothing waits for itself");
+    // As every other run from labels alone, by each teacher: here itself at its two stops.
+    let own = |epoch| Observer { teacher: CheckpointId { segment: teacher.key.clone(), epoch }, temperature: 4.0 };
+    assert_eq!(teacher.observers, [own(Epoch(8)), own(Epoch(20))]);
+    assert!(teacher.needs().is_empty(), "nothing waits for itself");
+    for run in plan.runs.iter().filter(|run| plan.arms[run.arm].distillation.is_none()) {
+        assert_eq!(plan.segment(&run.legs[0].segment).unwrap().observers, teacher.observers);
+    }
 }
 
 #[test]
@@ -288,6 +294,9 @@ fn needs_come_first(plan: &Plan) {
             assert!(there.contains(&need.epoch), "{need:?} is no stop");
         }
         assert!(stops.insert(&segment.key, &segment.stops).is_none(), "a key twice");
+    }
+    for observer in plan.segments.iter().flat_map(|segment| &segment.observers) {
+        assert!(stops[&observer.teacher.segment].contains(&observer.teacher.epoch), "{observer:?} is no stop");
     }
 }
 

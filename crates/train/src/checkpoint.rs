@@ -8,7 +8,7 @@ use crate::{
     TrainError,
     dataset::Images,
     engine::{Values, Weights},
-    folder::{checkpoints_path, digests_path, logits_path, optimizer_path, weights_path, write_whole},
+    folder::{checkpoints_path, digests_path, logits_path, make_folder, optimizer_path, weights_path, write_whole},
 };
 use safetensors::{Dtype, SafeTensors};
 use serde_json::json;
@@ -92,11 +92,7 @@ pub fn save(
     metadata: &Metadata,
 ) -> Result<Held, TrainError> {
     let checkpoints = checkpoints_path(folder);
-    fs::create_dir_all(&checkpoints).map_err(|source| TrainError::Io {
-        doing: "make the folder",
-        path: checkpoints,
-        source,
-    })?;
+    make_folder(&checkpoints)?;
     let statistics = weights.keys().filter_map(|name| name.strip_suffix("running_mean"));
     let counters = statistics.map(|batch_norm| format!("{batch_norm}num_batches_tracked")).collect::<Vec<_>>();
     // While it is written anew it is not there.
@@ -162,7 +158,7 @@ pub fn inventory(folder: &Path) -> Result<Inventory, TrainError> {
     for path in paths.iter().filter(|path| path.extension() == Some(OsStr::new("b3sum"))) {
         let Some(epoch) = epoch_of(path).filter(|epoch| digests_path(folder, *epoch) == *path) else { continue };
         listed.push(epoch);
-        match check(folder, epoch) {
+        match verify(folder, epoch) {
             Ok(held) => drop(inventory.held.insert(epoch, held)),
             Err(TrainError::Checkpoint { path, problem }) => {
                 let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -252,7 +248,11 @@ fn held(folder: &Path, epoch: Epoch, digests: &BTreeMap<String, String>) -> Resu
     Ok(Held { digest, bytes, momentum: lists(&paths[1]), logits: lists(&paths[2]) })
 }
 
-fn check(folder: &Path, epoch: Epoch) -> Result<Held, TrainError> {
+/// Looks whether all files of a checkpoint are there with the bytes that were written.
+///
+/// # Errors
+/// [`TrainError::Checkpoint`] where they are not; another error where that could not be found out.
+pub fn verify(folder: &Path, epoch: Epoch) -> Result<Held, TrainError> {
     let digests = read_digests(folder, epoch)?;
     let held = held(folder, epoch, &digests)?;
     let listed = digests.keys().map(|name| checkpoints_path(folder).join(name));

@@ -11,7 +11,7 @@
 
 use crate::checkpoint::Held;
 use std::collections::{BTreeMap, BTreeSet};
-use study::{Epoch, EpochMetrics, EvaluateTest, Event, Job, Kept, Observer, Segment};
+use study::{CheckpointFile, Epoch, EpochMetrics, EvaluateTest, Event, Job, Kept, Observer, Segment};
 
 /// Checkpoints kept to resume from while training: should one be damaged, there is another.
 pub const LATEST_KEPT: usize = 2;
@@ -25,6 +25,8 @@ pub struct Course<'a> {
     pub metrics: BTreeMap<Epoch, EpochMetrics>,
     /// Checkpoints that lie there whole.
     pub held: BTreeMap<Epoch, Held>,
+    /// Checkpoints that were promised and not taken back, as they were promised last.
+    promised: BTreeMap<Epoch, CheckpointFile>,
     /// Stops of this and of earlier jobs: others were promised that these stay.
     stops: BTreeSet<Epoch>,
 }
@@ -82,16 +84,45 @@ impl<'a> Course<'a> {
             measured_against: segment.measured_against(),
             metrics: BTreeMap::new(),
             held,
+            promised: BTreeMap::new(),
             stops: segment.stops.clone(),
         };
         for event in told {
             match event {
                 Event::Epoch(metrics) => drop(course.learn(metrics.clone())),
-                Event::Checkpoint(file) if file.kept == Kept::Stop => drop(course.stops.insert(file.epoch)),
+                Event::Checkpoint(file) => {
+                    if file.kept == Kept::Stop {
+                        course.stops.insert(file.epoch);
+                    }
+                    course.promised.insert(file.epoch, file.clone());
+                }
+                Event::Pruned { epochs } => course.take_back(epochs),
                 _ => {}
             }
         }
         course
+    }
+
+    /// Epochs whose checkpoints were promised and not taken back.
+    pub fn promised(&self) -> impl Iterator<Item = Epoch> {
+        self.promised.keys().copied()
+    }
+
+    /// The promise to make of a checkpoint; `None` while something is still to be evaluated at its epoch, and where the same
+    /// was promised before: a worker that starts again and again says nothing new.
+    pub fn promise(&mut self, epoch: Epoch) -> Option<CheckpointFile> {
+        if self.lacking(epoch).anything() {
+            return None;
+        }
+        let held = self.held.get(&epoch)?;
+        let file = CheckpointFile { epoch, kept: self.kept(epoch), digest: held.digest.clone(), bytes: held.bytes };
+        let before = self.promised.insert(epoch, file.clone());
+        (before.as_ref() != Some(&file)).then_some(file)
+    }
+
+    /// Promises that hold no more: these checkpoints go, or are gone.
+    pub fn take_back(&mut self, epochs: &[Epoch]) {
+        self.promised.retain(|epoch, _| !epochs.contains(epoch));
     }
 
     /// Takes in metrics of an epoch and gives all that is known of it: a later line takes nothing back that an earlier one had.
@@ -131,18 +162,24 @@ impl<'a> Course<'a> {
         best_epoch(self.metrics.range(..=until).map(|(_, metrics)| metrics))
     }
 
-    /// The best epoch so far at each stop that was reached.
-    fn best_at_stops(&self) -> BTreeSet<Epoch> {
+    /// The best epoch so far at each of `stops` that was reached.
+    fn best_at(&self, stops: &BTreeSet<Epoch>) -> BTreeSet<Epoch> {
         let mut known = self.segment.from();
         while self.metrics.contains_key(&Epoch(known.0 + 1)) {
             known.0 += 1;
         }
-        self.segment.stops.iter().filter(|stop| **stop <= known).filter_map(|stop| self.best(*stop)).collect()
+        stops.iter().filter(|stop| **stop <= known).filter_map(|stop| self.best(*stop)).collect()
+    }
+
+    /// Epochs that are or were the best when `at` epochs are complete, at any stop, and of all that was ever trained.
+    fn kept_as_best(&self, at: Epoch) -> BTreeSet<Epoch> {
+        let now = [at, Epoch(u32::MAX)].into_iter().filter_map(|until| self.best(until));
+        self.best_at(&self.stops).into_iter().chain(now).collect()
     }
 
     /// What a trained epoch still has to be evaluated on.
     pub fn lacking(&self, epoch: Epoch) -> Lacking {
-        self.lacking_given(epoch, &self.best_at_stops())
+        self.lacking_given(epoch, &self.best_at(&self.segment.stops))
     }
 
     fn lacking_given(&self, epoch: Epoch, best_at_stops: &BTreeSet<Epoch>) -> Lacking {
@@ -152,12 +189,10 @@ impl<'a> Course<'a> {
         let measured = |observer: &Observer| {
             metrics.fidelity.iter().any(|it| it.teacher == observer.teacher && it.temperature == observer.temperature)
         };
-        // The best of an early stop may be surpassed: then its scores stay and its files go.
-        let is_best_of_all = || self.best(self.segment.until) == Some(epoch);
         Lacking {
             test: metrics.test.is_none() && (stop || best || self.evaluate_test == EvaluateTest::EveryEpoch),
             train_clean: metrics.train_clean.is_none() && self.segment.ends.contains(&epoch),
-            logits: held.is_some_and(|held| !held.logits) && (stop || best && is_best_of_all()),
+            logits: held.is_some_and(|held| !held.logits) && (stop || best),
             fidelity: held.is_some()
                 && (stop || best)
                 && self.segment.dataset.validation > 0
@@ -167,7 +202,7 @@ impl<'a> Course<'a> {
 
     /// What to do next. `at`: epochs complete of the network in memory, if it can be trained on.
     pub fn next(&self, at: Option<Epoch>) -> Next {
-        let best = self.best_at_stops();
+        let best = self.best_at(&self.segment.stops);
         let start = self.segment.from();
         let asked = |epoch: Epoch| start < epoch && epoch <= self.segment.until;
         // In rising order: a stop comes after the best before it, so that all is known once the stop is told.
@@ -175,13 +210,12 @@ impl<'a> Course<'a> {
         if let Some(epoch) = evaluated {
             return Next::Evaluate { epoch: *epoch };
         }
-        let best_of_all = self.best(self.segment.until);
         let is_missing = |epoch: &Epoch| {
             let held = self.held.get(epoch);
             !self.metrics.contains_key(epoch)
                 || self.segment.stops.contains(epoch) && !held.is_some_and(|held| held.momentum)
                 || held.is_none() && self.lacking_given(*epoch, &best).test
-                || held.is_none() && best.contains(epoch) && best_of_all == Some(*epoch)
+                || held.is_none() && best.contains(epoch)
         };
         let Some(missing) = (start.0 + 1..=self.segment.until.0).map(Epoch).find(is_missing) else {
             return Next::Finished;
@@ -195,7 +229,7 @@ impl<'a> Course<'a> {
     pub fn kept(&self, epoch: Epoch) -> Kept {
         if self.stops.contains(&epoch) {
             Kept::Stop
-        } else if [self.segment.until, Epoch(u32::MAX)].iter().any(|until| self.best(*until) == Some(epoch)) {
+        } else if self.kept_as_best(self.segment.until).contains(&epoch) {
             Kept::Best
         } else {
             Kept::Latest
@@ -206,12 +240,12 @@ impl<'a> Course<'a> {
     /// `at` is not looked at: it was trained for a longer job and may be asked for again.
     pub fn to_prune(&self, at: Epoch, latest: usize) -> Pruning {
         let done = || self.held.range(..=at);
-        let best = [self.best(at), self.best(Epoch(u32::MAX))];
+        let best = self.kept_as_best(at);
         let latest: BTreeSet<Epoch> = done().rev().take(latest).map(|(epoch, _)| *epoch).collect();
         let resumable = |epoch: &Epoch| self.stops.contains(epoch) || latest.contains(epoch);
         let mut pruning = Pruning::default();
         for (epoch, held) in done().filter(|(epoch, _)| !resumable(epoch)) {
-            if !best.contains(&Some(*epoch)) {
+            if !best.contains(epoch) {
                 pruning.checkpoints.push(*epoch);
             } else if held.momentum {
                 pruning.momentum.push(*epoch);
@@ -225,8 +259,8 @@ impl<'a> Course<'a> {
 mod tests {
     use super::*;
     use study::{
-        Architecture, Augmentation, CheckpointFile, CheckpointId, Dataset, DatasetFacts, Device, Fidelity, Numerics,
-        Optimizer, Schedule, Scores, Seed, SegmentKey, Start, Term,
+        Architecture, Augmentation, CheckpointId, Dataset, DatasetFacts, Device, Fidelity, Numerics, Optimizer,
+        Schedule, Scores, Seed, SegmentKey, Start, Term,
     };
 
     fn job(until: u32, stops: &[u32], observers: &[f64]) -> Job {
@@ -294,10 +328,9 @@ mod tests {
                         let (told, held) = trained(job, epoch);
                         self.told.push(Event::Epoch(course.learn(told)));
                         course.held.insert(epoch, held);
+                        self.told.extend(course.promise(epoch).map(Event::Checkpoint));
                         let pruning = course.to_prune(epoch, LATEST_KEPT);
-                        pruning.checkpoints.iter().for_each(|epoch| drop(course.held.remove(epoch)));
-                        pruning.momentum.iter().for_each(|epoch| course.held.get_mut(epoch).unwrap().momentum = false);
-                        self.promise(&course, epoch);
+                        self.prune(&mut course, pruning);
                         self.trained += 1;
                         at = Some(epoch);
                     }
@@ -309,12 +342,12 @@ mod tests {
                         told.fidelity = trained(job, epoch).0.fidelity;
                         course.held.get_mut(&epoch).unwrap().logits |= lacking.logits;
                         self.told.push(Event::Epoch(course.learn(told)));
-                        self.promise(&course, epoch);
+                        self.told.extend(course.promise(epoch).map(Event::Checkpoint));
                         at = at.filter(|at| *at == epoch);
                     }
                     Next::Finished => {
                         let pruning = course.to_prune(job.segment.until, 0);
-                        pruning.checkpoints.iter().for_each(|epoch| drop(course.held.remove(epoch)));
+                        self.prune(&mut course, pruning);
                         self.held = course.held;
                         return Next::Finished;
                     }
@@ -324,11 +357,13 @@ mod tests {
             course.next(at)
         }
 
-        fn promise(&mut self, course: &Course<'_>, epoch: Epoch) {
-            if !course.lacking(epoch).anything() {
-                let file = CheckpointFile { epoch, kept: course.kept(epoch), digest: String::new(), bytes: 0 };
-                self.told.push(Event::Checkpoint(file));
+        fn prune(&mut self, course: &mut Course<'_>, pruning: Pruning) {
+            if !pruning.checkpoints.is_empty() {
+                course.take_back(&pruning.checkpoints);
+                self.told.push(Event::Pruned { epochs: pruning.checkpoints.clone() });
             }
+            pruning.checkpoints.iter().for_each(|epoch| drop(course.held.remove(epoch)));
+            pruning.momentum.iter().for_each(|epoch| course.held.get_mut(epoch).unwrap().momentum = false);
         }
 
         fn metrics(&self, job: &Job) -> BTreeMap<Epoch, EpochMetrics> {
@@ -379,7 +414,7 @@ mod tests {
         assert_eq!(folder.trained, 12);
         // On ties the earliest is the best: 2 before 3, 5 before 7, 9 before 11.
         assert_eq!(folder.tested(&job), [2, 4, 5, 8, 9, 12]);
-        assert_eq!(epochs(&folder), [4, 8, 9, 12]);
+        assert_eq!(epochs(&folder), [2, 4, 5, 8, 9, 12]);
         let resumable: Vec<u32> = folder.held.iter().filter(|(_, it)| it.momentum).map(|(epoch, _)| epoch.0).collect();
         assert_eq!(resumable, [4, 8, 12]);
         assert!(folder.held.values().all(|held| held.logits));
@@ -420,7 +455,7 @@ mod tests {
                     folder.told.truncate(lines);
                     assert_eq!(folder.work(&job, ALL), Next::Finished);
                     assert_eq!(folder.tested(&job), [2, 4, 5, 8, 9, 12]);
-                    assert_eq!(epochs(&folder), [4, 8, 9, 12]);
+                    assert_eq!(epochs(&folder), [2, 4, 5, 8, 9, 12]);
                 }
             }
         }
@@ -436,13 +471,13 @@ mod tests {
         assert_eq!(folder.work(&asked, ALL), Next::Finished);
         assert_eq!(folder.trained, 12 + 4);
         assert_eq!(folder.tested(&asked), [2, 4, 5, 8, 9, 12]);
-        // The stop at 4 was promised for good, though this job does not ask for it.
-        assert_eq!(epochs(&folder), [4, 8, 9, 12]);
+        // The stop at 4 was promised for good, and its best with it, though this job does not ask for them.
+        assert_eq!(epochs(&folder), [2, 4, 5, 8, 9, 12]);
         // An earlier end alone: 5 is its best, and nothing beyond it is touched.
         let shorter = job(6, &[], &[]);
         assert_eq!(folder.work(&shorter, ALL), Next::Finished);
         assert_eq!(folder.trained, 12 + 4 + 2);
-        assert_eq!(epochs(&folder), [4, 5, 6, 8, 9, 12]);
+        assert_eq!(epochs(&folder), [2, 4, 5, 6, 8, 9, 12]);
     }
 
     #[test]
@@ -461,7 +496,22 @@ mod tests {
         assert_eq!(folder.work(&asked, ALL), Next::Finished);
         assert_eq!(folder.trained, 12);
         let both = folder.metrics(&asked).into_values().filter(|it| it.fidelity.len() == 2);
-        assert_eq!(both.map(|it| it.epoch.0).collect::<Vec<_>>(), [4, 8, 9, 12]);
+        assert_eq!(both.map(|it| it.epoch.0).collect::<Vec<_>>(), [2, 4, 5, 8, 9, 12]);
+    }
+
+    #[test]
+    fn a_promise_is_made_once_and_again_where_it_changed_or_was_taken_back() {
+        let job = job(12, &[4, 8], &[]);
+        let mut folder = Folder::default();
+        folder.work(&job, ALL);
+        let mut course = Course::new(&job, &folder.told, folder.held.clone());
+        assert!(course.promised().eq([2, 4, 5, 8, 9, 12].map(Epoch)));
+        assert!(folder.held.keys().all(|epoch| course.promise(*epoch).is_none()));
+        course.held.get_mut(&Epoch(9)).unwrap().bytes = 7;
+        course.take_back(&[Epoch(4)]);
+        let promised = folder.held.keys().filter_map(|epoch| course.promise(*epoch));
+        let promised: Vec<_> = promised.map(|file| (file.epoch.0, file.kept, file.bytes)).collect();
+        assert_eq!(promised, [(4, Kept::Stop, 0), (9, Kept::Best, 7)]);
     }
 
     #[test]
@@ -490,8 +540,8 @@ mod tests {
         while folder.trained < 7 {
             folder.work(&job, 1);
         }
-        // 4 is a stop, 5 the best, 6 and 7 the latest.
-        assert_eq!(epochs(&folder), [4, 5, 6, 7]);
+        // 4 is a stop and 2 was its best, 5 is the best, 6 and 7 the latest.
+        assert_eq!(epochs(&folder), [2, 4, 5, 6, 7]);
         let course = Course::new(&job, &folder.told, folder.held.clone());
         assert_eq!(course.covered(), Epoch(7));
         folder.held.remove(&Epoch(7));

@@ -93,6 +93,9 @@ pub trait Engine {
     fn evaluate(&mut self, images: &[f32]) -> Result<Tensor, TrainError>;
 }
 
+/// Threads beyond these find nothing to do in a training step.
+pub const THREADS_MAX: u32 = kernels::PARTS_MAX as u32;
+
 /// A network that trains on batches of up to `batch_max` images. `device` is resolved already ([`resolve`]).
 pub fn open(
     shape: &NetworkShape,

@@ -65,11 +65,7 @@ pub fn sibling(folder: &Path, checkpoint: &CheckpointId) -> PathBuf {
 
 /// Says what to train: makes the folder where it is missing, and replaces an earlier job in one step.
 pub fn write_job(folder: &Path, job: &Job) -> Result<(), TrainError> {
-    fs::create_dir_all(folder).map_err(|source| TrainError::Io {
-        doing: "make the folder",
-        path: folder.into(),
-        source,
-    })?;
+    make_folder(folder)?;
     let path = job_path(folder);
     let text = serde_json::to_string_pretty(job)
         .map_err(|error| TrainError::Job { path: path.clone(), problem: error.to_string() })?;
@@ -132,6 +128,15 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
     })
 }
 
+/// Makes a folder where it is missing, so that it is there also after power loss.
+pub(crate) fn make_folder(path: &Path) -> Result<(), TrainError> {
+    fs::create_dir_all(path).and_then(|()| sync_folder(path)).map_err(|source| TrainError::Io {
+        doing: "make the folder",
+        path: path.into(),
+        source,
+    })
+}
+
 /// A name beside `path` under which it is written before it is renamed; such files are rubbish once no worker lives.
 fn temporary(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
@@ -142,6 +147,8 @@ fn temporary(path: &Path) -> PathBuf {
 /// Makes a rename or a removal in `path`'s folder outlast power loss.
 fn sync_folder(path: &Path) -> io::Result<()> {
     match path.parent() {
+        // A bare name lies in the folder one stands in.
+        Some(parent) if cfg!(unix) && parent.as_os_str().is_empty() => File::open(".")?.sync_all(),
         Some(parent) if cfg!(unix) => File::open(parent)?.sync_all(),
         _ => Ok(()),
     }
@@ -348,6 +355,11 @@ mod tests {
         write_whole(&path, b"second").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"second");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_bare_file_name_is_synced_where_one_stands() {
+        sync_folder(Path::new("events.jsonl")).unwrap();
     }
 
     #[test]

@@ -19,9 +19,7 @@ use candle_core::{Device, Tensor};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
-use study::{
-    CheckpointFile, CheckpointId, Epoch, EpochMetrics, Event, Fidelity, Job, Observer, Provenance, Scores, Start, Term,
-};
+use study::{CheckpointId, Epoch, EpochMetrics, Event, Fidelity, Job, Observer, Provenance, Scores, Start, Term};
 
 /// How a training ended that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,19 +84,15 @@ pub fn train(
     Ok(Ended::Finished)
 }
 
-/// Promises a checkpoint, unless something is still to be evaluated at its epoch.
-fn announce(course: &Course<'_>, epoch: Epoch, log: &mut EventLog) -> Result<(), TrainError> {
-    let held = &course.held[&epoch];
-    if course.lacking(epoch).anything() {
-        return Ok(());
-    }
-    let (kept, digest, bytes) = (course.kept(epoch), held.digest.clone(), held.bytes);
-    log.append(&Event::Checkpoint(CheckpointFile { epoch, kept, digest, bytes }))
+/// Promises a checkpoint, once there is something to promise.
+fn announce(course: &mut Course<'_>, epoch: Epoch, log: &mut EventLog) -> Result<(), TrainError> {
+    course.promise(epoch).map_or(Ok(()), |file| log.append(&Event::Checkpoint(file)))
 }
 
 fn prune(folder: &Path, course: &mut Course<'_>, pruning: Pruning, log: &mut EventLog) -> Result<(), TrainError> {
     if !pruning.checkpoints.is_empty() {
         // Told first: a row without its file would promise what is not there.
+        course.take_back(&pruning.checkpoints);
         log.append(&Event::Pruned { epochs: pruning.checkpoints.clone() })?;
     }
     for epoch in pruning.checkpoints {

@@ -8,6 +8,7 @@ use crate::dataset::{self, Images};
 use crate::engine::{instruction_set, resolve};
 use crate::folder::{self, EventLog, is_asked_to_leave, lock, read_events, read_job};
 use crate::segment::{Ended, train};
+use kernels::KernelError;
 use signal_hook::SigId;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::collections::BTreeSet;
@@ -52,7 +53,7 @@ pub fn work_until(folder: &Path, wish: &dyn Fn() -> bool) -> Result<Outcome, Tra
         Err(error) => return fail(&mut log, job.segment.from(), &error),
     };
     let mut course = Course::new(&job, &told, held);
-    let ended = begin(folder, &job, &course, &told, damaged, &mut log)
+    let ended = begin(folder, &job, &mut course, damaged, &mut log)
         .and_then(|provenance| Ok((provenance, images(&job)?)))
         .and_then(|(provenance, images)| train(folder, &job, &mut course, &images, &provenance, &mut log, &leave));
     let epoch = course.covered();
@@ -78,8 +79,7 @@ pub fn is_working(folder: &Path) -> bool {
 fn begin(
     folder: &Path,
     job: &Job,
-    course: &Course<'_>,
-    told: &[Event],
+    course: &mut Course<'_>,
     damaged: Vec<(Epoch, String)>,
     log: &mut EventLog,
 ) -> Result<Provenance, TrainError> {
@@ -91,28 +91,17 @@ fn begin(
     let process = std::process::id();
     log.append(&Event::Started { version: Job::VERSION, epoch, provenance: provenance.clone(), process })?;
     let known: BTreeSet<Epoch> = damaged.iter().map(|(epoch, _)| *epoch).chain(course.held.keys().copied()).collect();
-    let missing = promised(told).into_iter().filter(|epoch| !known.contains(epoch));
-    let missing = missing.map(|epoch| (epoch, "it is not there any more".to_string()));
+    let missing = course.promised().filter(|epoch| !known.contains(epoch));
+    let missing: Vec<_> = missing.map(|epoch| (epoch, "it is not there any more".to_string())).collect();
     for (lost, problem) in damaged.into_iter().chain(missing) {
         let message =
             format!("The checkpoint of epoch {lost} cannot be used ({problem}): going on from epoch {epoch}.");
         log.append(&Event::Note { message })?;
+        course.take_back(&[lost]);
         log.append(&Event::Pruned { epochs: vec![lost] })?;
         checkpoint::remove(folder, lost)?;
     }
     Ok(provenance)
-}
-
-/// Checkpoints that were promised and not taken back.
-fn promised(told: &[Event]) -> BTreeSet<Epoch> {
-    told.iter().fold(BTreeSet::new(), |mut promised, event| {
-        match event {
-            Event::Checkpoint(file) => drop(promised.insert(file.epoch)),
-            Event::Pruned { epochs } => promised.retain(|epoch| !epochs.contains(epoch)),
-            _ => {}
-        }
-        promised
-    })
 }
 
 /// The segment's images, which must be those it was planned for.
@@ -161,13 +150,15 @@ fn fail(log: &mut EventLog, covered: Epoch, error: &TrainError) -> Result<Outcom
         TrainError::Io { .. }
         | TrainError::Dataset { .. }
         | TrainError::Checkpoint { .. }
-        | TrainError::Device { .. } => true,
+        | TrainError::Device { .. }
+        // Most often a device's memory is full, or the system has no room for another thread.
+        | TrainError::Tensor(_)
+        | TrainError::Kernel(KernelError::Spawn { .. }) => true,
         // The same segment would come to the same.
         TrainError::NonFinite { .. }
         | TrainError::Job { .. }
         | TrainError::Weights { .. }
-        | TrainError::Kernel(_)
-        | TrainError::Tensor(_) => false,
+        | TrainError::Kernel(_) => false,
     };
     let failure = Failure { epoch, reason: error.to_string(), may_succeed_again };
     log.append(&Event::Failed(failure.clone()))?;

@@ -5,7 +5,10 @@ use std::path::Path;
 use train::worker::Outcome;
 
 pub fn worker(folder: &Path) -> Result<(), CommandError> {
-    match train::worker::work(folder)? {
+    // What a segment needs lies beside its folder, which `.` does not say.
+    let failed = |source| CommandError::Io { doing: "find", path: folder.into(), source };
+    let folder = std::path::absolute(folder).map_err(failed)?;
+    match train::worker::work(&folder)? {
         Outcome::Finished | Outcome::Left => Ok(()),
         Outcome::Failed(failure) => Err(CommandError::Unfinished(failure.reason)),
     }

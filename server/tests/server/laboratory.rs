@@ -4,6 +4,7 @@ use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::{
+    collections::BTreeMap,
     fs,
     io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
@@ -15,7 +16,7 @@ use tempfile::TempDir;
 use tokio::time::timeout;
 
 /// Nothing here takes this long unless it hangs.
-const DEADLINE: Duration = Duration::from_secs(300);
+pub const DEADLINE: Duration = Duration::from_secs(300);
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_stillroom");
 
 /// Images cut from the built-in ones, in their official format, and a place for data folders.
@@ -56,11 +57,10 @@ impl Bench {
         command.arg(name).arg("--data-dir").arg(self.data_dir(data_dir));
         command.arg("--dataset").arg(format!("fashion-mnist={}", images.display()));
         // What a developer's shell says is not what is tested.
-        let named = Dataset::ALL.map(server::datasets::variable);
-        let settings =
-            ["STILLROOM_DATA_DIR", "STILLROOM_PORT", "STILLROOM_BIND", "STILLROOM_PASSWORD", "STILLROOM_PUBLIC_URL"];
-        for variable in settings.into_iter().chain(named.iter().map(String::as_str)) {
-            command.env_remove(variable);
+        for (variable, _) in std::env::vars_os() {
+            if variable.as_encoded_bytes().starts_with(b"STILLROOM_") {
+                command.env_remove(variable);
+            }
         }
         command.stdin(Stdio::null());
         command
@@ -207,16 +207,17 @@ impl Laboratory {
         train::folder::read_events(&self.segment_folder(key), 0).expect("events can be read").0
     }
 
-    /// Processes of workers that are alive.
-    pub fn workers(&self) -> Vec<u32> {
-        let alive = |key: &&SegmentKey| train::worker::is_working(&self.segment_folder(key));
-        let process = |key: &SegmentKey| {
-            self.events(key).into_iter().rev().find_map(|event| match event {
+    /// Processes of workers that are alive, and what they train.
+    pub fn workers(&self) -> BTreeMap<u32, SegmentKey> {
+        let alive = |key: &SegmentKey| train::worker::is_working(&self.segment_folder(key));
+        let process = |key: SegmentKey| {
+            let told = self.events(&key).into_iter().rev().find_map(|event| match event {
                 Event::Started { process, .. } => Some(process),
                 _ => None,
-            })
+            });
+            Some((told?, key))
         };
-        self.segments().iter().filter(alive).filter_map(process).collect()
+        self.segments().into_iter().filter(alive).filter_map(process).collect()
     }
 
     /// Kills the server, as a power cut would, and leaves its workers alone.

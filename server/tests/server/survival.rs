@@ -4,6 +4,7 @@ use crate::laboratory::{Bench, Laboratory, output, signal, study, text, timeless
 use reqwest::{Method, StatusCode};
 use rustix::process::Signal;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use study::{Epoch, Event, SegmentKey};
 use train::folder::weights_path;
 
@@ -21,48 +22,77 @@ async fn found(laboratory: &Laboratory, id: u64) -> (Value, Value, Vec<(SegmentK
     (comparison, timeless_metrics(laboratory, id).await, weights)
 }
 
+/// How often a worker began on each segment.
+fn begun(laboratory: &Laboratory) -> BTreeMap<SegmentKey, usize> {
+    let count = |key: SegmentKey| {
+        let told = laboratory.events(&key);
+        (key, told.iter().filter(|event| matches!(event, Event::Started { .. })).count())
+    };
+    laboratory.segments().into_iter().map(count).collect()
+}
+
+/// Kills workers, as many of them as still live; gives how many that were.
+fn kill_all(workers: &BTreeMap<u32, SegmentKey>) -> usize {
+    workers.keys().filter(|worker| signal(**worker, Signal::KILL).is_ok()).count()
+}
+
+/// Waits until so many epochs are trained of a study that goes on.
+async fn until_reached(laboratory: &Laboratory, id: u64, epochs: u64) {
+    let reached = move |study: &Value| study["progress"]["epochs_done"].as_u64() >= Some(epochs);
+    let study = laboratory.until(id, "more epochs", reached).await;
+    assert_ne!(study["progress"]["state"], "finished", "what is to be disturbed must still go on");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_study_ends_with_the_same_numbers_whatever_is_killed_on_the_way() {
     let bench = Bench::new();
-    let spec = study("What survives?", 10, "[0, 6, 10]");
+    let spec = study("What survives?", 24, "[0, 14, 24]");
 
     let undisturbed = bench.serve("undisturbed");
     let id = undisturbed.create(&spec).await;
     undisturbed.until_finished(id).await;
     let expected = found(&undisturbed, id).await;
+    assert!(begun(&undisturbed).into_values().all(|times| times == 1));
     undisturbed.stop();
 
     let disturbed = bench.serve("disturbed");
     let id = disturbed.create(&spec).await;
-    let reached = |epochs: u64| move |study: &Value| study["progress"]["epochs_done"].as_u64() >= Some(epochs);
 
-    // A worker dies in the middle of the teacher's training.
-    disturbed.until(id, "the teacher's first epoch", reached(1)).await;
-    for worker in disturbed.workers() {
-        // It may have ended by itself in between.
-        let _ = signal(worker, Signal::KILL);
-    }
-    disturbed.until(id, "students to train", reached(6)).await;
+    // A worker dies in the middle of its training.
+    until_reached(&disturbed, id, 1).await;
+    let hit = |study: &Value| {
+        assert_ne!(study["progress"]["state"], "finished");
+        kill_all(&disturbed.workers()) > 0
+    };
+    disturbed.until(id, "a worker to kill", hit).await;
+    until_reached(&disturbed, id, 6).await;
 
-    // The server dies; its workers go on, and the next one takes them up.
+    // The server dies; its workers go on, and the next one takes them up and starts none of them again.
+    let workers = disturbed.workers();
+    let before = begun(&disturbed);
     disturbed.kill();
     let second = bench.serve("disturbed");
-    second.until(id, "more epochs", reached(12)).await;
+    let mut adopted = second.workers();
+    adopted.retain(|process, _| workers.contains_key(process));
+    assert!(!adopted.is_empty(), "no worker outlived its server");
+    until_reached(&second, id, 16).await;
+    let after = begun(&second);
+    assert!(adopted.values().all(|key| after[key] == before[key]), "{before:?} {after:?}");
 
     // Both die at once.
     let workers = second.workers();
     second.kill();
-    for worker in workers {
-        let _ = signal(worker, Signal::KILL);
-    }
+    assert!(kill_all(&workers) > 0, "no worker was there to kill");
     let third = bench.serve("disturbed");
-    third.until(id, "still more epochs", reached(18)).await;
+    until_reached(&third, id, 26).await;
 
     // The server is asked to stop: its workers write a checkpoint and leave with it.
     third.stop();
     let fourth = bench.serve("disturbed");
     let study = fourth.until_finished(id).await;
     assert_eq!(study["progress"]["failures"], Value::Array(Vec::new()));
+    let begun = begun(&fourth);
+    assert!(begun.values().sum::<usize>() > begun.len(), "nothing was begun again: {begun:?}");
     let actual = found(&fourth, id).await;
     assert_eq!(actual.0, expected.0, "the comparison");
     assert_eq!(actual.1, expected.1, "the metrics");
@@ -129,13 +159,8 @@ async fn studies_are_stopped_resumed_and_deleted_and_what_another_one_uses_stays
 
     let delete = |id: u64| laboratory.request(Method::DELETE, &format!("/api/v1/studies/{id}"));
     assert_eq!(laboratory.status(delete(long)).await, StatusCode::NO_CONTENT);
-    // Folders go when their workers have left, which changes nothing that the server would announce.
-    let gone = tokio::time::timeout(std::time::Duration::from_secs(60), async {
-        while laboratory.segments() != of_short {
-            tokio::task::yield_now().await;
-        }
-    });
-    gone.await.expect("what only the deleted study used goes, and the rest stays");
+    // Folders go when their workers have left; what only the deleted study used goes, and the rest stays.
+    laboratory.until(short, "folders to go", |_| laboratory.segments() == of_short).await;
     assert_eq!(laboratory.get(&format!("/api/v1/studies/{short}")).await["progress"]["state"], "finished");
     assert_eq!(laboratory.status(delete(long)).await, StatusCode::NOT_FOUND);
     assert!(laboratory.workers().is_empty());

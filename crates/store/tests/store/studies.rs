@@ -1,6 +1,6 @@
 use crate::examples::*;
 use store::StoredStudy;
-use study::{Event, Failure, Numerics, Observer, Plan, RunId, SegmentKey, Study, StudyId};
+use study::{Event, Failure, Numerics, Observer, Plan, RunId, Study, StudyId};
 
 #[tokio::test]
 async fn a_study_comes_back_as_it_was_started_bit_by_bit() {
@@ -36,7 +36,7 @@ async fn ids_that_name_no_study_find_none() {
 }
 
 #[tokio::test]
-async fn studies_are_listed_newest_first_and_served_oldest_first() {
+async fn studies_are_listed_newest_first_and_it_is_known_who_goes_on() {
     let (_folder, store) = empty_store().await;
     let mut ids = Vec::new();
     for title in ["first", "second", "third"] {
@@ -46,8 +46,7 @@ async fn studies_are_listed_newest_first_and_served_oldest_first() {
     assert_eq!(listed, [ids[2], ids[1], ids[0]]);
 
     assert!(store.stop_study(&ids[1], 50).await.unwrap());
-    let active: Vec<_> = store.active_studies().await.unwrap().into_iter().map(|stored| stored.id).collect();
-    assert_eq!(active, [ids[0], ids[2]]);
+    assert_eq!(store.going_on().await.unwrap(), [(ids[0], true), (ids[1], false), (ids[2], true)].into());
 }
 
 #[tokio::test]
@@ -108,10 +107,8 @@ async fn deleting_a_study_keeps_what_another_uses() {
     assert_eq!(store.offset(&key(1)).await.unwrap(), 0);
     let mut keys = vec![key(2), key(3)];
     keys.sort();
-    assert_eq!(store.segment_keys().await.unwrap(), keys);
-
     assert_eq!(store.delete_study(&second_id).await.unwrap(), keys);
-    assert_eq!(store.segment_keys().await.unwrap(), [] as [SegmentKey; 0]);
+    assert!(store.facts(&second).await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -142,36 +139,6 @@ async fn a_run_in_two_studies_is_found_in_the_newest_that_is_left() {
     assert_eq!(store.run(&run.id).await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn a_shared_segment_is_trained_as_far_as_any_study_that_goes_on_asks() {
-    let (_folder, store) = empty_store().await;
-    let observer = |number| Observer { teacher: teacher(number), temperature: 4.0 };
-    let short = segment(1, 8, vec![observer(2)]);
-    let long = segment(1, 20, vec![observer(1)]);
-    // At another place in its plan, as in any real one.
-    create(&store, "short", &plan(vec![segment(7, 5, Vec::new()), short.clone()])).await;
-    let long_id = create(&store, "long", &plan(vec![long.clone()])).await;
-
-    let merged = store.segment_to_train(&key(1)).await.unwrap().unwrap();
-    assert_eq!(Some(&merged), study::laboratory::merge([&short, &long]).as_ref());
-    assert_eq!(merged.until, study::Epoch(20));
-    let mut observers = vec![observer(1), observer(2)];
-    observers.sort_by(|a, b| a.teacher.cmp(&b.teacher));
-    assert_eq!(merged.observers, observers);
-
-    store.stop_study(&long_id, 50).await.unwrap();
-    assert_eq!(store.segment_to_train(&key(1)).await.unwrap(), Some(short));
-    assert_eq!(store.segment_to_train(&key(9)).await.unwrap(), None);
-}
-
-#[tokio::test]
-async fn nobody_trains_what_only_stopped_studies_ask_for() {
-    let (_folder, store) = empty_store().await;
-    let id = create(&store, "stopped", &plan(vec![segment(1, 8, Vec::new())])).await;
-    store.stop_study(&id, 50).await.unwrap();
-    assert_eq!(store.segment_to_train(&key(1)).await.unwrap(), None);
-}
-
 /// The planner's own plans: what one study trained is known to the next that shares it.
 #[tokio::test]
 async fn a_study_that_shares_segments_finds_them_trained() {
@@ -195,7 +162,6 @@ async fn a_study_that_shares_segments_finds_them_trained() {
     assert_eq!((found.id, &run), (id, &plan.runs[14]));
     for segment in &plan.segments {
         store.record(&segment.key, &[Event::Epoch(metrics(1))], 1).await.unwrap();
-        assert_eq!(store.segment_to_train(&segment.key).await.unwrap().map(|found| found.until), Some(segment.until));
     }
 
     let (more, more_plan) = planned("[0, 4, 8, 20]");
@@ -205,12 +171,6 @@ async fn a_study_that_shares_segments_finds_them_trained() {
     let known = store.facts(&more_plan).await.unwrap();
     assert_eq!(known.len(), more_plan.segments.len());
     assert_eq!(known.values().filter(|facts| !facts.metrics.is_empty()).count(), 16);
-    for segment in &plan.segments {
-        let merged = store.segment_to_train(&segment.key).await.unwrap().unwrap();
-        let wider = more_plan.segment(&segment.key).unwrap();
-        assert!(merged.stops.is_superset(&segment.stops) && merged.stops.is_superset(&wider.stops));
-    }
-
     let new: Vec<_> = store.delete_study(&id).await.unwrap();
     assert_eq!(new, [], "the wider study uses every segment of the first");
 }

@@ -1,181 +1,25 @@
 //! Segments and their folders, on real images: what a worker leaves behind does not depend on how often it was interrupted.
 
+mod laboratory;
+
+use laboratory::*;
 use std::{
-    cell::Cell,
     collections::BTreeMap,
     fs::{self, OpenOptions},
-    panic::{AssertUnwindSafe, catch_unwind},
-    path::{Path, PathBuf},
-    sync::OnceLock,
+    path::Path,
 };
 use study::{
-    Architecture, Augmentation, CheckpointId, Dataset, Device, Epoch, EpochMetrics, EvaluateTest, Event, Failure, Job,
-    Kept, Numerics, Observer, Optimizer, Schedule, Seed, Segment, SegmentKey, Start, Term,
+    Architecture, CheckpointId, Dataset, Epoch, EpochMetrics, EvaluateTest, Event, Failure, Job, Kept, Numerics,
+    Observer, Plan, Schedule, Seed, Segment, Start, Study, Term,
 };
-use tempfile::TempDir;
 use train::{
     TrainError,
-    checkpoint::{KeptLogits, load_logits, load_momentum, load_weights},
-    dataset::{self, Images, Split},
+    checkpoint::{KeptLogits, load_logits, load_weights},
+    dataset,
     engine::{Values, Weights},
     folder,
-    worker::{Outcome, is_working, work, work_until},
+    worker::{Outcome, is_working, work},
 };
-
-/// 172 training, 60 validation and 80 test images of Fashion-MNIST in its official files, and segments side by side.
-struct Laboratory {
-    root: TempDir,
-    segment: Segment,
-}
-
-const VALIDATION: u32 = 60;
-
-impl Laboratory {
-    fn new() -> Laboratory {
-        let root = TempDir::new().unwrap();
-        let images = built_in();
-        write_idx(root.path(), "train", &images.train, 232);
-        write_idx(root.path(), "t10k", &images.test, 80);
-        let dataset = dataset::facts(Dataset::FashionMnist, Some(root.path()), Some(VALIDATION)).unwrap();
-        let segment = Segment {
-            key: key("labels"),
-            seed: Seed(0),
-            start: Start::Initialisation,
-            architecture: Architecture::WideResNet { depth: 10, width: 1 },
-            schedule: Schedule { horizon: Epoch(3), drops: vec![Epoch(1)], learning_rate: 0.1, decay: 0.2 },
-            terms: vec![(1.0, Term::CrossEntropy)],
-            optimizer: Optimizer::Sgd { momentum: 0.9, weight_decay: 5e-4 },
-            // The last batch has 44 images.
-            batch_size: 64,
-            augmentation: Augmentation::CropFlip,
-            dataset,
-            numerics: Numerics::CpuF32,
-            until: Epoch(3),
-            stops: [Epoch(3)].into(),
-            ends: [Epoch(3)].into(),
-            observers: vec![],
-        };
-        Laboratory { root, segment }
-    }
-
-    fn job(&self, segment: &Segment) -> Job {
-        Job {
-            version: Job::VERSION,
-            segment: segment.clone(),
-            dataset_path: Some(self.root.path().to_str().unwrap().into()),
-            device: Device::Cpu,
-            threads: 1,
-            evaluate_test: EvaluateTest::Checkpoints,
-        }
-    }
-
-    fn folder(&self, segment: &Segment) -> PathBuf {
-        self.root.path().join("segments").join(&segment.key.0)
-    }
-
-    /// Says what to train, and where.
-    fn ask(&self, job: &Job) -> PathBuf {
-        let folder = self.folder(&job.segment);
-        folder::write_job(&folder, job).unwrap();
-        folder
-    }
-
-    /// Trains a segment to its end, in one go.
-    fn train(&self, segment: &Segment) -> PathBuf {
-        let folder = self.ask(&self.job(segment));
-        assert_eq!(work(&folder).unwrap(), Outcome::Finished);
-        folder
-    }
-
-    /// The same segment in a folder of its own, trained in one go.
-    fn uninterrupted(&self, name: &str) -> PathBuf {
-        self.train(&Segment { key: key(name), ..self.segment.clone() })
-    }
-}
-
-fn built_in() -> &'static Images {
-    static IMAGES: OnceLock<Images> = OnceLock::new();
-    IMAGES.get_or_init(|| dataset::load(Dataset::FashionMnist12k, None, Some(0)).unwrap())
-}
-
-fn key(name: &str) -> SegmentKey {
-    SegmentKey(format!("{:0>32}", name.bytes().map(|byte| format!("{byte:x}")).collect::<String>()))
-}
-
-fn write_idx(folder: &Path, name: &str, split: &Split, count: u32) {
-    let be = |numbers: &[u32]| numbers.iter().flat_map(|number| number.to_be_bytes()).collect::<Vec<u8>>();
-    let images = [be(&[0x803, count, 28, 28]), split.images[..count as usize * 784].to_vec()].concat();
-    let labels = [be(&[0x801, count]), split.labels[..count as usize].to_vec()].concat();
-    fs::write(folder.join(format!("{name}-images-idx3-ubyte")), images).unwrap();
-    fs::write(folder.join(format!("{name}-labels-idx1-ubyte")), labels).unwrap();
-}
-
-fn events(folder: &Path) -> Vec<Event> {
-    folder::read_events(folder, 0).unwrap().0
-}
-
-/// What a reader knows who takes each event in turn; wall times are left out, which no two trainings share.
-fn metrics(folder: &Path) -> BTreeMap<Epoch, EpochMetrics> {
-    let told = events(folder).into_iter().filter_map(|event| match event {
-        Event::Epoch(metrics) => Some(metrics),
-        _ => None,
-    });
-    told.map(|told| (told.epoch, EpochMetrics { seconds: 0.0, images_per_second: 0.0, ..told })).collect()
-}
-
-fn notes(folder: &Path) -> Vec<String> {
-    let note = |event| match event {
-        Event::Note { message } => Some(message),
-        _ => None,
-    };
-    events(folder).into_iter().filter_map(note).collect()
-}
-
-/// Checkpoints promised and not taken back, with why they are kept.
-fn promised(folder: &Path) -> BTreeMap<Epoch, Kept> {
-    let mut promised = BTreeMap::new();
-    for event in events(folder) {
-        match event {
-            Event::Checkpoint(file) => drop(promised.insert(file.epoch, file.kept)),
-            Event::Pruned { epochs } => promised.retain(|epoch, _| !epochs.contains(epoch)),
-            _ => {}
-        }
-    }
-    promised
-}
-
-fn network(folder: &Path, epoch: u32) -> (Weights, Weights) {
-    (load_weights(folder, Epoch(epoch)).unwrap().0, load_momentum(folder, Epoch(epoch)).unwrap())
-}
-
-#[track_caller]
-fn assert_same_end(folder: &Path, expected: &Path, epoch: u32) {
-    assert!(network(folder, epoch) == network(expected, epoch), "other weights or momentum");
-    assert_eq!(load_logits(folder, Epoch(epoch)).unwrap(), load_logits(expected, Epoch(epoch)).unwrap());
-    assert_eq!(metrics(folder), metrics(expected));
-    assert_eq!(promised(folder), promised(expected));
-}
-
-/// Leaves, or dies without a word, at the `n`-th step or evaluated chunk.
-fn interrupted(folder: &Path, n: usize, dies: bool) {
-    let asked = Cell::new(0);
-    let wish = || {
-        asked.set(asked.get() + 1);
-        assert!(!(dies && asked.get() == n), "killed");
-        asked.get() == n
-    };
-    match dies {
-        true => drop(catch_unwind(AssertUnwindSafe(|| work_until(folder, &wish))).expect_err("it was killed")),
-        false => assert_eq!(work_until(folder, &wish).unwrap(), Outcome::Left),
-    }
-}
-
-/// Half of the last line is lost, as when a machine loses power.
-fn tear_last_line(folder: &Path) {
-    let path = folder::events_path(folder);
-    let length = fs::metadata(&path).unwrap().len();
-    OpenOptions::new().write(true).open(path).unwrap().set_len(length - 9).unwrap();
-}
 
 #[test]
 fn a_segment_is_trained_measured_and_kept() {
@@ -230,14 +74,62 @@ fn a_promise_is_made_once_all_that_it_says_is_there() {
     }
 }
 
+/// A teacher that is stopped twice, what it teaches, a tail after each, and labels alone.
+const STUDY: &str = r#"
+    title = "Does it hold?"
+    dataset = "fashion-mnist"
+    validation = 60
+    seeds = 1
+    [student]
+    architecture = "wrn-10-1"
+    epochs = 3
+    [teacher]
+    architecture = "wrn-10-2"
+    epochs = 2
+    [treatment]
+    kd_stop_epoch = [0, 2]
+    teacher_stop_epoch = [1, 2]
+    [recipe]
+    batch_size = 64
+"#;
+
 #[test]
-fn one_thread_or_two_the_bits_are_the_same() {
-    let laboratory = Laboratory::new();
-    let expected = laboratory.uninterrupted("one thread");
-    let job = Job { threads: 2, ..laboratory.job(&laboratory.segment) };
-    let folder = laboratory.ask(&job);
-    assert_eq!(work(&folder).unwrap(), Outcome::Finished);
-    assert_same_end(&folder, &expected, 3);
+fn a_study_is_trained_segment_by_segment_and_threads_change_nothing() {
+    let (one, two) = (Laboratory::new(), Laboratory::new());
+    let plan = Plan::new(&Study::from_toml(STUDY).unwrap(), &one.segment.dataset, Numerics::CpuF32).unwrap();
+    for segment in &plan.segments {
+        let folder = one.train(segment);
+        let other = two.ask(&Job { threads: 2, ..two.job(segment) });
+        assert_eq!(work(&other).unwrap(), Outcome::Finished);
+        assert_eq!(metrics(&folder), metrics(&other));
+        assert_eq!(promised(&folder), promised(&other));
+        for stop in &segment.stops {
+            assert!(network(&folder, stop.0) == network(&other, stop.0), "{} at {stop}", segment.key);
+            assert_eq!(load_logits(&folder, *stop).unwrap(), load_logits(&other, *stop).unwrap());
+        }
+    }
+    for segment in &plan.segments {
+        let metrics = metrics(&one.folder(segment));
+        assert!(metrics.keys().map(|epoch| epoch.0).eq(segment.from().0 + 1..=segment.until.0));
+        for (epoch, metrics) in &metrics {
+            assert!(metrics.validation.is_some() && metrics.train.cross_entropy > 0.0);
+            assert_eq!(metrics.train_clean.is_some(), segment.ends.contains(epoch));
+            assert!(metrics.test.is_some() || !segment.stops.contains(epoch), "a stop is tested");
+            assert_eq!(metrics.fidelity.len(), segment.measured_against().len());
+            for fidelity in &metrics.fidelity {
+                let teaches = segment.terms.iter().any(|(_, term)| term.teacher() == Some(&fidelity.teacher));
+                assert_eq!(fidelity.kd_loss_train.is_some(), teaches);
+                assert!(fidelity.kd_loss_validation.is_some_and(|loss| loss > 0.0));
+                assert!(fidelity.agreement_validation.is_some_and(|share| (0.0..=1.0).contains(&share)));
+            }
+        }
+        let best = train::segment::best_epoch(metrics.values()).unwrap();
+        assert!(metrics[&best].test.is_some(), "the best on validation is tested");
+    }
+    let tails = plan.segments.iter().filter(|segment| segment.start != Start::Initialisation);
+    assert_eq!(tails.count(), 2, "two go on from a parent's checkpoint");
+    let observed = plan.segments.iter().filter(|segment| segment.observers.len() == 2);
+    assert_eq!(observed.count(), 1, "labels alone are observed by both teachers");
 }
 
 #[test]
@@ -313,6 +205,8 @@ fn a_loss_that_is_not_finite_ends_it_and_the_last_finite_checkpoint_stays() {
         };
         assert_eq!((epoch, may_succeed_again), (Epoch(1), false));
         assert!(reason.contains("not finite") && reason.contains("learning rate"), "{reason}");
+        // The rate rises with the second epoch: its first step still has the loss of a sound network.
+        assert!(reason.contains("at step 2 of the epoch after epoch 1"), "{reason}");
         assert_eq!(metrics(&folder).len(), 1);
         let (weights, momentum) = network(&folder, 1);
         let finite = |weights: &Weights| weights.values().flat_map(|it| &it.values).all(|value| value.is_finite());
@@ -393,18 +287,21 @@ fn a_student_learns_from_a_frozen_teacher_and_is_measured_against_it() {
 }
 
 #[test]
-fn a_damaged_teacher_is_told_and_taught_by_nobody() {
+fn a_damaged_or_missing_teacher_is_told_and_teaches_nobody() {
     let laboratory = Laboratory::new();
     let teachers = laboratory.uninterrupted("teacher");
     let path = folder::weights_path(&teachers, Epoch(3));
     let mut bytes = fs::read(&path).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
     fs::write(&path, bytes).unwrap();
-    let student = taught(&laboratory, "student", &CheckpointId { segment: key("teacher"), epoch: Epoch(3) });
-    let folder = laboratory.ask(&laboratory.job(&student));
-    let Outcome::Failed(failure) = work(&folder).unwrap() else { panic!("it did not fail") };
-    assert!(failure.may_succeed_again && failure.reason.contains("damaged"), "{failure:?}");
-    assert!(failure.reason.contains(&key("teacher").0), "{failure:?}");
+    for (name, problem) in [("teacher", "damaged"), ("nobody", "is not there")] {
+        let teacher = CheckpointId { segment: key(name), epoch: Epoch(3) };
+        let student = taught(&laboratory, "student", &teacher);
+        let folder = laboratory.ask(&laboratory.job(&student));
+        let Outcome::Failed(failure) = work(&folder).unwrap() else { panic!("it did not fail") };
+        assert!(failure.may_succeed_again && failure.reason.contains(problem), "{failure:?}");
+        assert!(failure.reason.contains(&key(name).0), "{failure:?}");
+    }
 }
 
 #[test]
@@ -450,8 +347,9 @@ fn an_earlier_stop_and_more_epochs_are_asked_for_later() {
     // Nothing is left to do.
     let before = events(&folder).len();
     laboratory.train(&stops(&[1, 2, 3], "asked"));
+    // And nothing is said that was said before.
     let repeated = events(&folder).split_off(before);
-    assert!(repeated.iter().all(|event| !matches!(event, Event::Epoch(_))), "{repeated:?}");
+    assert!(matches!(&repeated[..], [Event::Started { .. }, Event::Finished { .. }]), "{repeated:?}");
 }
 
 #[test]
@@ -481,6 +379,18 @@ fn without_validation_there_is_no_curve_and_no_best() {
     assert_eq!(metrics.values().filter(|it| it.test.is_some()).count(), 1);
     assert_eq!(promised(&folder), [(Epoch(3), Kept::Stop)].into());
     assert_eq!(load_logits(&folder, Epoch(3)).unwrap().validation.shape, [0, 10]);
+
+    // It teaches all the same, and how well it is mimicked is known of training images alone.
+    let teacher = CheckpointId { segment: segment.key.clone(), epoch: Epoch(3) };
+    let student = Segment { dataset: segment.dataset.clone(), ..taught(&laboratory, "student", &teacher) };
+    let folder = laboratory.train(&student);
+    for (epoch, metrics) in self::metrics(&folder) {
+        let [fidelity] = &metrics.fidelity[..] else { panic!("{:?}", metrics.fidelity) };
+        assert!(fidelity.kd_loss_train.is_some() && fidelity.agreement_train.is_some());
+        assert!(fidelity.kd_loss_validation.is_none() && fidelity.agreement_validation.is_none());
+        assert!(metrics.validation.is_none() && metrics.test.is_some() == student.stops.contains(&epoch));
+    }
+    assert!(promised(&folder).into_values().all(|kept| kept == Kept::Stop));
 }
 
 #[test]
