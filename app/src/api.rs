@@ -13,10 +13,17 @@ fn open_laboratory() -> Laboratory {
     expect_context::<Laboratory>()
 }
 
-/// Gives the answer the error's status on its way out.
+/// Gives the page or answer the error's status on its way out.
 #[cfg(feature = "ssr")]
 fn told<T>(result: Result<T, ApiError>) -> Result<T, ApiError> {
     result.inspect_err(answer_with_status_of)
+}
+
+/// As [`told`], of a button that was pressed: the answer to a plain form leads back to its page with the error in the address, and
+/// a browser follows it only as long as its status says so.
+#[cfg(feature = "ssr")]
+fn done<T>(result: Result<T, ApiError>) -> Result<T, ApiError> {
+    if without_scripts() { result } else { told(result) }
 }
 
 #[server(endpoint = "studies", input = GetUrl)]
@@ -44,13 +51,11 @@ pub async fn study_as_written(id: StudyId) -> Result<Study, ApiError> {
 /// with what was typed, which then says what is wrong beside each field.
 #[server(endpoint = "start")]
 pub async fn start_study(fields: Fields) -> Result<StudyId, ApiError> {
-    let started = laboratory::create(&open_laboratory(), &fields.table()).await;
+    let started = done(laboratory::create(&open_laboratory(), &fields.table()).await);
     match &started {
         Ok(id) => leptos_axum::redirect(&format!("/studies/{id}")),
         Err(ApiError::Spec(_)) if without_scripts() => leptos_axum::redirect(&fields.address("/studies/new")),
-        // The answer leads back to the form with the error in its address, unless it has a status of its own.
-        Err(_) if without_scripts() => {}
-        Err(error) => answer_with_status_of(error),
+        Err(_) => {}
     }
     started
 }
@@ -59,24 +64,24 @@ pub async fn start_study(fields: Fields) -> Result<StudyId, ApiError> {
 #[server(endpoint = "start-short")]
 pub async fn start_short_study() -> Result<StudyId, ApiError> {
     let table = Study::table(crate::SHORT_STUDY).map_err(ApiError::Spec)?;
-    let id = told(laboratory::create(&open_laboratory(), &table).await)?;
+    let id = done(laboratory::create(&open_laboratory(), &table).await)?;
     leptos_axum::redirect(&format!("/studies/{id}"));
     Ok(id)
 }
 
 #[server(endpoint = "stop")]
 pub async fn stop_study(id: StudyId) -> Result<(), ApiError> {
-    told(laboratory::stop(&open_laboratory(), id).await)
+    done(laboratory::stop(&open_laboratory(), id).await)
 }
 
 #[server(endpoint = "resume")]
 pub async fn resume_study(id: StudyId) -> Result<(), ApiError> {
-    told(laboratory::resume(&open_laboratory(), id).await)
+    done(laboratory::resume(&open_laboratory(), id).await)
 }
 
 #[server(endpoint = "delete")]
 pub async fn delete_study(id: StudyId) -> Result<(), ApiError> {
-    told(laboratory::delete(&open_laboratory(), id).await)?;
+    done(laboratory::delete(&open_laboratory(), id).await)?;
     leptos_axum::redirect("/");
     Ok(())
 }
@@ -85,7 +90,7 @@ pub async fn delete_study(id: StudyId) -> Result<(), ApiError> {
 #[server(endpoint = "share")]
 pub async fn share_study(id: StudyId) -> Result<String, ApiError> {
     let laboratory = open_laboratory();
-    let token = told(laboratory::share(&laboratory, id).await)?;
+    let token = done(laboratory::share(&laboratory, id).await)?;
     let path = format!("/s/{token}");
     if without_scripts() {
         leptos_axum::redirect(&path);
@@ -100,7 +105,7 @@ pub async fn list_shares() -> Result<Vec<Share>, ApiError> {
 
 #[server(endpoint = "revoke")]
 pub async fn revoke_share(id: ShareId) -> Result<(), ApiError> {
-    told(laboratory::revoke(&open_laboratory(), id).await)
+    done(laboratory::revoke(&open_laboratory(), id).await)
 }
 
 #[server(endpoint = "shared", input = GetUrl)]

@@ -111,10 +111,10 @@ fn Found(id: StudyId, first: Report, metric: Signal<Metric>, lit: Lit) -> impl I
         <article class="page report">
             <h1>{title}</h1>
             {move || lost.get().map(|error| view! { <Problem error=error/> })}
-            {move || view! { <Answer report=report.get()/> }}
+            <Answer report=report/>
             {move || view! { <StateLine progress=report.with(|report| report.progress.clone())/> }}
             <Buttons id=id state=state may_retry=may_retry acts=acts/>
-            {move || view! { <ReportView report=report.get() curve=curve.clone() lit=lit downloads=Some(id)/> }}
+            <ReportView report=report curve=curve lit=lit downloads=Some(id)/>
         </article>
     }
 }

@@ -32,40 +32,48 @@ use study::{
 use table::Arms;
 
 /// What failed, picture, evidence, table and provenance. `downloads` names the study whose files can be fetched from here.
+///
+/// Where the report moves, its parts are drawn anew and the page around them stays: what a reader opened is still open.
 #[component]
 pub fn ReportView(
-    report: Report,
+    #[prop(into)] report: Signal<Report>,
     curve: Curve,
     lit: Lit,
     #[prop(optional_no_strip)] downloads: Option<StudyId>,
 ) -> impl IntoView {
-    let tints = tints(&report.arms);
-    let has_result = report.comparison.arms.iter().any(|arm| arm.mean.is_some());
-    let picture = match has_result {
-        true => view! { <FinalAccuracy report=report.clone() tints=tints.clone() lit=lit name="final-accuracy"/> }
-            .into_any(),
-        false => {
-            view! { <p class="empty">"No run is finished yet: the picture appears with the first test accuracy."</p> }
-                .into_any()
+    let picture = move || {
+        let report = report.get();
+        let tints = tints(&report.arms);
+        match report.comparison.arms.iter().any(|arm| arm.mean.is_some()) {
+            true => view! { <FinalAccuracy report=report tints=tints lit=lit name="final-accuracy"/> }.into_any(),
+            false => {
+                view! { <p class="empty">"No run is finished yet: the picture appears with the first test accuracy."</p> }
+                    .into_any()
+            }
         }
     };
+    let evidence = move || {
+        let report = report.get();
+        let tints = tints(&report.arms);
+        view! { <Evidence report=report tints=tints curve=curve.clone() lit=lit/> }
+    };
     view! {
-        <WhatFailed report=report.clone()/>
+        {move || view! { <WhatFailed report=report.get()/> }}
         <section class="panel picture" aria-labelledby="picture-heading">
             <h2 id="picture-heading">"Final test accuracy"</h2>
             {picture}
-            <UnderThePicture report=report.clone()/>
+            {move || view! { <UnderThePicture report=report.get()/> }}
         </section>
-        <Evidence report=report.clone() tints=tints.clone() curve=curve lit=lit/>
-        <Arms report=report.clone() tints=tints lit=lit/>
+        {evidence}
+        <Arms report=report lit=lit/>
         <HowItWasTrained report=report downloads=downloads/>
     }
 }
 
 /// The answer in a sentence: the page's first line under its question.
 #[component]
-pub fn Answer(report: Report) -> impl IntoView {
-    view! { <p class="answer" aria-live="polite">{report.comparison.answer}</p> }
+pub fn Answer(#[prop(into)] report: Signal<Report>) -> impl IntoView {
+    view! { <p class="answer" aria-live="polite">{move || report.with(|report| report.comparison.answer.clone())}</p> }
 }
 
 /// Model, n, degrees of freedom, the test set's own error, and what else a reader must know.

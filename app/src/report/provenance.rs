@@ -6,15 +6,7 @@ use leptos::prelude::*;
 use study::{Provenance, Report, StudyId};
 
 #[component]
-pub fn HowItWasTrained(report: Report, downloads: Option<StudyId>) -> impl IntoView {
-    let provenance = report.provenance.iter().map(|provenance| view! { <li>{said(provenance)}</li> }).collect_view();
-    let notes = notes(&report);
-    let notes = (!notes.is_empty()).then(|| {
-        view! {
-            <h3>"On the way"</h3>
-            <ul class="notes">{notes.into_iter().map(|note| view! { <li>{note}</li> }).collect_view()}</ul>
-        }
-    });
+pub fn HowItWasTrained(report: Signal<Report>, downloads: Option<StudyId>) -> impl IntoView {
     let files = downloads.map(|id| {
         view! {
             <p class="downloads">
@@ -29,15 +21,29 @@ pub fn HowItWasTrained(report: Report, downloads: Option<StudyId>) -> impl IntoV
     view! {
         <section class="panel how" aria-labelledby="how-heading">
             <h2 id="how-heading">"How this was trained"</h2>
-            <p>{plan_in_words(report.runs, report.segments, report.epochs, report.epochs_without_sharing)}</p>
-            <ul class="provenance">{provenance}</ul>
-            {notes}
+            {move || where_and_how(&report.read())}
             {files}
             <details>
                 <summary>"The study file"</summary>
-                <pre class="toml" tabindex="0"><code>{report.study.to_toml()}</code></pre>
+                <pre class="toml" tabindex="0"><code>{move || report.read().study.to_toml()}</code></pre>
             </details>
         </section>
+    }
+}
+
+fn where_and_how(report: &Report) -> impl IntoView + use<> {
+    let provenance = report.provenance.iter().map(|provenance| view! { <li>{said(provenance)}</li> }).collect_view();
+    let notes = notes(report);
+    let notes = (!notes.is_empty()).then(|| {
+        view! {
+            <h3>"On the way"</h3>
+            <ul class="notes">{notes.into_iter().map(|note| view! { <li>{note}</li> }).collect_view()}</ul>
+        }
+    });
+    view! {
+        <p>{plan_in_words(report.runs, report.segments, report.epochs, report.epochs_without_sharing)}</p>
+        <ul class="provenance">{provenance}</ul>
+        {notes}
     }
 }
 

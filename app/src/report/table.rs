@@ -2,18 +2,32 @@
 
 use super::{state_class, state_in_words};
 use crate::{
-    chart::{Lit, swept::Tint},
+    chart::{Lit, swept::tints},
     numbers,
 };
 use leptos::prelude::*;
 use study::{ArmSummary, Difference, Report, State, Verdict};
 
 #[component]
-pub fn Arms(report: Report, tints: Vec<Tint>, lit: Lit) -> impl IntoView {
+pub fn Arms(report: Signal<Report>, lit: Lit) -> impl IntoView {
+    view! {
+        <section class="panel" aria-labelledby="arms-heading">
+            <h2 id="arms-heading">"Arms"</h2>
+            {move || table(&report.read(), lit)}
+            <details class="runs">
+                <summary>"Every run"</summary>
+                {move || runs(&report.read())}
+            </details>
+        </section>
+    }
+}
+
+fn table(report: &Report, lit: Lit) -> impl IntoView + use<> {
+    let tints = tints(&report.arms);
     let rows = report.comparison.arms.iter().map(|summary| {
         let arm = summary.arm;
-        let state = state_of(arm, &report);
-        let (difference, p, verdict) = difference(summary, &report);
+        let state = state_of(arm, report);
+        let (difference, p, verdict) = difference(summary, report);
         let verdict = verdict.map(|(said, detail)| {
             view! { <span>{said}{detail.map(|detail| view! { <span class="aside">{detail}</span> })}</span> }
         });
@@ -45,8 +59,6 @@ pub fn Arms(report: Report, tints: Vec<Tint>, lit: Lit) -> impl IntoView {
     });
     let rows = rows.collect_view();
     view! {
-        <section class="panel" aria-labelledby="arms-heading">
-            <h2 id="arms-heading">"Arms"</h2>
             <div class="scrolled" role="region" aria-label="Table of arms" tabindex="0">
                 <table role="table" class="arms stacked">
                     <thead role="rowgroup">
@@ -64,8 +76,6 @@ pub fn Arms(report: Report, tints: Vec<Tint>, lit: Lit) -> impl IntoView {
                     <tbody role="rowgroup">{rows}</tbody>
                 </table>
             </div>
-            <Runs report=report/>
-        </section>
     }
 }
 
@@ -110,8 +120,7 @@ fn state_of(arm: usize, report: &Report) -> State {
 }
 
 /// Every run by itself: the numbers behind the dots.
-#[component]
-fn Runs(report: Report) -> impl IntoView {
+fn runs(report: &Report) -> impl IntoView + use<> {
     let rows = report.comparison.arms.iter().flat_map(|summary| {
         let runs = &report.progress.runs;
         summary.seeds.iter().enumerate().map(move |(index, seed)| {
@@ -133,8 +142,6 @@ fn Runs(report: Report) -> impl IntoView {
     });
     let rows = rows.collect_view();
     view! {
-        <details class="runs">
-            <summary>"Every run"</summary>
             <div class="scrolled" role="region" aria-label="Every run" tabindex="0">
                 <table role="table" class="stacked">
                     <thead role="rowgroup">
@@ -151,6 +158,5 @@ fn Runs(report: Report) -> impl IntoView {
                     <tbody role="rowgroup">{rows}</tbody>
                 </table>
             </div>
-        </details>
     }
 }
