@@ -2,7 +2,7 @@
 
 use crate::error::ApiError;
 use std::{
-    sync::{Arc, PoisonError, RwLock},
+    sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 use store::{Store, StoredStudy};
@@ -12,24 +12,18 @@ use study::{Facts, Machine, Progress, Report, Share, ShareId, Snapshot, StudyCar
 #[derive(Clone)]
 pub struct Laboratory {
     pub store: Store,
-    /// What this machine has and can do, as far as it is measured by now.
-    pub machine: Arc<RwLock<Machine>>,
+    /// What this machine has and can do.
+    pub machine: Arc<Machine>,
     /// "https://lab.example.org", without a slash at its end; `None`: links name the host of the request.
     pub public_url: Option<String>,
     /// A study that was trained beforehand by this program.
     pub example: Option<Arc<Snapshot>>,
 }
 
-impl Laboratory {
-    pub fn machine(&self) -> Machine {
-        self.machine.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
 /// Starts the study that a file's table says: it is stored with its plan, and the runner finds it there. Says everything that is
 /// wrong with it.
 pub async fn create(laboratory: &Laboratory, table: &toml::Table) -> Result<StudyId, ApiError> {
-    let ready = laboratory.machine().ready(table).map_err(ApiError::Spec)?;
+    let ready = laboratory.machine.ready(table).map_err(ApiError::Spec)?;
     Ok(laboratory.store.create_study(&ready.study, &ready.plan(), &ready.dataset, now()).await?)
 }
 
@@ -38,7 +32,7 @@ pub async fn list(laboratory: &Laboratory) -> Result<Vec<StudyCard>, ApiError> {
     let mut cards = Vec::new();
     for stored in laboratory.store.studies().await? {
         let known = known_of(laboratory, stored).await?;
-        cards.push(StudyCard::new(known.stored.id, known.stored.created_at, &known.report(&laboratory.machine())));
+        cards.push(StudyCard::new(known.stored.id, known.stored.created_at, &known.report(&laboratory.machine)));
     }
     Ok(cards)
 }
@@ -78,7 +72,7 @@ async fn known_of(laboratory: &Laboratory, stored: StoredStudy) -> Result<Known,
 }
 
 pub async fn report(laboratory: &Laboratory, id: StudyId) -> Result<Report, ApiError> {
-    Ok(known(laboratory, id).await?.report(&laboratory.machine()))
+    Ok(known(laboratory, id).await?.report(&laboratory.machine))
 }
 
 pub async fn stop(laboratory: &Laboratory, id: StudyId) -> Result<(), ApiError> {

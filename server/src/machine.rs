@@ -76,14 +76,20 @@ fn read_speed(data_dir: &Path, instruction_set: &str) -> Option<f64> {
     Some(speed.multiply_accumulates_per_second).filter(|speed| ours && speed.is_finite() && *speed > 0.0)
 }
 
-/// Measures the speed of one thread, which takes about half a second, and keeps it. A folder that cannot be written to only
-/// means measuring again next time.
-pub fn measure(data_dir: &Path, instruction_set: &str) -> Result<f64, TrainError> {
-    let speed = train::speed::multiply_accumulates_per_second()?;
-    if let Err(error) = write_speed(data_dir, instruction_set, speed) {
-        tracing::warn!(%error, "the measured speed is not kept");
+/// The machine with the speed of one thread: measured where it was not yet, which takes about half a second, and kept in
+/// `data_dir`. A folder that cannot be written to only means measuring again next time; without a speed no time is estimated.
+pub fn measured(machine: Machine, data_dir: &Path) -> Machine {
+    if machine.multiply_accumulates_per_second.is_some() {
+        return machine;
     }
-    Ok(speed)
+    let speed = train::speed::multiply_accumulates_per_second();
+    let kept = speed.as_ref().map(|speed| write_speed(data_dir, &machine.instruction_set, *speed));
+    match kept {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "the measured speed is not kept"),
+        Err(error) => tracing::warn!(%error, "the speed of this machine is not known: no time is estimated"),
+    }
+    Machine { multiply_accumulates_per_second: speed.ok(), ..machine }
 }
 
 fn write_speed(data_dir: &Path, instruction_set: &str, multiply_accumulates_per_second: f64) -> io::Result<()> {

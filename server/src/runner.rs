@@ -338,7 +338,7 @@ async fn ended(runner: &Runner, bench: &mut Bench, key: &SegmentKey, worker: &Wo
     }
     let words = local::last_words(&folder);
     let words = if words.is_empty() { String::new() } else { format!(" Its last words were: {words}.") };
-    let reason = format!("The worker {what}, {deaths} times in a row.{words} Press Resume to try again.");
+    let reason = format!("The worker {what}, {deaths} times in a row.{words} Press Try again once that is put right.");
     bench.deaths.remove(key);
     fail(runner, bench, key, reason).await
 }

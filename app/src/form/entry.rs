@@ -246,10 +246,7 @@ fn Side(typed: RwSignal<Fields>, shown: Memo<Preview>, errors: Memo<Vec<SpecErro
 fn in_numbers(plan: &Plan, seconds: Option<f64>) -> impl IntoView + use<> {
     let time = match seconds {
         Some(seconds) => format!("About {} on this machine.", numbers::duration(seconds)),
-        None => {
-            "How long it takes is known once this machine’s speed is measured, a few seconds after its first start."
-                .into()
-        }
+        None => "How long it takes is not known: this machine’s speed could not be measured.".into(),
     };
     let counts =
         plan_in_words(plan.runs.len() as u64, plan.segments.len() as u64, plan.epochs, plan.epochs_without_sharing);

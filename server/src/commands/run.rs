@@ -6,6 +6,7 @@ use crate::{
     data_folder::DataFolder,
     error::CommandError,
     executor::local,
+    machine,
     next_work::is_done,
     process,
     runner::{self, Runner},
@@ -23,6 +24,7 @@ pub async fn run(arguments: command_line::Run) -> Result<(), CommandError> {
         read_and_plan(&arguments.study, &arguments.installation, arguments.threads)?;
     let folder = DataFolder::open(&arguments.installation.data_dir, "`stillroom run`")?;
     let store = Store::open(folder.path()).await?;
+    let machine = machine::measured(machine, folder.path());
     eprintln!("{}\n{}", study.title, summary::counts(&plan));
     for remark in &plan.remarks {
         eprintln!("{remark}");

@@ -13,13 +13,8 @@ use crate::{
 };
 use app::laboratory::Laboratory;
 use leptos::config::{Env, LeptosOptions};
-use std::{
-    env, fs,
-    net::SocketAddr,
-    sync::{Arc, PoisonError, RwLock},
-};
+use std::{env, fs, net::SocketAddr, sync::Arc};
 use store::Store;
-use study::Machine;
 use tokio::{net::TcpListener, task};
 
 pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
@@ -37,7 +32,7 @@ pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
     let shutdown = process::ends().map_err(io("listen for", "signals"))?;
     let store = Store::open(folder.path()).await?;
     let paths = datasets::find(folder.path(), &arguments.installation.datasets);
-    let machine = machine::find(folder.path(), &paths, arguments.threads);
+    let machine = machine::measured(machine::find(folder.path(), &paths, arguments.threads), folder.path());
     if let Some(notice) = &machine.notice {
         eprintln!("{notice}");
     }
@@ -57,10 +52,9 @@ pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
         only: None,
         program: local::program().map_err(io("find", "this program"))?,
     };
-    let machine = Arc::new(RwLock::new(machine));
     let laboratory = Laboratory {
         store: store.clone(),
-        machine: machine.clone(),
+        machine: Arc::new(machine),
         public_url: public_url.clone(),
         example: example::example(),
     };
@@ -68,7 +62,6 @@ pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
     let site = Site { laboratory, options, password: password.map(Arc::new), shutdown: Shutdown(shutdown.clone()) };
     let router = http::router(site, guard::Names::new(address, public_url.as_deref()));
 
-    measure_speed(folder.path().to_owned(), machine);
     let runner = task::spawn(runner::run(runner, shutdown.clone()));
     println!("Stillroom is at {url}");
     connections::serve(listener, router, shutdown).await;
@@ -108,21 +101,4 @@ fn public_url(given: &str) -> Result<String, CommandError> {
         Some(_) => Ok(url.to_owned()),
         None => Err(CommandError::PublicUrl { given: given.to_owned(), problem: "is not a scheme and a host alone" }),
     }
-}
-
-/// Measures the speed of this machine in the background where it is not known yet.
-fn measure_speed(data_dir: std::path::PathBuf, machine: Arc<RwLock<Machine>>) {
-    let (known, instruction_set) = {
-        let machine = machine.read().unwrap_or_else(PoisonError::into_inner);
-        (machine.multiply_accumulates_per_second.is_some(), machine.instruction_set.clone())
-    };
-    if known {
-        return;
-    }
-    task::spawn_blocking(move || match machine::measure(&data_dir, &instruction_set) {
-        Ok(speed) => {
-            machine.write().unwrap_or_else(PoisonError::into_inner).multiply_accumulates_per_second = Some(speed);
-        }
-        Err(error) => tracing::warn!(%error, "the speed of this machine is not known: no time is estimated"),
-    });
 }

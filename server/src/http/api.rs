@@ -94,7 +94,7 @@ async fn read(State(site): State<Site>, Path(study): Path<String>) -> Result<Res
     object["study"] = json!(stored.study);
     object["remarks"] = json!(stored.plan.remarks);
     object["working"] = json!(known.facts.values().filter(|facts| facts.working).count());
-    object["progress"] = json!(known.progress(&site.laboratory.machine()));
+    object["progress"] = json!(known.progress(&site.laboratory.machine));
     Ok(Json(object).into_response())
 }
 
