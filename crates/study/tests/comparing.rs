@@ -253,6 +253,13 @@ fn what_failed_names_the_runs_that_it_keeps_from_their_end() {
     assert_eq!(teachers.runs, [(1, Seed(0)), (2, Seed(0))], "seed 0 has lost what both arms share");
     let notes: Vec<_> = told.iter().filter(|it| matches!(it.happened, Happened::Noted(_))).collect();
     assert_eq!((notes.len(), notes[0].runs.len(), notes[1].runs.clone()), (2, 0, vec![(0, Seed(1))]));
+
+    // Whoever leaves a segment before it failed goes on elsewhere.
+    let distils = last_segment(&plan, 2, 0);
+    let mut facts = Facts::new();
+    train(&plan, &mut facts, &distils, 3);
+    facts.get_mut(&distils).unwrap().failure = Some(failure("the loss is not finite"));
+    assert_eq!(said(&facts)[0].runs, [(2, Seed(0))]);
 }
 
 #[test]
