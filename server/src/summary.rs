@@ -192,7 +192,8 @@ pub fn result_table(comparison: &Comparison) -> String {
 
 /// By which model intervals were made and what else a reader must know, a line each.
 pub fn footnotes(comparison: &Comparison) -> String {
-    let mut text = format!("Intervals by the model {}.\n", comparison.model);
+    let has_result = comparison.arms.iter().any(|arm| arm.n > 0);
+    let mut text = if has_result { format!("Intervals by the model {}.\n", comparison.model) } else { String::new() };
     for remark in &comparison.remarks {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{remark}");

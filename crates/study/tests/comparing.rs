@@ -443,7 +443,7 @@ fn a_baseline_that_failed_is_missed_by_name() {
         comparison.remarks
     );
     for seed in 0..3 {
-        fail(&mut facts, last_segment(&plan, 2, seed));
+        fail(&mut facts, last_segment(&plan, 1, seed));
     }
     let one = compare(&study, &plan, &facts, false).answer;
     assert!(one.ends_with("; its baseline, labels only, has no result to compare it with"), "{one}");

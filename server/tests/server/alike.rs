@@ -85,7 +85,8 @@ async fn a_wrong_study_is_refused_alike_by_form_api_and_command_line() {
 
         let fields = Fields::of_table(&table);
         assert_eq!(preview(&fields, &machine).errors, errors, "as one types");
-        let start = || laboratory.request(Method::POST, "/api/start").form(&sent(&fields));
+        let own = || laboratory.request(Method::POST, "/api/start").header(header::ORIGIN, &laboratory.url);
+        let start = || own().form(&sent(&fields));
         let refused = start().header(header::ACCEPT, "application/json").send().await.expect("an answer");
         assert_eq!(refused.status(), StatusCode::UNPROCESSABLE_ENTITY);
         let mut refused: serde_json::Value = refused.json().await.expect("JSON");
