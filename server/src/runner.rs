@@ -140,7 +140,7 @@ async fn turn(runner: &Runner, bench: &mut Bench, revision: u64) -> Result<(), R
         bench.seen = Some(revision);
     }
     listen(runner, bench).await?;
-    remove_orphans(runner, bench).await?;
+    remove_orphans(runner, bench).await;
     if std::mem::take(&mut bench.stale) {
         bench.facts = facts(&runner.store, bench.wanted.iter().map(|wanted| &wanted.segment)).await?;
         act(runner, bench).await?;
@@ -223,7 +223,10 @@ async fn listen(runner: &Runner, bench: &mut Bench) -> Result<(), RunnerError> {
         if !alive && let Some(worker) = bench.workers.remove(&key) {
             runner.store.set_working(&key, false).await;
             bench.stale = true;
-            ended(runner, bench, &key, &worker).await?;
+            // Of a segment that nobody plans any more it does not matter how it ended.
+            if bench.planned.contains(&key) {
+                ended(runner, bench, &key, &worker).await?;
+            }
         }
     }
     Ok(())
@@ -366,7 +369,7 @@ async fn act(runner: &Runner, bench: &mut Bench) -> Result<(), RunnerError> {
         .collect();
     let decision = next_work(&bench.wanted, &bench.facts, &working, runner.threads);
     for key in &decision.leave {
-        ask_to_leave(runner, bench, key)?;
+        ask_to_leave(runner, bench, key);
     }
     for launch in decision.start {
         let key = launch.segment.key.clone();
@@ -423,18 +426,19 @@ async fn are_whole(runner: &Runner, bench: &mut Bench, checkpoints: Vec<Checkpoi
         if tell(runner, bench, &segment, &events, offset).await? {
             checkpoint::remove(&folder, epoch)?;
             // A worker that is past it would only notice when it starts again.
-            ask_to_leave(runner, bench, &segment)?;
+            ask_to_leave(runner, bench, &segment);
         }
         bench.stale = true;
     }
     Ok(whole)
 }
 
-fn ask_to_leave(runner: &Runner, bench: &mut Bench, key: &SegmentKey) -> Result<(), RunnerError> {
-    let Some(worker) = bench.workers.get_mut(key).filter(|worker| !worker.asked_to_leave) else { return Ok(()) };
-    train::folder::ask_to_leave(&segment_folder(&runner.data_dir, key))?;
-    worker.asked_to_leave = true;
-    Ok(())
+fn ask_to_leave(runner: &Runner, bench: &mut Bench, key: &SegmentKey) {
+    let Some(worker) = bench.workers.get_mut(key).filter(|worker| !worker.asked_to_leave) else { return };
+    match train::folder::ask_to_leave(&segment_folder(&runner.data_dir, key)) {
+        Ok(()) => worker.asked_to_leave = true,
+        Err(error) => tracing::warn!(%error, segment = %key, "this worker goes on: it could not be asked to leave"),
+    }
 }
 
 /// `segment.json` for a worker.
@@ -462,27 +466,29 @@ fn start(runner: &Runner, job: &Job) -> Result<Process, RunnerError> {
     local::start(&runner.program, &folder).map_err(failed("start a worker in"))
 }
 
-/// Removes folders that no study uses, once nobody works in them.
-async fn remove_orphans(runner: &Runner, bench: &mut Bench) -> Result<(), RunnerError> {
+/// Removes folders that no study uses, once nobody works in them. One that cannot be removed holds up nothing else.
+async fn remove_orphans(runner: &Runner, bench: &mut Bench) {
     for key in bench.orphans.clone() {
         let folder = segment_folder(&runner.data_dir, &key);
         if bench.workers.contains_key(&key) {
-            ask_to_leave(runner, bench, &key)?;
+            ask_to_leave(runner, bench, &key);
             continue;
         }
-        if train::worker::is_working(&folder) {
-            train::folder::ask_to_leave(&folder)?;
-            continue;
+        let removed = if train::worker::is_working(&folder) {
+            train::folder::ask_to_leave(&folder).map(|()| false).map_err(RunnerError::from)
+        } else {
+            let gone = folder.clone();
+            let removed = task::spawn_blocking(move || remove_folder(&gone)).await;
+            let removed = removed.unwrap_or_else(|panic| Err(panic.into()));
+            removed.map(|()| true).map_err(|source| RunnerError::Io { doing: "remove", path: folder, source })
+        };
+        if let Err(error) = &removed {
+            tracing::error!(%error, "a folder that no study uses stays; it is tried again when studies change");
         }
-        let gone = folder.clone();
-        let removed =
-            task::spawn_blocking(move || remove_folder(&gone)).await.unwrap_or_else(|panic| Err(panic.into()));
-        if let Err(error) = removed {
-            tracing::error!(%error, "{} could not be removed; it is tried again when studies change", folder.display());
+        if removed.unwrap_or(true) {
+            bench.orphans.remove(&key);
         }
-        bench.orphans.remove(&key);
     }
-    Ok(())
 }
 
 fn remove_folder(folder: &Path) -> io::Result<()> {
@@ -495,9 +501,7 @@ fn remove_folder(folder: &Path) -> io::Result<()> {
 /// Asks every worker to leave, and waits until all have.
 async fn leave(runner: &Runner, bench: &mut Bench) {
     for key in bench.workers.keys().cloned().collect::<Vec<_>>() {
-        if let Err(error) = ask_to_leave(runner, bench, &key) {
-            tracing::warn!(%error, segment = %key, "this worker goes on without the server");
-        }
+        ask_to_leave(runner, bench, &key);
     }
     while !bench.workers.is_empty() {
         if let Err(error) = listen(runner, bench).await {

@@ -102,22 +102,25 @@ fn work_through(wanted: &[Wanted], threads: u32) -> Vec<SegmentKey> {
     let mut at_work: BTreeMap<SegmentKey, Working> = BTreeMap::new();
     let mut queue: Vec<SegmentKey> = Vec::new();
     let mut left = 0;
-    'turns: loop {
+    loop {
         let decision = next_work(wanted, &facts, &at_work, threads);
+        let some_left = !decision.leave.is_empty();
         // They leave only to come back with an observer that is there by now: so often, and no more.
         for key in decision.leave {
             at_work.remove(&key);
             queue.retain(|other| *other != key);
             left += 1;
-            assert!(left <= wanted.len() * wanted.len(), "workers come and go for ever");
-            continue 'turns;
         }
+        assert!(left <= wanted.len() * wanted.len(), "workers come and go for ever");
         for Launch { segment, threads } in decision.start {
             queue.push(segment.key.clone());
             let evaluate_test = EvaluateTest::Checkpoints;
             at_work.insert(segment.key.clone(), Working { threads, asked: segment, evaluate_test });
         }
         assert!(at_work.values().map(|worker| worker.threads).sum::<u32>() <= threads);
+        if some_left {
+            continue;
+        }
         if queue.is_empty() {
             return order;
         }
