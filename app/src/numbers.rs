@@ -2,6 +2,8 @@
 
 /// Between a number and its unit, so that no line breaks there.
 const NARROW: char = '\u{202f}';
+/// Behind a number.
+pub const PERCENT: &str = "\u{202f}%";
 const MINUS: char = '\u{2212}';
 
 /// Decimals that leave two figures of a half width: 0.031 supports three, 1.4 one.
@@ -60,10 +62,6 @@ pub fn behind(n: u32) -> String {
     format!("n = {n}")
 }
 
-pub fn percent(value: f64, decimals: usize) -> String {
-    format!("{}{NARROW}%", fixed(value, decimals))
-}
-
 pub fn p_value(p: f64) -> String {
     match p {
         _ if p < 0.001 => "< 0.001".into(),
@@ -88,6 +86,12 @@ pub fn count(number: u64) -> String {
 /// "1 run", "15 runs".
 pub fn counted(number: u64, noun: &str) -> String {
     format!("{} {noun}{}", count(number), if number == 1 { "" } else { "s" })
+}
+
+/// "15 runs, 16 segments, 272 epochs instead of 320".
+pub fn plan(runs: u64, segments: u64, epochs: u64, epochs_without_sharing: u64) -> String {
+    let head = format!("{}, {}, {}", counted(runs, "run"), counted(segments, "segment"), counted(epochs, "epoch"));
+    if epochs_without_sharing > epochs { format!("{head} instead of {}", count(epochs_without_sharing)) } else { head }
 }
 
 /// A time that is an estimate: rounded as one would say it.

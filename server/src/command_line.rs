@@ -28,6 +28,9 @@ pub enum Command {
     },
     /// Write the trained weights of a run to a file.
     Export(Export),
+    /// Fill a data folder with a finished study of made-up numbers, to see how a large one is shown.
+    #[command(hide = true)]
+    FillSynthetic(FillSynthetic),
     /// Measure this machine.
     Bench {
         #[command(subcommand)]
@@ -66,6 +69,9 @@ pub struct Serve {
     /// Threads that may train at once; all of this machine's unless given.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub threads: Option<u32>,
+    /// The program to start as a worker; this one unless given. To measure the server by itself, with workers that only write.
+    #[arg(long, hide = true, value_name = "PROGRAM")]
+    pub worker_program: Option<PathBuf>,
 }
 
 impl Serve {
@@ -106,6 +112,19 @@ pub struct Export {
     /// The safetensors file to write.
     #[arg(long, value_name = "FILE")]
     pub weights: PathBuf,
+    #[command(flatten)]
+    pub installation: Installation,
+}
+
+/// Five seeds each of labels only and of every temperature with three KD weights: 200 runs by default.
+#[derive(Clone, Debug, Args)]
+pub struct FillSynthetic {
+    /// Temperatures, from 1 up.
+    #[arg(long, default_value_t = 13, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub temperatures: u32,
+    /// Epochs of each run.
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(4..=1000))]
+    pub epochs: u32,
     #[command(flatten)]
     pub installation: Installation,
 }

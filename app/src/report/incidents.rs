@@ -9,8 +9,7 @@ use study::{Failure, Happened, Incident, Report, Seed};
 const ARMS_NAMED: usize = 3;
 
 /// What keeps runs from their end: high on the page, since the answer lacks them.
-#[component]
-pub fn WhatFailed(report: Report) -> impl IntoView {
+pub fn what_failed(report: &Report) -> impl IntoView + use<> {
     let failed: Vec<(&Incident, &Failure)> = report
         .incidents
         .iter()
@@ -27,9 +26,9 @@ pub fn WhatFailed(report: Report) -> impl IntoView {
             };
             view! {
                 <li>
-                    <strong>{trained(incident, &report)}</strong>
+                    <strong>{trained(incident, report)}</strong>
                     {format!(", {when}: {}", failure.reason)}
-                    {waiting(incident, &report).map(|waiting| view! { <span class="touched">{waiting}</span> })}
+                    {waiting(incident, report).map(|waiting| view! { <span class="touched">{waiting}</span> })}
                 </li>
             }
         });

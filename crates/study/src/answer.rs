@@ -2,6 +2,10 @@
 
 use crate::{ArmSummary, Difference, Plan, State, Verdict, comparison::counted, progress::RunProgress};
 
+/// In place of an answer where the numbers are synthetic.
+pub(crate) const MADE_UP: &str =
+    "Synthetic: nothing was trained and every number here is made up, to see how a large study is shown";
+
 /// The best arm against its baseline, once no run is left that can still change it.
 pub(crate) fn answer(arms: &[ArmSummary], plan: &Plan, runs: &[RunProgress], state: State) -> String {
     let finished = runs.iter().filter(|run| run.state == State::Finished).count();

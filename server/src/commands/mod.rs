@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod export;
+pub mod fill_synthetic;
 pub mod plan;
 pub mod run;
 pub mod serve;
@@ -28,6 +29,7 @@ pub async fn execute(command: Command) -> Result<(), CommandError> {
         Command::Plan(arguments) => plan::plan(&arguments),
         Command::Worker { folder } => worker::worker(&folder),
         Command::Export(arguments) => export::export(arguments).await,
+        Command::FillSynthetic(arguments) => fill_synthetic::fill_synthetic(arguments).await,
         Command::Bench { bench: Bench::Step(arguments) } => bench::step(&arguments),
     }
 }

@@ -44,13 +44,14 @@ pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
     let url = format!("http://{address}");
     folder.say(&format!("the server at {url}")).map_err(io("write", "the data folder's lock"))?;
 
+    let program = arguments.worker_program.map_or_else(local::program, Ok).map_err(io("find", "this program"))?;
     let runner = Runner {
         store: store.clone(),
         data_dir: folder.path().to_owned(),
         datasets: paths,
         threads: machine.threads,
         only: None,
-        program: local::program().map_err(io("find", "this program"))?,
+        program,
     };
     let laboratory = Laboratory {
         store: store.clone(),
