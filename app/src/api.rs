@@ -38,7 +38,7 @@ pub async fn this_machine() -> Result<Machine, ApiError> {
 
 #[server(endpoint = "report", input = GetUrl)]
 pub async fn study_report(id: StudyId) -> Result<Report, ApiError> {
-    told(laboratory::report(&open_laboratory(), id).await)
+    told(laboratory::report(&open_laboratory(), id).await).map(|report| Report::clone(&report))
 }
 
 /// The study as it was written: what a new one starts from.

@@ -2,11 +2,14 @@
 
 use crate::error::ApiError;
 use std::{
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{SystemTime, UNIX_EPOCH},
 };
 use store::{Store, StoredStudy};
-use study::{Facts, Machine, Progress, Report, Share, ShareId, Snapshot, StudyCard, StudyId};
+use study::{
+    Facts, Machine, Progress, Report, Share, ShareId, Snapshot, StudyCard, StudyId,
+    comparison::{self, report_without_curves},
+};
 
 /// What the server gives to pages and API. Cheap to clone.
 #[derive(Clone)]
@@ -18,6 +21,23 @@ pub struct Laboratory {
     pub public_url: Option<String>,
     /// A study that was trained beforehand by this program.
     pub example: Option<Arc<Snapshot>>,
+    pub latest: LatestReport,
+}
+
+/// The report that was made last, with the store's revision: until that moves, a reader who looks at another metric, or another
+/// reader of the same study, is answered without the study's facts being read again.
+#[derive(Clone, Default)]
+pub struct LatestReport(Arc<Mutex<Option<(StudyId, u64, Arc<Report>)>>>);
+
+impl LatestReport {
+    fn get(&self, id: StudyId, revision: u64) -> Option<Arc<Report>> {
+        let latest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        latest.as_ref().filter(|latest| (latest.0, latest.1) == (id, revision)).map(|latest| latest.2.clone())
+    }
+
+    fn set(&self, id: StudyId, revision: u64, report: Arc<Report>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((id, revision, report));
+    }
 }
 
 /// Starts the study that a file's table says: it is stored with its plan, and the runner finds it there. Says everything that is
@@ -32,7 +52,9 @@ pub async fn list(laboratory: &Laboratory) -> Result<Vec<StudyCard>, ApiError> {
     let mut cards = Vec::new();
     for stored in laboratory.store.studies().await? {
         let known = known_of(laboratory, stored).await?;
-        cards.push(StudyCard::new(known.stored.id, known.stored.created_at, &known.report(&laboratory.machine)));
+        let StoredStudy { study, plan, .. } = &known.stored;
+        let report = report_without_curves(study, plan, &known.facts, known.stopped(), &laboratory.machine);
+        cards.push(StudyCard::new(known.stored.id, known.stored.created_at, &report));
     }
     Ok(cards)
 }
@@ -52,11 +74,6 @@ impl Known {
         study::progress::progress(&self.stored.plan, &self.facts, self.stopped(), machine)
     }
 
-    fn report(&self, machine: &Machine) -> Report {
-        let StoredStudy { study, plan, .. } = &self.stored;
-        study::comparison::report(study, plan, &self.facts, self.stopped(), machine)
-    }
-
     fn stopped(&self) -> bool {
         self.stored.stopped_at.is_some()
     }
@@ -71,8 +88,18 @@ async fn known_of(laboratory: &Laboratory, stored: StoredStudy) -> Result<Known,
     Ok(Known { stored, facts })
 }
 
-pub async fn report(laboratory: &Laboratory, id: StudyId) -> Result<Report, ApiError> {
-    Ok(known(laboratory, id).await?.report(&laboratory.machine))
+pub async fn report(laboratory: &Laboratory, id: StudyId) -> Result<Arc<Report>, ApiError> {
+    // Taken before anything is read: a report may be newer than it is kept for, and is never older.
+    let revision = *laboratory.store.changes().borrow();
+    if let Some(report) = laboratory.latest.get(id, revision) {
+        return Ok(report);
+    }
+    let known = known(laboratory, id).await?;
+    let StoredStudy { study, plan, .. } = &known.stored;
+    let report = comparison::report(study, plan, &known.facts, known.stopped(), &laboratory.machine);
+    let report = Arc::new(report);
+    laboratory.latest.set(id, revision, report.clone());
+    Ok(report)
 }
 
 pub async fn stop(laboratory: &Laboratory, id: StudyId) -> Result<(), ApiError> {
@@ -95,7 +122,7 @@ pub async fn delete(laboratory: &Laboratory, id: StudyId) -> Result<(), ApiError
 /// Freezes a study's comparison and returns the token that opens it. Only the token's digest is kept, so it is told once.
 pub async fn share(laboratory: &Laboratory, id: StudyId) -> Result<String, ApiError> {
     let now = now();
-    let snapshot = Snapshot::freeze(report(laboratory, id).await?, now);
+    let snapshot = Snapshot::freeze(Report::clone(&*report(laboratory, id).await?), now);
     let token = new_token()?;
     laboratory.store.create_share(&digest(&token), &id, &snapshot, now, None).await?;
     Ok(token)

@@ -356,6 +356,13 @@ pub(crate) fn counted(n: usize, one: &str, many: &str) -> String {
 
 /// Puts a study's page together from facts.
 pub fn report(study: &Study, plan: &Plan, facts: &Facts, stopped: bool, machine: &Machine) -> Report {
+    let curves = Metric::ALL.into_iter().map(|metric| (metric, series(plan, facts, metric)));
+    let curves = curves.filter(|(_, series)| series.iter().any(|series| !series.points.is_empty())).collect();
+    Report { curves, ..report_without_curves(study, plan, facts, stopped, machine) }
+}
+
+/// As [`report`], without its curves: for a list of studies.
+pub fn report_without_curves(study: &Study, plan: &Plan, facts: &Facts, stopped: bool, machine: &Machine) -> Report {
     let progress = progress::progress(plan, facts, stopped, machine);
     let comparison = compared(study, plan, facts, &progress.runs, progress.state);
     let mut provenance: Vec<Provenance> = Vec::new();
@@ -364,7 +371,6 @@ pub fn report(study: &Study, plan: &Plan, facts: &Facts, stopped: bool, machine:
             provenance.push(its.clone());
         }
     }
-    let curves = Metric::ALL.into_iter().map(|metric| (metric, series(plan, facts, metric)));
     Report {
         study: study.clone(),
         arms: plan.arms.clone(),
@@ -374,7 +380,7 @@ pub fn report(study: &Study, plan: &Plan, facts: &Facts, stopped: bool, machine:
         epochs_without_sharing: plan.epochs_without_sharing,
         progress,
         comparison,
-        curves: curves.filter(|(_, series)| series.iter().any(|series| !series.points.is_empty())).collect(),
+        curves: Vec::new(),
         provenance,
         test_images: plan.segments.first().map_or(0, |segment| segment.dataset.test),
         incidents: incidents(plan, facts),

@@ -11,7 +11,7 @@ use crate::{
     machine, process,
     runner::{self, Runner},
 };
-use app::laboratory::Laboratory;
+use app::laboratory::{Laboratory, LatestReport};
 use leptos::config::{Env, LeptosOptions};
 use std::{env, fs, net::SocketAddr, sync::Arc};
 use store::Store;
@@ -58,6 +58,7 @@ pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
         machine: Arc::new(machine),
         public_url: public_url.clone(),
         example: example::example(),
+        latest: LatestReport::default(),
     };
     let options = LeptosOptions::builder().output_name("stillroom").site_addr(address).env(Env::PROD).build();
     let site = Site { laboratory, options, password: password.map(Arc::new), shutdown: Shutdown(shutdown.clone()) };

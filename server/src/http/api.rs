@@ -15,7 +15,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 use std::str::FromStr;
-use study::{Snapshot, Study};
+use study::{Report, Snapshot, Study};
 
 pub fn routes() -> Router<Site> {
     Router::new()
@@ -120,13 +120,13 @@ async fn remove(State(site): State<Site>, Path(study): Path<String>) -> Result<S
 
 async fn comparison(State(site): State<Site>, Path(study): Path<String>) -> Result<Response, Refused> {
     let report = laboratory::report(&site.laboratory, id(&study, "study")?).await?;
-    Ok(Json(report.comparison).into_response())
+    Ok(Json(&report.comparison).into_response())
 }
 
 /// Everything its page shows, frozen now: what an example is made of.
 async fn snapshot(State(site): State<Site>, Path(study): Path<String>) -> Result<Response, Refused> {
     let report = laboratory::report(&site.laboratory, id(&study, "study")?).await?;
-    Ok(Json(Snapshot::freeze(report, process::now())).into_response())
+    Ok(Json(Snapshot::freeze(Report::clone(&report), process::now())).into_response())
 }
 
 async fn metrics_csv(State(site): State<Site>, Path(study): Path<String>) -> Result<Response, Refused> {

@@ -56,7 +56,7 @@ pub const ARROWS: [Arrow; 8] = [
         features: &["--no-default-features", "--features", "hydrate", "--target", WASM],
         way: " for the browser",
         direct: Direct::OfWorkspace(&["study"]),
-        absent: &["candle*", "sqlx*", "tokio", "store", "train", "kernels"],
+        absent: &["candle*", "sqlx*", "tokio", "leptos_router", "leptos_meta", "store", "train", "kernels"],
     },
     Arrow {
         package: "app",
