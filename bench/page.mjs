@@ -96,7 +96,7 @@ async function open(browser, address) {
   // What still comes after that counts too.
   await pause(1000);
   const { drawn, blocked } = await page.evaluate(() => window.seen);
-  return { context, page, asked, bytes, drawn: drawn / 1000, blocked: blocked / 1000 };
+  return { context, page, asked: [...asked], bytes, drawn: drawn / 1000, blocked: blocked / 1000 };
 }
 
 /** From the pointer's move to the frame that shows the numbers at its epoch, in seconds: the median of some moves. */

@@ -13,7 +13,7 @@ pub fn Pointer() -> impl IntoView {
 #[cfg(feature = "hydrate")]
 mod follow {
     use crate::{
-        readout,
+        readout::{self, Epochs},
         update::{self, Update},
     };
     use leptos::{ev, prelude::*, task::spawn_local};
@@ -85,11 +85,16 @@ mod follow {
         let plot = chart.query_selector("rect.plot").ok()??.get_bounding_client_rect();
         let share = (f64::from(event.client_x()) - plot.left()) / plot.width();
         let (from, until) = window_of(&chart)?;
-        let within = (-0.01..=1.01).contains(&share);
-        within.then_some((
-            chart.closest("div.curves").ok()??,
-            (from + share.clamp(0.0, 1.0) * (until - from)).round() as u32,
-        ))
+        let curves = chart.closest("div.curves").ok()??;
+        let epoch = (from + share.clamp(0.0, 1.0) * (until - from)).round() as u32;
+        let epoch = held(&curves)?.from(epoch);
+        (-0.01..=1.01).contains(&share).then_some((curves, epoch))
+    }
+
+    /// The epochs whose values curves hold.
+    fn held(curves: &Element) -> Option<Epochs> {
+        let number = |name| curves.get_attribute(name)?.parse::<u32>().ok();
+        Some(Epochs { step: number("data-step").filter(|step| *step > 0)?, last: number("data-last")? })
     }
 
     /// The first and the last epoch that a chart shows.
@@ -100,13 +105,14 @@ mod follow {
 
     /// Lets the legend read its lines at `epoch`, and both charts show where that is.
     fn read_at(curves: &Element, epoch: Option<u32>) {
+        let Some(held) = held(curves) else { return };
         let unit = curves.get_attribute("data-unit").unwrap_or_default();
         if let Ok(Some(heading)) = curves.query_selector(".legend-head") {
             heading.set_text_content(Some(&readout::heading(epoch)));
         }
         for value in elements(curves.query_selector_all(".legend-value")) {
             let values = value.get_attribute("data-values").unwrap_or_default();
-            value.set_text_content(readout::value(&values, &unit, epoch).as_deref());
+            value.set_text_content(held.value(&values, &unit, epoch).as_deref());
         }
         for chart in elements(curves.query_selector_all("svg.over-epochs")) {
             let (Some((from, until)), Ok(Some(line))) = (window_of(&chart), chart.query_selector(".crosshair")) else {

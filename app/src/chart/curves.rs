@@ -2,7 +2,10 @@
 //! beside them the last fifth, where half-point differences live.
 
 use super::{across, labels, pixels, scale::Scale, swept::Tint};
-use crate::{readout, report::metric};
+use crate::{
+    readout::{self, Epochs},
+    report::metric,
+};
 use leptos::prelude::*;
 use study::{Metric, Point, Series};
 
@@ -82,9 +85,10 @@ fn trace(series: &Series, x: &Scale, y: &Scale, height: f64) -> Trace {
         // A far value must not become a number that a browser cannot draw.
         format!("{:.1} {:.1}", share * WIDTH, down.clamp(-9_999.0, 9_999.0))
     };
-    let line: Vec<String> = points.iter().map(|point| drawn(point.epoch.0, point.mean)).collect();
-    let banded: Vec<(u32, (f64, f64))> =
-        points.iter().filter_map(|point| Some((point.epoch.0, point.band()?))).collect();
+    let column = |point: &Point| (x.place(f64::from(point.epoch.0)) * WIDTH).floor() as i64;
+    let columns = || points.chunk_by(|one, next| column(one) == column(next));
+    let line: Vec<String> = columns().flat_map(outline).map(|point| drawn(point.epoch.0, point.mean)).collect();
+    let banded: Vec<(u32, (f64, f64))> = columns().filter_map(envelope).collect();
     let band = banded.iter().any(|(_, (low, high))| high > low).then(|| {
         let above = banded.iter().map(|(epoch, (_, high))| drawn(*epoch, *high));
         let under = banded.iter().rev().map(|(epoch, (low, _))| drawn(*epoch, *low));
@@ -105,6 +109,23 @@ fn trace(series: &Series, x: &Scale, y: &Scale, height: f64) -> Trace {
         stop,
         end: points.iter().rfind(in_sight).map(|point| at(point.epoch.0, point.mean).1),
     }
+}
+
+/// Of the points in one column of pixels those that a line through all of them would show: the first, the lowest, the highest and
+/// the last.
+fn outline(column: &[Point]) -> Vec<&Point> {
+    let by_mean = |one: &&Point, other: &&Point| one.mean.total_cmp(&other.mean);
+    let (lowest, highest) = (column.iter().min_by(by_mean), column.iter().max_by(by_mean));
+    let mut kept: Vec<&Point> = [column.first(), lowest, highest, column.last()].into_iter().flatten().collect();
+    kept.sort_by_key(|point| point.epoch);
+    kept.dedup_by_key(|point| point.epoch);
+    kept
+}
+
+/// What a band covers in one column of pixels, at its first epoch.
+fn envelope(column: &[Point]) -> Option<(u32, (f64, f64))> {
+    let bands = column.iter().filter_map(|point| Some((point.epoch.0, point.band()?)));
+    bands.reduce(|(epoch, (low, high)), (_, next)| (epoch, (low.min(next.0), high.max(next.1))))
 }
 
 /// The curves of one metric and their close-up. `name` tells these charts' elements from others on the page.
@@ -128,7 +149,7 @@ pub fn curves(metric: Metric, series: &[Series], tints: &[Tint], name: &str) -> 
     let look = Look { metric, tints };
     let whole_labels = fit_beside && end.is_none();
     view! {
-        <div class=class data-unit=metric::unit(metric)>
+        <div class=class data-unit=metric::unit(metric) data-step=Epochs::up_to(last).step data-last=last>
             <div class="curves-whole">{drawing(whole, look, whole_labels, format!("{name}-whole"), said)}</div>
             {end.map(|end| {
                 let said = "The last fifth of the epochs, closer.".to_owned();
@@ -261,12 +282,13 @@ fn drawing(
     }
 }
 
-/// Names the lines, and holds their values at every epoch up to `last`, to be read under the pointer.
+/// Names the lines, and holds their values at the epochs up to `last`, to be read under the pointer.
 fn legend(series: &[Series], metric: Metric, tints: &[Tint], last: u32) -> impl IntoView + use<> {
+    let epochs = Epochs::up_to(last);
     let items = series.iter().map(|series| {
         let arm = series.arm;
-        let values = values(metric, &series.points, last);
-        let read = readout::value(&values, metric::unit(metric), None);
+        let values = values(metric, &series.points, epochs);
+        let read = epochs.value(&values, metric::unit(metric), None);
         view! {
             <li
                 class=tints[arm].class()
@@ -306,12 +328,11 @@ fn legend(series: &[Series], metric: Metric, tints: &[Tint], last: u32) -> impl 
     }
 }
 
-/// A number for each epoch from the first to `last`, with [`readout::NOT_MEASURED`] where there is none.
-fn values(metric: Metric, points: &[Point], last: u32) -> String {
-    let mut points = points.iter().peekable();
-    let written = (1..=last).map(|epoch| match points.next_if(|point| point.epoch.0 == epoch) {
-        Some(point) => metric::number(metric, point.mean),
-        None => readout::NOT_MEASURED.to_owned(),
+/// A number for each of `epochs`, with [`readout::NOT_MEASURED`] where there is none.
+fn values(metric: Metric, points: &[Point], epochs: Epochs) -> String {
+    let written = epochs.all().map(|epoch| match points.binary_search_by_key(&epoch, |point| point.epoch.0) {
+        Ok(index) => metric::number(metric, points[index].mean),
+        Err(_) => readout::NOT_MEASURED.to_owned(),
     });
     written.collect::<Vec<_>>().join(" ")
 }
@@ -368,7 +389,21 @@ mod tests {
     fn a_legend_holds_a_value_for_each_epoch_or_says_that_there_is_none() {
         let mut points = series(&[2.0, 1.5, 1.25]).points;
         points.remove(1);
-        assert_eq!(values(Metric::KdLossTrain, &points, 4), "2.000 - 1.250 -");
+        assert_eq!(values(Metric::KdLossTrain, &points, Epochs::up_to(4)), "2.000 - 1.250 -");
+    }
+
+    #[test]
+    fn more_points_than_pixels_are_drawn_by_what_they_reach() {
+        let many: Vec<f64> =
+            (0..20_000).map(|epoch| if epoch == 12_345 { 99.0 } else { 50.0 + f64::from(epoch % 7) }).collect();
+        let all = [series(&many)];
+        let trace = &window(&all, Metric::TrainAccuracy, 0, 20_000, 270.0).traces[0];
+        let corners = trace.line.matches('L').count();
+        assert!((1_000..=4_000).contains(&corners), "{corners}");
+        let heights: Vec<f64> =
+            trace.line[1..].split('L').map(|it| it.split(' ').nth(1).unwrap().parse().unwrap()).collect();
+        let highest = heights.iter().copied().fold(f64::MAX, f64::min);
+        assert_eq!(heights.iter().filter(|height| **height == highest).count(), 1, "the one far value is there");
     }
 
     #[test]

@@ -13,12 +13,12 @@ use study::{
 pub async fn fill_synthetic(arguments: command_line::FillSynthetic) -> Result<(), CommandError> {
     let study = study(arguments.temperatures, arguments.epochs).map_err(CommandError::Study)?;
     let dataset = DatasetFacts {
-        dataset: Dataset::Cifar10,
+        dataset: Dataset::FashionMnist,
         checksum: Provenance::SYNTHETIC.into(),
         classes: 10,
-        channels: 3,
-        image_size: 32,
-        train: 45_000,
+        channels: 1,
+        image_size: 28,
+        train: 55_000,
         validation: 5_000,
         test: 10_000,
     };
@@ -44,7 +44,7 @@ fn study(temperatures: u32, epochs: u32) -> Result<Study, Vec<study::SpecError>>
     let stop = epochs * 3 / 4;
     Study::from_toml(&format!(
         "title = \"Synthetic: how is a large study shown?\"\n\
-         dataset = \"cifar-10\"\n\
+         dataset = \"fashion-mnist\"\n\
          seeds = 5\n\
          student = {{ architecture = \"wrn-16-1\", epochs = {epochs} }}\n\
          teacher = {{ architecture = \"wrn-16-4\", epochs = {epochs} }}\n\
