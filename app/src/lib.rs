@@ -12,7 +12,6 @@ pub mod form;
 #[cfg(feature = "ssr")]
 pub mod laboratory;
 mod live;
-pub mod numbers;
 mod pages;
 pub mod report;
 mod shell;
@@ -20,6 +19,7 @@ mod shell;
 mod snapshot_html;
 
 pub use shell::App;
+pub use study::numbers;
 #[cfg(feature = "ssr")]
 pub use shell::{AssetVersions, shell};
 #[cfg(feature = "ssr")]
