@@ -19,11 +19,11 @@ mod shell;
 mod snapshot_html;
 
 pub use shell::App;
-pub use study::numbers;
 #[cfg(feature = "ssr")]
 pub use shell::{AssetVersions, shell};
 #[cfg(feature = "ssr")]
 pub use snapshot_html::snapshot_html;
+pub use study::numbers;
 
 /// The study that a first start offers: about two minutes on two cores.
 pub const SHORT_STUDY: &str = include_str!("starter.toml");

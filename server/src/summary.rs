@@ -182,7 +182,9 @@ pub fn result_table(comparison: &Comparison) -> String {
             summary.label.clone(),
             summary.n.to_string(),
             accuracy,
-            difference.map_or("-".into(), |difference| format!("{}{}", numbers::signed(difference.mean, 2), half(difference.interval))),
+            difference.map_or("-".into(), |difference| {
+                format!("{}{}", numbers::signed(difference.mean, 2), half(difference.interval))
+            }),
             difference.and_then(|difference| difference.p_value).map_or("-".into(), |p| format!("{p:.3}")),
             difference.map_or("-", |difference| verdict(difference.verdict)).to_owned(),
         ]
