@@ -14,7 +14,6 @@ pub mod form;
 #[cfg(feature = "ssr")]
 pub mod laboratory;
 mod live;
-pub mod numbers;
 #[cfg(feature = "ssr")]
 mod pages;
 mod pointer;
@@ -34,6 +33,7 @@ mod update;
 pub use shell::{App, AssetVersions, shell};
 #[cfg(feature = "ssr")]
 pub use snapshot_html::snapshot_html;
+pub use study::numbers;
 
 use leptos::{prelude::*, server_fn::ServerFn};
 

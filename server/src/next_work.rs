@@ -79,9 +79,11 @@ fn slowest(facts: &Facts, working: &BTreeMap<SegmentKey, Working>, threads: u32)
 }
 
 /// Whether all that is asked of a segment lies there: every stop's checkpoint with its test score and that of the best epoch so
-/// far, both measured against every observer where their files are kept, and the clean pass at every end.
-pub fn is_done(segment: &Segment, facts: &SegmentFacts) -> bool {
-    is_trained(segment, facts) && is_measured(segment, &segment.observers.iter().collect::<Vec<_>>(), facts)
+/// far, both measured against every observer where their files are kept, the clean pass at every end, and the test score of
+/// each epoch where that is asked for.
+pub fn is_done(segment: &Segment, evaluate_test: EvaluateTest, facts: &SegmentFacts) -> bool {
+    let observers: Vec<_> = segment.observers.iter().collect();
+    is_trained(segment, evaluate_test, facts) && is_measured(segment, &observers, facts)
 }
 
 fn metrics_of(facts: &SegmentFacts, epoch: Epoch) -> Option<&study::EpochMetrics> {
@@ -92,11 +94,14 @@ fn best_at(stop: Epoch, facts: &SegmentFacts) -> Option<Epoch> {
     train::segment::best_epoch(facts.metrics.iter().filter(|metrics| metrics.epoch <= stop))
 }
 
-fn is_trained(segment: &Segment, facts: &SegmentFacts) -> bool {
+fn is_trained(segment: &Segment, evaluate_test: EvaluateTest, facts: &SegmentFacts) -> bool {
     let tested = |epoch: Epoch| is_tested(facts, epoch);
     let stopped = |stop: &Epoch| has_stop(facts, *stop) && tested(*stop) && best_at(*stop, facts).is_none_or(tested);
     let closed = |epoch: &Epoch| metrics_of(facts, *epoch).is_some_and(|metrics| metrics.train_clean.is_some());
-    segment.stops.iter().all(stopped) && segment.ends.iter().all(closed)
+    let each_tested = || (segment.from().0 + 1..=segment.until.0).all(|epoch| tested(Epoch(epoch)));
+    segment.stops.iter().all(stopped)
+        && segment.ends.iter().all(closed)
+        && (evaluate_test == EvaluateTest::Checkpoints || each_tested())
 }
 
 /// Whether every stop and its best epoch were measured against `observers`, where their checkpoints are kept: elsewhere
@@ -119,16 +124,12 @@ fn is_tested(facts: &SegmentFacts, epoch: Epoch) -> bool {
     metrics_of(facts, epoch).is_some_and(|metrics| metrics.test.is_some())
 }
 
-/// Whether nothing that can be had now is left to do: as [`is_done`], with those observers that are there, and with each epoch
-/// tested where a study asks for that.
+/// Whether nothing that can be had now is left to do: as [`is_done`], with those observers that are there.
 fn has_all(wanted: &Wanted, facts: &Facts) -> bool {
     let Some(own) = facts.get(&wanted.segment.key) else { return false };
     let segment = &wanted.segment;
     let observers: Vec<_> = segment.observers.iter().filter(|observer| is_there(&observer.teacher, facts)).collect();
-    let each_tested = || (segment.from().0 + 1..=segment.until.0).all(|epoch| is_tested(own, Epoch(epoch)));
-    is_trained(segment, own)
-        && is_measured(segment, &observers, own)
-        && (wanted.evaluate_test == EvaluateTest::Checkpoints || each_tested())
+    is_trained(segment, wanted.evaluate_test, own) && is_measured(segment, &observers, own)
 }
 
 fn has_stop(facts: &SegmentFacts, epoch: Epoch) -> bool {

@@ -326,7 +326,7 @@ async fn ended(runner: &Runner, bench: &mut Bench, key: &SegmentKey, worker: &Wo
         Some(Ending::Deprived) => "found a checkpoint damaged that it needs",
         Some(Ending::Finished) => {
             let facts = facts(&runner.store, [&worker.job.segment]).await?;
-            if facts.get(key).is_some_and(|facts| is_done(&worker.job.segment, facts)) {
+            if facts.get(key).is_some_and(|facts| is_done(&worker.job.segment, worker.job.evaluate_test, facts)) {
                 return Ok(());
             }
             "says that it finished, but something it was asked for is missing"

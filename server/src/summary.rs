@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use std::fmt::Write;
-use study::{Architecture, Arm, ArmSummary, Comparison, Epoch, Method, Plan, RunId, Seed, Verdict};
+use study::{Architecture, Arm, ArmSummary, Comparison, Epoch, Method, Plan, RunId, Seed, Verdict, numbers};
 
 /// The object of `stillroom run --json` and, without results, of `stillroom plan --json`. Keys stand in the order of the fields.
 #[derive(Serialize)]
@@ -182,7 +182,9 @@ pub fn result_table(comparison: &Comparison) -> String {
             summary.label.clone(),
             summary.n.to_string(),
             accuracy,
-            difference.map_or("-".into(), |difference| format!("{:+.2}{}", difference.mean, half(difference.interval))),
+            difference.map_or("-".into(), |difference| {
+                format!("{}{}", numbers::signed(difference.mean, 2), half(difference.interval))
+            }),
             difference.and_then(|difference| difference.p_value).map_or("-".into(), |p| format!("{p:.3}")),
             difference.map_or("-", |difference| verdict(difference.verdict)).to_owned(),
         ]

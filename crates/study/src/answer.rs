@@ -1,6 +1,6 @@
 //! What a study found, in one sentence that says how sure it is.
 
-use crate::{ArmSummary, Difference, Plan, State, Verdict, comparison::counted, progress::RunProgress};
+use crate::{ArmSummary, Difference, Plan, State, Verdict, comparison::counted, numbers, progress::RunProgress};
 
 /// In place of an answer where the numbers are synthetic.
 pub(crate) const MADE_UP: &str =
@@ -103,10 +103,7 @@ fn with_interval(value: f64, half: Option<f64>) -> String {
         _ => 2,
     };
     let half = half.map(|half| format!(" ± {half:.decimals$}")).unwrap_or_default();
-    // "-0.00" says no more than "0.00".
-    let value = format!("{value:.decimals$}");
-    let zero = value.trim_start_matches('-').chars().all(|it| matches!(it, '0' | '.'));
-    format!("{}{half}", if zero { value.trim_start_matches('-') } else { &value })
+    format!("{}{half}", numbers::fixed(value, decimals))
 }
 
 /// Never rounded across the border at which a verdict turns.

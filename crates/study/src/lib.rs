@@ -20,6 +20,7 @@ mod kinds;
 pub mod laboratory;
 pub mod machine;
 pub mod metrics;
+pub mod numbers;
 pub mod plan;
 pub mod progress;
 pub mod published;

@@ -358,6 +358,9 @@ fn what_cannot_be_told_apart_is_said_with_the_seeds_that_would_settle_it() {
         "KD until 2, the best of the others, is not distinguishable from labels only: +0.06 ± 0.34 points \
          (3 seeds, p = 1.00, Holm-corrected for 2 comparisons); about 91 seeds would settle a difference this size"
     );
+    let lower = [[0.8810, 0.8843, 0.8795], [0.8802, 0.8830, 0.8795], [0.8790, 0.8831, 0.8802]];
+    let comparison = compare(&study, &plan, &trained(&plan, &lower), false);
+    assert!(comparison.answer.contains(": −0.07 ± "), "{}", comparison.answer);
     let worse = [[0.8810, 0.8843, 0.8795], [0.8710, 0.8742, 0.8693], [0.8610, 0.8643, 0.8594]];
     let comparison = compare(&study, &plan, &trained(&plan, &worse), false);
     assert_eq!(

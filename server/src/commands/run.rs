@@ -15,7 +15,7 @@ use crate::{
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{collections::BTreeSet, io::IsTerminal, time::Instant};
 use store::{Store, StoreError, StoredStudy};
-use study::{Facts, Machine, Plan, SegmentKey, State, StudyId, progress::progress};
+use study::{EvaluateTest, Facts, Machine, Plan, SegmentKey, State, StudyId, progress::progress};
 use tokio::sync::watch;
 
 pub async fn run(arguments: command_line::Run) -> Result<(), CommandError> {
@@ -56,7 +56,7 @@ pub async fn run(arguments: command_line::Run) -> Result<(), CommandError> {
     };
     let mut runner = tokio::spawn(runner::run(runner, finished));
     let watched = tokio::select! {
-        state = watch_progress(&store, id, &plan, &machine, arguments.json) => state.map(Some),
+        state = watch_progress(&store, id, &plan, study.recipe.evaluate_test, &machine, arguments.json) => state.map(Some),
         _ = ends.wait_for(|end| *end) => Ok(None),
         // It ends only when it is told to, below: that it did so by itself is its panic, and nobody trains any more.
         ended = &mut runner => {
@@ -94,6 +94,7 @@ async fn watch_progress(
     store: &Store,
     id: StudyId,
     plan: &Plan,
+    evaluate_test: EvaluateTest,
     machine: &Machine,
     quiet: bool,
 ) -> Result<State, StoreError> {
@@ -122,7 +123,7 @@ async fn watch_progress(
             eprintln!("{} of {} epochs", now.epochs_done, now.epochs_total);
             reported = tenth;
         }
-        if is_over(now.state, plan, &facts) {
+        if is_over(now.state, plan, evaluate_test, &facts) {
             bar.finish_and_clear();
             return Ok(now.state);
         }
@@ -133,7 +134,7 @@ async fn watch_progress(
 
 /// Whether nothing goes on any more. The last epoch is told before its checkpoint lies there and the clean pass is made, so a
 /// study whose runs are finished is waited for until all of that is done, or has failed and cannot be.
-fn is_over(state: State, plan: &Plan, facts: &Facts) -> bool {
+fn is_over(state: State, plan: &Plan, evaluate_test: EvaluateTest, facts: &Facts) -> bool {
     let nobody_works = facts.values().all(|facts| !facts.working);
     match state {
         State::Waiting | State::Training => false,
@@ -143,7 +144,7 @@ fn is_over(state: State, plan: &Plan, facts: &Facts) -> bool {
             let mut settled = true;
             for segment in &plan.segments {
                 let own = facts.get(&segment.key);
-                if own.is_some_and(|own| is_done(segment, own)) {
+                if own.is_some_and(|own| is_done(segment, evaluate_test, own)) {
                     continue;
                 }
                 let failed = own.is_some_and(|own| own.failure.is_some());
@@ -215,17 +216,20 @@ mod tests {
         let plan = plan();
         let [one, other] = &plan.segments[..] else { panic!("two seeds") };
         let mut known = Facts::from([(one.key.clone(), facts(one, true)), (other.key.clone(), facts(other, false))]);
-        assert!(!is_over(State::Training, &plan, &known));
-        assert!(!is_over(State::Finished, &plan, &known), "the clean pass is still to be made");
+        assert!(!is_over(State::Training, &plan, EvaluateTest::Checkpoints, &known));
+        assert!(
+            !is_over(State::Finished, &plan, EvaluateTest::Checkpoints, &known),
+            "the clean pass is still to be made"
+        );
         // Its worker failed after the last epoch was told: nobody will make it.
         let failure = Failure { epoch: Epoch(1), reason: "the disk is full".into(), may_succeed_again: true };
         known.entry(other.key.clone()).or_default().failure = Some(failure);
         known.entry(one.key.clone()).or_default().working = true;
-        assert!(!is_over(State::Finished, &plan, &known), "another worker has not left yet");
+        assert!(!is_over(State::Finished, &plan, EvaluateTest::Checkpoints, &known), "another worker has not left yet");
         known.entry(one.key.clone()).or_default().working = false;
-        assert!(is_over(State::Finished, &plan, &known));
+        assert!(is_over(State::Finished, &plan, EvaluateTest::Checkpoints, &known));
         known.insert(other.key.clone(), facts(other, true));
-        assert!(is_over(State::Finished, &plan, &known));
-        assert!(is_over(State::Stopped, &plan, &Facts::new()));
+        assert!(is_over(State::Finished, &plan, EvaluateTest::Checkpoints, &known));
+        assert!(is_over(State::Stopped, &plan, EvaluateTest::Checkpoints, &Facts::new()));
     }
 }

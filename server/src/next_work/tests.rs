@@ -152,14 +152,16 @@ fn a_segment_is_done_when_the_best_epochs_are_tested_too() {
     let wanted = wanted(&[stored(1, EXAMPLE)]);
     let teacher = &wanted[0].segment;
     let mut facts = trained(teacher, 20);
-    assert!(is_done(teacher, &facts));
+    assert!(is_done(teacher, EvaluateTest::Checkpoints, &facts));
     // Epoch 15 was the best, and the worker died before it tested that one.
     facts.metrics[14].validation = Some(Scores { cross_entropy: 1.0, accuracy: 0.9 });
-    assert!(!is_done(teacher, &facts));
+    assert!(!is_done(teacher, EvaluateTest::Checkpoints, &facts));
     facts.metrics[14].test = facts.metrics[19].test;
-    assert!(is_done(teacher, &facts));
+    assert!(is_done(teacher, EvaluateTest::Checkpoints, &facts));
+    // Most epochs were not tested, which is enough unless all were to be.
+    assert!(!is_done(teacher, EvaluateTest::EveryEpoch, &facts));
     facts.checkpoints.pop();
-    assert!(!is_done(teacher, &facts));
+    assert!(!is_done(teacher, EvaluateTest::Checkpoints, &facts));
 }
 
 #[test]
@@ -270,7 +272,7 @@ fn observers_that_come_later_are_measured_at_kept_checkpoints_and_then_it_is_don
     let own = facts.get_mut(alone).expect("it was trained");
     own.checkpoints.push(CheckpointFile { epoch: Epoch(15), kept: Kept::Best, digest: String::new(), bytes: 1 });
     assert!(started(next_work(&both, &facts, &BTreeMap::new(), 64)).contains(alone));
-    assert!(!is_done(&find(&both, alone).segment, &facts[alone]));
+    assert!(!is_done(&find(&both, alone).segment, EvaluateTest::Checkpoints, &facts[alone]));
 }
 
 #[test]
