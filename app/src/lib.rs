@@ -18,7 +18,7 @@ mod live;
 mod pages;
 mod pointer;
 mod problem;
-mod readout;
+pub mod readout;
 #[cfg(feature = "ssr")]
 pub mod report;
 mod share;
