@@ -25,7 +25,7 @@ use crate::{Build, build};
 use machine::Machine;
 use ours::Ours;
 use peer::Peer;
-use table::Row;
+use table::{Row, Written};
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -105,7 +105,7 @@ struct Measured {
 struct Record<'a> {
     machine: &'a Machine,
     quick: bool,
-    rows: &'a [Row],
+    rows: Vec<Written<'a>>,
     notes: &'a [String],
 }
 
@@ -152,7 +152,8 @@ pub fn bench(root: &Path, started: Instant, arguments: &Arguments) -> Result<()>
         println!("{warning}");
     }
     if let Some(path) = &arguments.json {
-        let record = Record { machine: &machine, quick: arguments.quick, rows: &all.rows, notes: &all.notes };
+        let rows = all.rows.iter().map(Row::written).collect();
+        let record = Record { machine: &machine, quick: arguments.quick, rows, notes: &all.notes };
         let text = serde_json::to_string_pretty(&record).context("a bench's record is JSON")?;
         fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))?;
     }

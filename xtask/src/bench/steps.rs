@@ -176,20 +176,16 @@ pub fn memory(bench: &Bench<'_>) -> Result<Measured> {
     let megabytes = |bytes: f64| bytes / 1e6;
     let ours = megabytes(peak_bytes(bench, &case)?);
     let peer = bench.peer.as_ref().map(|peer| peer.memory(&case)).transpose()?;
-    let row = |name: &str, peer: Option<f64>, bound| Row {
+    let row = |what: &str, peer: Option<f64>| Row {
         ours: Some(ours),
         peer: peer.map(megabytes),
-        bound,
-        ..Row::new(Group::Memory, format!("{name} {}", case.name()), "MB")
+        ..Row::new(Group::Memory, format!("{what}, {}", case.name()), "MB")
     };
     let beyond = peer.as_ref().map(|peer| peer.peak_bytes - peer.before_bytes);
+    let bound = Bound::Ratio { floor: 1.0, reach: 1.0 };
     let rows = vec![
-        row("peak memory", peer.map(|peer| peer.peak_bytes), Bound::Ratio { floor: 1.0, reach: 1.0 }),
-        row(
-            "the same without what the peer holds before it has a network",
-            beyond,
-            Bound::Ratio { floor: 1.0, reach: 1.0 },
-        ),
+        Row { bound, ..row("peak memory", peer.map(|peer| peer.peak_bytes)) },
+        row("beyond Python and torch", beyond),
     ];
     Ok(Measured { rows, notes: Vec::new() })
 }

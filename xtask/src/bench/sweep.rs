@@ -24,6 +24,8 @@ const THREADS: u32 = 2;
 const BOUND: Bound = Bound::Ratio { floor: 3.5, reach: 5.0 };
 /// Images to train on: one full batch an epoch, and five. The rest of the whole's 94 batches is extrapolated.
 const SIZES: [usize; 2] = [128, 640];
+/// To see that it works.
+const SIZES_QUICK: [usize; 2] = [64, 128];
 
 /// What `stillroom run --json` and `plan --json` tell.
 #[derive(Deserialize)]
@@ -113,13 +115,16 @@ pub fn sweep(bench: &Bench<'_>) -> Result<Measured> {
         measured.rows.push(row("sweep, all 12,000 images", ours.seconds, peer.map(|peer| peer.seconds), BOUND));
         return Ok(measured);
     }
-    let study = if bench.quick { Study { seeds: 1, ..one_temperature(study) } } else { study };
+    let (study, sizes) = match bench.quick {
+        true => (Study { seeds: 1, ..one_temperature(study) }, SIZES_QUICK),
+        false => (study, SIZES),
+    };
     let mut points = Vec::new();
-    for train in SIZES {
+    for train in sizes {
         let place = Place::reduced(bench, &study, train)?;
         let (ours, peer) = place.both(&mut measured.notes)?;
         let peer = peer.map(|peer| peer.seconds);
-        let bound = if train == SIZES[1] { BOUND } else { Bound::None };
+        let bound = if train == sizes[1] { BOUND } else { Bound::None };
         let name = format!("sweep, {train} of 12,000 images (measured)");
         measured.rows.push(row(&name, ours.seconds, peer, bound));
         points.push((train as f64, ours.seconds, peer));

@@ -21,6 +21,15 @@ pub struct Row {
     pub round_ratios: Vec<f64>,
 }
 
+/// A row as it is written down for programs.
+#[derive(Serialize)]
+pub struct Written<'a> {
+    #[serde(flatten)]
+    row: &'a Row,
+    ratio: Option<f64>,
+    verdict: Option<&'static str>,
+}
+
 /// What a row should come to.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -49,9 +58,16 @@ impl Row {
         }
     }
 
-    /// How many times as much the peer needs.
+    /// How many times as much the peer needs; `None` where ours alone is bounded, which is a share or has no peer.
     pub fn ratio(&self) -> Option<f64> {
-        Some(self.peer? / self.ours?)
+        match self.bound {
+            Bound::AtMost(_) => None,
+            Bound::Ratio { .. } | Bound::None => Some(self.peer? / self.ours?),
+        }
+    }
+
+    pub fn written(&self) -> Written<'_> {
+        Written { row: self, ratio: self.ratio(), verdict: self.verdict() }
     }
 
     /// How the row stands to its bound, in a word; `None` where it has none.
@@ -165,7 +181,7 @@ mod tests {
         let rows = [
             step(50.0, Some(70.0)),
             step(120.25, None),
-            Row { ours: Some(0.25), bound: Bound::AtMost(0.333), ..row("share", "") },
+            Row { ours: Some(0.25), peer: Some(0.3), bound: Bound::AtMost(0.333), ..row("share", "") },
         ];
         assert_eq!(
             text(&rows).lines().collect::<Vec<_>>(),
@@ -173,12 +189,20 @@ mod tests {
                 "          ours     peer  ratio    floor  reach                of product",
                 "step   50.0 ms  70.0 ms   1.40     1.50   1.90         BELOW        71 %",
                 "step    120 ms        -      -     1.50   1.90  not measured        71 %",
-                "share    0.250        -      -  ≤ 0.333                 kept",
+                "share    0.250    0.300      -  ≤ 0.333                 kept",
             ]
         );
         assert_eq!(
             markdown(&rows[..1]).lines().last(),
             Some("| step | 50.0 ms | 70.0 ms | 1.40 | 1.50 | 1.90 | BELOW | 71 % |")
         );
+    }
+
+    #[test]
+    fn programs_read_the_ratio_and_the_verdict_beside_the_row() {
+        let written = serde_json::to_value(step(50.0, Some(100.0)).written()).expect("JSON");
+        assert_eq!((&written["name"], &written["ratio"]), (&"step".into(), &2.0.into()));
+        assert_eq!(written["bound"]["ratio"]["floor"], 1.5);
+        assert_eq!((&written["verdict"], &written["group"]), (&"reached".into(), &"steps".into()));
     }
 }
