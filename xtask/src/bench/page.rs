@@ -1,6 +1,6 @@
 //! What `node bench/page.mjs` measures: pages in a browser, start, memory, sizes, ingest.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
@@ -34,6 +34,8 @@ pub fn page(bench: &Bench<'_>) -> Result<Measured> {
     if bench.quick {
         command.arg("--quick");
     }
+    // It says what it is doing.
+    command.stderr(Stdio::inherit());
     Ok(Measured { rows: rows(&read(&mut command)?)?, notes: Vec::new() })
 }
 

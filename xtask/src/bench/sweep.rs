@@ -101,6 +101,8 @@ struct Place<'a> {
     scratch: Scratch,
     study: PathBuf,
     data: PathBuf,
+    /// Images to train on.
+    train: usize,
     /// `fashion-mnist=FOLDER` where the images are not the built-in ones.
     dataset: Option<String>,
 }
@@ -168,7 +170,7 @@ impl<'a> Place<'a> {
     /// The study as it is.
     fn whole(bench: &'a Bench<'a>, study: &Study) -> Result<Place<'a>> {
         let data = bench.root.join("data/fashion-mnist-12k");
-        Place::new(bench, Scratch::new("sweep")?, study, data, None)
+        Place::new(bench, Scratch::new("sweep")?, study, data, reduced::TRAIN, None)
     }
 
     /// The same with fewer images.
@@ -181,7 +183,7 @@ impl<'a> Place<'a> {
         let validation = Some(u32::try_from(size.validation)?);
         let study = Study { dataset: Dataset::FashionMnist, validation, ..study.clone() };
         let dataset = format!("{}={}", study.dataset, data.display());
-        Place::new(bench, scratch, &study, data, Some(dataset))
+        Place::new(bench, scratch, &study, data, train, Some(dataset))
     }
 
     fn new(
@@ -189,11 +191,12 @@ impl<'a> Place<'a> {
         scratch: Scratch,
         study: &Study,
         data: PathBuf,
+        train: usize,
         dataset: Option<String>,
     ) -> Result<Place<'a>> {
         let file = scratch.path().join("study.toml");
         fs::write(&file, study.to_toml())?;
-        Ok(Place { bench, scratch, study: file, data, dataset })
+        Ok(Place { bench, scratch, study: file, data, train, dataset })
     }
 
     /// Ours, then the peer's where there is one; both must have trained the same.
@@ -217,18 +220,14 @@ impl<'a> Place<'a> {
         let peer = Side { seconds: teacher_seconds + peer.seconds, ..peer };
         self.bench.say(&format!("    {:.1} s", peer.seconds));
         notes.push(format!(
-            "Sweep in {}: the peer ran in {}, which was the better of the two divisions; mean test accuracy of all runs {:.1} % here, \
-             {:.1} % there.",
-            self.images(),
+            "Sweep with {} training images: the peer ran in {}, the better of the two ways; mean test accuracy of all runs \
+             {:.1} % here, {:.1} % there.",
+            self.train,
             division.name(),
             ours.mean_accuracy,
             peer.mean_accuracy
         ));
         Ok((ours, Some(peer)))
-    }
-
-    fn images(&self) -> String {
-        self.data.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
     }
 
     fn stillroom(&self, command: &str) -> Command {
