@@ -230,9 +230,10 @@ impl<'a> Place<'a> {
         Ok((ours, Some(peer)))
     }
 
+    /// Each command has a data folder of its own, so that none finds what another left.
     fn stillroom(&self, command: &str) -> Command {
         let mut call = Command::new(&self.bench.ours.binary);
-        call.arg(command).arg(&self.study).arg("--json").arg("--data-dir").arg(self.scratch.path().join("data"));
+        call.arg(command).arg(&self.study).arg("--json").arg("--data-dir").arg(self.scratch.path().join(command));
         if let Some(dataset) = &self.dataset {
             call.args(["--dataset", dataset]);
         }
