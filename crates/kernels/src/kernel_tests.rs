@@ -6,7 +6,7 @@ use std::ptr::{null, null_mut};
 use crate::InstructionSet;
 use crate::buffer::{BLOCK, Buffer};
 use crate::convolution::{Convolution, cut};
-use crate::elementwise::NormGradient;
+use crate::elementwise::{NormGradient, Window};
 use crate::instances::Kernels;
 use crate::layout::{pad_image, weights_from_pytorch, weights_to_pytorch};
 
@@ -188,7 +188,10 @@ fn check_convolution(input_channels: usize, output_channels: usize, size: usize,
             continue;
         }
         let mut transposed = Buffer::zeros(weights.len());
-        convolution.transpose(&packed, &mut transposed);
+        for block in 0..input_channels / BLOCK {
+            // SAFETY: as long as the weights.
+            unsafe { convolution.transpose(&packed, block, transposed.as_mut_ptr()) };
+        }
         let mut transposed = Guarded::new(&transposed);
         let mut sums = Guarded::new(&plain(&input_before, size));
         for sweep in &convolution.input_gradient {
@@ -305,8 +308,15 @@ fn batch_norm_with_relu_and_copies_inside_a_border_of_zeros() {
         // SAFETY: the instruction set is available; the operands have these sizes.
         unsafe {
             let (scale, shift) = (scale.as_ptr(), shift.as_ptr());
-            (kernels.normalise_padded)(input.pointer(), normalised.pointer(), blocks, size, scale, shift);
-            (kernels.copy_padded)(input.pointer(), copied.pointer(), blocks, size);
+            (kernels.normalise_padded)(
+                input.pointer(),
+                normalised.pointer(),
+                blocks,
+                &Window::whole(size),
+                scale,
+                shift,
+            );
+            (kernels.copy_padded)(input.pointer(), copied.pointer(), blocks, &Window::whole(size));
         }
         let (mut expected, mut expected_copy) = (vec![0.0; padded_len], vec![0.0; padded_len]);
         for (channel, plain, padded) in places(blocks, size) {
@@ -327,7 +337,14 @@ fn relu_lets_a_broken_number_through() {
         let (scale, shift) = ([1.0; BLOCK], [0.0; BLOCK]);
         // SAFETY: the instruction set is available; one block of one pixel.
         unsafe {
-            (kernels.normalise_padded)(values.as_ptr(), padded.as_mut_ptr(), 1, 1, scale.as_ptr(), shift.as_ptr());
+            (kernels.normalise_padded)(
+                values.as_ptr(),
+                padded.as_mut_ptr(),
+                1,
+                &Window::whole(1),
+                scale.as_ptr(),
+                shift.as_ptr(),
+            );
         }
         let middle = &padded[4 * BLOCK..5 * BLOCK];
         assert!(middle[3].is_nan() && middle[2] == 0.0 && middle[15] == 7.0, "{set}: {middle:?}");
@@ -348,14 +365,13 @@ fn the_gradient_of_a_batch_norm() {
                 gated: gated.as_ptr(),
                 input: input.as_ptr(),
                 skip: if with_skip { skip.as_ptr() } else { null() },
-                padded: padded.pointer(),
                 plain: if with_skip { plain.pointer() } else { null_mut() },
                 by_gradient: by_gradient.as_ptr(),
                 by_input: by_input.as_ptr(),
                 constant: constant.as_ptr(),
             };
             // SAFETY: the instruction set is available; the operands have these sizes.
-            unsafe { (kernels.norm_gradient_padded)(&of, blocks, size) };
+            unsafe { (kernels.norm_gradient_padded)(&of, padded.pointer(), blocks, &Window::whole(size)) };
             let (mut expected, mut expected_plain) = (vec![0.0; padded_len], vec![0.0; len]);
             for (channel, plain, padded) in places(blocks, size) {
                 let double = |values: &[f32], at: usize| f64::from(values[at]);
