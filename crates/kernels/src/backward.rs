@@ -6,11 +6,12 @@ use crate::buffer::{BLOCK, Buffer};
 use crate::elementwise::{NormGradient, Window};
 use crate::forward::{each_part, normalised, own_sums};
 use crate::head;
+use crate::layer::Source;
 use crate::layout::pad_image;
 use crate::network::parts;
 use crate::norm::Norm;
 use crate::threads::{FlushToZero, SharedPointer, Threads};
-use crate::winograd::{Finish, Source, Target};
+use crate::winograd::{Finish, Target};
 use crate::{Shape, WideResNet};
 
 impl WideResNet {

@@ -4,50 +4,51 @@
 use crate::buffer::BLOCK;
 use crate::simd::Simd;
 
-/// Some rows of a padded activation of `size × size` pixels. All of it is `0..size + 2`; a border wider than a pixel on the
-/// right and below is zero too.
+/// Where an activation of `size × size` pixels lies inside a border of zeros: a pixel wide above and on the left, and as wide as
+/// `side`, the pixels in a padded row and column, leaves on the right and below.
 #[derive(Clone, Copy)]
 pub(crate) struct Window {
     pub(crate) size: usize,
-    /// Pixels in a padded row.
     pub(crate) side: usize,
-    pub(crate) first: usize,
-    pub(crate) rows: usize,
 }
 
 impl Window {
-    /// All of an activation, with a border of one pixel.
+    /// With a border of one pixel.
     pub(crate) fn whole(size: usize) -> Self {
-        Window { size, side: size + 2, first: 0, rows: size + 2 }
+        Window { size, side: size + 2 }
     }
 
-    /// Floats of one block of plain, and of this window's padded pixels.
+    /// Floats of one block of plain and of padded pixels.
     fn lens(&self) -> (usize, usize) {
-        (self.size * self.size * BLOCK, self.rows * self.side * BLOCK)
+        (self.size * self.size * BLOCK, self.side * self.side * BLOCK)
     }
 
     /// One block of padded pixels, each the `value` of its place in a plain one or zero.
     ///
     /// # Safety
-    /// The instruction set of `V`; `to` covers the window.
+    /// The instruction set of `V`; `to` covers the padded pixels.
     #[inline(always)]
     unsafe fn fill<V: Simd>(&self, to: *mut f32, mut value: impl FnMut(usize) -> V) {
         // SAFETY: the caller's promises.
         unsafe {
             let zero = V::splat(0.0);
-            let &Window { size, side, first, rows } = self;
-            for row in 0..rows {
-                let to = to.add(row * side * BLOCK);
-                let padded = first + row;
-                if padded == 0 || padded > size {
-                    (0..side).for_each(|column| zero.store(to.add(column * BLOCK)));
-                    continue;
+            let &Window { size, side } = self;
+            let row_len = side * BLOCK;
+            for row in (0..side).filter(|row| *row == 0 || *row > size) {
+                for column in 0..side {
+                    zero.store(to.add(row * row_len + column * BLOCK));
                 }
+            }
+            for row in 0..size {
+                let to = to.add((row + 1) * row_len);
                 zero.store(to);
                 for column in 0..size {
-                    value(((padded - 1) * size + column) * BLOCK).store(to.add((column + 1) * BLOCK));
+                    value((row * size + column) * BLOCK).store(to.add((column + 1) * BLOCK));
                 }
-                (size + 1..side).for_each(|column| zero.store(to.add(column * BLOCK)));
+                zero.store(to.add((size + 1) * BLOCK));
+                for column in size + 2..side {
+                    zero.store(to.add(column * BLOCK));
+                }
             }
         }
     }
@@ -56,7 +57,7 @@ impl Window {
 /// `padded = relu(scale·plain + shift)` inside a border of zeros.
 ///
 /// # Safety
-/// The instruction set of `V`; pointers cover `blocks` of plain pixels, of the window's, and the channels' constants.
+/// The instruction set of `V`; pointers cover `blocks` of plain and of padded pixels, and the channels' constants.
 #[inline(always)]
 pub(crate) unsafe fn normalise_padded<V: Simd>(
     plain: *const f32,
@@ -111,7 +112,7 @@ impl NormGradient {
 }
 
 /// # Safety
-/// The instruction set of `V`; pointers cover `blocks` of plain pixels, of the window's, and the channels' constants.
+/// The instruction set of `V`; pointers cover `blocks` of plain and of padded pixels, and the channels' constants.
 #[inline(always)]
 pub(crate) unsafe fn norm_gradient_padded<V: Simd>(
     of: &NormGradient,
@@ -148,7 +149,7 @@ pub(crate) unsafe fn norm_gradient_padded<V: Simd>(
 /// `padded = plain` inside a border of zeros.
 ///
 /// # Safety
-/// The instruction set of `V`; pointers cover `blocks` of plain pixels and of the window's.
+/// The instruction set of `V`; pointers cover `blocks` of plain and of padded pixels.
 #[inline(always)]
 pub(crate) unsafe fn copy_padded<V: Simd>(plain: *const f32, padded: *mut f32, blocks: usize, window: &Window) {
     // SAFETY: the caller's promises.

@@ -5,11 +5,12 @@ use std::ptr::null;
 
 use crate::WideResNet;
 use crate::head;
+use crate::layer::Source;
 use crate::layout::pad_image;
 use crate::network::EVALUATED_TOGETHER;
 use crate::norm::Norm;
 use crate::threads::{FlushToZero, SharedPointer};
-use crate::winograd::{Finish, Source, Target};
+use crate::winograd::{Finish, Target};
 
 impl WideResNet {
     /// Evaluation mode: logits (n, classes) of `images` (n, channels, size, size), for any n.

@@ -6,11 +6,12 @@ use std::ptr::null;
 use crate::WideResNet;
 use crate::buffer::BLOCK;
 use crate::head;
+use crate::layer::Source;
 use crate::layout::pad_image;
 use crate::network::parts;
 use crate::norm::{Norm, Sums};
 use crate::threads::{FlushToZero, SharedPointer, Threads};
-use crate::winograd::{Finish, Source, Target};
+use crate::winograd::{Finish, Target};
 
 impl WideResNet {
     /// Training mode: logits (n, classes) of `images` (n, channels, size, size), normalised by the batch's own

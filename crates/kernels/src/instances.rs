@@ -5,7 +5,7 @@ use crate::convolution::{Pixels, Sweep, WeightSweep, cut};
 use crate::elementwise::{self, NormGradient, Window};
 use crate::simd::Portable;
 use crate::tiles;
-use crate::winograd::{self, Reading, Winograd, Writing};
+use crate::winograd::{self, Winograd, Writing};
 
 use std::ops::Range;
 
@@ -16,7 +16,7 @@ type NormGradientPadded = unsafe fn(&NormGradient, *mut f32, usize, &Window);
 type CopyPadded = unsafe fn(*const f32, *mut f32, usize, &Window);
 type Statistics = unsafe fn(*const f32, usize, usize, *mut f64, *mut f64);
 type Gate = unsafe fn(*mut f32, *const f32, usize, usize, *const f32, *const f32, *mut f64, *mut f64);
-type WinogradRead = unsafe fn(&Reading<'_>);
+type WinogradTransform = unsafe fn(&Winograd, usize, *const f32, *mut f32, *mut f32);
 type WinogradProducts = unsafe fn(&Sweep, usize, (*const f32, usize), *const f32, (*mut f32, usize));
 type WinogradWrite = unsafe fn(&Writing<'_>);
 type WinogradOuterProducts = unsafe fn(&Winograd, usize, *const f32, *const f32, *mut f32, bool);
@@ -36,7 +36,7 @@ pub(crate) struct Kernels {
     pub(crate) copy_padded: CopyPadded,
     pub(crate) statistics: Statistics,
     pub(crate) gate: Gate,
-    pub(crate) winograd_read: WinogradRead,
+    pub(crate) winograd_transform: WinogradTransform,
     /// `(sweep, tiles, (input, its plane), weights, (output, its plane))`, at every position.
     pub(crate) winograd_products: WinogradProducts,
     pub(crate) winograd_write: WinogradWrite,
@@ -88,7 +88,7 @@ macro_rules! instance {
                 copy_padded,
                 statistics,
                 gate,
-                winograd_read,
+                winograd_transform,
                 winograd_products,
                 winograd_write,
                 winograd_outer_products,
@@ -183,9 +183,9 @@ macro_rules! instance {
             }
 
             $(#[target_feature(enable = $feature)])?
-            unsafe fn winograd_read(of: &Reading<'_>) {
+            unsafe fn winograd_transform(geometry: &Winograd, blocks: usize, padded: *const f32, transformed: *mut f32, outer: *mut f32) {
                 // SAFETY: the caller's promises.
-                unsafe { winograd::read::<$simd>(of) }
+                unsafe { winograd::transform::<$simd>(geometry, blocks, padded, transformed, outer) }
             }
 
             $(#[target_feature(enable = $feature)])?

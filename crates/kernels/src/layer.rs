@@ -5,10 +5,10 @@ use std::ptr::null;
 
 use crate::buffer::{BLOCK, Buffer};
 use crate::convolution::Convolution;
-use crate::elementwise::Window;
+use crate::elementwise::{NormGradient, Window};
 use crate::instances::Kernels;
 use crate::threads::SharedPointer;
-use crate::winograd::{self, Finish, Source, Target};
+use crate::winograd::{self, Finish, Scratch, Target, Winograd};
 
 /// A convolution and its weights, in the kernels' layout.
 pub(crate) struct Layer {
@@ -61,12 +61,13 @@ impl Layer {
         unsafe {
             if let Some(winograd) = &geometry.winograd {
                 let weights = self.transformed.as_ptr();
-                return winograd.forward(kernels, &scratch.winograd, images, source, weights, to);
+                let pad = |image, to| source.pad(kernels, image, winograd.input_blocks, &winograd.window(), to);
+                return winograd.forward(kernels, scratch, images, pad, weights, to);
             }
-            let (size, output_len) = (geometry.input_size, geometry.output_len());
+            let (window, output_len) = (Window::whole(geometry.input_size), geometry.output_len());
             let padded = scratch.padded[0].at(0);
             for image in images {
-                pad(kernels, source, image, geometry.input_channels / BLOCK, size, padded);
+                source.pad(kernels, image, geometry.input_channels / BLOCK, &window, padded);
                 let (start, output) = (offset(to.start, image * output_len), to.output.add(image * output_len));
                 (kernels.convolve)(&geometry.forward, padded, self.weights.as_ptr(), output, start);
                 finish(kernels, to, image, geometry.output_channels / BLOCK, geometry.output_size());
@@ -96,9 +97,12 @@ impl Layer {
         unsafe {
             if let Some(winograd) = &geometry.winograd {
                 let weights = turned.transformed.as_ptr();
-                winograd.backward(kernels, &scratch.winograd, images, gradient, input, weights, to);
+                let window = winograd.window();
+                let pad = |image, to| input.pad(kernels, image, winograd.input_blocks, &window, to);
+                let pad_gradient = |image, to| gradient.pad(kernels, image, winograd.output_blocks, &window, to);
+                winograd.backward(kernels, scratch, images, pad, pad_gradient, weights, to);
                 let pairs = winograd.input_blocks * winograd.output_blocks;
-                (kernels.winograd_weight_gradient)(scratch.winograd.weight_gradient.at(0), weight_gradient, pairs);
+                (kernels.winograd_weight_gradient)(scratch.weight_gradient.at(0), weight_gradient, pairs);
                 return;
             }
             let (size, output_size) = (geometry.input_size, geometry.output_size());
@@ -106,8 +110,8 @@ impl Layer {
             let input_len = input_blocks * size * size * BLOCK;
             let [padded, padded_gradient] = scratch.padded.map(|padded| padded.at(0));
             for image in images {
-                pad(kernels, gradient, image, output_blocks, output_size, padded_gradient);
-                pad(kernels, input, image, input_blocks, size, padded);
+                gradient.pad(kernels, image, output_blocks, &Window::whole(output_size), padded_gradient);
+                input.pad(kernels, image, input_blocks, &Window::whole(size), padded);
                 (kernels.weight_gradient)(&geometry.weight_gradient, padded, padded_gradient, weight_gradient);
                 let (start, output) = (offset(to.start, image * input_len), to.output.add(image * input_len));
                 for sweep in &geometry.input_gradient {
@@ -123,21 +127,38 @@ fn offset(pointer: *const f32, by: usize) -> *const f32 {
     if pointer.is_null() { null() } else { pointer.wrapping_add(by) }
 }
 
-/// One image of `source` inside a border of zeros.
-///
-/// # Safety
-/// As [`Layer::forward`].
-unsafe fn pad(kernels: &Kernels, source: &Source, image: usize, blocks: usize, size: usize, padded: *mut f32) {
-    let (at, window) = (image * blocks * size * size * BLOCK, Window::whole(size));
-    // SAFETY: the caller's promises.
-    unsafe {
-        match source {
-            Source::Plain(input) => (kernels.copy_padded)(input.add(at), padded, blocks, &window),
-            Source::Normalised { input, scale, shift } => {
-                (kernels.normalise_padded)(input.add(at), padded, blocks, &window, *scale, *shift);
+/// What a convolution reads. Pointers are to the first image; constants are per channel.
+pub(crate) enum Source {
+    Plain(*const f32),
+    /// `relu(scale·input + shift)`.
+    Normalised {
+        input: *const f32,
+        scale: *const f32,
+        shift: *const f32,
+    },
+    /// The gradient on what a batch norm read.
+    Gradient(NormGradient),
+    /// What a direct convolution has read just before, of the one image in question: it is still there.
+    Padded,
+}
+
+impl Source {
+    /// One image inside a border of zeros.
+    ///
+    /// # Safety
+    /// As [`Layer::forward`].
+    unsafe fn pad(&self, kernels: &Kernels, image: usize, blocks: usize, window: &Window, padded: *mut f32) {
+        let at = image * blocks * window.size * window.size * BLOCK;
+        // SAFETY: the caller's promises.
+        unsafe {
+            match self {
+                Source::Plain(input) => (kernels.copy_padded)(input.add(at), padded, blocks, window),
+                Source::Normalised { input, scale, shift } => {
+                    (kernels.normalise_padded)(input.add(at), padded, blocks, window, *scale, *shift);
+                }
+                Source::Gradient(of) => (kernels.norm_gradient_padded)(&of.at(at, 0), padded, blocks, window),
+                Source::Padded => {}
             }
-            Source::Gradient(of) => (kernels.norm_gradient_padded)(&of.at(at, 0), padded, blocks, &window),
-            Source::Padded => {}
         }
     }
 }
@@ -196,39 +217,39 @@ impl Turned {
     }
 }
 
-/// What one thread works in.
-#[derive(Clone, Copy)]
-pub(crate) struct Scratch {
-    /// An image's input and gradient inside a border of zeros, for direct convolutions.
-    pub(crate) padded: [SharedPointer<f32>; 2],
-    pub(crate) winograd: winograd::Scratch,
-}
-
 /// The buffers behind a [`Scratch`].
 pub(crate) struct Space {
     pub(crate) padded: [Buffer; 2],
-    pub(crate) winograd: winograd::Space,
+    pub(crate) transformed: [Buffer; 3],
+    pub(crate) weight_gradient: Buffer,
 }
 
 impl Space {
-    /// Room for the largest of some layers.
+    /// Room for the largest of some layers; `trains`: whether gradients are wanted.
     pub(crate) fn new<'a>(layers: impl Iterator<Item = &'a Layer> + Clone, trains: bool) -> Self {
-        let geometries = layers.map(|layer| &layer.geometry);
-        let padded = geometries
-            .clone()
-            .filter(|geometry| geometry.winograd.is_none())
-            .map(|geometry| geometry.input_channels.max(geometry.output_channels) * (geometry.input_size + 2).pow(2))
-            .fold(0, usize::max);
+        let largest = |len: fn(&Layer) -> usize| layers.clone().map(len).max().unwrap_or(0);
+        let of_winograd = |len: fn(&Winograd) -> usize| {
+            layers.clone().filter_map(|layer| layer.geometry.winograd.as_ref()).map(len).max().unwrap_or(0)
+        };
+        let if_trains = |len| Buffer::zeros(if trains { len } else { 0 });
+        let padded = largest(|layer| {
+            let geometry = &layer.geometry;
+            let side = geometry.winograd.as_ref().map_or(geometry.input_size + 2, Winograd::side);
+            geometry.input_channels.max(geometry.output_channels) * side * side
+        });
+        let transformed = of_winograd(Winograd::transformed_len);
         Space {
-            padded: [padded, if trains { padded } else { 0 }].map(Buffer::zeros),
-            winograd: winograd::Space::new(geometries.filter_map(|geometry| geometry.winograd.as_ref()), trains),
+            padded: [Buffer::zeros(padded), if_trains(padded)],
+            transformed: [Buffer::zeros(transformed), Buffer::zeros(transformed), if_trains(transformed)],
+            weight_gradient: if_trains(of_winograd(Winograd::weights_len)),
         }
     }
 
     pub(crate) fn pointers(&mut self) -> Scratch {
         Scratch {
             padded: self.padded.each_mut().map(|buffer| SharedPointer::new(buffer)),
-            winograd: self.winograd.pointers(),
+            transformed: self.transformed.each_mut().map(|buffer| SharedPointer::new(buffer)),
+            weight_gradient: SharedPointer::new(&mut self.weight_gradient),
         }
     }
 }

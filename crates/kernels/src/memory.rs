@@ -24,9 +24,9 @@ impl WideResNet {
             &linear.bias_velocity,
         ]);
         let spaces = self.spaces.iter().flat_map(|space| {
-            let winograd = &space.convolutions.winograd;
-            let own = space.plain.iter().chain(&space.convolutions.padded).chain(&winograd.transformed);
-            own.chain([&winograd.strip, &winograd.weight_gradient])
+            let convolutions = &space.convolutions;
+            let own = space.plain.iter().chain(&convolutions.padded).chain(&convolutions.transformed);
+            own.chain([&convolutions.weight_gradient])
         });
         let turned = |it: &Turned| buffers(&[&it.transposed, &it.transformed]);
         let training = self.training.iter().map(|it| {

@@ -11,14 +11,16 @@ mod passes;
 mod transforms;
 
 use std::ops::Range;
+use std::ptr::null_mut;
 
-use crate::buffer::{BLOCK, Buffer};
+use crate::buffer::BLOCK;
 use crate::convolution::{Sweep, Tap};
+use crate::elementwise::Window;
 use crate::instances::Kernels;
 use crate::threads::SharedPointer;
 
-pub(crate) use passes::{Finish, Reading, Source, Writing};
-pub(crate) use passes::{outer_products, read, transform_weights, weight_gradient, write};
+pub(crate) use passes::{Finish, Writing};
+pub(crate) use passes::{outer_products, transform, transform_weights, weight_gradient, write};
 
 /// Height and width of a tile's outputs, and of what it reads.
 pub(crate) const TILE: usize = 4;
@@ -102,14 +104,14 @@ impl Winograd {
         POSITIONS * self.input_blocks * self.output_blocks * BLOCK * BLOCK
     }
 
-    /// Floats of a strip of one block of channels, with its border.
-    pub(crate) fn strip_len(&self) -> usize {
-        REACH * self.side() * BLOCK
-    }
-
-    /// Pixels in a row of a strip.
+    /// Pixels in a row of a padded image: more than two beyond the image's where tiles hang over its edge.
     pub(crate) fn side(&self) -> usize {
         self.across * TILE + 2
+    }
+
+    /// All of a padded image.
+    pub(crate) fn window(&self) -> Window {
+        Window { size: self.size, side: self.side() }
     }
 
     /// The strips of these images, a chunk at a time.
@@ -118,7 +120,7 @@ impl Winograd {
         (images.start * self.across..end).step_by(step).map(move |start| start..end.min(start + step))
     }
 
-    /// The convolution of `source` with transformed `weights`, for these images; `start` and `output` as in [`Writing`].
+    /// The convolution with transformed `weights`, for these images; `pad` puts an image of what is read into the scratch.
     ///
     /// # Safety
     /// The kernels' instruction set; pointers to whole activations of at least `images.end` images of this geometry.
@@ -127,7 +129,7 @@ impl Winograd {
         kernels: &Kernels,
         scratch: &Scratch,
         images: Range<usize>,
-        source: &Source,
+        mut pad: impl FnMut(usize, *mut f32),
         weights: *const f32,
         to: &Target,
     ) {
@@ -135,15 +137,15 @@ impl Winograd {
         unsafe {
             let [read, products, _] = scratch.transformed.map(|buffer| buffer.at(0));
             for strips in self.chunks(images) {
-                (kernels.winograd_read)(&Reading {
-                    geometry: self,
-                    blocks: self.input_blocks,
-                    strips: strips.clone(),
-                    source,
-                    strip: scratch.strip.at(0),
-                    transformed: read,
-                    outer: std::ptr::null_mut(),
-                });
+                self.read(
+                    kernels,
+                    self.input_blocks,
+                    strips.clone(),
+                    scratch.padded[0].at(0),
+                    &mut pad,
+                    read,
+                    null_mut(),
+                );
                 (kernels.winograd_products)(
                     &self.forward,
                     strips.len() * self.across,
@@ -151,13 +153,14 @@ impl Winograd {
                     weights,
                     (products, self.plane(self.output_blocks)),
                 );
-                (kernels.winograd_write)(&Writing { geometry: self, blocks: self.output_blocks, strips, products, to });
+                let blocks = self.output_blocks;
+                (kernels.winograd_write)(&Writing { geometry: self, blocks, strips, products, to });
             }
         }
     }
 
-    /// Both gradients, for these images: `sums` (transformed weights' length) is set to the gradient on the transformed weights;
-    /// the gradient on what `input` gives goes to `to`.
+    /// Both gradients, for these images: the scratch's `weight_gradient` is set to the gradient on the transformed weights;
+    /// the gradient on what is read goes to `to`. `weights` are transformed and turned.
     ///
     /// # Safety
     /// As [`Winograd::forward`].
@@ -167,51 +170,57 @@ impl Winograd {
         kernels: &Kernels,
         scratch: &Scratch,
         images: Range<usize>,
-        gradient: &Source,
-        input: &Source,
+        mut pad: impl FnMut(usize, *mut f32),
+        mut pad_gradient: impl FnMut(usize, *mut f32),
         weights: *const f32,
         to: &Target,
     ) {
         // SAFETY: the caller's promises; the scratch is made for the largest convolution.
         unsafe {
             let [read, outer, transformed] = scratch.transformed.map(|buffer| buffer.at(0));
+            let [padded, padded_gradient] = scratch.padded.map(|buffer| buffer.at(0));
+            let (inputs, outputs) = (self.input_blocks, self.output_blocks);
             let first = images.start * self.across;
             for strips in self.chunks(images) {
-                let reading = |blocks, source, transformed, outer| Reading {
-                    geometry: self,
-                    blocks,
-                    strips: strips.clone(),
-                    source,
-                    strip: scratch.strip.at(0),
-                    transformed,
-                    outer,
-                };
                 let tiles = strips.len() * self.across;
-                (kernels.winograd_read)(&reading(self.output_blocks, gradient, transformed, outer));
-                (kernels.winograd_read)(&reading(self.input_blocks, input, read, std::ptr::null_mut()));
-                (kernels.winograd_outer_products)(
-                    self,
-                    tiles,
-                    read,
-                    outer,
-                    scratch.weight_gradient.at(0),
-                    strips.start > first,
-                );
+                self.read(kernels, outputs, strips.clone(), padded_gradient, &mut pad_gradient, transformed, outer);
+                self.read(kernels, inputs, strips.clone(), padded, &mut pad, read, null_mut());
+                let sums = scratch.weight_gradient.at(0);
+                (kernels.winograd_outer_products)(self, tiles, read, outer, sums, strips.start > first);
                 // What was read is spent: the products take its place.
-                (kernels.winograd_products)(
-                    &self.input_gradient,
-                    tiles,
-                    (transformed, self.plane(self.output_blocks)),
-                    weights,
-                    (read, self.plane(self.input_blocks)),
-                );
-                (kernels.winograd_write)(&Writing {
-                    geometry: self,
-                    blocks: self.input_blocks,
-                    strips: strips.clone(),
-                    products: read,
-                    to,
-                });
+                let (input, output) = ((transformed.cast_const(), self.plane(outputs)), (read, self.plane(inputs)));
+                (kernels.winograd_products)(&self.input_gradient, tiles, input, weights, output);
+                (kernels.winograd_write)(&Writing { geometry: self, blocks: inputs, strips, products: read, to });
+            }
+        }
+    }
+
+    /// Transforms the strips of a chunk, each image padded when its first strip is asked for.
+    ///
+    /// # Safety
+    /// As [`Winograd::forward`].
+    #[allow(clippy::too_many_arguments)]
+    unsafe fn read(
+        &self,
+        kernels: &Kernels,
+        blocks: usize,
+        strips: Range<usize>,
+        padded: *mut f32,
+        mut pad: impl FnMut(usize, *mut f32),
+        transformed: *mut f32,
+        outer: *mut f32,
+    ) {
+        // SAFETY: the caller's promises.
+        unsafe {
+            for (nth, strip) in strips.enumerate() {
+                let (image, row) = (strip / self.across, strip % self.across);
+                if row == 0 {
+                    pad(image, padded);
+                }
+                let from = padded.add(row * TILE * self.side() * BLOCK);
+                let at = nth * self.across * BLOCK;
+                let outer = if outer.is_null() { outer } else { outer.add(at) };
+                (kernels.winograd_transform)(self, blocks, from, transformed.add(at), outer);
             }
         }
     }
@@ -233,39 +242,8 @@ pub(crate) struct Target {
 /// What a thread works in.
 #[derive(Clone, Copy)]
 pub(crate) struct Scratch {
-    pub(crate) strip: SharedPointer<f32>,
+    /// An image's input and gradient inside a border of zeros.
+    pub(crate) padded: [SharedPointer<f32>; 2],
     pub(crate) transformed: [SharedPointer<f32>; 3],
     pub(crate) weight_gradient: SharedPointer<f32>,
-}
-
-/// The buffers behind a [`Scratch`], made for the largest of some convolutions.
-pub(crate) struct Space {
-    pub(crate) strip: Buffer,
-    pub(crate) transformed: [Buffer; 3],
-    pub(crate) weight_gradient: Buffer,
-}
-
-impl Space {
-    /// `trains`: whether gradients are wanted.
-    pub(crate) fn new<'a>(convolutions: impl Iterator<Item = &'a Winograd> + Clone, trains: bool) -> Self {
-        let largest = |len: fn(&Winograd) -> usize| Buffer::zeros(convolutions.clone().map(len).max().unwrap_or(0));
-        let if_trains = |len| if trains { largest(len) } else { Buffer::zeros(0) };
-        Space {
-            strip: largest(Winograd::strip_len),
-            transformed: [
-                largest(Winograd::transformed_len),
-                largest(Winograd::transformed_len),
-                if_trains(Winograd::transformed_len),
-            ],
-            weight_gradient: if_trains(Winograd::weights_len),
-        }
-    }
-
-    pub(crate) fn pointers(&mut self) -> Scratch {
-        Scratch {
-            strip: SharedPointer::new(&mut self.strip),
-            transformed: self.transformed.each_mut().map(|buffer| SharedPointer::new(buffer)),
-            weight_gradient: SharedPointer::new(&mut self.weight_gradient),
-        }
-    }
 }

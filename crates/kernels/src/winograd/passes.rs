@@ -8,74 +8,36 @@ use std::ops::Range;
 
 use super::{POSITIONS, REACH, TILE, Target, Winograd, transforms};
 use crate::buffer::BLOCK;
-use crate::elementwise::{self, NormGradient, Window, gather};
+use crate::elementwise::gather;
 use crate::simd::Simd;
 
-/// What a convolution reads. Pointers are to the first image; constants are per channel.
-pub(crate) enum Source {
-    Plain(*const f32),
-    /// `relu(scale·input + shift)`.
-    Normalised {
-        input: *const f32,
-        scale: *const f32,
-        shift: *const f32,
-    },
-    /// The gradient on what a batch norm read.
-    Gradient(NormGradient),
-    /// What a direct convolution has read just before, of the one image in question: it is still there.
-    Padded,
-}
-
-/// Strips of `blocks` blocks of channels are read from `source` and transformed.
-pub(crate) struct Reading<'a> {
-    pub(crate) geometry: &'a Winograd,
-    pub(crate) blocks: usize,
-    pub(crate) strips: Range<usize>,
-    pub(crate) source: &'a Source,
-    /// Room for one strip of one block.
-    pub(crate) strip: *mut f32,
-    /// As a convolution multiplies it with weights.
-    pub(crate) transformed: *mut f32,
-    /// Null, or the same gradient as the gradient on the weights multiplies it with the inputs.
-    pub(crate) outer: *mut f32,
-}
-
+/// One strip of a padded image of `blocks` blocks of channels, transformed: to `transformed` as a convolution multiplies it with
+/// weights, and where it is not null to `outer` as the gradient on the weights multiplies a gradient with inputs.
+///
 /// # Safety
 /// The instruction set of `V`; the pointers cover the geometry's extents.
 #[inline(always)]
-pub(crate) unsafe fn read<V: Simd>(of: &Reading<'_>) {
+pub(crate) unsafe fn transform<V: Simd>(
+    geometry: &Winograd,
+    blocks: usize,
+    padded: *const f32,
+    transformed: *mut f32,
+    outer: *mut f32,
+) {
     // SAFETY: the caller's promises.
     unsafe {
-        let &Reading { geometry, blocks, strip: to, .. } = of;
-        let (size, across, plane) = (geometry.size, geometry.across, geometry.plane(blocks));
+        let (across, plane, side) = (geometry.across, geometry.plane(blocks), geometry.side());
         for block in 0..blocks {
-            let channel = block * BLOCK;
-            for (nth, strip) in of.strips.clone().enumerate() {
-                let (image, row) = (strip / across, strip % across);
-                let from = (image * blocks + block) * size * size * BLOCK;
-                let window = Window { size, side: geometry.side(), first: row * TILE, rows: REACH };
-                match of.source {
-                    Source::Plain(input) => elementwise::copy_padded::<V>(input.add(from), to, 1, &window),
-                    Source::Normalised { input, scale, shift } => {
-                        let (scale, shift) = (scale.add(channel), shift.add(channel));
-                        elementwise::normalise_padded::<V>(input.add(from), to, 1, &window, scale, shift);
-                    }
-                    Source::Gradient(of) => {
-                        elementwise::norm_gradient_padded::<V>(&of.at(from, channel), to, 1, &window)
-                    }
-                    Source::Padded => unreachable!("strips are read anew"),
-                }
-                let place = (block * geometry.tiles() + nth * across) * BLOCK;
-                let side = window.side * BLOCK;
+            let from = padded.add(block * side * side * BLOCK);
+            let place = block * geometry.tiles() * BLOCK;
+            for tile in 0..across {
+                let (from, to) = (from.add(tile * TILE * BLOCK), place + tile * BLOCK);
+                transform_input::<V>(from, side * BLOCK, transformed.add(to), plane);
+            }
+            if !outer.is_null() {
                 for tile in 0..across {
-                    let to = of.transformed.add(place + tile * BLOCK);
-                    transform_input::<V>(of.strip.add(tile * TILE * BLOCK), side, to, plane);
-                }
-                if !of.outer.is_null() {
-                    for tile in 0..across {
-                        let to = of.outer.add(place + tile * BLOCK);
-                        transform_gradient::<V>(of.strip.add(tile * TILE * BLOCK), side, to, plane);
-                    }
+                    let (from, to) = (from.add(tile * TILE * BLOCK), place + tile * BLOCK);
+                    transform_gradient::<V>(from, side * BLOCK, outer.add(to), plane);
                 }
             }
         }
@@ -87,7 +49,9 @@ pub(crate) unsafe fn read<V: Simd>(of: &Reading<'_>) {
 /// # Safety
 /// As [`read`].
 #[inline(always)]
-unsafe fn transform_input<V: Simd>(from: *const f32, side: usize, to: *mut f32, plane: usize) {
+unsafe fn transform_input<V: Simd>(from: *const f32, side: usize, mut to: *mut f32, plane: usize) {
+    // Or the compiler keeps all positions' places in memory instead of adding this to the last one.
+    let plane = std::hint::black_box(plane);
     // SAFETY: the caller's promises.
     unsafe {
         let mut columns = [[V::splat(0.0); REACH]; REACH];
@@ -103,9 +67,9 @@ unsafe fn transform_input<V: Simd>(from: *const f32, side: usize, to: *mut f32, 
             for column in 0..REACH {
                 x[column] = columns[column][row];
             }
-            let v = transforms::input(x);
-            for column in 0..REACH {
-                v[column].store(to.add((row * REACH + column) * plane));
+            for v in transforms::input(x) {
+                v.store(to);
+                to = to.wrapping_add(plane);
             }
         }
     }
@@ -116,7 +80,8 @@ unsafe fn transform_input<V: Simd>(from: *const f32, side: usize, to: *mut f32, 
 /// # Safety
 /// As [`read`].
 #[inline(always)]
-unsafe fn transform_gradient<V: Simd>(from: *const f32, side: usize, to: *mut f32, plane: usize) {
+unsafe fn transform_gradient<V: Simd>(from: *const f32, side: usize, mut to: *mut f32, plane: usize) {
+    let plane = std::hint::black_box(plane);
     // SAFETY: the caller's promises.
     unsafe {
         let from = from.add(side + BLOCK);
@@ -133,9 +98,9 @@ unsafe fn transform_gradient<V: Simd>(from: *const f32, side: usize, to: *mut f3
             for column in 0..TILE {
                 y[column] = columns[column][row];
             }
-            let v = transforms::output_gradient(y);
-            for column in 0..REACH {
-                v[column].store(to.add((row * REACH + column) * plane));
+            for v in transforms::output_gradient(y) {
+                v.store(to);
+                to = to.wrapping_add(plane);
             }
         }
     }
@@ -149,7 +114,7 @@ pub(crate) enum Finish {
         sums: *mut f64,
         squares: *mut f64,
     },
-    /// Gates a gradient as [`elementwise::gate`] does.
+    /// Gates a gradient as [`crate::elementwise::gate`] does.
     Gated {
         input: *const f32,
         scale: *const f32,
