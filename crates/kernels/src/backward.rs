@@ -32,9 +32,8 @@ impl WideResNet {
         let pixels = (shape.image_size / 4) * (shape.image_size / 4);
 
         linear.backward(&training.pooled[..batch * features], logits_gradient);
-        let gradient = SharedPointer::new(&mut training.gradient);
-        let middle_gradient = SharedPointer::new(&mut training.middle_gradient);
-        let carried = training.carried.each_mut().map(|buffer| SharedPointer::new(buffer));
+        let [mut gradient, mut spare] = training.gradients.each_mut().map(|buffer| SharedPointer::new(buffer));
+        let carried = SharedPointer::new(&mut training.carried);
         let scratch: Vec<_> = spaces.iter_mut().map(|space| space.convolutions.pointers()).collect();
         let part_gradients: Vec<_> =
             training.part_gradients.iter_mut().map(|buffer| SharedPointer::new(buffer)).collect();
@@ -70,7 +69,7 @@ impl WideResNet {
         }
         last.backward(&training.sums[..parts], batch * pixels);
 
-        // Which of `carried` holds the gradient of an identity path, to be added to the next block's.
+        // Where the gradient of an identity path lies that is to be added to the next block's.
         let mut skip: Option<SharedPointer<f32>> = None;
         for index in (0..blocks.len()).rev() {
             let (until, after) = blocks.split_at_mut(index + 1);
@@ -81,7 +80,6 @@ impl WideResNet {
             let input = SharedPointer::new(&mut training.inputs[index]);
             let middle = SharedPointer::new(&mut training.middles[index]);
             let output = SharedPointer::new(&mut training.inputs[index + 1]);
-            let own = carried[index % 2];
 
             training.turned.turn(&block.convolution2, kernels, threads);
             let turned = &training.turned;
@@ -89,20 +87,21 @@ impl WideResNet {
             {
                 let block = &*block;
                 each_part(threads, batch, &|part, thread, images| {
-                    // SAFETY: as above; each part sums weight gradients in its own buffer.
+                    // SAFETY: as above; each part sums weight gradients in its own buffer. Where a gradient takes the place of the
+                    // one it is made from, or a sum that of its addend, the whole image was read before.
                     unsafe {
                         let layer = &block.convolution2;
                         let weights = cleared(part_gradients[part], layer.weights.len());
-                        let gradient = Source::Gradient(NormGradient {
+                        let of_output = Source::Gradient(NormGradient {
                             skip: skip.map_or(null(), |skip| skip.at(0)),
-                            plain: own.at(0),
+                            plain: carried.at(0),
                             ..norm_gradient(next_norm, gradient.at(0), output.at(0))
                         });
                         let source = normalised(&block.norm2, middle.at(0));
                         let finish = own_sums(sums, part, block.norm2.channels).of_gated(&block.norm2, middle.at(0));
-                        let to = Target { start: null(), output: middle_gradient.at(0), finish };
+                        let to = Target { start: null(), output: gradient.at(0), finish };
                         let scratch = &scratch[thread];
-                        layer.backward(kernels, scratch, images, &gradient, &source, turned, weights, &to);
+                        layer.backward(kernels, scratch, images, &of_output, &source, turned, weights, &to);
                     }
                 });
             }
@@ -116,27 +115,27 @@ impl WideResNet {
             let (turned, turned_shortcut) = (&training.turned, &training.turned_shortcut);
             let sums = SharedPointer::new(&mut training.sums);
             let shortcut_start = block.convolution1.weights.len();
+            // An image's gradient of another size would overwrite that of others.
+            let to = if block.shortcut.is_some() { spare } else { gradient };
             {
                 let block = &*block;
                 let weights_len = shortcut_start + block.shortcut.as_ref().map_or(0, |layer| layer.weights.len());
                 each_part(threads, batch, &|part, thread, images| {
-                    // SAFETY: as above. The gradient after the first ReLU overwrites that of the block's output, which no part of
-                    // this region reads.
+                    // SAFETY: as above.
                     unsafe {
                         let layer = &block.convolution1;
                         let weights = cleared(part_gradients[part], weights_len);
-                        let of_middle =
-                            Source::Gradient(norm_gradient(&block.norm2, middle_gradient.at(0), middle.at(0)));
+                        let of_middle = Source::Gradient(norm_gradient(&block.norm2, gradient.at(0), middle.at(0)));
                         let source = normalised(&block.norm1, input.at(0));
                         let finish = own_sums(sums, part, block.norm1.channels).of_gated(&block.norm1, input.at(0));
-                        let (scratch, to) = (&scratch[thread], gradient.at(0));
+                        let (scratch, to) = (&scratch[thread], to.at(0));
                         let Some(shortcut) = &block.shortcut else {
                             let to = Target { start: null(), output: to, finish };
                             return layer.backward(kernels, scratch, images, &of_middle, &source, turned, weights, &to);
                         };
                         let added = Target { start: to, output: to, finish };
                         let to = Target { start: null(), output: to, finish: Finish::Stored };
-                        let (of_output, turned_two) = (Source::Plain(own.at(0)), turned_shortcut);
+                        let (of_output, turned_two) = (Source::Plain(carried.at(0)), turned_shortcut);
                         let weights_two = weights.add(shortcut_start);
                         if layer.geometry.winograd.is_some() {
                             let whole = images.clone();
@@ -175,7 +174,10 @@ impl WideResNet {
             if let Some(layer) = &mut block.shortcut {
                 add_parts(threads, &part_gradients[..parts], shortcut_start, &mut layer.gradient);
             }
-            skip = block.shortcut.is_none().then_some(own);
+            if block.shortcut.is_some() {
+                std::mem::swap(&mut gradient, &mut spare);
+            }
+            skip = block.shortcut.is_none().then_some(carried);
         }
 
         let norm = &blocks[0].norm1;

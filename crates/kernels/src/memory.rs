@@ -30,8 +30,8 @@ impl WideResNet {
         });
         let turned = |it: &Turned| buffers(&[&it.transposed, &it.transformed]);
         let training = self.training.iter().map(|it| {
-            let every_image = it.inputs.iter().chain(&it.middles).chain(&it.carried).chain(&it.part_gradients);
-            buffers(&[&it.images, &it.gradient, &it.middle_gradient])
+            let every_image = it.inputs.iter().chain(&it.middles).chain(&it.gradients).chain(&it.part_gradients);
+            buffers(&[&it.images, &it.carried])
                 + turned(&it.turned)
                 + turned(&it.turned_shortcut)
                 + every_image.map(bytes_of).sum::<usize>()

@@ -49,11 +49,10 @@ pub(crate) struct Training {
     pub(crate) inputs: Vec<Buffer>,
     /// Between the two convolutions of each block.
     pub(crate) middles: Vec<Buffer>,
-    /// Gradient after a block's first ReLU (or the last one), and after its second.
-    pub(crate) gradient: Buffer,
-    pub(crate) middle_gradient: Buffer,
-    /// Gradient on a block's output and on the next one's, in turn: what the identity path carries.
-    pub(crate) carried: [Buffer; 2],
+    /// Gradient after a ReLU on its way back: in place, but for where an activation's size changes.
+    pub(crate) gradients: [Buffer; 2],
+    /// Gradient on a block's output: what the identity path carries, in place.
+    pub(crate) carried: Buffer,
     pub(crate) turned: Turned,
     /// The shortcut's, which are read beside those of a block's first convolution.
     pub(crate) turned_shortcut: Turned,
@@ -278,9 +277,8 @@ impl Training {
             images: batch(shape.image_len()),
             inputs: inputs.map(|layer| batch(outputs(layer))).collect(),
             middles: blocks.iter().map(|block| batch(outputs(&block.convolution1))).collect(),
-            gradient: batch(plain_max),
-            middle_gradient: batch(plain_max),
-            carried: [batch(plain_max), batch(plain_max)],
+            gradients: [batch(plain_max), batch(plain_max)],
+            carried: batch(plain_max),
             turned: Turned::new(blocks.iter().flat_map(|block| [&block.convolution1, &block.convolution2])),
             turned_shortcut: Turned::new(blocks.iter().flat_map(|block| &block.shortcut)),
             part_gradients: (0..PARTS_MAX.min(batch_max)).map(|_| Buffer::zeros(gradients_max)).collect(),
