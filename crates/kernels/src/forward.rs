@@ -116,12 +116,20 @@ impl WideResNet {
         last.use_batch(&training.sums[..parts], batch * pixels);
         let features = shape.features();
         let output = training.inputs.last().expect("a network has blocks");
-        let images = output.chunks_exact(features * pixels).take(batch);
-        let pooled = training.pooled.chunks_exact_mut(features);
-        for ((image, pooled), logits) in images.zip(pooled).zip(training.logits.chunks_exact_mut(shape.classes)) {
-            head::pool(image, pixels, &last.scale, &last.shift, pooled);
-            linear.forward(pooled, logits);
-        }
+        let (pooled, logits) = (SharedPointer::new(&mut training.pooled), SharedPointer::new(&mut training.logits));
+        let (last, linear) = (&*last, &*linear);
+        each_part(threads, batch, &|_, _, images| {
+            for image in images {
+                // SAFETY: each image has its own pooled features and logits.
+                let (pooled, logits) = unsafe {
+                    let pooled = std::slice::from_raw_parts_mut(pooled.at(image * features), features);
+                    (pooled, std::slice::from_raw_parts_mut(logits.at(image * shape.classes), shape.classes))
+                };
+                let image = &output[image * features * pixels..][..features * pixels];
+                head::pool(image, pixels, &last.scale, &last.shift, pooled);
+                linear.forward(pooled, logits);
+            }
+        });
         &training.logits[..batch * shape.classes]
     }
 }

@@ -30,7 +30,7 @@ impl Block {
 }
 
 /// Images that evaluation takes through the network at a time: enough to repay reading the weights.
-pub(crate) const EVALUATED_TOGETHER: usize = 4;
+pub(crate) const EVALUATED_TOGETHER: usize = 8;
 
 /// What one thread works in.
 pub(crate) struct ThreadSpace {
@@ -124,13 +124,7 @@ impl WideResNet {
                 allowed: "1 to 1024".to_string(),
             });
         }
-        if !instruction_set.available() {
-            return Err(KernelError::Field {
-                field: "instruction_set",
-                given: instruction_set.to_string(),
-                allowed: format!("{} or a slower one on this processor", InstructionSet::best()),
-            });
-        }
+        instruction_set.check()?;
         let trains = batch_max.is_some();
         let layer = |inputs, outputs, size, stride, kernel| {
             Layer::new(Convolution::new(inputs, outputs, size, stride, kernel), trains)

@@ -8,6 +8,8 @@
 //! An output is the same sum in the same order however its image is cut into chunks and whatever else is in them.
 
 mod passes;
+#[cfg(test)]
+mod tests;
 mod transforms;
 
 use std::ops::Range;
