@@ -132,19 +132,36 @@ pub struct FillSynthetic {
 #[derive(Clone, Debug, Subcommand)]
 pub enum Bench {
     /// Whole training steps (forward, backward, update) on random 32×32×3 images.
-    Step(BenchStep),
+    Step(BenchNetwork),
+    /// Evaluations of a frozen network on random 32×32×3 images.
+    Evaluate(BenchNetwork),
+    /// The engine's innermost matrix product on numbers in the first cache: the most that this machine multiplies.
+    Product(BenchProduct),
 }
 
 #[derive(Clone, Debug, Args)]
-pub struct BenchStep {
+pub struct BenchNetwork {
     /// Such as wrn-16-1.
     #[arg(long)]
     pub architecture: Architecture,
-    /// Images a step.
+    /// Images at a time.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub batch: u32,
-    /// Threads that share each step.
+    /// Threads that share the work.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub threads: u32,
+    /// avx512, avx2 or portable; the best this machine has unless given.
+    #[arg(long)]
+    pub instruction_set: Option<String>,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct BenchProduct {
+    /// Threads that multiply at once, each its own numbers.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub threads: u32,
     /// avx512, avx2 or portable; the best this machine has unless given.
     #[arg(long)]

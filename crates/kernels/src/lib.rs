@@ -24,16 +24,22 @@ mod instances;
 mod instruction_set;
 #[cfg(test)]
 mod kernel_tests;
+mod layer;
 mod layout;
 mod memory;
 mod network;
 mod norm;
+mod product;
 mod shape;
 mod simd;
+mod tensors;
 mod threads;
 mod tiles;
+mod winograd;
 
 pub use error::KernelError;
 pub use instruction_set::InstructionSet;
-pub use network::{PARTS_MAX, TensorKind, TensorSpec, WideResNet};
+pub use network::{PARTS_MAX, WideResNet};
+pub use product::Product;
 pub use shape::Shape;
+pub use tensors::{TensorKind, TensorSpec};

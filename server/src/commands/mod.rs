@@ -30,7 +30,11 @@ pub async fn execute(command: Command) -> Result<(), CommandError> {
         Command::Worker { folder } => worker::worker(&folder),
         Command::Export(arguments) => export::export(arguments).await,
         Command::FillSynthetic(arguments) => fill_synthetic::fill_synthetic(arguments).await,
-        Command::Bench { bench: Bench::Step(arguments) } => bench::step(&arguments),
+        Command::Bench { bench } => match bench {
+            Bench::Step(arguments) => bench::step(&arguments),
+            Bench::Evaluate(arguments) => bench::evaluate(&arguments),
+            Bench::Product(arguments) => bench::product(&arguments),
+        },
     }
 }
 

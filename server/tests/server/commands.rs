@@ -255,16 +255,24 @@ fn nothing_is_exported_from_where_nothing_was_trained() {
 }
 
 #[test]
-fn a_training_step_is_measured() {
+fn steps_evaluations_and_products_are_measured() {
     let bench = Bench::new();
-    let mut command = bench.command("plan", "data");
-    let program = command.get_program().to_owned();
-    command = std::process::Command::new(program);
-    let step = ["bench", "step", "--architecture", "wrn-10-1", "--batch", "16", "--threads", "1", "--json"];
-    let measured = output(command.args(step));
-    assert!(measured.status.success(), "{}", text(&measured.stderr));
-    let measured = object(&measured.stdout);
-    let milliseconds = ["min", "median"].map(|part| measured["milliseconds"][part].as_f64().expect("a number"));
-    assert!(0.0 < milliseconds[0] && milliseconds[0] <= milliseconds[1], "{measured}");
-    assert!(measured["images_per_second"].as_f64() > Some(0.0) && measured["instruction_set"].is_string());
+    let program = bench.command("plan", "data").get_program().to_owned();
+    let measured = |arguments: &[&str]| {
+        let measured = output(std::process::Command::new(&program).arg("bench").args(arguments).arg("--json"));
+        assert!(measured.status.success(), "{}", text(&measured.stderr));
+        let measured = object(&measured.stdout);
+        assert!(measured["instruction_set"].is_string(), "{measured}");
+        measured
+    };
+    for what in ["step", "evaluate"] {
+        let measured = measured(&[what, "--architecture", "wrn-10-1", "--batch", "16", "--threads", "1"]);
+        let milliseconds = ["min", "median"].map(|part| measured["milliseconds"][part].as_f64().expect("a number"));
+        assert!(0.0 < milliseconds[0] && milliseconds[0] <= milliseconds[1], "{measured}");
+        assert!(measured["images_per_second"].as_f64() > Some(0.0), "{measured}");
+    }
+    let measured = measured(&["product", "--threads", "2", "--instruction-set", "portable"]);
+    let gflops = ["median", "max"].map(|part| measured["gflops"][part].as_f64().expect("a number"));
+    assert!(0.0 < gflops[0] && gflops[0] <= gflops[1], "{measured}");
+    assert_eq!(measured["instruction_set"], "portable");
 }
