@@ -14,6 +14,7 @@ pub mod check;
 pub mod comparison;
 pub mod cost;
 pub mod dataset;
+mod file;
 mod incidents;
 mod key;
 mod kinds;
@@ -21,6 +22,7 @@ pub mod laboratory;
 pub mod machine;
 pub mod metrics;
 pub mod numbers;
+pub mod numeral;
 pub mod plan;
 pub mod progress;
 pub mod published;
@@ -31,6 +33,7 @@ mod sharing;
 pub mod snapshot;
 pub mod spec;
 pub mod statistics;
+mod teachers;
 pub mod training;
 
 pub use architecture::Architecture;
@@ -38,7 +41,7 @@ pub use check::SpecError;
 pub use comparison::{ArmSummary, Comparison, Difference, Report, Verdict};
 pub use cost::Estimate;
 pub use dataset::{Dataset, DatasetFacts};
-pub use incidents::{Happened, Incident};
+pub use incidents::{Happened, Incident, incidents};
 pub use laboratory::{Share, ShareId, StudyCard, StudyId};
 pub use machine::{Machine, Ready};
 pub use metrics::{
@@ -46,12 +49,13 @@ pub use metrics::{
     SegmentFacts, Series,
 };
 pub use plan::{Arm, Distillation, Leg, Numerics, Observer, Plan, Run, RunId, Segment, SegmentKey, Start};
-pub use progress::{Progress, State};
+pub use progress::{Progress, State, WaitsFor};
 pub use schedule::Schedule;
 pub use snapshot::Snapshot;
 pub use spec::{
     Augmentation, Choices, Device, EvaluateTest, Method, Recipe, Student, Study, TeacherChoices, Treatment,
 };
+pub use teachers::TeacherTraining;
 pub use training::{CheckpointId, Epoch, Lesson, Optimizer, Seed, Teacher, Term, Training};
 
 /// Raised by hand whenever the bits that a training leaves behind change: a new version trains anew

@@ -111,6 +111,11 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
+/// The same words on one line: a number must not lose its unit to the next.
+pub fn kept_together(words: &str) -> String {
+    words.replace(' ', "\u{a0}")
+}
+
 /// A day in UTC, as 2026-11-24, from seconds since 1970-01-01. By Howard Hinnant's `civil_from_days`.
 pub fn day(seconds: i64) -> String {
     let days = seconds.div_euclid(86_400) + 719_468;
