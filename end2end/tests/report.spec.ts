@@ -8,11 +8,12 @@ test("a report is read under the pointer, and another metric's curves come witho
   await expect(heading).toHaveText("At the last epoch");
 
   // The legend reads the lines at the epoch under the pointer, and both charts show where that is.
+  await heading.scrollIntoViewIfNeeded();
   const plot = await curves.locator(".curves-whole svg.chart").boundingBox();
   if (!plot) throw new Error("the curves are not drawn");
   await page.mouse.move(plot.x + plot.width / 2, plot.y + plot.height / 2);
   await expect(heading).toHaveText(/^At epoch \d+$/);
-  await expect(curves.locator(".curves-whole .crosshair")).toBeVisible();
+  await expect(curves.locator(".curves-whole .crosshair")).toHaveClass(/shown/);
   await page.mouse.move(plot.x + plot.width / 2, plot.y - 40);
   await expect(heading).toHaveText("At the last epoch");
 
