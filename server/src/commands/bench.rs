@@ -26,10 +26,10 @@ pub fn step(arguments: &BenchStep) -> Result<(), CommandError> {
         return Ok(());
     }
     println!(
-        "{}, batch {}, {} threads, {}: {:.2} ms a step at best, {:.2} ms in the median, {:.0} images a second",
+        "{}, batch {}, {}, {}: {:.2} ms a step at best, {:.2} ms in the median, {:.0} images a second",
         arguments.architecture,
         arguments.batch,
-        arguments.threads,
+        study::numbers::counted(arguments.threads.into(), "thread"),
         time.instruction_set,
         time.milliseconds_min,
         time.milliseconds_median,

@@ -9,3 +9,4 @@ mod laboratory;
 mod memory;
 mod sharing;
 mod survival;
+mod waiting;
