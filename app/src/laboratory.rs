@@ -7,7 +7,7 @@ use std::{
 };
 use store::{Store, StoredStudy};
 use study::{
-    Facts, Machine, Progress, Report, Share, ShareId, Snapshot, StudyCard, StudyId,
+    Facts, Machine, Progress, Report, Share, ShareId, Snapshot, StudyCard, StudyId, WaitsFor,
     comparison::{self, report_without_curves},
 };
 
@@ -54,6 +54,7 @@ pub async fn list(laboratory: &Laboratory) -> Result<Vec<StudyCard>, ApiError> {
         let known = known_of(laboratory, stored).await?;
         let StoredStudy { study, plan, .. } = &known.stored;
         let report = report_without_curves(study, plan, &known.facts, known.stopped(), &laboratory.machine);
+        let report = known.with_what_it_waits_for(report);
         cards.push(StudyCard::new(known.stored.id, known.stored.created_at, &report));
     }
     Ok(cards)
@@ -67,11 +68,21 @@ pub async fn stored(laboratory: &Laboratory, id: StudyId) -> Result<StoredStudy,
 pub struct Known {
     pub stored: StoredStudy,
     pub facts: Facts,
+    /// What stands before it, where it goes on and waits.
+    waits_for: Option<WaitsFor>,
 }
 
 impl Known {
     pub fn progress(&self, machine: &Machine) -> Progress {
-        study::progress::progress(&self.stored.plan, &self.facts, self.stopped(), machine)
+        let progress = study::progress::progress(&self.stored.plan, &self.facts, self.stopped(), machine);
+        if self.waits_for.is_some() { progress.behind_others() } else { progress }
+    }
+
+    fn with_what_it_waits_for(&self, report: Report) -> Report {
+        match &self.waits_for {
+            Some(what) => report.waiting_for(what),
+            None => report,
+        }
     }
 
     fn stopped(&self) -> bool {
@@ -85,7 +96,19 @@ pub async fn known(laboratory: &Laboratory, id: StudyId) -> Result<Known, ApiErr
 
 async fn known_of(laboratory: &Laboratory, stored: StoredStudy) -> Result<Known, ApiError> {
     let facts = laboratory.store.facts(&stored.plan).await?;
-    Ok(Known { stored, facts })
+    let waits_for = waits_for(laboratory, &stored, &facts).await?;
+    Ok(Known { stored, facts, waits_for })
+}
+
+/// What stands before a study: its images are not here, an older study has workers, or nobody works on it while another one has.
+async fn waits_for(laboratory: &Laboratory, stored: &StoredStudy, facts: &Facts) -> Result<Option<WaitsFor>, ApiError> {
+    let mut unusable = laboratory.machine.unusable.iter();
+    if let Some((dataset, reason)) = unusable.find(|(dataset, _)| *dataset == stored.study.dataset) {
+        return Ok(Some(WaitsFor::Images(format!("{dataset} {reason}"))));
+    }
+    let at_work = facts.values().any(|facts| facts.working);
+    let other = laboratory.store.oldest_other_at_work(&stored.id).await?;
+    Ok(other.filter(|other| *other < stored.id || !at_work).map(|_| WaitsFor::AnotherStudy))
 }
 
 pub async fn report(laboratory: &Laboratory, id: StudyId) -> Result<Arc<Report>, ApiError> {
@@ -97,7 +120,7 @@ pub async fn report(laboratory: &Laboratory, id: StudyId) -> Result<Arc<Report>,
     let known = known(laboratory, id).await?;
     let StoredStudy { study, plan, .. } = &known.stored;
     let report = comparison::report(study, plan, &known.facts, known.stopped(), &laboratory.machine);
-    let report = Arc::new(report);
+    let report = Arc::new(known.with_what_it_waits_for(report));
     laboratory.latest.set(id, revision, report.clone());
     Ok(report)
 }

@@ -2,8 +2,8 @@
 
 use crate::{datasets::NamedPath, http::password};
 use clap::{Args, Parser, Subcommand};
-use std::{net::IpAddr, path::PathBuf};
-use study::{Architecture, RunId};
+use std::{net::IpAddr, path::PathBuf, str::FromStr};
+use study::{Architecture, CheckpointId, RunId};
 
 /// A laboratory for knowledge distillation in a browser.
 #[derive(Debug, Parser)]
@@ -106,9 +106,10 @@ pub struct Plan {
 
 #[derive(Clone, Debug, Args)]
 pub struct Export {
-    /// The run's id, as `stillroom run --json` and the study's page name it.
-    #[arg(value_parser = |id: &str| Ok::<_, std::convert::Infallible>(RunId(id.to_owned())))]
-    pub run: RunId,
+    /// A run's id, as `stillroom run --json` and the study's page name it; or KEY@EPOCH, as a study's metrics name what its
+    /// teachers left behind.
+    #[arg(value_name = "RUN or KEY@EPOCH")]
+    pub weights_of: WeightsOf,
     /// The safetensors file to write.
     #[arg(long, value_name = "FILE")]
     pub weights: PathBuf,
@@ -127,6 +128,24 @@ pub struct FillSynthetic {
     pub epochs: u32,
     #[command(flatten)]
     pub installation: Installation,
+}
+
+/// Whose weights are meant.
+#[derive(Clone, Debug, PartialEq)]
+pub enum WeightsOf {
+    /// The last ones of a run.
+    Run(RunId),
+    Checkpoint(CheckpointId),
+}
+
+impl FromStr for WeightsOf {
+    type Err = String;
+    fn from_str(typed: &str) -> Result<Self, String> {
+        match typed.contains('@') {
+            true => typed.parse().map(WeightsOf::Checkpoint),
+            false => Ok(WeightsOf::Run(RunId(typed.to_owned()))),
+        }
+    }
 }
 
 #[derive(Clone, Debug, Subcommand)]
@@ -180,6 +199,15 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn weights_are_those_of_a_run_or_of_a_checkpoint() {
+        assert_eq!("0123456789abcdef".parse(), Ok(WeightsOf::Run(RunId("0123456789abcdef".into()))));
+        let checkpoint = format!("{}@8", "0a".repeat(16));
+        assert!(matches!(checkpoint.parse(), Ok(WeightsOf::Checkpoint(named)) if named.to_string() == checkpoint));
+        let escape = ["stillroom", "export", "../../etc@8", "--weights", "w"];
+        assert!(CommandLine::try_parse_from(escape).is_err());
     }
 
     #[test]

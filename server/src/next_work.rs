@@ -34,8 +34,9 @@ pub struct Launch {
 
 /// Decides. `wanted` is in an order of need; `threads` may train at once.
 ///
-/// What can start, starts with the longest remaining path first (its own remaining work and that of what waits for it), so that
-/// all ends as early as it can. One-thread workers side by side train more images a second than many threads on one small
+/// Studies are taken in turn: a younger one fills only the places that older ones leave free. Within a study, what can start starts
+/// with the longest remaining path first (its own remaining work and that of what waits for it), so that it ends as early as it
+/// can. One-thread workers side by side train more images a second than many threads on one small
 /// network: only where there are fewer segments than threads does a worker get several, and never more than it can use.
 pub fn next_work(wanted: &[Wanted], facts: &Facts, working: &BTreeMap<SegmentKey, Working>, threads: u32) -> Decision {
     let leave = working.iter().filter(|(key, worker)| should_leave(key, worker, wanted, facts));
@@ -47,7 +48,7 @@ pub fn next_work(wanted: &[Wanted], facts: &Facts, working: &BTreeMap<SegmentKey
         .zip(remaining)
         .filter(|(wanted, _)| !working.contains_key(&wanted.segment.key) && can_start(wanted, facts, &can_come))
         .collect();
-    ready.sort_by_key(|&(_, path)| Reverse(path));
+    ready.sort_by_key(|&(wanted, path)| (wanted.study, Reverse(path)));
     let busy: u32 = working.values().map(|worker| worker.threads).sum();
     let free = threads.saturating_sub(busy);
     let places = free.min(ready.len() as u32);
@@ -192,7 +193,8 @@ fn should_leave(key: &SegmentKey, worker: &Working, wanted: &[Wanted], facts: &F
     segment.stops.iter().any(ahead) || reached < worker.asked.until && (tested_since || observed_since())
 }
 
-/// For each segment, the multiply-accumulates of the longest chain of trainings that begins with what is left of it.
+/// For each segment, the multiply-accumulates of the longest chain of trainings that begins with what is left of it, among those of
+/// its own study: what a younger one waits for does not bring it forward.
 fn remaining_paths(wanted: &[Wanted], facts: &Facts) -> Vec<u128> {
     let place: BTreeMap<&SegmentKey, usize> = wanted.iter().map(|wanted| &wanted.segment.key).zip(0..).collect();
     let mut paths: Vec<u128> = vec![0; wanted.len()];
@@ -202,7 +204,8 @@ fn remaining_paths(wanted: &[Wanted], facts: &Facts) -> Vec<u128> {
         let path = paths[index] + remaining(&wanted[index], wanted, &place, facts);
         paths[index] = path;
         for need in segment.needs() {
-            if let Some(&needed) = place.get(&need.segment).filter(|needed| **needed < index) {
+            let own = |needed: &&usize| **needed < index && wanted[**needed].study == wanted[index].study;
+            if let Some(&needed) = place.get(&need.segment).filter(own) {
                 paths[needed] = paths[needed].max(path);
             }
         }

@@ -5,7 +5,7 @@
 
 use crate::{
     data_folder::segment_folder,
-    datasets::DatasetPaths,
+    datasets::{self, DatasetPaths},
     executor::local::{self, Process},
     next_work::{Launch, Working, is_done, next_work},
     wanted::{Wanted, wanted},
@@ -38,6 +38,7 @@ const DEATHS_MAX: u32 = 5;
 pub struct Runner {
     pub store: Store,
     pub data_dir: PathBuf,
+    /// Those that can be used. Segments of others wait until a server is told where they are.
     pub datasets: DatasetPaths,
     /// Threads that may train at once.
     pub threads: u32,
@@ -171,6 +172,7 @@ async fn look(runner: &Runner, bench: &mut Bench) -> Result<(), RunnerError> {
     bench.studies = going_on;
     bench.planned = studies.iter().flat_map(|study| &study.plan.segments).map(|segment| segment.key.clone()).collect();
     bench.wanted = wanted(&studies);
+    bench.wanted.retain(|wanted| datasets::is_here(wanted.segment.dataset.dataset, &runner.datasets));
     // A segment that was deleted and planned again begins a new list of events.
     bench.offsets.clear();
     bench.deaths.clear();

@@ -97,10 +97,10 @@ fn verdict(difference: &Difference) -> Said {
     }
 }
 
-/// An arm's state, from those of its runs: what keeps it from being finished.
+/// An arm's state, from those of its runs: what goes on or is still to come; where nothing is, what kept it from being finished.
 fn state_of(arm: usize, report: &Report) -> State {
     let states: Vec<State> = report.progress.runs.iter().filter(|run| run.arm == arm).map(|run| run.state).collect();
-    [State::Training, State::Failed, State::Stopped, State::Waiting]
+    [State::Training, State::Waiting, State::Stopped, State::Failed]
         .into_iter()
         .find(|state| states.contains(state))
         .unwrap_or(State::Finished)

@@ -43,10 +43,10 @@ fn network(
         return Ok(());
     }
     println!(
-        "{}, batch {}, {} threads, {}: {:.2} ms {what} at best, {:.2} ms in the median, {:.0} images a second",
+        "{}, batch {}, {}, {}: {:.2} ms {what} at best, {:.2} ms in the median, {:.0} images a second",
         arguments.architecture,
         arguments.batch,
-        arguments.threads,
+        study::numbers::counted(arguments.threads.into(), "thread"),
         time.instruction_set,
         time.milliseconds_min,
         time.milliseconds_median,

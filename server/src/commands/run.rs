@@ -15,10 +15,10 @@ use crate::{
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{collections::BTreeSet, io::IsTerminal, time::Instant};
 use store::{Store, StoreError, StoredStudy};
-use study::{EvaluateTest, Facts, Machine, Plan, SegmentKey, State, StudyId, progress::progress};
+use study::{EvaluateTest, Facts, Machine, Plan, Progress, SegmentKey, State, StudyId, progress::progress};
 use tokio::sync::watch;
 
-pub async fn run(arguments: command_line::Run) -> Result<(), CommandError> {
+pub async fn run(arguments: command_line::Run, bar: ProgressBar) -> Result<(), CommandError> {
     let begin = Instant::now();
     let Planned { study, dataset, plan, paths, machine } =
         read_and_plan(&arguments.study, &arguments.installation, arguments.threads)?;
@@ -55,8 +55,11 @@ pub async fn run(arguments: command_line::Run) -> Result<(), CommandError> {
         program,
     };
     let mut runner = tokio::spawn(runner::run(runner, finished));
+    if std::io::stderr().is_terminal() && !arguments.json {
+        bar.set_draw_target(ProgressDrawTarget::stderr());
+    }
     let watched = tokio::select! {
-        state = watch_progress(&store, id, &plan, study.recipe.evaluate_test, &machine, arguments.json) => state.map(Some),
+        state = watch_progress(&store, id, &plan, study.recipe.evaluate_test, &machine, &bar) => state.map(Some),
         _ = ends.wait_for(|end| *end) => Ok(None),
         // It ends only when it is told to, below: that it did so by itself is its panic, and nobody trains any more.
         ended = &mut runner => {
@@ -75,16 +78,16 @@ pub async fn run(arguments: command_line::Run) -> Result<(), CommandError> {
     if arguments.json {
         let object = summary::result_object(&plan, &comparison, begin.elapsed().as_secs_f64());
         println!("{}", summary::in_json(&object));
-        eprint!("{}", summary::footnotes(&comparison));
+        eprint!("{}{}", summary::footnotes(&comparison), summary::teachers(&plan, &facts));
     } else {
-        println!("{}", summary::result_table(&comparison));
+        println!("{}\n{}", summary::result_table(&comparison), summary::teachers(&plan, &facts));
     }
-    let failures = progress(&plan, &facts, false, &machine).failures;
+    let failures = summary::failures(&plan, &facts);
     match state {
         State::Finished if failures.is_empty() => Ok(()),
         _ => {
-            let reasons: Vec<String> = failures.into_iter().map(|failure| failure.reason).collect();
-            Err(CommandError::Unfinished(format!("Not every run came to its end. {}", reasons.join(" "))))
+            let lines = std::iter::once("Not every run came to its end.".to_owned()).chain(failures);
+            Err(CommandError::Unfinished(lines.collect::<Vec<_>>().join("\n")))
         }
     }
 }
@@ -96,14 +99,11 @@ async fn watch_progress(
     plan: &Plan,
     evaluate_test: EvaluateTest,
     machine: &Machine,
-    quiet: bool,
+    bar: &ProgressBar,
 ) -> Result<State, StoreError> {
-    let bar = if std::io::stderr().is_terminal() && !quiet {
-        ProgressBar::new(plan.epochs)
-    } else {
-        ProgressBar::with_draw_target(Some(plan.epochs), ProgressDrawTarget::hidden())
-    };
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} epochs  {elapsed} {msg}");
+    let begin = Instant::now();
+    bar.set_length(plan.epochs);
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} epochs  {msg}");
     // The template is a constant; a wrong one would only look plain.
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     let mut changes = store.changes();
@@ -114,9 +114,7 @@ async fn watch_progress(
         let facts = store.facts(plan).await?;
         let now = progress(plan, &facts, stopped, machine);
         bar.set_position(now.epochs_done);
-        if let Some(left) = now.left {
-            bar.set_message(format!("about {} left", readable(left.seconds)));
-        }
+        bar.set_message(message(begin.elapsed().as_secs_f64(), &now));
         // Without a terminal, a line each tenth of the way says that it is alive.
         let tenth = now.epochs_done * 10 / now.epochs_total.max(1);
         if bar.is_hidden() && tenth != reported {
@@ -156,6 +154,16 @@ fn is_over(state: State, plan: &Plan, evaluate_test: EvaluateTest, facts: &Facts
             }
             settled && (lost.is_empty() || nobody_works)
         }
+    }
+}
+
+/// How long it has taken and may take: "51 s, about 38 s left". The last evaluations are no epochs and have no estimate.
+fn message(seconds: f64, now: &Progress) -> String {
+    let gone = readable(seconds);
+    match now.left {
+        Some(left) => format!("{gone}, about {} left", readable(left.seconds.max(1.0))),
+        None if now.epochs_done == now.epochs_total => format!("{gone}, last evaluations"),
+        None => gone,
     }
 }
 
@@ -209,6 +217,31 @@ mod tests {
         };
         let checkpoint = CheckpointFile { epoch: segment.until, kept: Kept::Stop, digest: String::new(), bytes: 1 };
         SegmentFacts { metrics: vec![metrics], checkpoints: vec![checkpoint], ..SegmentFacts::default() }
+    }
+
+    #[test]
+    fn how_long_it_takes_is_said_in_one_way_and_not_once_only_evaluations_are_left() {
+        let plan = plan();
+        let machine = Machine {
+            threads: 1,
+            multiply_accumulates_per_second: Some(1e9),
+            instruction_set: "portable".into(),
+            memory: None,
+            devices: Vec::new(),
+            no_gpu: None,
+            datasets: Vec::new(),
+            unusable: Vec::new(),
+            notice: None,
+        };
+        let mut known = Facts::new();
+        let said = |known: &Facts| message(51.4, &progress(&plan, known, false, &machine));
+        assert!(said(&known).starts_with("51 s, about ") && said(&known).ends_with(" left"), "{}", said(&known));
+        for segment in &plan.segments {
+            let mut its = facts(segment, false);
+            its.metrics[0].test = None;
+            known.insert(segment.key.clone(), SegmentFacts { working: true, ..its });
+        }
+        assert_eq!(said(&known), "51 s, last evaluations");
     }
 
     #[test]

@@ -131,6 +131,43 @@ fn work_through(wanted: &[Wanted], threads: u32) -> Vec<SegmentKey> {
     }
 }
 
+/// Whose segments are started first.
+fn turns(wanted: &[Wanted], order: &[SegmentKey]) -> Vec<u64> {
+    order.iter().map(|key| find(wanted, key).study.0).collect()
+}
+
+#[test]
+fn studies_are_taken_in_turn() {
+    let short = "title = \"Short?\"\ndataset = \"fashion-mnist-12k\"\nseeds = 3\n\
+                 student = { architecture = \"wrn-10-1\", epochs = 2 }\nrecipe = { momentum = 0.5 }";
+    // The younger study has the longer path, and shares nothing.
+    let wanted = wanted(&[stored(1, short), stored(2, EXAMPLE)]);
+    assert!(turns(&wanted, &work_through(&wanted, 1)).is_sorted());
+    let decision = next_work(&wanted, &Facts::new(), &BTreeMap::new(), 2);
+    assert_eq!(turns(&wanted, &started(decision)), [1, 1]);
+    // It fills what is left.
+    let decision = next_work(&wanted, &Facts::new(), &BTreeMap::new(), 5);
+    assert_eq!(turns(&wanted, &started(decision)), [1, 1, 1, 2]);
+}
+
+#[test]
+fn what_a_younger_study_waits_for_does_not_bring_an_older_segment_forward() {
+    // Alone, the labels-only runs of the older study come before its short teacher.
+    let older = EXAMPLE
+        .replace("seeds = 3", "seeds = 1")
+        .replace("epochs = 20\n    [treatment]", "epochs = 1\n    [treatment]");
+    let older = older.replace("[8, 20]", "1").replace("wrn-16-2", "wrn-10-1").replace("[0, 8, 20]", "[0, 1]");
+    let younger = older
+        .replace("[0, 1]", "20")
+        .replace("seeds = 1", "seeds = 3")
+        .replace("wrn-10-1\"\n    epochs = 20", "wrn-40-4\"\n    epochs = 20");
+    let alone = wanted(&[stored(1, &older)]);
+    let both = wanted(&[stored(1, &older), stored(2, &younger)]);
+    let first = |wanted: &[Wanted]| started(next_work(wanted, &Facts::new(), &BTreeMap::new(), 1)).remove(0);
+    assert_eq!(first(&alone), first(&both));
+    assert_eq!(turns(&both, &work_through(&both, 1)), [1, 1, 1, 1, 2, 2, 2]);
+}
+
 #[test]
 fn every_segment_is_trained_once_and_after_what_it_needs() {
     let wanted = wanted(&[stored(1, EXAMPLE)]);

@@ -10,3 +10,4 @@ mod memory;
 mod sharing;
 mod survival;
 mod synthetic;
+mod waiting;
