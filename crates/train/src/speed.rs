@@ -9,8 +9,13 @@ use crate::random::{Purpose, stream};
 use candle_core::Tensor;
 use kernels::InstructionSet;
 use std::collections::BTreeMap;
+use std::sync::Barrier;
+use std::thread;
 use std::time::{Duration, Instant};
-use study::{Architecture, Epoch, Optimizer, Recipe, Seed, Term};
+use study::{
+    Architecture, Epoch, Optimizer, Recipe, Seed, Speed, Term,
+    cost::{Measured, Pace},
+};
 
 /// Whole training steps: forward, loss, backward, SGD.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,13 +40,94 @@ pub fn step_time(
     measure(&shape, batch, threads, instruction_set, Duration::from_secs(1))
 }
 
-/// Multiply-accumulates a second of one thread in training steps, which count as three forward passes: what estimates are made of.
-pub fn multiply_accumulates_per_second() -> Result<f64, TrainError> {
-    let architecture = Architecture::WideResNet { depth: 10, width: 1 };
-    let shape = NetworkShape { architecture, channels: 1, image_size: 28, classes: 10 };
-    let step = measure(&shape, 64, 1, None, Duration::from_millis(400))?;
-    let image = 3 * architecture.multiply_accumulates(1, 28, 10);
-    Ok(64.0 / (step.milliseconds_median / 1e3) * image as f64)
+/// How fast each of `threads` threads is while all of them are busy, which is how studies are trained: what estimates are made of.
+/// Two networks of different width are measured at once on every thread.
+pub fn speed(threads: u32) -> Result<Speed, TrainError> {
+    let measured: Vec<Result<_, TrainError>> = thread::scope(|scope| {
+        let begin = Barrier::new(threads as usize);
+        let begin = &begin;
+        let at_once = (0..threads).map(|_| scope.spawn(move || { begin.wait(); both_paces() }));
+        let at_once: Vec<_> = at_once.collect();
+        at_once.into_iter().map(|thread| thread.join().expect("measuring does not panic")).collect()
+    });
+    let measured: Vec<[[f64; 2]; 2]> = measured.into_iter().collect::<Result<_, _>>()?;
+    let pace = |kind: usize| {
+        let of = |network: usize| {
+            let architecture = MEASURED[network];
+            let seconds = measured.iter().map(|it| it[network][kind]).sum::<f64>() / measured.len().max(1) as f64;
+            Measured {
+                multiply_accumulates: architecture.multiply_accumulates(1, 28, 10) as f64,
+                activations: architecture.activations(1, 28, 10) as f64,
+                seconds,
+            }
+        };
+        Pace::through(of(0), of(1))
+    };
+    Ok(Speed { step: pace(0), evaluation: pace(1) })
+}
+
+const MEASURED: [Architecture; 2] =
+    [Architecture::WideResNet { depth: 10, width: 1 }, Architecture::WideResNet { depth: 10, width: 2 }];
+/// Images at a time: as many as a usual batch has at least.
+const MEASURED_BATCH: usize = 64;
+/// After one to warm up.
+const MEASURED_TIMES: usize = 3;
+
+/// For each network of [`MEASURED`], seconds an image in a step and in evaluation, on this thread.
+fn both_paces() -> Result<[[f64; 2]; 2], TrainError> {
+    let mut paces = [[0.0; 2]; 2];
+    for (architecture, pace) in MEASURED.into_iter().zip(&mut paces) {
+        let shape = NetworkShape { architecture, channels: 1, image_size: 28, classes: 10 };
+        let mut probe = Probe::new(&shape, MEASURED_BATCH, 1, instruction_set().parse()?)?;
+        let mut median = |run: &dyn Fn(&mut Probe) -> Result<f64, TrainError>| {
+            let times: Result<Vec<f64>, _> = (0..=MEASURED_TIMES).map(|_| run(&mut probe)).collect();
+            let mut times = times?.split_off(1);
+            times.sort_by(f64::total_cmp);
+            Ok::<_, TrainError>(times[times.len() / 2] / MEASURED_BATCH as f64)
+        };
+        *pace = [median(&|probe| probe.step())?, median(&|probe| probe.evaluate())?];
+    }
+    Ok(paces)
+}
+
+/// A network in training, on random images.
+struct Probe {
+    network: CpuNetwork,
+    images: Vec<f32>,
+    labels: Tensor,
+    optimizer: Optimizer,
+}
+
+impl Probe {
+    fn new(shape: &NetworkShape, batch: usize, threads: usize, set: InstructionSet) -> Result<Probe, TrainError> {
+        let mut network = CpuNetwork::new(shape, batch, threads, set)?;
+        network.set_weights(&initial_weights(shape, Seed(0)))?;
+        let mut random = stream(Seed(0), Purpose::Probe, Epoch(0), 0);
+        let images = (0..batch * shape.channels * shape.image_size * shape.image_size).map(|_| random.normal()).collect();
+        let labels: Vec<u32> = (0..batch).map(|_| random.below(shape.classes as u32)).collect();
+        let labels = Tensor::from_vec(labels, batch, &candle_core::Device::Cpu)?;
+        let recipe = Recipe::default();
+        let optimizer = Optimizer::Sgd { momentum: recipe.momentum, weight_decay: recipe.weight_decay };
+        Ok(Probe { network, images, labels, optimizer })
+    }
+
+    /// Seconds of one training step.
+    fn step(&mut self) -> Result<f64, TrainError> {
+        let terms = [(1.0, Term::CrossEntropy)];
+        let start = Instant::now();
+        let logits = self.network.forward(&self.images)?;
+        let values = objective::terms(&terms, &logits, &self.labels, &BTreeMap::new())?;
+        self.network.backward(&objective::weighted_gradient(&terms, &values)?)?;
+        self.network.step(0.01, &self.optimizer)?;
+        Ok(start.elapsed().as_secs_f64())
+    }
+
+    /// Seconds of evaluating the batch.
+    fn evaluate(&mut self) -> Result<f64, TrainError> {
+        let start = Instant::now();
+        self.network.evaluate(&self.images)?;
+        Ok(start.elapsed().as_secs_f64())
+    }
 }
 
 fn measure(
@@ -52,24 +138,8 @@ fn measure(
     at_least: Duration,
 ) -> Result<StepTime, TrainError> {
     let set: InstructionSet = set.map_or_else(instruction_set, str::to_string).parse()?;
-    let mut network = CpuNetwork::new(shape, batch, threads, set)?;
-    network.set_weights(&initial_weights(shape, Seed(0)))?;
-    let mut random = stream(Seed(0), Purpose::Probe, Epoch(0), 0);
-    let images: Vec<f32> =
-        (0..batch * shape.channels * shape.image_size * shape.image_size).map(|_| random.normal()).collect();
-    let labels: Vec<u32> = (0..batch).map(|_| random.below(shape.classes as u32)).collect();
-    let labels = Tensor::from_vec(labels, batch, &candle_core::Device::Cpu)?;
-    let recipe = Recipe::default();
-    let optimizer = Optimizer::Sgd { momentum: recipe.momentum, weight_decay: recipe.weight_decay };
-    let terms = [(1.0, Term::CrossEntropy)];
-    let mut step = || -> Result<f64, TrainError> {
-        let start = Instant::now();
-        let logits = network.forward(&images)?;
-        let values = objective::terms(&terms, &logits, &labels, &BTreeMap::new())?;
-        network.backward(&objective::weighted_gradient(&terms, &values)?)?;
-        network.step(0.01, &optimizer)?;
-        Ok(start.elapsed().as_secs_f64() * 1e3)
-    };
+    let mut probe = Probe::new(shape, batch, threads, set)?;
+    let mut step = || Ok::<_, TrainError>(probe.step()? * 1e3);
     for _ in 0..3 {
         step()?;
     }

@@ -13,9 +13,13 @@ use crate::{
     summary,
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::{collections::BTreeSet, io::IsTerminal, time::Instant};
+use std::{collections::BTreeSet, io::IsTerminal, sync::Arc, time::Instant};
 use store::{Store, StoreError, StoredStudy};
-use study::{Facts, Machine, Plan, SegmentKey, State, StudyId, progress::progress};
+use study::{
+    Facts, Machine, Plan, SegmentKey, State, StudyId,
+    progress::progress,
+    teacher_logits::{in_words, teacher_logits},
+};
 use tokio::sync::watch;
 
 pub async fn run(arguments: command_line::Run) -> Result<(), CommandError> {
@@ -26,7 +30,8 @@ pub async fn run(arguments: command_line::Run) -> Result<(), CommandError> {
     let store = Store::open(folder.path()).await?;
     let machine = machine::measured(machine, folder.path());
     eprintln!("{}\n{}", study.title, summary::counts(&plan));
-    for remark in &plan.remarks {
+    let teachers = teacher_logits(&plan.segments, machine.teacher_logits_limit);
+    for remark in plan.remarks.iter().chain(&in_words(&teachers)) {
         eprintln!("{remark}");
     }
 
@@ -51,8 +56,11 @@ pub async fn run(arguments: command_line::Run) -> Result<(), CommandError> {
         data_dir: folder.path().to_owned(),
         datasets: paths,
         threads: machine.threads,
+        memory: machine.memory,
+        teacher_logits_limit: machine.teacher_logits_limit,
         only: Some(id),
         program,
+        teacher_logits_bytes: Arc::default(),
     };
     let mut runner = tokio::spawn(runner::run(runner, finished));
     let watched = tokio::select! {
@@ -73,7 +81,7 @@ pub async fn run(arguments: command_line::Run) -> Result<(), CommandError> {
     let facts = store.facts(&plan).await?;
     let comparison = study::comparison::compare(&study, &plan, &facts, state == State::Stopped);
     if arguments.json {
-        let object = summary::result_object(&plan, &comparison, begin.elapsed().as_secs_f64());
+        let object = summary::result_object(&plan, &teachers, &comparison, begin.elapsed().as_secs_f64());
         println!("{}", summary::in_json(&object));
         eprint!("{}", summary::footnotes(&comparison));
     } else {
