@@ -1,13 +1,52 @@
 //! Teachers' logits that are kept for whoever asks next: within their limit, the oldest go first.
 
+use crate::{next_work::is_done, wanted::Wanted};
 use std::{
     collections::BTreeSet,
     fs, io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
     time::SystemTime,
 };
-use study::CheckpointId;
+use study::{
+    CheckpointId, Facts, Job, Segment,
+    cost::bytes_in_words,
+    teacher_logits::{TeacherLogits, teacher_logits, teachers},
+};
+use train::folder::teacher_logits_path;
+
+/// Tables of the teachers that somebody is still to learn from. What is done counts too: it filled the table.
+pub fn tables(wanted: &[Wanted], facts: &Facts, limit: u64) -> Vec<TeacherLogits> {
+    let is_left = |segment: &&Segment| !facts.get(&segment.key).is_some_and(|facts| is_done(segment, facts));
+    let segments = || wanted.iter().map(|wanted| &wanted.segment);
+    let teach: BTreeSet<&CheckpointId> = segments().filter(is_left).flat_map(teachers).collect();
+    let learns = |segment: &&Segment| teachers(segment).iter().any(|teacher| teach.contains(teacher));
+    teacher_logits(segments().filter(learns), limit)
+}
+
+/// Makes room for the tables of `jobs`: workers at work, and the one that is to start. Where that cannot be done, too much is kept
+/// for a while.
+pub fn make_room<'a>(data_dir: &Path, limit: u64, tables: &[TeacherLogits], jobs: impl Iterator<Item = &'a Job>) {
+    let in_use: BTreeSet<CheckpointId> = jobs.flat_map(|job| job.teacher_logits.iter().cloned()).collect();
+    let needed = tables.iter().filter(|table| in_use.contains(&table.teacher)).map(|table| table.bytes).sum();
+    match remove_oldest(&teacher_logits_path(data_dir), limit, needed, &in_use) {
+        Ok(0) => {}
+        Ok(removed) => tracing::info!(removed, "the oldest of teachers' logits make room"),
+        Err(error) => tracing::warn!(%error, "teachers' logits that nobody uses could not be removed"),
+    }
+}
+
+/// Looks how many bytes teachers' logits take, and says so at every tenth of the limit.
+pub fn weigh(data_dir: &Path, limit: u64, shown: &AtomicU64) {
+    // What cannot be looked at now is shown as it was.
+    let Ok(now) = bytes(&teacher_logits_path(data_dir)) else { return };
+    let before = shown.swap(now, Ordering::Relaxed);
+    let tenths = |bytes: u64| bytes / (limit / 10).max(1);
+    if tenths(now) != tenths(before) {
+        tracing::info!("teachers' logits kept: {} of {}", bytes_in_words(now), bytes_in_words(limit));
+    }
+}
 
 /// A file of the folder of teachers' logits.
 struct Table {
@@ -19,30 +58,31 @@ struct Table {
 }
 
 /// Bytes that a folder of tables takes on the disk; 0 where there is none.
-pub fn bytes(folder: &Path) -> io::Result<u64> {
-    Ok(tables(folder)?.iter().map(|table| table.bytes).sum())
+fn bytes(folder: &Path) -> io::Result<u64> {
+    Ok(files(folder)?.iter().map(|table| table.bytes).sum())
 }
 
 /// Removes the tables that were not used for longest, until what is left of those that nobody uses leaves `needed` of `limit` bytes
-/// to those of the teachers `in_use`. Returns what was removed. Who has a removed file open keeps it until it is through.
-pub fn make_room(folder: &Path, limit: u64, needed: u64, in_use: &BTreeSet<CheckpointId>) -> io::Result<Vec<PathBuf>> {
-    let is_in_use = |table: &Table| train::teacher_logits::teacher_of(&table.path).is_some_and(|it| in_use.contains(&it));
-    let mut idle: Vec<Table> = tables(folder)?.into_iter().filter(|table| !is_in_use(table)).collect();
+/// to those of the teachers `in_use`. Returns how many were removed. Who has a removed file open keeps it until it is through.
+fn remove_oldest(folder: &Path, limit: u64, needed: u64, in_use: &BTreeSet<CheckpointId>) -> io::Result<usize> {
+    let is_in_use =
+        |table: &Table| train::teacher_logits::teacher_of(&table.path).is_some_and(|it| in_use.contains(&it));
+    let mut idle: Vec<Table> = files(folder)?.into_iter().filter(|table| !is_in_use(table)).collect();
     idle.sort_by_key(|table| table.used);
     let mut kept: u64 = idle.iter().map(|table| table.bytes).sum();
-    let mut removed = Vec::new();
+    let mut removed = 0;
     for table in idle {
         if kept.saturating_add(needed) <= limit {
             break;
         }
         fs::remove_file(&table.path)?;
         kept -= table.bytes;
-        removed.push(table.path);
+        removed += 1;
     }
     Ok(removed)
 }
 
-fn tables(folder: &Path) -> io::Result<Vec<Table>> {
+fn files(folder: &Path) -> io::Result<Vec<Table>> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
@@ -102,7 +142,7 @@ mod tests {
         let one = bytes(folder).expect("a size") / 4;
         assert!((100_000..200_000).contains(&one), "{one}");
         let in_use = BTreeSet::from([teacher("used")]);
-        let remove = |limit, needed| make_room(folder, limit, needed, &in_use).expect("a folder").len();
+        let remove = |limit, needed| remove_oldest(folder, limit, needed, &in_use).expect("a folder");
         assert_eq!(remove(4 * one, one), 0);
         assert_eq!((remove(3 * one, one), names(folder)), (1, vec!["old".into(), "used".into(), "young".into()]));
         assert_eq!((remove(2 * one, one), names(folder)), (1, vec!["used".into(), "young".into()]));

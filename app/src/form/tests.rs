@@ -151,9 +151,13 @@ fn the_example_comes_to_the_numbers_that_sharing_promises() {
     let counts = (plan.arms.len(), plan.runs.len(), plan.segments.len(), plan.epochs, plan.epochs_without_sharing);
     assert_eq!(counts, (5, 15, 16, 272, 320));
     let html = page(Fields::first());
-    for expected in
-        ["15 runs, 16 segments, 272 epochs instead of 320", "About ", "labels only", "no GPU with a working driver"]
-    {
+    for expected in [
+        "15 runs, 16 segments, 272 epochs instead of 320",
+        "About ",
+        "Teachers&#x27; logits are kept (171 MB on disk): ",
+        "labels only",
+        "no GPU with a working driver",
+    ] {
         assert!(html.contains(expected), "{expected} is not in the page");
     }
     assert!(!html.contains("aria-invalid"));

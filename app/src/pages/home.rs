@@ -14,6 +14,7 @@ use study::{Report, StudyCard};
 pub fn Home() -> impl IntoView {
     let revision = live::revision();
     let studies = Resource::new(move || revision.get(), |_| api::list_studies());
+    let held = Resource::new(move || revision.get(), |_| api::teacher_logits());
     let example = Resource::new(|| (), |()| api::example_in_brief());
     view! {
         <Title text=""/>
@@ -21,6 +22,7 @@ pub fn Home() -> impl IntoView {
             <Transition fallback=|| view! { <p class="waiting">"Reading …"</p> }>
                 {move || Suspend::new(async move {
                     let example = example.await.ok().flatten();
+                    let held = held.await.ok().filter(|held| held.bytes > 0);
                     match studies.await {
                         Ok(studies) if studies.is_empty() => welcome(example).into_any(),
                         Ok(studies) => view! {
@@ -29,6 +31,7 @@ pub fn Home() -> impl IntoView {
                                 <a class="button" href="/studies/new">"New study"</a>
                             </div>
                             <ul class="cards">{studies.into_iter().map(card).collect_view()}</ul>
+                            {held.map(|held| view! { <p class="aside">{format!("Teachers’ logits kept: {held}")}</p> })}
                         }
                         .into_any(),
                         Err(error) => view! { <h1>"Studies"</h1><Problem error=error/> }.into_any(),

@@ -11,6 +11,8 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+pub use crate::timetable::WORKER_THREADS_MAX;
+
 /// Wall time on this machine, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {
@@ -140,7 +142,7 @@ fn costs(plan: &Plan, facts: &Facts, machine: &Machine, speed: &Speed) -> Vec<Co
     let mut drawn: BTreeMap<&CheckpointId, Drawn> = BTreeMap::new();
     let mut costs: Vec<Option<Cost>> = vec![None; plan.segments.len()];
     let mut order: Vec<usize> = (0..plan.segments.len()).collect();
-    order.sort_by_key(|place| epochs_done(&plan.segments[*place], facts) == 0);
+    order.sort_by_cached_key(|place| epochs_done(&plan.segments[*place], facts) == 0);
     for place in order {
         let segment = &plan.segments[place];
         let images = &segment.dataset;

@@ -5,6 +5,7 @@
 //! them by chance.
 
 use crate::{Augmentation, CheckpointId, Numerics, Seed, Segment, cost::bytes_in_words};
+use serde::{Deserialize, Serialize};
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
@@ -89,7 +90,7 @@ pub fn teacher_logits<'a>(segments: impl IntoIterator<Item = &'a Segment>, limit
 }
 
 /// The teachers that a segment learns from, each once.
-pub(crate) fn teachers(segment: &Segment) -> BTreeSet<&CheckpointId> {
+pub fn teachers(segment: &Segment) -> BTreeSet<&CheckpointId> {
     segment.terms.iter().filter_map(|(_, term)| term.teacher()).collect()
 }
 
@@ -155,6 +156,19 @@ impl Drawn {
 
     pub(crate) fn count(&self) -> u32 {
         self.0.values().flatten().map(|(from, until)| until - from).sum()
+    }
+}
+
+/// The tables that lie on the disk, all together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    pub bytes: u64,
+    pub limit: u64,
+}
+
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {}", bytes_in_words(self.bytes), bytes_in_words(self.limit))
     }
 }
 

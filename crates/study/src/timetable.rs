@@ -3,7 +3,7 @@
 use std::{cmp::Ordering, collections::BinaryHeap};
 
 /// Threads beyond these find nothing to do in a training step.
-const WORKER_THREADS_MAX: u32 = 8;
+pub const WORKER_THREADS_MAX: u32 = 8;
 /// A worker's process begins, finds its images and is noticed when it ends.
 const START_SECONDS: f64 = 0.5;
 

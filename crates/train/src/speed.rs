@@ -43,11 +43,13 @@ pub fn step_time(
 /// How fast each of `threads` threads is while all of them are busy, which is how studies are trained: what estimates are made of.
 /// Two networks of different width are measured at once on every thread.
 pub fn speed(threads: u32) -> Result<Speed, TrainError> {
+    let begin = Barrier::new(threads as usize);
     let measured: Vec<Result<_, TrainError>> = thread::scope(|scope| {
-        let begin = Barrier::new(threads as usize);
-        let begin = &begin;
-        let at_once = (0..threads).map(|_| scope.spawn(move || { begin.wait(); both_paces() }));
-        let at_once: Vec<_> = at_once.collect();
+        let measure = || {
+            begin.wait();
+            both_paces()
+        };
+        let at_once: Vec<_> = (0..threads).map(|_| scope.spawn(measure)).collect();
         at_once.into_iter().map(|thread| thread.join().expect("measuring does not panic")).collect()
     });
     let measured: Vec<[[f64; 2]; 2]> = measured.into_iter().collect::<Result<_, _>>()?;
@@ -103,7 +105,8 @@ impl Probe {
         let mut network = CpuNetwork::new(shape, batch, threads, set)?;
         network.set_weights(&initial_weights(shape, Seed(0)))?;
         let mut random = stream(Seed(0), Purpose::Probe, Epoch(0), 0);
-        let images = (0..batch * shape.channels * shape.image_size * shape.image_size).map(|_| random.normal()).collect();
+        let images =
+            (0..batch * shape.channels * shape.image_size * shape.image_size).map(|_| random.normal()).collect();
         let labels: Vec<u32> = (0..batch).map(|_| random.below(shape.classes as u32)).collect();
         let labels = Tensor::from_vec(labels, batch, &candle_core::Device::Cpu)?;
         let recipe = Recipe::default();

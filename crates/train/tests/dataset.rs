@@ -320,7 +320,7 @@ fn a_data_set_is_unpacked_once_for_all_and_again_where_that_was_damaged() {
     let whole = fs::read(&file).unwrap();
     let damages: [&dyn Fn(&mut Vec<u8>); 5] = [
         &|bytes| bytes.clear(),
-        &|bytes| drop(bytes.pop()),
+        &|bytes| bytes.truncate(bytes.len() - 1),
         &|bytes| bytes.push(0),
         &|bytes| bytes[0] ^= 1,
         &|bytes| *bytes.last_mut().unwrap() ^= 1,
