@@ -3,7 +3,7 @@
 use crate::{error::ApiError, form::Fields};
 use leptos::prelude::*;
 use leptos::server_fn::codec::GetUrl;
-use study::{Machine, Report, Share, ShareId, Snapshot, Study, StudyCard, StudyId};
+use study::{Machine, Report, Share, ShareId, Snapshot, Study, StudyCard, StudyId, teacher_logits::Held};
 
 #[cfg(feature = "ssr")]
 use crate::{error::answer_with_status_of, laboratory, laboratory::Laboratory};
@@ -34,6 +34,11 @@ pub async fn list_studies() -> Result<Vec<StudyCard>, ApiError> {
 #[server(endpoint = "machine", input = GetUrl)]
 pub async fn this_machine() -> Result<Machine, ApiError> {
     Ok(Machine::clone(&open_laboratory().machine))
+}
+
+#[server(endpoint = "teacher-logits", input = GetUrl)]
+pub async fn teacher_logits() -> Result<Held, ApiError> {
+    Ok(laboratory::teacher_logits(&open_laboratory()))
 }
 
 #[server(endpoint = "report", input = GetUrl)]

@@ -2,13 +2,17 @@
 
 use crate::error::ApiError;
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{SystemTime, UNIX_EPOCH},
 };
 use store::{Store, StoredStudy};
 use study::{
     Facts, Machine, Progress, Report, Share, ShareId, Snapshot, StudyCard, StudyId, WaitsFor,
     comparison::{self, report_without_curves},
+    teacher_logits::Held,
 };
 
 /// What the server gives to pages and API. Cheap to clone.
@@ -17,6 +21,8 @@ pub struct Laboratory {
     pub store: Store,
     /// What this machine has and can do.
     pub machine: Arc<Machine>,
+    /// Bytes that teachers' logits take on the disk, as the runner saw them last.
+    pub teacher_logits_bytes: Arc<AtomicU64>,
     /// "https://lab.example.org", without a slash at its end; `None`: links name the host of the request.
     pub public_url: Option<String>,
     /// A study that was trained beforehand by this program.
@@ -158,6 +164,12 @@ pub async fn shares(laboratory: &Laboratory) -> Result<Vec<Share>, ApiError> {
 pub async fn revoke(laboratory: &Laboratory, id: ShareId) -> Result<(), ApiError> {
     let revoked = laboratory.store.revoke_share(&id, now()).await?;
     revoked.then_some(()).ok_or_else(|| ApiError::NotFound("shared link".into()))
+}
+
+/// What is kept of teachers' logits, for all studies.
+pub fn teacher_logits(laboratory: &Laboratory) -> Held {
+    let bytes = laboratory.teacher_logits_bytes.load(Ordering::Relaxed);
+    Held { bytes, limit: laboratory.machine.teacher_logits_limit }
 }
 
 /// What a link shows. Unknown, expired and revoked links are told apart by nobody.

@@ -48,6 +48,20 @@ pub struct Installation {
     /// STILLROOM_DATASET_CIFAR_10 and the like, or the folder datasets/NAME in the data folder.
     #[arg(long = "dataset", value_name = "NAME=PATH")]
     pub datasets: Vec<NamedPath>,
+    /// Room on the disk for what teachers said of images, which is kept so that they need not be asked twice: 4 GB unless given,
+    /// such as 500MB; 0 keeps nothing.
+    #[arg(long, env = "STILLROOM_TEACHER_LOGITS_LIMIT", default_value = "4GB", value_name = "BYTES", value_parser = bytes)]
+    pub teacher_logits_limit: u64,
+}
+
+/// "4GB", "500 MB", "1000000": units in powers of ten.
+fn bytes(typed: &str) -> Result<u64, String> {
+    let units = [("TB", 1_000_000_000_000), ("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1_000), ("", 1)];
+    let read = |(unit, factor): (&str, u64)| {
+        let number = typed.to_lowercase().strip_suffix(&unit.to_lowercase())?.trim().parse::<u64>().ok()?;
+        number.checked_mul(factor)
+    };
+    units.into_iter().find_map(read).ok_or_else(|| "write a whole number of bytes, such as 4GB or 500MB".to_owned())
 }
 
 #[derive(Clone, Debug, Args)]
@@ -208,6 +222,16 @@ mod tests {
         assert!(matches!(checkpoint.parse(), Ok(WeightsOf::Checkpoint(named)) if named.to_string() == checkpoint));
         let escape = ["stillroom", "export", "../../etc@8", "--weights", "w"];
         assert!(CommandLine::try_parse_from(escape).is_err());
+    }
+
+    #[test]
+    fn a_size_is_typed_with_its_unit() {
+        for (typed, expected) in [("4GB", 4_000_000_000), ("500 mb", 500_000_000), ("0", 0), ("17", 17)] {
+            assert_eq!(bytes(typed), Ok(expected));
+        }
+        for wrong in ["", "GB", "-1", "1.5GB", "4 GiB", "99999999999999TB"] {
+            assert!(bytes(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

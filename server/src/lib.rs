@@ -12,6 +12,7 @@ pub mod error;
 pub mod example;
 pub mod executor;
 pub mod http;
+pub mod kept;
 pub mod machine;
 pub mod next_work;
 pub mod process;

@@ -3,31 +3,36 @@
 use crate::datasets::{self, DatasetPaths};
 use serde::{Deserialize, Serialize};
 use std::{fs, io, path::Path};
-use study::{Device, Machine};
+use study::{Device, Machine, Speed, TRAINING_VERSION};
 use train::TrainError;
 
 /// A measured speed, in `DATA_DIR/speed.json`.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct Speed {
+struct Kept {
     /// Another program may be faster: its speed is measured anew.
     version: String,
     instruction_set: String,
-    multiply_accumulates_per_second: f64,
+    /// Threads that were busy at once.
+    threads: u32,
+    #[serde(flatten)]
+    speed: Speed,
 }
 
 /// What is known at once. The speed is there if it was measured before.
-pub fn find(data_dir: &Path, paths: &DatasetPaths, threads: Option<u32>) -> Machine {
+pub fn find(data_dir: &Path, paths: &DatasetPaths, threads: Option<u32>, teacher_logits_limit: u64) -> Machine {
     let (found, unusable) = datasets::available(paths);
     let no_gpu = no_gpu();
     let damaged = unusable.iter().filter(|(dataset, _)| paths.contains_key(dataset));
     let damaged = damaged.map(|(dataset, reason)| format!("{dataset} {reason}."));
     let notices: Vec<String> = no_gpu.as_deref().map(on_the_cpu).into_iter().chain(damaged).collect();
     let instruction_set = train::engine::instruction_set();
+    let threads = threads.unwrap_or_else(all_threads);
     Machine {
-        threads: threads.unwrap_or_else(all_threads),
-        multiply_accumulates_per_second: read_speed(data_dir, &instruction_set),
+        threads,
+        speed: read_speed(data_dir, &instruction_set, threads),
         instruction_set,
         memory: memory(),
+        teacher_logits_limit,
         devices: train::engine::devices(),
         no_gpu,
         datasets: found,
@@ -70,57 +75,61 @@ fn all_threads() -> u32 {
     std::thread::available_parallelism().map_or(1, |threads| threads.get() as u32)
 }
 
-fn read_speed(data_dir: &Path, instruction_set: &str) -> Option<f64> {
-    let speed: Speed = serde_json::from_slice(&fs::read(data_dir.join("speed.json")).ok()?).ok()?;
-    let ours = speed.version == env!("CARGO_PKG_VERSION") && speed.instruction_set == instruction_set;
-    Some(speed.multiply_accumulates_per_second).filter(|speed| ours && speed.is_finite() && *speed > 0.0)
+fn read_speed(data_dir: &Path, instruction_set: &str, threads: u32) -> Option<Speed> {
+    let kept: Kept = serde_json::from_slice(&fs::read(data_dir.join("speed.json")).ok()?).ok()?;
+    let ours = kept.version == version() && kept.instruction_set == instruction_set && kept.threads == threads;
+    ours.then_some(kept.speed)
 }
 
-/// The machine with the speed of one thread: measured where it was not yet, which takes about half a second, and kept in
-/// `data_dir`. A folder that cannot be written to only means measuring again next time; without a speed no time is estimated.
+/// Other bits are trained at another speed.
+fn version() -> String {
+    format!("{}, training version {TRAINING_VERSION}", env!("CARGO_PKG_VERSION"))
+}
+
+/// The machine with the speed of a thread: measured where it was not yet, which takes about a second, and kept in `data_dir`. A
+/// folder that cannot be written to only means measuring again next time; without a speed no time is estimated.
 pub fn measured(machine: Machine, data_dir: &Path) -> Machine {
-    if machine.multiply_accumulates_per_second.is_some() {
+    if machine.speed.is_some() {
         return machine;
     }
-    let speed = train::speed::multiply_accumulates_per_second();
-    let kept = speed.as_ref().map(|speed| write_speed(data_dir, &machine.instruction_set, *speed));
+    let speed = train::speed::speed(machine.threads);
+    let kept = speed.as_ref().map(|speed| write_speed(data_dir, &machine.instruction_set, machine.threads, *speed));
     match kept {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(%error, "the measured speed is not kept"),
         Err(error) => tracing::warn!(%error, "the speed of this machine is not known: no time is estimated"),
     }
-    Machine { multiply_accumulates_per_second: speed.ok(), ..machine }
+    Machine { speed: speed.ok(), ..machine }
 }
 
-fn write_speed(data_dir: &Path, instruction_set: &str, multiply_accumulates_per_second: f64) -> io::Result<()> {
-    let speed = Speed {
-        version: env!("CARGO_PKG_VERSION").into(),
-        instruction_set: instruction_set.into(),
-        multiply_accumulates_per_second,
-    };
-    fs::write(data_dir.join("speed.json"), serde_json::to_vec_pretty(&speed)?)
+fn write_speed(data_dir: &Path, instruction_set: &str, threads: u32, speed: Speed) -> io::Result<()> {
+    let kept = Kept { version: version(), instruction_set: instruction_set.into(), threads, speed };
+    fs::write(data_dir.join("speed.json"), serde_json::to_vec_pretty(&kept)?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use study::cost::Pace;
 
     #[test]
     fn a_speed_is_kept_for_this_program_and_instruction_set_alone() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        assert_eq!(read_speed(folder.path(), "avx2"), None);
-        write_speed(folder.path(), "avx2", 2e10).expect("it is written");
-        assert_eq!(read_speed(folder.path(), "avx2"), Some(2e10));
-        assert_eq!(read_speed(folder.path(), "avx512"), None);
+        let pace = Pace { seconds_per_multiply_accumulate: 1e-10, seconds_per_activation: 0.1 + 0.2 };
+        let speed = Speed { step: pace, evaluation: pace };
+        assert_eq!(read_speed(folder.path(), "avx2", 2), None);
+        write_speed(folder.path(), "avx2", 2, speed).expect("it is written");
+        assert_eq!(read_speed(folder.path(), "avx2", 2), Some(speed));
+        assert_eq!((read_speed(folder.path(), "avx512", 2), read_speed(folder.path(), "avx2", 1)), (None, None));
         fs::write(folder.path().join("speed.json"), b"{").expect("it is written");
-        assert_eq!(read_speed(folder.path(), "avx2"), None);
+        assert_eq!(read_speed(folder.path(), "avx2", 2), None);
     }
 
     #[test]
     fn what_a_person_should_know_is_said_in_sentences() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let paths = DatasetPaths::from([(study::Dataset::Mnist, folder.path().to_owned())]);
-        let machine = find(folder.path(), &paths, Some(3));
+        let machine = find(folder.path(), &paths, Some(3), 0);
         let notice = machine.notice.expect("a damaged data set is told");
         assert!(notice.contains("mnist cannot be used: "), "{notice}");
         assert!(notice.ends_with('.') && !notice.contains(".."), "{notice}");

@@ -5,7 +5,11 @@ use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
 };
-use study::{CheckpointId, Epoch, EvaluateTest, Facts, Kept, Numerics, Observer, Segment, SegmentFacts, SegmentKey};
+use study::{
+    Architecture, CheckpointId, Epoch, EvaluateTest, Facts, Kept, Numerics, Observer, Segment, SegmentFacts,
+    SegmentKey, cost,
+    teacher_logits::{TeacherLogits, teachers},
+};
 use train::engine::THREADS_MAX;
 
 /// A worker that is alive, and what it was asked to do, which may be less than what is wanted by now, or more.
@@ -32,16 +36,33 @@ pub struct Launch {
     pub threads: u32,
 }
 
-/// Decides. `wanted` is in an order of need; `threads` may train at once.
+/// What workers may take, all together.
+#[derive(Clone, Copy, Debug)]
+pub struct Room<'a> {
+    /// Threads that may train at once.
+    pub threads: u32,
+    /// Bytes of memory; `None` where that is not known, and then nobody waits for it.
+    pub memory: Option<u64>,
+    /// Teachers whose logits are kept need not be asked as often.
+    pub teacher_logits: &'a [TeacherLogits],
+}
+
+/// Decides. `wanted` is in an order of need.
 ///
 /// Studies are taken in turn: a younger one fills only the places that older ones leave free. Within a study, what can start starts
 /// with the longest remaining path first (its own remaining work and that of what waits for it), so that it ends as early as it
-/// can. One-thread workers side by side train more images a second than many threads on one small
-/// network: only where there are fewer segments than threads does a worker get several, and never more than it can use.
-pub fn next_work(wanted: &[Wanted], facts: &Facts, working: &BTreeMap<SegmentKey, Working>, threads: u32) -> Decision {
+/// can. One-thread workers side by side train more images a second than many threads on one small network: only where there are
+/// fewer segments than threads does a worker get several, and never more than it can use. A worker that does not fit into memory
+/// beside the others waits; the study was checked to fit alone.
+pub fn next_work(
+    wanted: &[Wanted],
+    facts: &Facts,
+    working: &BTreeMap<SegmentKey, Working>,
+    room: &Room<'_>,
+) -> Decision {
     let leave = working.iter().filter(|(key, worker)| should_leave(key, worker, wanted, facts));
     let mut leave: Vec<SegmentKey> = leave.map(|(key, _)| key.clone()).collect();
-    let remaining = remaining_paths(wanted, facts);
+    let remaining = remaining_paths(wanted, facts, room.teacher_logits);
     let can_come = can_come(wanted, facts);
     let mut ready: Vec<(&Wanted, u128)> = wanted
         .iter()
@@ -50,16 +71,69 @@ pub fn next_work(wanted: &[Wanted], facts: &Facts, working: &BTreeMap<SegmentKey
         .collect();
     ready.sort_by_key(|&(wanted, path)| (wanted.study, Reverse(path)));
     let busy: u32 = working.values().map(|worker| worker.threads).sum();
-    let free = threads.saturating_sub(busy);
-    let places = free.min(ready.len() as u32);
+    let free = room.threads.saturating_sub(busy);
     if leave.is_empty() && ready.is_empty() && free > 0 {
-        leave.extend(slowest(facts, working, threads));
+        leave.extend(slowest(facts, working, room.threads));
     }
-    let start = ready.iter().take(places as usize).zip(0..).map(|(&(wanted, _), place)| Launch {
+    let mut memory = Memory::of(wanted, working);
+    let most = free.div_ceil(free.min(ready.len() as u32).max(1));
+    let mut starting: Vec<&Wanted> = Vec::new();
+    for &(wanted, _) in &ready {
+        if starting.len() < free as usize && memory.take_in(&wanted.in_passing, most, room.memory) {
+            starting.push(wanted);
+        }
+    }
+    let places = starting.len() as u32;
+    let start = starting.into_iter().zip(0..).map(|(wanted, place)| Launch {
         segment: with_observers_there(&wanted.in_passing, facts),
         threads: (free / places + u32::from(place < free % places)).min(THREADS_MAX),
     });
     Decision { start: start.collect(), leave }
+}
+
+/// Memory that workers hold, counted before one starts.
+struct Memory<'a> {
+    architectures: BTreeMap<&'a SegmentKey, Architecture>,
+    /// By checksum: all workers hold a data set's images together.
+    images: BTreeSet<&'a str>,
+    bytes: u64,
+    workers: usize,
+}
+
+impl<'a> Memory<'a> {
+    fn of(wanted: &'a [Wanted], working: &'a BTreeMap<SegmentKey, Working>) -> Memory<'a> {
+        let architectures = wanted.iter().map(|wanted| (&wanted.segment.key, wanted.segment.architecture)).collect();
+        let mut memory = Memory { architectures, images: BTreeSet::new(), bytes: 0, workers: 0 };
+        for worker in working.values() {
+            memory.take_in(&worker.asked, worker.threads, None);
+        }
+        memory
+    }
+
+    /// Counts a worker in, unless that would be more than `limit`: the first always fits.
+    fn take_in(&mut self, segment: &'a Segment, threads: u32, limit: Option<u64>) -> bool {
+        let bytes = self.bytes.saturating_add(self.needs(segment, threads));
+        if self.workers > 0 && limit.is_some_and(|limit| bytes > limit) {
+            return false;
+        }
+        self.bytes = bytes;
+        self.workers += 1;
+        self.images.insert(&segment.dataset.checksum);
+        true
+    }
+
+    fn needs(&self, segment: &Segment, threads: u32) -> u64 {
+        // What a GPU holds is not this machine's memory.
+        if segment.numerics != Numerics::CpuF32 {
+            return 0;
+        }
+        let images = &segment.dataset;
+        let own = cost::worker_bytes(segment.architecture, images, segment.batch_size, threads);
+        let teachers = teachers(segment).into_iter().filter_map(|teacher| self.architectures.get(&teacher.segment));
+        let teachers: u64 = teachers.map(|teacher| cost::teacher_bytes(*teacher, images, threads)).sum();
+        let unpacked = if self.images.contains(&*images.checksum) { 0 } else { cost::images_bytes(images) };
+        own + teachers + unpacked
+    }
 }
 
 /// Seconds of training left from which on it pays to begin again with more threads.
@@ -195,13 +269,13 @@ fn should_leave(key: &SegmentKey, worker: &Working, wanted: &[Wanted], facts: &F
 
 /// For each segment, the multiply-accumulates of the longest chain of trainings that begins with what is left of it, among those of
 /// its own study: what a younger one waits for does not bring it forward.
-fn remaining_paths(wanted: &[Wanted], facts: &Facts) -> Vec<u128> {
+fn remaining_paths(wanted: &[Wanted], facts: &Facts, teacher_logits: &[TeacherLogits]) -> Vec<u128> {
     let place: BTreeMap<&SegmentKey, usize> = wanted.iter().map(|wanted| &wanted.segment.key).zip(0..).collect();
     let mut paths: Vec<u128> = vec![0; wanted.len()];
     for index in (0..wanted.len()).rev() {
         let segment = &wanted[index].segment;
         // Whatever waits for this one stands behind it, so that its own path has been handed forward already.
-        let path = paths[index] + remaining(&wanted[index], wanted, &place, facts);
+        let path = paths[index] + remaining(&wanted[index], wanted, &place, facts, teacher_logits);
         paths[index] = path;
         for need in segment.needs() {
             let own = |needed: &&usize| **needed < index && wanted[**needed].study == wanted[index].study;
@@ -213,7 +287,13 @@ fn remaining_paths(wanted: &[Wanted], facts: &Facts) -> Vec<u128> {
     paths
 }
 
-fn remaining(of: &Wanted, wanted: &[Wanted], place: &BTreeMap<&SegmentKey, usize>, facts: &Facts) -> u128 {
+fn remaining(
+    of: &Wanted,
+    wanted: &[Wanted],
+    place: &BTreeMap<&SegmentKey, usize>,
+    facts: &Facts,
+    teacher_logits: &[TeacherLogits],
+) -> u128 {
     let segment = &of.segment;
     if has_all(of, facts) {
         return 0;
@@ -222,8 +302,10 @@ fn remaining(of: &Wanted, wanted: &[Wanted], place: &BTreeMap<&SegmentKey, usize
     let one_image = |segment: &Segment| {
         u128::from(segment.architecture.multiply_accumulates(images.channels, images.image_size, images.classes))
     };
-    let teachers = segment.terms.iter().filter_map(|(_, term)| {
-        place.get(&term.teacher()?.segment).map(|&teacher| one_image(&wanted[teacher].segment))
+    let teachers = teachers(segment).into_iter().filter_map(|teacher| {
+        let forward = one_image(&wanted[*place.get(&teacher.segment)?].segment);
+        let table = teacher_logits.iter().find(|table| table.teacher == *teacher && table.passes_without > 0);
+        Some(table.map_or(forward, |it| forward * u128::from(it.passes()) / u128::from(it.passes_without)))
     });
     let reached =
         facts.get(&segment.key).and_then(|own| own.metrics.last()).map_or(segment.from(), |metrics| metrics.epoch);

@@ -7,19 +7,22 @@ use crate::{
     data_folder::segment_folder,
     datasets::{self, DatasetPaths},
     executor::local::{self, Process},
-    next_work::{Launch, Working, is_done, next_work},
+    kept,
+    next_work::{Launch, Room, Working, is_done, next_work},
     wanted::{Wanted, wanted},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
     path::{Path, PathBuf},
+    sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
 use store::{Store, StoreError};
 use study::{
     CheckpointFile, CheckpointId, Event, Facts, Failure, Job, Kept, Plan, Segment, SegmentKey, StudyId,
     TRAINING_VERSION,
+    teacher_logits::{TeacherLogits, Usage, teachers},
 };
 use tokio::{sync::watch, task, time};
 use train::{TrainError, checkpoint};
@@ -42,6 +45,12 @@ pub struct Runner {
     pub datasets: DatasetPaths,
     /// Threads that may train at once.
     pub threads: u32,
+    /// Bytes of memory that workers may hold; `None` where that is not known.
+    pub memory: Option<u64>,
+    /// Bytes of disk for what teachers said.
+    pub teacher_logits_limit: u64,
+    /// Bytes that it takes, for whoever shows them.
+    pub teacher_logits_bytes: Arc<AtomicU64>,
     /// Only this study; `None`: every one that goes on.
     pub only: Option<StudyId>,
     /// The program to start as a worker.
@@ -141,6 +150,7 @@ async fn turn(runner: &Runner, bench: &mut Bench, revision: u64) -> Result<(), R
         bench.seen = Some(revision);
     }
     listen(runner, bench).await?;
+    kept::weigh(&runner.data_dir, runner.teacher_logits_limit, &runner.teacher_logits_bytes);
     remove_orphans(runner, bench).await;
     if std::mem::take(&mut bench.stale) {
         bench.facts = facts(&runner.store, bench.wanted.iter().map(|wanted| &wanted.segment)).await?;
@@ -369,19 +379,23 @@ async fn act(runner: &Runner, bench: &mut Bench) -> Result<(), RunnerError> {
             (key.clone(), Working { threads, asked: job.segment.clone(), evaluate_test })
         })
         .collect();
-    let decision = next_work(&bench.wanted, &bench.facts, &working, runner.threads);
+    let tables = kept::tables(&bench.wanted, &bench.facts, runner.teacher_logits_limit);
+    let room = Room { threads: runner.threads, memory: runner.memory, teacher_logits: &tables };
+    let decision = next_work(&bench.wanted, &bench.facts, &working, &room);
     for key in &decision.leave {
         ask_to_leave(runner, bench, key);
     }
     for launch in decision.start {
         let key = launch.segment.key.clone();
         let Some(wanted) = bench.wanted.iter().find(|wanted| wanted.segment.key == key) else { continue };
-        let job = job(wanted, launch, &runner.datasets);
+        let job = job(wanted, launch, runner, &tables);
         let new = needs(&job.segment).into_iter().filter(|need| bench.looked_at.insert(need.clone())).collect();
         if !are_whole(runner, bench, new).await? {
             // Others may need the same: what can start is decided anew.
             return Ok(());
         }
+        let at_work = bench.workers.values().map(|worker| &worker.job);
+        kept::make_room(&runner.data_dir, runner.teacher_logits_limit, &tables, at_work.chain([&job]));
         match start(runner, &job) {
             Ok(process) => {
                 tracing::info!(segment = %key, until = %job.segment.until, threads = job.threads, "training");
@@ -444,10 +458,14 @@ fn ask_to_leave(runner: &Runner, bench: &mut Bench, key: &SegmentKey) {
 }
 
 /// `segment.json` for a worker.
-fn job(wanted: &Wanted, Launch { segment, threads }: Launch, datasets: &DatasetPaths) -> Job {
-    let dataset_path = datasets.get(&segment.dataset.dataset);
+fn job(wanted: &Wanted, Launch { segment, threads }: Launch, runner: &Runner, tables: &[TeacherLogits]) -> Job {
+    let dataset_path = runner.datasets.get(&segment.dataset.dataset);
+    let is_kept =
+        |teacher: &CheckpointId| tables.iter().any(|table| table.teacher == *teacher && table.usage == Usage::Used);
     Job {
         version: Job::VERSION,
+        teacher_logits: teachers(&segment).into_iter().filter(|teacher| is_kept(teacher)).cloned().collect(),
+        shared_folder: Some(runner.data_dir.to_string_lossy().into_owned()),
         segment,
         dataset_path: dataset_path.map(|path| path.to_string_lossy().into_owned()),
         device: train::engine::resolve(wanted.device).0,

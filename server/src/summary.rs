@@ -5,6 +5,7 @@ use std::fmt::Write;
 use study::{
     Architecture, Arm, ArmSummary, Comparison, Epoch, Facts, Happened, Method, Plan, RunId, Seed, TeacherTraining,
     Verdict, numbers,
+    teacher_logits::{Passes, TeacherLogits, in_words, passes},
 };
 
 /// The object of `stillroom run --json` and, without results, of `stillroom plan --json`. Keys stand in the order of the fields.
@@ -22,6 +23,18 @@ struct Counts {
     segments: usize,
     epochs: u64,
     epochs_without_sharing: u64,
+    /// `None` where nobody teaches.
+    teacher_logits: Option<TeachersObject>,
+}
+
+/// What keeping teachers' logits comes to: forward passes of one image each.
+#[derive(Serialize)]
+struct TeachersObject {
+    forward_passes: u64,
+    forward_passes_without: u64,
+    /// Of all tables that are used, once they are full.
+    bytes: u64,
+    in_words: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -80,15 +93,20 @@ struct DifferenceObject<'a> {
 }
 
 /// Counts and arms, no results.
-pub fn plan_object(plan: &Plan) -> Object<'_> {
+pub fn plan_object<'a>(plan: &'a Plan, teachers: &[TeacherLogits]) -> Object<'a> {
     let arms = plan.arms.iter().enumerate().map(|(index, arm)| arm_object(plan, index, arm, None));
-    Object { plan: counts_object(plan), arms: arms.collect(), seconds: None }
+    Object { plan: counts_object(plan, teachers), arms: arms.collect(), seconds: None }
 }
 
-pub fn result_object<'a>(plan: &'a Plan, comparison: &'a Comparison, seconds: f64) -> Object<'a> {
+pub fn result_object<'a>(
+    plan: &'a Plan,
+    teachers: &[TeacherLogits],
+    comparison: &'a Comparison,
+    seconds: f64,
+) -> Object<'a> {
     let summary = |index| comparison.arms.iter().find(|summary| summary.arm == index);
     let arms = plan.arms.iter().enumerate().map(|(index, arm)| arm_object(plan, index, arm, summary(index)));
-    Object { plan: counts_object(plan), arms: arms.collect(), seconds: Some(seconds) }
+    Object { plan: counts_object(plan, teachers), arms: arms.collect(), seconds: Some(seconds) }
 }
 
 /// For a terminal and for a program.
@@ -96,12 +114,19 @@ pub fn in_json(object: &Object<'_>) -> String {
     serde_json::to_string_pretty(object).expect("an object of texts and numbers is JSON")
 }
 
-fn counts_object(plan: &Plan) -> Counts {
+fn counts_object(plan: &Plan, teachers: &[TeacherLogits]) -> Counts {
+    let teacher_logits = passes(teachers).map(|Passes { expected, without, bytes }| TeachersObject {
+        forward_passes: expected,
+        forward_passes_without: without,
+        bytes,
+        in_words: in_words(teachers),
+    });
     Counts {
         runs: plan.runs.len(),
         segments: plan.segments.len(),
         epochs: plan.epochs,
         epochs_without_sharing: plan.epochs_without_sharing,
+        teacher_logits,
     }
 }
 

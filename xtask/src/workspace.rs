@@ -8,11 +8,13 @@ use anyhow::{Context, Result, bail};
 
 /// The packages that run natively, in one selection. Cargo settles features over the packages selected
 /// together, so every native step uses exactly this selection and shares one set of compiled dependencies.
-pub const NATIVE: [&str; 16] = [
+pub const NATIVE: [&str; 18] = [
     "-p",
     "study",
     "-p",
     "kernels",
+    "-p",
+    "mapped",
     "-p",
     "train",
     "-p",

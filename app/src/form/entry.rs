@@ -226,7 +226,7 @@ fn Side(typed: RwSignal<Fields>, shown: Memo<Preview>, errors: Memo<Vec<SpecErro
             <div aria-live="polite">
                 {homeless}
                 {move || shown.with(|preview| match &preview.plan {
-                    Some(plan) => in_numbers(plan, preview.seconds).into_any(),
+                    Some(plan) => in_numbers(plan, preview).into_any(),
                     None => view! { <p class="empty">"The plan stands here once nothing is wrong."</p> }.into_any(),
                 })}
             </div>
@@ -243,8 +243,8 @@ fn Side(typed: RwSignal<Fields>, shown: Memo<Preview>, errors: Memo<Vec<SpecErro
     }
 }
 
-fn in_numbers(plan: &Plan, seconds: Option<f64>) -> impl IntoView + use<> {
-    let time = match seconds {
+fn in_numbers(plan: &Plan, preview: &Preview) -> impl IntoView + use<> {
+    let time = match preview.seconds {
         Some(seconds) => format!("About {} on this machine.", numbers::duration(seconds)),
         None => "How long it takes is not known: this machine’s speed could not be measured.".into(),
     };
@@ -257,6 +257,7 @@ fn in_numbers(plan: &Plan, seconds: Option<f64>) -> impl IntoView + use<> {
     view! {
         <p class="plan-counts">{counts}</p>
         <p>{time}{shared}</p>
+        {preview.teachers.clone().map(|teachers| view! { <p>{teachers}</p> })}
         {(!plan.remarks.is_empty()).then(|| view! {
             <ul class="remarks">{plan.remarks.iter().map(|remark| view! { <li>{remark.clone()}</li> }).collect_view()}</ul>
         })}

@@ -149,7 +149,7 @@ pub const TREATMENT: [Field; 5] = [
     },
 ];
 
-pub const RECIPE: [Field; 11] = [
+pub const RECIPE: [Field; 12] = [
     Field {
         path: "validation",
         label: "Validation images",
@@ -216,6 +216,13 @@ pub const RECIPE: [Field; 11] = [
             ("crop", "Padded by 4 and cropped"),
             ("crop-flip", "Cropped and mirrored"),
         ]),
+        first: "",
+    },
+    Field {
+        path: "recipe.augmentation_seed",
+        label: "Images are varied",
+        hint: "The same way for all seeds, each teacher is asked less; seeds are then a little less independent.",
+        entry: Entry::OneOf(&[("", "In another way for each seed"), ("shared", "The same way for all seeds")]),
         first: "",
     },
     Field {

@@ -1,7 +1,10 @@
 //! What the form's study would come to: errors, arms, runs and time, as one types. Decided here, shown by [`super::Form`].
 
 use super::Fields;
-use study::{Facts, Machine, Plan, SpecError};
+use study::{
+    Facts, Machine, Plan, SpecError,
+    teacher_logits::{in_words, teacher_logits},
+};
 
 /// What the form says, understood.
 #[derive(Clone, Debug, PartialEq)]
@@ -11,6 +14,8 @@ pub struct Preview {
     pub plan: Option<Plan>,
     /// Wall time on this machine in seconds, where its speed is known.
     pub seconds: Option<f64>,
+    /// What is kept of teachers' logits, or why not; `None` where nobody teaches.
+    pub teachers: Option<String>,
 }
 
 impl Preview {
@@ -25,8 +30,10 @@ pub fn preview(fields: &Fields, machine: &Machine) -> Preview {
         Ok(ready) => {
             let plan = ready.plan();
             let estimate = study::cost::estimate(&plan, &Facts::new(), machine);
-            Preview { errors: Vec::new(), seconds: estimate.map(|estimate| estimate.seconds), plan: Some(plan) }
+            let teachers = in_words(&teacher_logits(&plan.segments, machine.teacher_logits_limit));
+            let seconds = estimate.map(|estimate| estimate.seconds);
+            Preview { errors: Vec::new(), seconds, teachers, plan: Some(plan) }
         }
-        Err(errors) => Preview { errors, plan: None, seconds: None },
+        Err(errors) => Preview { errors, plan: None, seconds: None, teachers: None },
     }
 }

@@ -1,6 +1,6 @@
 use super::{Fields, Form, fields, preview};
 use leptos::prelude::*;
-use study::{Dataset, DatasetFacts, Machine, Study};
+use study::{Dataset, DatasetFacts, Machine, Speed, Study, cost::Pace};
 
 const EXAMPLE: &str = include_str!("../../../examples/study.toml");
 
@@ -37,6 +37,7 @@ drop_epochs = [10]
 momentum = 0.8
 weight_decay = 1e-4
 augmentation = "crop"
+augmentation_seed = "shared"
 device = "cpu"
 evaluate_test = "every-epoch"
 "#;
@@ -127,12 +128,15 @@ fn every_field_of_the_form_has_its_own_path() {
     assert_eq!(paths.len(), count);
 }
 
+const PACE: Pace = Pace { seconds_per_multiply_accumulate: 5e-11, seconds_per_activation: 0.0 };
+
 fn machine() -> Machine {
     Machine {
         threads: 2,
-        multiply_accumulates_per_second: Some(2e10),
+        speed: Some(Speed { step: PACE, evaluation: PACE }),
         instruction_set: "avx2".into(),
         memory: Some(8_000_000_000),
+        teacher_logits_limit: 4_000_000_000,
         devices: Vec::new(),
         no_gpu: Some("no GPU with a working driver was found".into()),
         datasets: vec![DatasetFacts {
@@ -160,9 +164,13 @@ fn the_example_comes_to_the_numbers_that_sharing_promises() {
     let counts = (plan.arms.len(), plan.runs.len(), plan.segments.len(), plan.epochs, plan.epochs_without_sharing);
     assert_eq!(counts, (5, 15, 16, 272, 320));
     let html = page(Fields::first());
-    for expected in
-        ["15 runs, 16 segments, 272 epochs instead of 320", "About ", "labels only", "no GPU with a working driver"]
-    {
+    for expected in [
+        "15 runs, 16 segments, 272 epochs instead of 320",
+        "About ",
+        "Teachers&#x27; logits are kept (171 MB on disk): ",
+        "labels only",
+        "no GPU with a working driver",
+    ] {
         assert!(html.contains(expected), "{expected} is not in the page");
     }
     assert!(!html.contains("aria-invalid"));

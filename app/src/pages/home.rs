@@ -20,6 +20,7 @@ pub fn Home() -> impl IntoView {
         <article class="page">
             <Suspense>
                 {Suspend::new(async move {
+                    let held = api::teacher_logits().await.ok().filter(|held| held.bytes > 0);
                     match api::list_studies().await {
                         Ok(studies) if studies.is_empty() => welcome(api::example_in_brief().await.ok().flatten()).into_any(),
                         Ok(studies) => view! {
@@ -28,6 +29,7 @@ pub fn Home() -> impl IntoView {
                                 <a class="button" href="/studies/new">"New study"</a>
                             </div>
                             <ul class="cards">{studies.into_iter().map(card).collect_view()}</ul>
+                            {held.map(|held| view! { <p class="aside">{format!("Teachers’ logits kept: {held}")}</p> })}
                         }
                         .into_any(),
                         Err(error) => view! { <h1>"Studies"</h1><Problem error=error/> }.into_any(),

@@ -65,6 +65,11 @@ impl Architecture {
         Self::FLOAT * (held + u64::from(threads) * thread)
     }
 
+    /// Numbers that the convolutions of one image put out, all together: what passes through memory.
+    pub fn activations(self, channels: u32, image_size: u32, classes: u32) -> u64 {
+        self.sizes(channels, image_size, classes).activations
+    }
+
     fn sizes(self, channels: u32, image_size: u32, classes: u32) -> Sizes {
         let (channels, classes) = (u64::from(channels), u64::from(classes));
         let mut size = u64::from(image_size);

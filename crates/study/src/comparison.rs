@@ -336,6 +336,12 @@ fn remarks(study: &Study, plan: &Plan, arms: &[ArmSummary], states: &[RunProgres
          trained anew."
             .to_owned()
     });
+    let differs = |segment: &crate::Segment| segment.augmentation_seed.is_some();
+    let shared_views = plan.segments.iter().any(differs).then(|| {
+        "All seeds see their images in the same views (augmentation_seed = \"shared\"): they are a little less independent of \
+         each other than the intervals take them to be."
+            .to_owned()
+    });
     let unfinished = states.iter().any(|run| run.state != State::Finished);
     let abandoned = (unfinished && plan.is_of_another_version()).then(|| {
         "This study was planned by another version of this program, which trains with other bits: what it found stays, but \
@@ -345,7 +351,8 @@ fn remarks(study: &Study, plan: &Plan, arms: &[ArmSummary], states: &[RunProgres
     let failed = states.iter().filter(|run| run.state == State::Failed).count();
     let failed = (failed > 0 && abandoned.is_none())
         .then(|| format!("{failed} of {} failed.", counted(states.len(), "run", "runs")));
-    let remarks = [one_teacher, arms::baseline_remark(&plan.arms), abandoned, failed, missing(arms, model)];
+    let remarks =
+        [one_teacher, shared_views, arms::baseline_remark(&plan.arms), abandoned, failed, missing(arms, model)];
     remarks.into_iter().flatten().collect()
 }
 

@@ -1,11 +1,17 @@
 //! What a plan costs on this machine.
 
 use crate::{
-    Architecture, CheckpointId, DatasetFacts, Epoch, Machine, Plan, Segment, SegmentKey, metrics::Facts,
-    progress::epochs_done, statistics,
+    Architecture, CheckpointId, DatasetFacts, Epoch, Machine, Numerics, Plan, Segment, SegmentKey,
+    metrics::Facts,
+    progress::epochs_done,
+    statistics,
+    teacher_logits::{Drawn, TeacherLogits, Usage, expected_views, teacher_logits, teachers},
+    timetable::{self, Task},
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+
+pub use crate::timetable::WORKER_THREADS_MAX;
 
 /// Wall time on this machine, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -13,98 +19,186 @@ pub struct Estimate {
     pub seconds: f64,
 }
 
+/// How long one thread takes for one image while all threads of the machine are busy.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Speed {
+    /// Its share of a training step: forward, backward and update.
+    pub step: Pace,
+    /// Evaluation alone.
+    pub evaluation: Pace,
+}
+
+/// Seconds an image takes, as a sum of two: convolutions take as long as they have multiply-accumulates, everything else as long as
+/// there are numbers to pass through memory. Wide networks have more of the first, narrow ones of the second.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Pace {
+    pub seconds_per_multiply_accumulate: f64,
+    pub seconds_per_activation: f64,
+}
+
+/// A network as it was measured: multiply-accumulates of a forward pass of one image, activations, seconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Measured {
+    pub multiply_accumulates: f64,
+    pub activations: f64,
+    pub seconds: f64,
+}
+
+impl Pace {
+    /// The pace at which both networks take as long as they did. Where that would make one of the two parts negative, which is
+    /// noise, all is laid to the multiply-accumulates.
+    pub fn through(one: Measured, other: Measured) -> Pace {
+        let (m, n) = (one.multiply_accumulates, other.multiply_accumulates);
+        let determinant = m * other.activations - n * one.activations;
+        let by_multiplying = (one.seconds * other.activations - other.seconds * one.activations) / determinant;
+        let by_passing = (m * other.seconds - n * one.seconds) / determinant;
+        if by_multiplying > 0.0 && by_passing >= 0.0 {
+            return Pace { seconds_per_multiply_accumulate: by_multiplying, seconds_per_activation: by_passing };
+        }
+        Pace { seconds_per_multiply_accumulate: (one.seconds + other.seconds) / (m + n), seconds_per_activation: 0.0 }
+    }
+
+    /// Of one image of `images`.
+    pub fn seconds(self, architecture: Architecture, images: &DatasetFacts) -> f64 {
+        let (channels, size, classes) = (images.channels, images.image_size, images.classes);
+        architecture.multiply_accumulates(channels, size, classes) as f64 * self.seconds_per_multiply_accumulate
+            + architecture.activations(channels, size, classes) as f64 * self.seconds_per_activation
+    }
+}
+
+impl Speed {
+    /// Of a machine that nobody measured: it stands for how networks differ, and the epochs that were trained say how fast it is.
+    const ANY: Speed = {
+        let evaluation = Pace { seconds_per_multiply_accumulate: 1e-10, seconds_per_activation: 0.0 };
+        Speed { step: Pace { seconds_per_multiply_accumulate: 3e-10, ..evaluation }, evaluation }
+    };
+}
+
+/// Writing and syncing a checkpoint.
+const CHECKPOINT_SECONDS: f64 = 0.05;
+
 /// Time for what `facts` leave to be trained; with empty facts, for the whole plan. `None` where the speed is not known.
 ///
-/// Counts the multiply-accumulates of an epoch: three forward passes for each training image (forward and backward), one of
-/// each teacher that teaches, one for each validation image; test images at each stop, training images where a run ends.
-/// Measuring against teachers costs nothing here: their logits are kept. Assumes that workers train side by side with one
-/// thread each (where they are measured, with the threads they had) and lose nothing by it, and that no chain of segments waiting for each other can be split: the time is the
-/// work over all threads, but never less than the longest chain. Once epochs of this plan were measured, their seconds
-/// stand for those segments, and their speed for the others; before, the machine's. A GPU is not estimated beforehand.
+/// An epoch is a training step for each training image, a forward pass of each teacher that teaches where the table of its logits
+/// does not have it yet, and an evaluation of each validation image; at each stop its test images and those of the best epoch so far
+/// are evaluated, and where a run ends the training images. Measuring against teachers costs nothing here: their logits are kept.
+/// The plan is then worked off as the runner does (`timetable`). Once epochs of this plan were measured, their seconds stand for
+/// those segments, and how they compare with what was expected for the others. A GPU is not estimated beforehand.
 pub fn estimate(plan: &Plan, facts: &Facts, machine: &Machine) -> Option<Estimate> {
-    let segments = plan.by_key();
-    let epoch_work = |segment: &Segment| epoch_work(segment, &segments);
-    let speed = measured_speed(plan, facts, epoch_work).or(machine.multiply_accumulates_per_second)?;
-    if speed.is_nan() || speed <= 0.0 {
+    let speed = machine.speed.filter(|_| plan.segments.iter().all(|segment| segment.numerics == Numerics::CpuF32));
+    let costs = costs(plan, facts, machine, &speed.unwrap_or(Speed::ANY));
+    let measured = measured_ratio(plan, facts, &costs);
+    if measured.is_none() && speed.is_none() {
         return None;
     }
-    let mut total = 0.0;
-    let mut longest: f64 = 0.0;
-    let mut timings: BTreeMap<&SegmentKey, Timing> = BTreeMap::new();
-    for segment in &plan.segments {
-        let done = Epoch(segment.from().0 + epochs_done(segment, facts));
-        let ready = |need: &CheckpointId| timings.get(&need.segment).map_or(0.0, |timing| timing.reaches(need.epoch));
-        let start = segment.needs().into_iter().map(ready).fold(0.0, f64::max);
-        let (epoch_seconds, closing) = match mean_seconds(segment, facts) {
-            // Measured epochs hold their evaluations already.
-            Some(seconds) => (seconds, 0.0),
-            None => (epoch_work(segment) / speed, closing_work(segment) / speed),
+    let slower = measured.unwrap_or(1.0);
+    let place: BTreeMap<&SegmentKey, usize> = plan.segments.iter().map(|segment| &segment.key).zip(0..).collect();
+    let done: Vec<Epoch> =
+        plan.segments.iter().map(|segment| Epoch(segment.from().0 + epochs_done(segment, facts))).collect();
+    let tasks = plan.segments.iter().zip(&costs).zip(&done).map(|((segment, cost), own)| {
+        let epoch = mean_seconds(segment, facts).map_or(cost.epoch * slower, |it| it * threads(segment, facts));
+        let mut work = 0.0;
+        let mut reached = *own;
+        let milestones = segment.stops.range(Epoch(own.0 + 1)..).map(|stop| {
+            let ends = if segment.ends.contains(stop) { cost.end } else { 0.0 };
+            work += f64::from(stop.0 - reached.0) * (epoch + CHECKPOINT_SECONDS) + (cost.stop + ends) * slower;
+            reached = *stop;
+            work
+        });
+        let milestones = milestones.collect();
+        let missing = |need: &CheckpointId| {
+            let needed = *place.get(&need.segment)?;
+            let next = Epoch(done[needed].0 + 1);
+            // Its place among the stops that are still to come.
+            (need.epoch >= next).then(|| (needed, plan.segments[needed].stops.range(next..need.epoch).count()))
         };
-        let timing = Timing { start, done, epoch_seconds, closing };
-        let alone = Timing { start: 0.0, ..timing };
-        total += alone.reaches(segment.until) * threads(segment, facts);
-        longest = longest.max(timing.reaches(segment.until));
-        timings.insert(&segment.key, timing);
-    }
-    Some(Estimate { seconds: longest.max(total / f64::from(machine.threads.max(1))) })
-}
-
-/// When a segment can start, and how fast it goes from there.
-#[derive(Clone, Copy)]
-struct Timing {
-    start: f64,
-    done: Epoch,
-    epoch_seconds: f64,
-    closing: f64,
-}
-
-impl Timing {
-    /// Seconds from now until the checkpoint of `epoch` is there; 0 where it is.
-    fn reaches(&self, epoch: Epoch) -> f64 {
-        match epoch.0.saturating_sub(self.done.0) {
-            0 => 0.0,
-            missing => self.start + f64::from(missing) * self.epoch_seconds + self.closing,
+        let at_work = facts.get(&segment.key).is_some_and(|facts| facts.working);
+        Task {
+            needs: segment.needs().into_iter().filter_map(missing).collect(),
+            milestones,
+            threads: at_work.then(|| threads(segment, facts) as u32),
         }
+    });
+    let tasks: Vec<Task> = tasks.collect();
+    Some(Estimate { seconds: timetable::seconds(&tasks, machine.threads) })
+}
+
+/// What a segment's parts take, in seconds of one thread.
+#[derive(Clone, Copy)]
+struct Cost {
+    epoch: f64,
+    /// Evaluating at a stop.
+    stop: f64,
+    /// The clean pass at a run's end.
+    end: f64,
+}
+
+/// Segment by segment. What of teachers' logits will be there already is laid to the segments in the order of the plan, those first
+/// that have begun: who comes first in the end does not change the sum.
+fn costs(plan: &Plan, facts: &Facts, machine: &Machine, speed: &Speed) -> Vec<Cost> {
+    let segments = plan.by_key();
+    let tables = teacher_logits(&plan.segments, machine.teacher_logits_limit);
+    let tables: BTreeMap<&CheckpointId, &TeacherLogits> = tables.iter().map(|table| (&table.teacher, table)).collect();
+    let mut drawn: BTreeMap<&CheckpointId, Drawn> = BTreeMap::new();
+    let mut costs: Vec<Option<Cost>> = vec![None; plan.segments.len()];
+    let mut order: Vec<usize> = (0..plan.segments.len()).collect();
+    order.sort_by_cached_key(|place| epochs_done(&plan.segments[*place], facts) == 0);
+    for place in order {
+        let segment = &plan.segments[place];
+        let images = &segment.dataset;
+        let student = speed.evaluation.seconds(segment.architecture, images);
+        let mut image = speed.step.seconds(segment.architecture, images);
+        for teacher in teachers(segment) {
+            let Some(taught_by) = segments.get(&teacher.segment) else { continue };
+            let share = match tables.get(teacher) {
+                Some(table) if table.usage == Usage::Used => {
+                    let drawn = drawn.entry(teacher).or_default();
+                    let (before, new) = (drawn.count(), drawn.add(segment));
+                    let views = expected_views(table.views, before + new) - expected_views(table.views, before);
+                    views / f64::from((segment.until.0 - segment.from().0).max(1))
+                }
+                _ => 1.0,
+            };
+            image += share * speed.evaluation.seconds(taught_by.architecture, images);
+        }
+        let [train, validation, test] = [images.train, images.validation, images.test].map(f64::from);
+        // The stop itself and the best epoch so far, which most often is another one; without validation there is none.
+        let evaluated = if images.validation > 0 { 2.0 } else { 1.0 };
+        costs[place] = Some(Cost {
+            epoch: train * image + validation * student,
+            stop: evaluated * (test + validation) * student,
+            end: train * student,
+        });
     }
+    costs.into_iter().map(|cost| cost.expect("every segment is in the order")).collect()
 }
 
-/// Multiply-accumulates of one epoch of training and its validation.
-fn epoch_work(segment: &Segment, segments: &BTreeMap<&SegmentKey, &Segment>) -> f64 {
-    let student = forward(segment, segment.architecture);
-    let teachers: f64 = segment
-        .terms
-        .iter()
-        .filter_map(|(_, term)| Some(forward(segment, segments.get(&term.teacher()?.segment)?.architecture)))
-        .sum();
-    f64::from(segment.dataset.train) * (3.0 * student + teachers) + f64::from(segment.dataset.validation) * student
-}
-
-/// Multiply-accumulates of the test at each stop and of the clean pass where a run ends.
-fn closing_work(segment: &Segment) -> f64 {
-    let images = segment.stops.len() as f64 * f64::from(segment.dataset.test)
-        + segment.ends.len() as f64 * f64::from(segment.dataset.train);
-    images * forward(segment, segment.architecture)
-}
-
-fn forward(segment: &Segment, architecture: Architecture) -> f64 {
-    let dataset = &segment.dataset;
-    architecture.multiply_accumulates(dataset.channels, dataset.image_size, dataset.classes) as f64
+/// How much longer the epochs of this plan that were measured took than their costs say; `None` where none was.
+fn measured_ratio(plan: &Plan, facts: &Facts, costs: &[Cost]) -> Option<f64> {
+    let measured = plan.segments.iter().zip(costs).filter_map(|(segment, cost)| {
+        let epochs = facts.get(&segment.key)?.metrics.len() as f64;
+        Some((epochs * mean_seconds(segment, facts)? * threads(segment, facts), epochs * cost.epoch))
+    });
+    let (took, expected) = measured.fold((0.0, 0.0), |sum, it| (sum.0 + it.0, sum.1 + it.1));
+    (took > 0.0 && expected > 0.0).then(|| took / expected)
 }
 
 /// Images that a split is evaluated in, at a time.
 const EVALUATION_BATCH: u64 = 500;
 
-/// Bytes that a worker holds at most while it trains a network by the hand-written engine, teachers left out: the network with
-/// its batch, its images (twice, while they are read), and the copies of weights and momentum of which a checkpoint is written.
+/// Bytes that a worker holds at most while it trains a network by the hand-written engine, apart from its images and its teachers:
+/// the network with its batch, the views it is shown, and the copies of weights and momentum of which a checkpoint is written.
 pub fn worker_bytes(architecture: Architecture, images: &DatasetFacts, batch_size: u32, threads: u32) -> u64 {
     let (channels, size, classes) = (images.channels, images.image_size, images.classes);
-    let all = u64::from(images.train) + u64::from(images.validation) + u64::from(images.test);
     let views = 4 * images.values_per_image() * u64::from(batch_size).max(EVALUATION_BATCH);
     let copies = 4 * 4 * architecture.parameters(channels, classes);
-    architecture.training_bytes(channels, size, classes, batch_size, threads)
-        + 2 * images.values_per_image() * all
-        + views
-        + copies
+    architecture.training_bytes(channels, size, classes, batch_size, threads) + views + copies
+}
+
+/// Bytes of a data set, which all workers hold together.
+pub fn images_bytes(images: &DatasetFacts) -> u64 {
+    let all = u64::from(images.train) + u64::from(images.validation) + u64::from(images.test);
+    (images.values_per_image() + 1) * all
 }
 
 /// Bytes of a teacher that looks on or teaches.
@@ -130,14 +224,4 @@ fn mean_seconds(segment: &Segment, facts: &Facts) -> Option<f64> {
 fn threads(segment: &Segment, facts: &Facts) -> f64 {
     let provenance = facts.get(&segment.key).and_then(|facts| facts.provenance.as_ref());
     f64::from(provenance.map_or(1, |provenance| provenance.threads.max(1)))
-}
-
-/// Multiply-accumulates a second and thread over all epochs of this plan that were measured.
-fn measured_speed(plan: &Plan, facts: &Facts, epoch_work: impl Fn(&Segment) -> f64) -> Option<f64> {
-    let measured = plan.segments.iter().filter_map(|segment| {
-        let epochs = facts.get(&segment.key)?.metrics.len() as f64;
-        Some((epochs * epoch_work(segment), epochs * mean_seconds(segment, facts)? * threads(segment, facts)))
-    });
-    let (work, seconds) = measured.fold((0.0, 0.0), |sum, it| (sum.0 + it.0, sum.1 + it.1));
-    (seconds > 0.0).then(|| work / seconds)
 }

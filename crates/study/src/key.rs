@@ -16,6 +16,8 @@ pub(crate) struct Content<'a> {
     pub terms: &'a [(f64, Term<CheckpointId>)],
     pub optimizer: Optimizer,
     pub ground: &'a Ground,
+    /// By which the views of images are drawn, where that is not the training's own.
+    pub augmentation_seed: Option<crate::Seed>,
 }
 
 /// The layout of these bytes must never change without a new first line: stored trainings are found by it. Each choice
@@ -81,6 +83,11 @@ pub(crate) fn segment_key(content: &Content<'_>) -> SegmentKey {
         Numerics::CpuF32 => 0,
         Numerics::CandleF32 => 1,
     });
+    // Nothing stands here where it is the training's own: keys from before there was a choice stay what they were.
+    if let Some(seed) = content.augmentation_seed {
+        bytes.text("augmentation seed");
+        bytes.number(seed.0);
+    }
     SegmentKey(bytes.digest(32))
 }
 

@@ -154,6 +154,7 @@ mod tests {
             optimizer: Optimizer::Sgd { momentum: 0.9, weight_decay: 5e-4 },
             batch_size: 128,
             augmentation: Augmentation::CropFlip,
+            augmentation_seed: None,
             dataset: DatasetFacts {
                 dataset: Dataset::FashionMnist12k,
                 checksum: "d".repeat(64),

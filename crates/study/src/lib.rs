@@ -33,13 +33,15 @@ mod sharing;
 pub mod snapshot;
 pub mod spec;
 pub mod statistics;
+pub mod teacher_logits;
 mod teachers;
+mod timetable;
 pub mod training;
 
 pub use architecture::Architecture;
 pub use check::SpecError;
 pub use comparison::{ArmSummary, Comparison, Difference, Report, Verdict};
-pub use cost::Estimate;
+pub use cost::{Estimate, Speed};
 pub use dataset::{Dataset, DatasetFacts};
 pub use incidents::{Happened, Incident, incidents};
 pub use laboratory::{Share, ShareId, StudyCard, StudyId};
@@ -53,7 +55,8 @@ pub use progress::{Progress, State, WaitsFor};
 pub use schedule::Schedule;
 pub use snapshot::Snapshot;
 pub use spec::{
-    Augmentation, Choices, Device, EvaluateTest, Method, Recipe, Student, Study, TeacherChoices, Treatment,
+    Augmentation, AugmentationSeed, Choices, Device, EvaluateTest, Method, Recipe, Student, Study, TeacherChoices,
+    Treatment,
 };
 pub use teachers::TeacherTraining;
 pub use training::{CheckpointId, Epoch, Lesson, Optimizer, Seed, Teacher, Term, Training};

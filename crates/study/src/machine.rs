@@ -1,7 +1,7 @@
 //! This machine, as far as a study must fit it: known before anything is planned, told to the form as to the command line.
 
 use crate::{
-    Architecture, Dataset, DatasetFacts, Device, Numerics, Plan, SpecError, Study,
+    Architecture, Dataset, DatasetFacts, Device, Numerics, Plan, SpecError, Speed, Study,
     cost::{self, bytes_in_words},
     read,
 };
@@ -13,11 +13,13 @@ use toml::Table;
 pub struct Machine {
     /// Workers that may train side by side.
     pub threads: u32,
-    /// Multiply-accumulates a second of one thread in training steps (forward and backward count 3 forward passes). `None`: not measured yet.
-    pub multiply_accumulates_per_second: Option<f64>,
+    /// How fast a thread is while all are busy. `None`: not measured yet.
+    pub speed: Option<Speed>,
     pub instruction_set: String,
     /// Bytes of memory that programs here can have; `None` where that is not known, and then nothing is refused for it.
     pub memory: Option<u64>,
+    /// Bytes that the tables of teachers' logits may take on the disk, all together.
+    pub teacher_logits_limit: u64,
     /// GPUs that can be used: "cuda:0". Empty: `auto` is the CPU.
     pub devices: Vec<String>,
     /// Why there is no GPU: "no GPU with a working driver was found"; `None` where there is one.
@@ -120,6 +122,7 @@ impl Machine {
         let teachers = teachers.iter().map(|teacher| ("teacher.architecture", *teacher, 0));
         let mut narrowest: Option<TooLarge> = None;
         for (field, architecture, beside) in students.chain(teachers) {
+            let beside = beside.saturating_add(cost::images_bytes(images));
             let bytes = |batch| cost::worker_bytes(architecture, images, batch, self.threads).saturating_add(beside);
             match fits(memory, architecture, batch_size, bytes, [field, "recipe.batch_size"]) {
                 Ok(()) => {}

@@ -162,6 +162,12 @@ pub struct Job {
     pub device: Device,
     pub threads: u32,
     pub evaluate_test: EvaluateTest,
+    /// The folder of what all workers share: unpacked images, teachers' logits. `None`: this worker shares nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared_folder: Option<String>,
+    /// Teachers whose logits are looked up in a table in that folder, and put there where they are missing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub teacher_logits: Vec<CheckpointId>,
 }
 
 impl Job {

@@ -62,6 +62,10 @@ pub fn behind(n: u32) -> String {
     format!("n = {n}")
 }
 
+pub fn percent(value: f64, decimals: usize) -> String {
+    format!("{}{PERCENT}", fixed(value, decimals))
+}
+
 pub fn p_value(p: f64) -> String {
     match p {
         _ if p < 0.001 => "< 0.001".into(),

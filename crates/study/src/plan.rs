@@ -11,7 +11,7 @@ use std::{
 };
 
 /// Names a segment by everything that decides its bits: a hash of start, architecture, schedule, terms, optimizer, batch size,
-/// augmentation, data checksum and split sizes, numerics and `TRAINING_VERSION`. Not of where it ends, of what is evaluated
+/// augmentation (and its seed where that is another one's), data checksum and split sizes, numerics and `TRAINING_VERSION`. Not of where it ends, of what is evaluated
 /// when, nor of who observes. 32 lower-case hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -66,6 +66,9 @@ pub struct Segment {
     pub optimizer: Optimizer,
     pub batch_size: u32,
     pub augmentation: Augmentation,
+    /// The seed by which the views of its images are drawn, where that is not its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub augmentation_seed: Option<Seed>,
     pub dataset: DatasetFacts,
     pub numerics: Numerics,
     /// The furthest epoch asked for.
@@ -91,6 +94,11 @@ impl Segment {
             Start::Initialisation => Epoch(0),
             Start::Checkpoint(checkpoint) => checkpoint.epoch,
         }
+    }
+
+    /// The seed by which the views of its images are drawn.
+    pub fn views_seed(&self) -> Seed {
+        self.augmentation_seed.unwrap_or(self.seed)
     }
 
     /// Checkpoints of other segments without which it cannot be trained: its start and its teachers. Not its observers: what
@@ -221,6 +229,7 @@ impl Plan {
             numerics,
             batch_size: study.recipe.batch_size,
             augmentation: study.augmentation(),
+            augmentation_seed: study.recipe.augmentation_seed,
         };
         let shared = sharing::share(study, &arms, ground);
         let remarks = remarks(study, &arms, &shared.segments);

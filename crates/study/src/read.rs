@@ -1,8 +1,8 @@
 //! Reading a study out of a table, field by field, so that everything wrong is told at once and in the order of the file.
 
 use crate::{
-    Architecture, Choices, Dataset, Device, EvaluateTest, Method, Plan, Recipe, SpecError, Student, Study,
-    TeacherChoices, Treatment, check,
+    Architecture, AugmentationSeed, Choices, Dataset, Device, EvaluateTest, Method, Plan, Recipe, SpecError, Student,
+    Study, TeacherChoices, Treatment, check,
     kinds::{Kind, architecture, augmentation, boolean, dataset, device, named, number, title, whole},
     section::Section,
 };
@@ -23,6 +23,7 @@ const RECIPE: &[&str] = &[
     "momentum",
     "weight_decay",
     "augmentation",
+    "augmentation_seed",
     "device",
     "evaluate_test",
 ];
@@ -207,6 +208,8 @@ fn recipe(
     let momentum = section.optional("momentum", &number(check::MOMENTUM), errors);
     let weight_decay = section.optional("weight_decay", &number(check::WEIGHT_DECAY), errors);
     let augmentation = section.optional("augmentation", &augmentation(dataset), errors);
+    let augmentation_seed = [("own", AugmentationSeed::Own), ("shared", AugmentationSeed::Shared)];
+    let augmentation_seed = section.optional("augmentation_seed", &named(&augmentation_seed), errors);
     let device = section.or("device", &device(), default.device, errors);
     let evaluate_test = [("checkpoints", EvaluateTest::Checkpoints), ("every-epoch", EvaluateTest::EveryEpoch)];
     let evaluate_test = section.optional("evaluate_test", &named(&evaluate_test), errors);
@@ -220,6 +223,7 @@ fn recipe(
         momentum: momentum.unwrap_or(default.momentum),
         weight_decay: weight_decay.unwrap_or(default.weight_decay),
         augmentation,
+        augmentation_seed: augmentation_seed.unwrap_or(default.augmentation_seed),
         device: device.unwrap_or(default.device),
         evaluate_test: evaluate_test.unwrap_or(default.evaluate_test),
     };

@@ -1,8 +1,8 @@
 //! Runs laid onto segments, so that whatever they share is there once.
 
 use crate::{
-    Arm, Augmentation, CheckpointId, DatasetFacts, Epoch, Leg, Lesson, Numerics, Observer, Plan, Run, Seed, Segment,
-    SegmentKey, Start, Study, Teacher, Term, Training,
+    Arm, Augmentation, AugmentationSeed, CheckpointId, DatasetFacts, Epoch, Leg, Lesson, Numerics, Observer, Plan, Run,
+    Seed, Segment, SegmentKey, Start, Study, Teacher, Term, Training,
     key::{Content, run_id, segment_key},
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +13,16 @@ pub(crate) struct Ground {
     pub numerics: Numerics,
     pub batch_size: u32,
     pub augmentation: Augmentation,
+    pub augmentation_seed: AugmentationSeed,
+}
+
+impl Ground {
+    /// The seed by which views are drawn for trainings of `seed`, where that is another one and where it matters: so that what
+    /// comes to the same has one key.
+    fn views_seed(&self, seed: Seed) -> Option<Seed> {
+        let others = self.augmentation_seed == AugmentationSeed::Shared && seed != Seed(0);
+        (others && self.augmentation != Augmentation::None).then_some(Seed(0))
+    }
 }
 
 pub(crate) struct Shared {
@@ -112,6 +122,7 @@ impl Laid {
             terms: &terms,
             optimizer: lesson.optimizer,
             ground: &self.ground,
+            augmentation_seed: self.ground.views_seed(seed),
         });
         if !self.index.contains_key(&key) {
             self.index.insert(key.clone(), self.segments.len());
@@ -125,6 +136,7 @@ impl Laid {
                 optimizer: lesson.optimizer,
                 batch_size: self.ground.batch_size,
                 augmentation: self.ground.augmentation,
+                augmentation_seed: self.ground.views_seed(seed),
                 dataset: self.ground.dataset.clone(),
                 numerics: self.ground.numerics,
                 until: stop,

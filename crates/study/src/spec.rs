@@ -128,6 +128,8 @@ pub struct Recipe {
     /// Absent: `crop-flip`, and `crop` for digits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub augmentation: Option<Augmentation>,
+    #[serde(skip_serializing_if = "AugmentationSeed::is_own")]
+    pub augmentation_seed: AugmentationSeed,
     pub device: Device,
     pub evaluate_test: EvaluateTest,
 }
@@ -143,6 +145,7 @@ impl Default for Recipe {
             momentum: 0.9,
             weight_decay: 5e-4,
             augmentation: None,
+            augmentation_seed: AugmentationSeed::Own,
             device: Device::Auto,
             evaluate_test: EvaluateTest::Checkpoints,
         }
@@ -157,6 +160,17 @@ pub enum Augmentation {
     Crop,
     /// `Crop`, then mirror left to right with probability one half.
     CropFlip,
+}
+
+/// By which seed the views of the images are drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AugmentationSeed {
+    /// By the run's own.
+    Own,
+    /// By seed 0 for all: every seed sees the same views, of which each teacher is asked once. Seeds are then a little less
+    /// independent.
+    Shared,
 }
 
 /// Where to train. Written `auto`, `cpu` or `cuda:N`.
@@ -253,6 +267,12 @@ impl Treatment {
 impl Device {
     /// What a device may be, for messages.
     pub const ALLOWED: &str = "auto, cpu or cuda:N, such as cuda:0";
+}
+
+impl AugmentationSeed {
+    fn is_own(&self) -> bool {
+        *self == AugmentationSeed::Own
+    }
 }
 
 impl Recipe {

@@ -2,10 +2,10 @@
 
 use study::{
     CheckpointId, Dataset, DatasetFacts, Epoch, EpochMetrics, Facts, Failure, Fidelity, Happened, Machine, Metric,
-    Numerics, Plan, Provenance, Report, Scores, Seed, SegmentFacts, SegmentKey, Snapshot, State, Study, Verdict,
+    Numerics, Plan, Provenance, Report, Scores, Seed, SegmentFacts, SegmentKey, Snapshot, Speed, State, Study, Verdict,
     WaitsFor,
     comparison::{compare, report},
-    cost::estimate,
+    cost::{Measured, Pace, estimate},
     metrics::{run_metrics, series},
     progress::progress,
 };
@@ -45,9 +45,16 @@ fn planned_of(text: &str) -> (Study, Plan) {
 fn machine(speed: Option<f64>) -> Machine {
     Machine {
         threads: 2,
-        multiply_accumulates_per_second: speed,
+        speed: speed.map(|multiply_accumulates_per_second| {
+            let pace = |passes: f64| Pace {
+                seconds_per_multiply_accumulate: passes / multiply_accumulates_per_second,
+                seconds_per_activation: 0.0,
+            };
+            Speed { step: pace(3.0), evaluation: pace(1.0) }
+        }),
         instruction_set: "portable".into(),
         memory: None,
+        teacher_logits_limit: 4_000_000_000,
         devices: Vec::new(),
         no_gpu: None,
         datasets: Vec::new(),
@@ -294,33 +301,82 @@ fn time_is_work_over_threads_and_never_less_than_the_longest_chain() {
     let (_, plan) = planned();
     assert_eq!(estimate(&plan, &Facts::new(), &machine(None)), None);
     let seconds = |facts: &Facts, threads| {
-        let machine = Machine { threads, ..machine(Some(1e9)) };
+        let machine = Machine { threads, teacher_logits_limit: 0, ..machine(Some(1e9)) };
         estimate(&plan, facts, &machine).unwrap().seconds
     };
     let nothing = Facts::new();
     let (one, two, many) = (seconds(&nothing, 1), seconds(&nothing, 2), seconds(&nothing, 1000));
-    assert!((one / two - 2.0).abs() < 1e-9);
+    assert!((one / two - 2.0).abs() < 0.05, "{one} {two}");
     assert!(many > one / 1000.0 && many < two);
-    // By hand: wrn-10-1 and wrn-16-2 on 28×28×1, in multiply-accumulates an image.
+    // By hand: wrn-10-1 and wrn-16-2 on 28×28×1, in multiply-accumulates an image. Each of 10 segments begins and each of 34 epochs
+    // is written, which takes seconds; a stop is evaluated on test and validation images, and so is the best epoch until then.
     let student = plan.arms[0].student.multiply_accumulates(1, 28, 10) as f64;
     let teacher = plan.segments[0].architecture.multiply_accumulates(1, 28, 10) as f64;
     let epoch = |network: f64| 12e3 * 3.0 * network + 5e3 * network;
-    let work = 4.0 * epoch(teacher) + 2.0 * 10e3 * teacher - 10e3 * teacher
+    let stops = |of_teacher: bool| {
+        let counted =
+            plan.segments.iter().filter(|it| (it.architecture == plan.segments[0].architecture) == of_teacher);
+        counted.map(|segment| segment.stops.len() as f64).sum::<f64>()
+    };
+    let work = 4.0 * epoch(teacher)
         + 30.0 * epoch(student)
         + 12.0 * 12e3 * teacher
         + 9.0 * 12e3 * student
-        + 12.0 * 10e3 * student;
-    assert!((one - work / 1e9).abs() < 1e-6 * one, "{one} {}", work / 1e9);
+        + 2.0 * 15e3 * (stops(true) * teacher + stops(false) * student);
+    let expected = work / 1e9 + 34.0 * 0.05 + 10.0 * 0.5;
+    assert!((one - expected).abs() < 1e-6 * one, "{one} {expected}");
 
-    // Once measured, an epoch costs what it cost: 2 seconds each.
+    // Once measured, an epoch costs what it cost, 2 seconds each, and evaluations in proportion.
     let mut facts = trained(&plan, &ACCURACIES);
     assert_eq!(seconds(&facts, 2), 0.0);
     for seed in 0..3 {
         train(&plan, &mut facts, &last_segment(&plan, 0, seed), 1);
     }
-    assert_eq!(seconds(&facts, 1), 18.0);
-    assert_eq!(seconds(&facts, 2), 9.0);
-    assert_eq!(seconds(&facts, 8), 6.0);
+    for (threads, epochs) in [(1, 18.0), (2, 9.0), (8, 3.0)] {
+        let seconds = seconds(&facts, threads);
+        assert!((epochs..1.6 * epochs).contains(&seconds), "{seconds} on {threads} threads");
+    }
+}
+
+#[test]
+fn a_pace_goes_through_both_networks_that_were_measured() {
+    let measured = |multiply_accumulates, activations, seconds| Measured { multiply_accumulates, activations, seconds };
+    let pace = Pace::through(measured(10.0, 4.0, 24.0), measured(40.0, 8.0, 56.0));
+    assert_eq!((pace.seconds_per_multiply_accumulate, pace.seconds_per_activation), (0.4, 5.0));
+    // A wide network that was the faster one by noise does not make numbers pass through memory in no time.
+    let noise = Pace::through(measured(10.0, 4.0, 24.0), measured(40.0, 8.0, 200.0));
+    assert_eq!((noise.seconds_per_multiply_accumulate, noise.seconds_per_activation), (4.48, 0.0));
+}
+
+#[test]
+fn tables_of_teachers_logits_make_the_expected_time_shorter() {
+    let study = Study::from_toml(
+        "title = \"?\"\ndataset = \"fashion-mnist-12k\"\nseeds = 1\nstudent = { architecture = \"wrn-10-1\", epochs = 20 }\n\
+         teacher = { architecture = \"wrn-16-2\", epochs = 1 }\ntreatment = { temperature = [1, 4, 16] }",
+    )
+    .unwrap();
+    let images = planned().1.segments[0].dataset.clone();
+    let plan = Plan::new(&study, &images, Numerics::CpuF32).unwrap();
+    let seconds = |limit| {
+        let machine = Machine { threads: 1, teacher_logits_limit: limit, ..machine(Some(1e9)) };
+        estimate(&plan, &Facts::new(), &machine).unwrap().seconds
+    };
+    let teacher = plan.segments[0].architecture.multiply_accumulates(1, 28, 10) as f64;
+    // Three temperatures ask for the same 20 epochs; of 162 views an image, 20 draws meet 18.86.
+    let saved = 12e3 * (60.0 - 18.862) * teacher / 1e9;
+    assert!((seconds(0) - seconds(4_000_000_000) - saved).abs() < 1e-3 * saved);
+}
+
+#[test]
+fn seeds_that_share_their_views_are_said_to_where_intervals_are_shown() {
+    let said = |text: &str| {
+        let (study, plan) = planned_of(text);
+        let remarks = compare(&study, &plan, &Facts::new(), false).remarks;
+        remarks.iter().any(|remark| remark.contains("a little less independent"))
+    };
+    assert!(!said(STUDY));
+    assert!(said(&format!("{STUDY}[recipe]\naugmentation_seed = \"shared\"")));
+    assert!(!said(&format!("{STUDY}[recipe]\naugmentation_seed = \"shared\"\naugmentation = \"none\"")));
 }
 
 #[test]

@@ -20,9 +20,10 @@ fn facts(dataset: Dataset, images: u32) -> DatasetFacts {
 fn machine() -> Machine {
     Machine {
         threads: 2,
-        multiply_accumulates_per_second: None,
+        speed: None,
         instruction_set: "portable".into(),
         memory: Some(8_000_000_000),
+        teacher_logits_limit: 4_000_000_000,
         devices: Vec::new(),
         no_gpu: Some("no GPU with a working driver was found".into()),
         datasets: vec![facts(Dataset::FashionMnist12k, 17_000), facts(Dataset::Mnist, 400)],

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use study::{
-    Architecture, Arm, CheckpointId, Choices, Dataset, DatasetFacts, Device, Epoch, EvaluateTest, Numerics, Observer,
-    Plan, Recipe, Seed, SegmentKey, Start, Student, Study, TeacherChoices, Term, Treatment,
+    Architecture, Arm, AugmentationSeed, CheckpointId, Choices, Dataset, DatasetFacts, Device, Epoch, EvaluateTest,
+    Numerics, Observer, Plan, Recipe, Seed, SegmentKey, Start, Student, Study, TeacherChoices, Term, Treatment,
 };
 
 fn dataset() -> DatasetFacts {
@@ -368,6 +368,25 @@ fn the_key_holds_what_decides_the_bits() {
     assert_eq!(plan(&said).segments, base.segments);
 }
 
+#[test]
+fn seeds_that_share_their_views_share_keys_where_that_changes_no_bits() {
+    let own = Study::from_toml(EXAMPLE).unwrap();
+    let mut shared = own.clone();
+    shared.recipe.augmentation_seed = AugmentationSeed::Shared;
+    let (before, after) = (plan(&own), plan(&shared));
+    for (own, shared) in before.segments.iter().zip(&after.segments) {
+        assert_eq!(shared.views_seed(), Seed(0));
+        // Seed 0 sees its own views either way: the teacher and a third of the students are those that there were.
+        assert_eq!(own.key == shared.key, own.seed == Seed(0), "{own:?}");
+    }
+    assert!(before.segments.iter().all(|segment| segment.views_seed() == segment.seed));
+    shared.recipe.augmentation = Some(study::Augmentation::None);
+    let mut unvaried = own.clone();
+    unvaried.recipe.augmentation = Some(study::Augmentation::None);
+    assert_eq!(plan(&shared).segments, plan(&unvaried).segments);
+    assert_eq!(Study::from_toml(&shared.to_toml()), Ok(shared));
+}
+
 fn needs_come_first(plan: &Plan) {
     let mut stops: BTreeMap<&SegmentKey, &BTreeSet<Epoch>> = BTreeMap::new();
     for segment in &plan.segments {
@@ -413,6 +432,7 @@ prop_compose! {
         teachers in values(vec![wrn(10, 1), wrn(16, 2), wrn(22, 1)], 2),
         teacher_epochs in values(vec![5, 6, 40], 2),
         per_seed in any::<bool>(),
+        shared_views in any::<bool>(),
         treatment in proptest::option::weighted(0.9, treatment()),
     ) -> Study {
         Study {
@@ -423,7 +443,10 @@ prop_compose! {
             student: Student { architecture, epochs },
             teacher: Some(TeacherChoices { architecture: teachers, epochs: teacher_epochs, per_seed }),
             treatment,
-            recipe: Recipe::default(),
+            recipe: Recipe {
+                augmentation_seed: if shared_views { AugmentationSeed::Shared } else { AugmentationSeed::Own },
+                ..Recipe::default()
+            },
         }
     }
 }

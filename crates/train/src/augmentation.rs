@@ -30,6 +30,16 @@ pub struct View {
 impl View {
     /// The image as it is.
     pub const PLAIN: View = View { top: PADDING, left: PADDING, mirrored: false };
+
+    /// Its place among all views of an image that `augmentation` draws from, [`study::teacher_logits::views`] in number.
+    pub fn index(self, augmentation: Augmentation) -> u32 {
+        let crop = self.top * (2 * PADDING + 1) + self.left;
+        match augmentation {
+            Augmentation::None => 0,
+            Augmentation::Crop => crop,
+            Augmentation::CropFlip => 2 * crop + u32::from(self.mirrored),
+        }
+    }
 }
 
 /// How the training image `index` is seen in the epoch that follows `complete` epochs. `index` counts in the training split,
@@ -100,11 +110,12 @@ fn reflected(padded: usize, size: usize) -> usize {
 mod tests {
     use super::*;
     use crate::dataset::Split;
+    use std::collections::{BTreeMap, BTreeSet};
     use study::{Dataset, DatasetFacts};
 
     /// Two channels of 5 × 5 pixels, each pixel with its own value.
     fn images() -> Images {
-        let train = Split { images: (0..50).collect(), labels: vec![0] };
+        let train = Split { images: (0..50).collect::<Vec<u8>>().into(), labels: vec![0].into() };
         Images {
             facts: DatasetFacts {
                 dataset: Dataset::Mnist,
@@ -135,6 +146,29 @@ mod tests {
     /// The bytes that the first channel's numbers stand for: its mean is 0 and its deviation 1.
     fn bytes(normalised: &[f32]) -> Vec<u8> {
         normalised.iter().map(|value| (value * 255.0).round() as u8).collect()
+    }
+
+    #[test]
+    fn zz_speed() {
+        let images = crate::dataset::load(Dataset::FashionMnist12k, None, None).unwrap();
+        let n = Normalisation::of(&images);
+        let mut out = vec![0.0; 784 * 128];
+        for _ in 0..5 {
+            let t = std::time::Instant::now();
+            let mut k = 0u32;
+            for i in 0..12_000u32 {
+                let v = view(Augmentation::CropFlip, Seed(0), Epoch(3), i);
+                k += v.top;
+            }
+            let a = t.elapsed();
+            let t = std::time::Instant::now();
+            for i in 0..12_000usize {
+                let v = view(Augmentation::CropFlip, Seed(0), Epoch(3), i as u32);
+                n.render(&images.train.images[i * 784..][..784], v, &mut out[(i % 128) * 784..][..784]);
+            }
+            let b = t.elapsed();
+            println!("views {:?} all {:?} per 128: {:?} {k}", a, b, b * 128 / 12_000);
+        }
     }
 
     #[test]
@@ -176,7 +210,7 @@ mod tests {
         assert!(differing(&|index| of(1, 0, index)) > 90);
         assert!(differing(&|index| of(0, 1, index)) > 90);
         assert!(differing(&|index| of(0, 0, index + 100)) > 90);
-        let seen: std::collections::BTreeSet<View> = (0..5_000).map(|index| of(0, 0, index)).collect();
+        let seen: BTreeSet<View> = (0..5_000).map(|index| of(0, 0, index)).collect();
         assert_eq!(seen.len(), 9 * 9 * 2);
         assert!(seen.iter().all(|view| view.top <= 8 && view.left <= 8));
     }
@@ -188,6 +222,17 @@ mod tests {
             let cropped = view(Augmentation::Crop, Seed(0), Epoch(0), index);
             assert_eq!(cropped, View { mirrored: false, ..flipped });
             assert_eq!(view(Augmentation::None, Seed(0), Epoch(0), index), View::PLAIN);
+        }
+    }
+
+    #[test]
+    fn each_view_has_a_place_of_its_own_among_all_there_are() {
+        for augmentation in [Augmentation::None, Augmentation::Crop, Augmentation::CropFlip] {
+            let drawn = (0..5_000).map(|index| view(augmentation, Seed(0), Epoch(0), index));
+            let places: BTreeMap<View, u32> = drawn.map(|view| (view, view.index(augmentation))).collect();
+            let distinct: BTreeSet<u32> = places.values().copied().collect();
+            assert!(distinct.iter().copied().eq(0..study::teacher_logits::views(augmentation)));
+            assert_eq!(places.len(), distinct.len());
         }
     }
 

@@ -248,6 +248,11 @@ fn held(folder: &Path, epoch: Epoch, digests: &BTreeMap<String, String>) -> Resu
     Ok(Held { digest, bytes, momentum: lists(&paths[1]), logits: lists(&paths[2]) })
 }
 
+/// blake3 of a checkpoint's weights file, hexadecimal, as it was when it was written. The file itself is not looked at.
+pub fn weights_digest(folder: &Path, epoch: Epoch) -> Result<String, TrainError> {
+    Ok(held(folder, epoch, &read_digests(folder, epoch)?)?.digest)
+}
+
 /// Looks whether all files of a checkpoint are there with the bytes that were written.
 ///
 /// # Errors

@@ -277,6 +277,7 @@ mod tests {
                 optimizer: Optimizer::Sgd { momentum: 0.9, weight_decay: 0.0 },
                 batch_size: 128,
                 augmentation: Augmentation::None,
+                augmentation_seed: None,
                 dataset: DatasetFacts {
                     dataset: Dataset::FashionMnist12k,
                     checksum: String::new(),
@@ -300,6 +301,8 @@ mod tests {
             device: Device::Cpu,
             threads: 1,
             evaluate_test: EvaluateTest::Checkpoints,
+            shared_folder: None,
+            teacher_logits: Vec::new(),
         }
     }
 

@@ -8,6 +8,13 @@
 //! worker.lock      locked by the worker while it lives
 //! checkpoints/     files that are renamed into place whole
 //! ```
+//!
+//! What all workers share lies in a folder that the job names:
+//!
+//! ```text
+//! images/            data sets, unpacked
+//! teacher-logits/    what teachers said of views of images
+//! ```
 
 use crate::TrainError;
 use std::{
@@ -61,6 +68,16 @@ fn checkpoint_path(folder: &Path, epoch: Epoch, extension: &str) -> PathBuf {
 /// The folder of the segment that a checkpoint belongs to; segments lie side by side.
 pub fn sibling(folder: &Path, checkpoint: &CheckpointId) -> PathBuf {
     folder.parent().unwrap_or(folder).join(&checkpoint.segment.0)
+}
+
+/// Data sets, unpacked, in the folder that all workers share.
+pub fn images_path(shared: &Path) -> PathBuf {
+    shared.join("images")
+}
+
+/// What teachers said, in the folder that all workers share.
+pub fn teacher_logits_path(shared: &Path) -> PathBuf {
+    shared.join("teacher-logits")
 }
 
 /// Says what to train: makes the folder where it is missing, and replaces an earlier job in one step.

@@ -10,11 +10,13 @@ pub mod engine;
 pub mod error;
 pub mod evaluation;
 pub mod folder;
+mod frozen;
 pub mod initial;
 pub mod objective;
 pub mod random;
 pub mod segment;
 pub mod speed;
+pub mod teacher_logits;
 pub mod worker;
 
 pub use error::TrainError;

@@ -5,14 +5,15 @@
 //! without a checkpoint and trains that epoch again to the same bits, or a checkpoint that is not promised yet and promises it.
 
 use crate::TrainError;
-use crate::augmentation::{Normalisation, order, view};
+use crate::augmentation::{Normalisation, View, order, view};
 use crate::checkpoint::{self, KeptLogits};
 pub use crate::course::best_epoch;
 use crate::course::{Course, LATEST_KEPT, Next, Pruning};
 use crate::dataset::{Images, Split};
-use crate::engine::{Engine, NetworkShape, Values, Weights, open, open_for_evaluation, resolve};
+use crate::engine::{Engine, NetworkShape, Values, Weights, open, resolve};
 use crate::evaluation::{self, agreeing, kd_loss_and_agreement};
-use crate::folder::{EventLog, sibling, weights_path};
+use crate::folder::{EventLog, sibling};
+use crate::frozen::{Frozen, Opening, Shown, shape};
 use crate::initial::initial_weights;
 use crate::objective::{self, named_classes, scalar};
 use candle_core::{Device, Tensor};
@@ -45,6 +46,7 @@ pub fn train(
     leave: &dyn Fn() -> bool,
 ) -> Result<Ended, TrainError> {
     let Some(mut training) = Training::open(folder, job, images, leave)? else { return Ok(Ended::Left) };
+    training.tell_notes(log)?;
     // Checkpoints that lie there may be news: a worker can be killed between a file and its line.
     for epoch in course.held.keys().copied().collect::<Vec<_>>() {
         announce(course, epoch, log)?;
@@ -57,6 +59,7 @@ pub fn train(
                     training.load(course, after)?;
                 }
                 let Some(metrics) = training.epoch(after)? else { return Ok(Ended::Left) };
+                training.tell_notes(log)?;
                 let epoch = metrics.epoch;
                 log.append(&Event::Epoch(course.learn(metrics)))?;
                 let held = training.save(epoch, provenance)?;
@@ -124,12 +127,13 @@ struct Training<'a> {
     normalisation: Normalisation,
     shape: NetworkShape,
     network: Box<dyn Engine>,
-    teachers: BTreeMap<CheckpointId, Box<dyn Engine>>,
+    opening: Opening<'a>,
+    teachers: BTreeMap<CheckpointId, Frozen>,
     measured: Vec<Measured>,
 }
 
 impl<'a> Training<'a> {
-    /// Opens the student's network and its teachers', frozen; `None` where `leave` says so.
+    /// Opens the student's network and looks for its teachers; `None` where `leave` says so.
     fn open(
         folder: &'a Path,
         job: &'a Job,
@@ -137,30 +141,16 @@ impl<'a> Training<'a> {
         leave: &'a dyn Fn() -> bool,
     ) -> Result<Option<Self>, TrainError> {
         let segment = &job.segment;
-        let shape_of = |architecture| NetworkShape {
-            architecture,
-            channels: images.facts.channels as usize,
-            image_size: images.facts.image_size as usize,
-            classes: images.facts.classes as usize,
-        };
         let (device, _) = resolve(job.device);
         let threads = job.threads.max(1) as usize;
-        let open_teacher = |teacher: &CheckpointId| -> Result<Box<dyn Engine>, TrainError> {
-            let home = sibling(folder, teacher);
-            let (weights, metadata) = checkpoint::load_weights(&home, teacher.epoch)?;
-            let path = weights_path(&home, teacher.epoch);
-            let shape = shape_of(checkpoint::architecture(&path, &metadata)?);
-            let mut network = open_for_evaluation(&shape, segment.numerics, device, threads)?;
-            network.set_weights(&weights)?;
-            Ok(network)
-        };
         let normalisation = Normalisation::of(images);
-        let shape = shape_of(segment.architecture);
+        let shape = shape(segment.architecture, images);
         let network = open(&shape, segment.numerics, device, threads, segment.batch_size as usize)?;
+        let opening = Opening { folder, images, job, device, threads };
         let mut teachers = BTreeMap::new();
         for teacher in segment.terms.iter().filter_map(|(_, term)| term.teacher()) {
             if !teachers.contains_key(teacher) {
-                teachers.insert(teacher.clone(), open_teacher(teacher)?);
+                teachers.insert(teacher.clone(), Frozen::new(&opening, teacher)?);
             }
         }
         let mut said: BTreeMap<CheckpointId, Tensor> = BTreeMap::new();
@@ -171,13 +161,13 @@ impl<'a> Training<'a> {
                 let logits = match kept_validation_logits(folder, teacher, images) {
                     Some(kept) => kept?,
                     None => {
-                        let mut opened = None;
+                        let mut looking_on = None;
                         let network = match teachers.get_mut(teacher) {
-                            Some(teaching) => teaching,
-                            None => opened.insert(open_teacher(teacher)?),
+                            Some(teaching) => teaching.network(&opening, teacher)?,
+                            None => looking_on.insert(opening.open(teacher)?).as_mut(),
                         };
                         let split = &images.validation;
-                        let logits = evaluation::logits(network.as_mut(), &normalisation, images, split, leave)?;
+                        let logits = evaluation::logits(network, &normalisation, images, split, leave)?;
                         let Some(logits) = logits else { return Ok(None) };
                         logits
                     }
@@ -193,7 +183,13 @@ impl<'a> Training<'a> {
             let term = segment.terms.iter().position(|(_, term)| teaches(term));
             measured.push(Measured { validation: said.get(teacher).cloned(), term, observer });
         }
-        Ok(Some(Training { folder, job, images, leave, normalisation, shape, network, teachers, measured }))
+        Ok(Some(Training { folder, job, images, leave, normalisation, shape, network, opening, teachers, measured }))
+    }
+
+    /// Says what a person should know of the teachers.
+    fn tell_notes(&mut self, log: &mut EventLog) -> Result<(), TrainError> {
+        let notes = self.teachers.values_mut().filter_map(|teacher| teacher.note.take());
+        notes.map(|message| Event::Note { message }).try_for_each(|note| log.append(&note))
     }
 
     /// Puts the network and its optimizer where they were after `complete` epochs.
@@ -237,7 +233,7 @@ impl<'a> Training<'a> {
         let batch_size = segment.batch_size as usize;
         let values_per_image = self.images.values_per_image();
         let order = order(segment.seed, complete, train.len() as u32);
-        let mut views = vec![0.0; values_per_image * batch_size.min(train.len())];
+        let mut pixels = vec![0.0; values_per_image * batch_size.min(train.len())];
         let (mut cross_entropy, mut correct) = (0.0, 0);
         // By term: the loss, and images on which student and teacher name the same class.
         let mut by_term = vec![(0.0, 0); segment.terms.len()];
@@ -245,19 +241,21 @@ impl<'a> Training<'a> {
             if (self.leave)() {
                 return Ok(None);
             }
-            let views = &mut views[..indices.len() * values_per_image];
-            for (&index, out) in indices.iter().zip(views.chunks_exact_mut(values_per_image)) {
+            let pixels = &mut pixels[..indices.len() * values_per_image];
+            let drawn = |&index: &u32| view(segment.augmentation, segment.views_seed(), complete, index);
+            let views: Vec<View> = indices.iter().map(drawn).collect();
+            for ((&index, view), out) in indices.iter().zip(&views).zip(pixels.chunks_exact_mut(values_per_image)) {
                 let image = &train.images[index as usize * values_per_image..][..values_per_image];
-                let view = view(segment.augmentation, segment.seed, complete, index);
-                self.normalisation.render(image, view, out);
+                self.normalisation.render(image, *view, out);
             }
             let labels: Vec<u32> = indices.iter().map(|&index| u32::from(train.labels[index as usize])).collect();
             let label_tensor = Tensor::from_slice(&labels, labels.len(), &Device::Cpu)?;
+            let shown = Shown { images: indices, views: &views, pixels };
             let mut said = BTreeMap::new();
             for (id, teacher) in &mut self.teachers {
-                said.insert(id.clone(), teacher.evaluate(views)?);
+                said.insert(id.clone(), teacher.say(&self.opening, id, &shown)?);
             }
-            let logits = self.network.forward(views)?;
+            let logits = self.network.forward(pixels)?;
             let values = objective::terms(&segment.terms, &logits, &label_tensor, &said)?;
             let unweighted = scalar(&objective::cross_entropy(&logits, &label_tensor)?)?;
             if values.iter().any(|term| !term.value.is_finite()) || !unweighted.is_finite() {

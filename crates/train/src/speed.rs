@@ -9,8 +9,13 @@ use crate::random::{Purpose, stream};
 use candle_core::Tensor;
 use kernels::{InstructionSet, Product};
 use std::collections::BTreeMap;
+use std::sync::Barrier;
+use std::thread;
 use std::time::{Duration, Instant};
-use study::{Architecture, Epoch, Optimizer, Recipe, Seed, Term};
+use study::{
+    Architecture, Epoch, Optimizer, Recipe, Seed, Speed, Term,
+    cost::{Measured, Pace},
+};
 
 /// How long a network takes for a batch.
 #[derive(Clone, Debug, PartialEq)]
@@ -93,13 +98,94 @@ pub fn product_rate(threads: usize, instruction_set: Option<&str>) -> Result<Pro
     })
 }
 
-/// Multiply-accumulates a second of one thread in training steps, which count as three forward passes: what estimates are made of.
-pub fn multiply_accumulates_per_second() -> Result<f64, TrainError> {
-    let architecture = Architecture::WideResNet { depth: 10, width: 1 };
-    let shape = NetworkShape { architecture, channels: 1, image_size: 28, classes: 10 };
-    let step = measure(&shape, 64, 1, None, Duration::from_millis(400))?;
-    let image = 3 * architecture.multiply_accumulates(1, 28, 10);
-    Ok(64.0 / (step.milliseconds_median / 1e3) * image as f64)
+/// How fast each of `threads` threads is while all of them are busy, which is how studies are trained: what estimates are made of.
+/// Two networks of different width are measured at once on every thread.
+pub fn speed(threads: u32) -> Result<Speed, TrainError> {
+    let begin = Barrier::new(threads as usize);
+    let measured: Vec<Result<_, TrainError>> = thread::scope(|scope| {
+        let measure = || {
+            begin.wait();
+            both_paces()
+        };
+        let at_once: Vec<_> = (0..threads).map(|_| scope.spawn(measure)).collect();
+        at_once.into_iter().map(|thread| thread.join().expect("measuring does not panic")).collect()
+    });
+    let measured: Vec<[[f64; 2]; 2]> = measured.into_iter().collect::<Result<_, _>>()?;
+    let pace = |kind: usize| {
+        let of = |network: usize| {
+            let architecture = MEASURED[network];
+            let seconds = measured.iter().map(|it| it[network][kind]).sum::<f64>() / measured.len().max(1) as f64;
+            Measured {
+                multiply_accumulates: architecture.multiply_accumulates(1, 28, 10) as f64,
+                activations: architecture.activations(1, 28, 10) as f64,
+                seconds,
+            }
+        };
+        Pace::through(of(0), of(1))
+    };
+    Ok(Speed { step: pace(0), evaluation: pace(1) })
+}
+
+const MEASURED: [Architecture; 2] =
+    [Architecture::WideResNet { depth: 10, width: 1 }, Architecture::WideResNet { depth: 10, width: 2 }];
+/// Images at a time: as many as a usual batch has at least.
+const MEASURED_BATCH: usize = 64;
+/// After one to warm up.
+const MEASURED_TIMES: usize = 3;
+
+/// For each network of [`MEASURED`], seconds an image in a step and in evaluation, on this thread.
+fn both_paces() -> Result<[[f64; 2]; 2], TrainError> {
+    let mut paces = [[0.0; 2]; 2];
+    for (architecture, pace) in MEASURED.into_iter().zip(&mut paces) {
+        let shape = NetworkShape { architecture, channels: 1, image_size: 28, classes: 10 };
+        let mut probe = Probe::new(&shape, MEASURED_BATCH, 1, parsed(None)?)?;
+        let mut median = |run: &dyn Fn(&mut Probe) -> Result<f64, TrainError>| {
+            let times: Result<Vec<f64>, _> = (0..=MEASURED_TIMES).map(|_| run(&mut probe)).collect();
+            let mut times = times?.split_off(1);
+            times.sort_by(f64::total_cmp);
+            Ok::<_, TrainError>(times[times.len() / 2] / MEASURED_BATCH as f64)
+        };
+        *pace = [median(&|probe| probe.step())?, median(&|probe| probe.evaluate())?];
+    }
+    Ok(paces)
+}
+
+/// A network in training, on random images.
+struct Probe {
+    network: CpuNetwork,
+    images: Vec<f32>,
+    labels: Tensor,
+    optimizer: Optimizer,
+}
+
+impl Probe {
+    fn new(shape: &NetworkShape, batch: usize, threads: usize, set: InstructionSet) -> Result<Probe, TrainError> {
+        let mut network = CpuNetwork::new(shape, batch, threads, set)?;
+        network.set_weights(&initial_weights(shape, Seed(0)))?;
+        let (images, labels) = random_batch(shape, batch);
+        let labels = Tensor::from_vec(labels, batch, &candle_core::Device::Cpu)?;
+        let recipe = Recipe::default();
+        let optimizer = Optimizer::Sgd { momentum: recipe.momentum, weight_decay: recipe.weight_decay };
+        Ok(Probe { network, images, labels, optimizer })
+    }
+
+    /// Seconds of one training step.
+    fn step(&mut self) -> Result<f64, TrainError> {
+        let terms = [(1.0, Term::CrossEntropy)];
+        let start = Instant::now();
+        let logits = self.network.forward(&self.images)?;
+        let values = objective::terms(&terms, &logits, &self.labels, &BTreeMap::new())?;
+        self.network.backward(&objective::weighted_gradient(&terms, &values)?)?;
+        self.network.step(0.01, &self.optimizer)?;
+        Ok(start.elapsed().as_secs_f64())
+    }
+
+    /// Seconds of evaluating the batch.
+    fn evaluate(&mut self) -> Result<f64, TrainError> {
+        let start = Instant::now();
+        self.network.evaluate(&self.images)?;
+        Ok(start.elapsed().as_secs_f64())
+    }
 }
 
 fn colour(architecture: Architecture) -> NetworkShape {
@@ -126,19 +212,8 @@ fn measure(
     at_least: Duration,
 ) -> Result<NetworkTime, TrainError> {
     let set = parsed(instruction_set)?;
-    let mut network = CpuNetwork::new(shape, batch, threads, set)?;
-    network.set_weights(&initial_weights(shape, Seed(0)))?;
-    let (images, labels) = random_batch(shape, batch);
-    let labels = Tensor::from_vec(labels, batch, &candle_core::Device::Cpu)?;
-    let recipe = Recipe::default();
-    let optimizer = Optimizer::Sgd { momentum: recipe.momentum, weight_decay: recipe.weight_decay };
-    let terms = [(1.0, Term::CrossEntropy)];
-    time(batch, set, at_least, || {
-        let logits = network.forward(&images)?;
-        let values = objective::terms(&terms, &logits, &labels, &BTreeMap::new())?;
-        network.backward(&objective::weighted_gradient(&terms, &values)?)?;
-        network.step(0.01, &optimizer)
-    })
+    let mut probe = Probe::new(shape, batch, threads, set)?;
+    time(batch, set, at_least, || probe.step().map(drop))
 }
 
 fn time(

@@ -6,7 +6,7 @@ use crate::checkpoint::{self, Inventory};
 use crate::course::{Course, Next};
 use crate::dataset::{self, Images};
 use crate::engine::{instruction_set, resolve};
-use crate::folder::{self, EventLog, is_asked_to_leave, lock, read_events, read_job};
+use crate::folder::{self, EventLog, images_path, is_asked_to_leave, lock, read_events, read_job};
 use crate::segment::{Ended, train};
 use kernels::KernelError;
 use signal_hook::SigId;
@@ -54,7 +54,7 @@ pub fn work_until(folder: &Path, wish: &dyn Fn() -> bool) -> Result<Outcome, Tra
     };
     let mut course = Course::new(&job, &told, held);
     let ended = begin(folder, &job, &mut course, damaged, &mut log)
-        .and_then(|provenance| Ok((provenance, images(&job)?)))
+        .and_then(|provenance| Ok((provenance, images(&job, &mut log)?)))
         .and_then(|(provenance, images)| train(folder, &job, &mut course, &images, &provenance, &mut log, &leave));
     let epoch = course.covered();
     match ended {
@@ -105,10 +105,16 @@ fn begin(
 }
 
 /// The segment's images, which must be those it was planned for.
-fn images(job: &Job) -> Result<Images, TrainError> {
+fn images(job: &Job, log: &mut EventLog) -> Result<Images, TrainError> {
     let planned = &job.segment.dataset;
     let path = job.dataset_path.as_deref().map(Path::new);
-    let images = dataset::load(planned.dataset, path, Some(planned.validation))?;
+    let (images, note) = match &job.shared_folder {
+        Some(shared) => dataset::shared(&images_path(Path::new(shared)), planned, path)?,
+        None => (dataset::load(planned.dataset, path, Some(planned.validation))?, None),
+    };
+    if let Some(message) = note {
+        log.append(&Event::Note { message })?;
+    }
     if images.facts != *planned {
         return Err(TrainError::Dataset {
             path: path.unwrap_or(Path::new(planned.dataset.name())).into(),

@@ -6,11 +6,11 @@ use std::{
     io::{self, Write},
     path::{Path, PathBuf},
 };
-use study::Dataset;
+use study::{Dataset, DatasetFacts};
 use tempfile::TempDir;
 use train::{
     TrainError,
-    dataset::{Images, facts, load},
+    dataset::{self, Images, facts, load},
 };
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -87,10 +87,10 @@ fn assert_is_the_small_mnist(images: &Images) {
     assert_eq!((facts.train, facts.validation, facts.test), (25, 5, 20));
     assert_eq!((facts.channels, facts.image_size, facts.classes), (1, 28, 10));
     let whole = idx_images(30, 1);
-    assert_eq!(images.train.images, whole[16..16 + 25 * 784]);
-    assert_eq!(images.validation.images, whole[16 + 25 * 784..]);
-    assert_eq!(images.validation.labels, [5, 6, 7, 8, 9]);
-    assert_eq!(images.test.images, idx_images(20, 7)[16..]);
+    assert_eq!(images.train.images[..], whole[16..16 + 25 * 784]);
+    assert_eq!(images.validation.images[..], whole[16 + 25 * 784..]);
+    assert_eq!(images.validation.labels[..], [5, 6, 7, 8, 9]);
+    assert_eq!(images.test.images[..], idx_images(20, 7)[16..]);
     assert_eq!(images.class_names[3], "3");
 }
 
@@ -108,7 +108,7 @@ fn the_built_in_images_are_there() {
         assert!((0..10).all(|class| by_class(class).abs_diff(split.len() / 10) < split.len() / 50));
     }
     let other = load(Dataset::FashionMnist12k, None, Some(2_000)).unwrap();
-    assert_eq!(other.train.images[..images.train.images.len()], images.train.images);
+    assert_eq!(other.train.images[..images.train.images.len()], images.train.images[..]);
 }
 
 #[test]
@@ -244,9 +244,9 @@ fn assert_is_the_small_cifar(images: &Images) {
     let facts = &images.facts;
     assert_eq!((facts.train, facts.validation, facts.test), (7, 3, 1));
     assert_eq!((facts.channels, facts.image_size, facts.classes), (3, 32, 10));
-    assert_eq!(images.train.labels, [0, 9, 1, 9, 2, 9, 3]);
-    assert_eq!(images.validation.labels, [9, 4, 9]);
-    assert_eq!(images.test.labels, [5]);
+    assert_eq!(images.train.labels[..], [0, 9, 1, 9, 2, 9, 3]);
+    assert_eq!(images.validation.labels[..], [9, 4, 9]);
+    assert_eq!(images.test.labels[..], [5]);
     let third = &images.train.images[2 * 3072..3 * 3072];
     assert_eq!((third[0], third[1], third[1023]), (255, 1, 1));
     assert_eq!((third[1024], third[2047], third[2048], third[3071]), (100, 100, 200, 200));
@@ -328,6 +328,63 @@ fn every_file_that_is_missing_is_named_at_once() {
     fs::write(&archive, tar(&idx_files()[..2])).unwrap();
     let message = refused(Dataset::Mnist, &archive);
     assert!(message.contains("t10k-images-idx3-ubyte") && message.contains(", no t10k-labels"), "{message}");
+}
+
+#[test]
+fn a_data_set_is_unpacked_once_for_all_and_again_where_that_was_damaged() {
+    let (source, data) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    write(source.path(), &cifar_files());
+    let own = load(Dataset::Cifar10, Some(source.path()), Some(3)).unwrap();
+    let folder = data.path().join("images");
+    let shared = |path: &Path, validation| {
+        let planned = DatasetFacts { train: 10 - validation, validation, ..own.facts.clone() };
+        let (images, note) = dataset::shared(&folder, &planned, Some(path))?;
+        assert_eq!((&images.facts, note), (&planned, None));
+        Ok::<_, TrainError>(images)
+    };
+    assert_is_the_small_cifar(&shared(source.path(), 3).unwrap());
+    // Whoever comes later needs the official files no more, however much is held out.
+    let nowhere = Path::new("/no/such/folder");
+    let images = shared(nowhere, 3).unwrap();
+    assert_is_the_small_cifar(&images);
+    assert_eq!((images.mean, images.deviation), (own.mean.clone(), own.deviation.clone()));
+    assert_eq!(shared(nowhere, 0).unwrap().train.labels[7..], own.validation.labels[..]);
+
+    let file = folder.join(format!("{}.images", own.facts.checksum));
+    let whole = fs::read(&file).unwrap();
+    let damages: [&dyn Fn(&mut Vec<u8>); 5] = [
+        &|bytes| bytes.clear(),
+        &|bytes| bytes.truncate(bytes.len() - 1),
+        &|bytes| bytes.push(0),
+        &|bytes| bytes[0] ^= 1,
+        &|bytes| *bytes.last_mut().unwrap() ^= 1,
+    ];
+    for damage in damages {
+        let mut bytes = whole.clone();
+        damage(&mut bytes);
+        fs::remove_file(&file).unwrap();
+        fs::write(&file, bytes).unwrap();
+        assert!(shared(nowhere, 3).is_err());
+        assert_is_the_small_cifar(&shared(source.path(), 3).unwrap());
+        assert_eq!(fs::read(&file).unwrap(), whole);
+    }
+}
+
+#[test]
+fn images_that_cannot_be_unpacked_for_all_are_read_all_the_same() {
+    let (source, data) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    write(source.path(), &cifar_files());
+    let planned = facts(Dataset::Cifar10, Some(source.path()), Some(3)).unwrap();
+    let folder = data.path().join("images");
+    fs::write(&folder, b"a file where the folder would be").unwrap();
+    let (images, note) = dataset::shared(&folder, &planned, Some(source.path())).unwrap();
+    assert_is_the_small_cifar(&images);
+    assert!(note.unwrap().contains("could not be unpacked"));
+    // Other files than planned are unpacked for nobody.
+    fs::remove_file(&folder).unwrap();
+    let other = DatasetFacts { checksum: "0".repeat(64), ..planned };
+    let (images, note) = dataset::shared(&folder, &other, Some(source.path())).unwrap();
+    assert!(images.facts != other && note.is_none() && !folder.exists());
 }
 
 /// The path in `variable`, or `None` and a word about it.

@@ -30,6 +30,7 @@ fn a_worker_leaves_at_sigterm() {
             optimizer: Optimizer::Sgd { momentum: 0.9, weight_decay: 5e-4 },
             batch_size: 128,
             augmentation: Augmentation::CropFlip,
+            augmentation_seed: None,
             dataset: dataset::facts(Dataset::FashionMnist12k, None, None).unwrap(),
             numerics: Numerics::CpuF32,
             until: Epoch(9),
@@ -41,6 +42,8 @@ fn a_worker_leaves_at_sigterm() {
         device: Device::Cpu,
         threads: 1,
         evaluate_test: EvaluateTest::Checkpoints,
+        shared_folder: None,
+        teacher_logits: Vec::new(),
     };
     write_job(folder.path(), &job).unwrap();
     // From here on the signal does not end the process, whether the worker listens already or not.

@@ -54,7 +54,7 @@ fn read_and_plan(path: &Path, installation: &Installation, threads: Option<u32>)
         read(path).map_err(|source| CommandError::Io { doing: "read the study file", path: path.into(), source })?;
     let table = Study::text(&bytes).and_then(Study::table).map_err(CommandError::Study)?;
     let paths = datasets::find(&installation.data_dir, &installation.datasets);
-    let machine = machine::find(&installation.data_dir, &paths, threads);
+    let machine = machine::find(&installation.data_dir, &paths, threads, installation.teacher_logits_limit);
     let ready = machine.ready(&table).map_err(CommandError::Study)?;
     if let (Device::Auto, Some(no_gpu)) = (ready.study.recipe.device, &machine.no_gpu) {
         eprintln!("{}", machine::on_the_cpu(no_gpu));

@@ -13,9 +13,13 @@ use crate::{
     summary,
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::{collections::BTreeSet, io::IsTerminal, time::Instant};
+use std::{collections::BTreeSet, io::IsTerminal, sync::Arc, time::Instant};
 use store::{Store, StoreError, StoredStudy};
-use study::{EvaluateTest, Facts, Machine, Plan, Progress, SegmentKey, State, StudyId, progress::progress};
+use study::{
+    EvaluateTest, Facts, Machine, Plan, Progress, SegmentKey, State, StudyId,
+    progress::progress,
+    teacher_logits::{in_words, teacher_logits},
+};
 use tokio::sync::watch;
 
 pub async fn run(arguments: command_line::Run, bar: ProgressBar) -> Result<(), CommandError> {
@@ -26,7 +30,8 @@ pub async fn run(arguments: command_line::Run, bar: ProgressBar) -> Result<(), C
     let store = Store::open(folder.path()).await?;
     let machine = machine::measured(machine, folder.path());
     eprintln!("{}\n{}", study.title, summary::counts(&plan));
-    for remark in &plan.remarks {
+    let teachers = teacher_logits(&plan.segments, machine.teacher_logits_limit);
+    for remark in plan.remarks.iter().chain(&in_words(&teachers)) {
         eprintln!("{remark}");
     }
 
@@ -51,8 +56,11 @@ pub async fn run(arguments: command_line::Run, bar: ProgressBar) -> Result<(), C
         data_dir: folder.path().to_owned(),
         datasets: paths,
         threads: machine.threads,
+        memory: machine.memory,
+        teacher_logits_limit: machine.teacher_logits_limit,
         only: Some(id),
         program,
+        teacher_logits_bytes: Arc::default(),
     };
     let mut runner = tokio::spawn(runner::run(runner, finished));
     if std::io::stderr().is_terminal() && !arguments.json {
@@ -76,7 +84,7 @@ pub async fn run(arguments: command_line::Run, bar: ProgressBar) -> Result<(), C
     let facts = store.facts(&plan).await?;
     let comparison = study::comparison::compare(&study, &plan, &facts, state == State::Stopped);
     if arguments.json {
-        let object = summary::result_object(&plan, &comparison, begin.elapsed().as_secs_f64());
+        let object = summary::result_object(&plan, &teachers, &comparison, begin.elapsed().as_secs_f64());
         println!("{}", summary::in_json(&object));
         eprint!("{}{}", summary::footnotes(&comparison), summary::teachers(&plan, &facts));
     } else {
@@ -182,7 +190,7 @@ mod tests {
     use super::*;
     use study::{
         CheckpointFile, Dataset, DatasetFacts, Epoch, EpochMetrics, Failure, Kept, Numerics, Scores, Segment,
-        SegmentFacts, Study,
+        SegmentFacts, Speed, Study, cost::Pace,
     };
 
     fn plan() -> Plan {
@@ -222,9 +230,11 @@ mod tests {
     #[test]
     fn how_long_it_takes_is_said_in_one_way_and_not_once_only_evaluations_are_left() {
         let plan = plan();
+        let pace = Pace { seconds_per_multiply_accumulate: 1e-9, seconds_per_activation: 0.0 };
         let machine = Machine {
             threads: 1,
-            multiply_accumulates_per_second: Some(1e9),
+            speed: Some(Speed { step: pace, evaluation: pace }),
+            teacher_logits_limit: 0,
             instruction_set: "portable".into(),
             memory: None,
             devices: Vec::new(),

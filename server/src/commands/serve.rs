@@ -32,7 +32,8 @@ pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
     let shutdown = process::ends().map_err(io("listen for", "signals"))?;
     let store = Store::open(folder.path()).await?;
     let paths = datasets::find(folder.path(), &arguments.installation.datasets);
-    let machine = machine::measured(machine::find(folder.path(), &paths, arguments.threads), folder.path());
+    let machine = machine::find(folder.path(), &paths, arguments.threads, arguments.installation.teacher_logits_limit);
+    let machine = machine::measured(machine, folder.path());
     if let Some(notice) = &machine.notice {
         eprintln!("{notice}");
     }
@@ -53,12 +54,16 @@ pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
         data_dir: folder.path().to_owned(),
         datasets: usable,
         threads: machine.threads,
+        memory: machine.memory,
+        teacher_logits_limit: machine.teacher_logits_limit,
         only: None,
         program,
+        teacher_logits_bytes: Arc::default(),
     };
     let laboratory = Laboratory {
         store: store.clone(),
         machine: Arc::new(machine),
+        teacher_logits_bytes: Arc::clone(&runner.teacher_logits_bytes),
         public_url: public_url.clone(),
         example: example::example(),
         latest: LatestReport::default(),

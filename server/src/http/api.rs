@@ -16,7 +16,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 use std::str::FromStr;
-use study::{Report, Snapshot, Study};
+use study::{Report, Snapshot, Study, teacher_logits::teacher_logits};
 
 pub fn routes() -> Router<Site> {
     Router::new()
@@ -95,7 +95,8 @@ async fn list(State(site): State<Site>) -> Result<Response, Refused> {
 async fn read(State(site): State<Site>, Path(study): Path<String>) -> Result<Response, Refused> {
     let known = laboratory::known(&site.laboratory, id(&study, "study")?).await?;
     let stored = &known.stored;
-    let mut object = json!(summary::plan_object(&stored.plan));
+    let teachers = teacher_logits(&stored.plan.segments, site.laboratory.machine.teacher_logits_limit);
+    let mut object = json!(summary::plan_object(&stored.plan, &teachers));
     object["id"] = json!(stored.id);
     object["created_at"] = json!(stored.created_at);
     object["study"] = json!(stored.study);

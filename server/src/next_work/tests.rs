@@ -7,6 +7,11 @@ use study::{
     CheckpointFile, Dataset, DatasetFacts, EpochMetrics, Failure, Fidelity, Leg, Plan, Scores, Study, StudyId,
 };
 
+/// With memory for all.
+fn next_work(wanted: &[Wanted], facts: &Facts, working: &BTreeMap<SegmentKey, Working>, threads: u32) -> Decision {
+    super::next_work(wanted, facts, working, &Room { threads, memory: None, teacher_logits: &[] })
+}
+
 const EXAMPLE: &str = r#"
     title = "When should distillation stop?"
     dataset = "fashion-mnist-12k"
@@ -229,6 +234,56 @@ fn the_longest_remaining_path_goes_first() {
     let decision = next_work(&wanted, &facts, &BTreeMap::new(), 6);
     // Distilling costs the teacher's forward pass besides, and a tail may wait for it: labels alone come last.
     assert!(decision.start.iter().all(|launch| launch.segment.terms.len() == 2));
+}
+
+#[test]
+fn a_worker_that_does_not_fit_into_memory_waits_and_a_smaller_one_goes_before_it() {
+    let study = stored(1, EXAMPLE);
+    let wanted = wanted(std::slice::from_ref(&study));
+    let images = &study.dataset;
+    let bytes = |key: &SegmentKey| {
+        let segment = &find(&wanted, key).segment;
+        cost::worker_bytes(segment.architecture, images, segment.batch_size, 1)
+    };
+    let (teacher, student) = (&study.plan.segments[0].key, labels_only(&study));
+    let nobody = BTreeMap::new();
+    let at_work = BTreeMap::from([working(find(&wanted, teacher), 1)]);
+    let starts = |working: &BTreeMap<SegmentKey, Working>, memory: u64| {
+        let room = Room { threads: 4, memory: Some(memory), teacher_logits: &[] };
+        started(super::next_work(&wanted, &Facts::new(), working, &room))
+    };
+    // The teacher first, which is the longest path; alone it starts however little there is.
+    assert_eq!(starts(&nobody, 1), [teacher.clone()]);
+    assert_eq!(starts(&at_work, 1), []);
+    let both = cost::images_bytes(images) + bytes(teacher) + bytes(student);
+    assert_eq!(starts(&at_work, both - 1), []);
+    assert_eq!(starts(&at_work, both).len(), 1);
+    // The images are there once: a second student needs what a student needs, and nothing else.
+    assert_eq!(starts(&at_work, both + bytes(student)).len(), 2);
+    // Beside a student at work the teacher does not fit, but another student does.
+    let at_work = BTreeMap::from([working(find(&wanted, student), 1)]);
+    let little = cost::images_bytes(images) + 2 * bytes(student);
+    assert!(bytes(teacher) > bytes(student));
+    let others = starts(&at_work, little);
+    assert!(others.len() == 1 && others[0] != *teacher, "{others:?}");
+}
+
+#[test]
+fn a_teacher_whose_logits_are_kept_makes_a_path_shorter() {
+    let text = EXAMPLE.replace("seeds = 3", "seeds = 1").replace("[8, 20]", "20");
+    let study = stored(1, &text);
+    let wanted = wanted(std::slice::from_ref(&study));
+    let tables = study::teacher_logits::teacher_logits(&study.plan.segments, u64::MAX);
+    let kept: Vec<TeacherLogits> = tables
+        .iter()
+        .map(|table| TeacherLogits { passes_with: 0, usage: study::teacher_logits::Usage::Used, ..table.clone() })
+        .collect();
+    let (without, with) =
+        (remaining_paths(&wanted, &Facts::new(), &tables), remaining_paths(&wanted, &Facts::new(), &kept));
+    let distils = |segment: &Segment| !teachers(segment).is_empty();
+    for ((wanted, without), with) in wanted.iter().zip(without).zip(with) {
+        assert_eq!(with < without, distils(&wanted.segment) || wanted.segment.key == study.plan.segments[0].key);
+    }
 }
 
 #[test]

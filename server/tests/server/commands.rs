@@ -1,6 +1,6 @@
 //! The command line, as a person or a script uses it.
 
-use crate::laboratory::{Bench, output, signal, study, text};
+use crate::laboratory::{Bench, object, output, signal, study, text};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::{
@@ -11,10 +11,6 @@ use store::Store;
 use study::{Dataset, Event, Numerics, Plan, Study};
 
 const EXAMPLE: &str = include_str!("../../../examples/study.toml");
-
-fn object(bytes: &[u8]) -> Value {
-    serde_json::from_slice(bytes).unwrap_or_else(|error| panic!("{error}: {}", text(bytes)))
-}
 
 /// Keys as they first occur.
 fn in_this_order(object: &str, keys: &[&str]) {
@@ -48,7 +44,15 @@ fn the_example_comes_to_what_is_promised() {
     let said = text(&planned.stderr);
     assert_eq!(said.starts_with("Training runs on the CPU: "), train::engine::devices().is_empty(), "{said}");
     let planned = object(&planned.stdout);
-    assert_eq!(planned["plan"], json!({ "runs": 15, "segments": 16, "epochs": 272, "epochs_without_sharing": 320 }));
+    let counts = ["runs", "segments", "epochs", "epochs_without_sharing"].map(|count| &planned["plan"][count]);
+    assert_eq!(counts, [15, 16, 272, 320]);
+    // Two teachers, each asked in 3 seeds × 20 epochs for views of 12,000 images: 162·(1 − (161/162)^60) of each.
+    let teachers = &planned["plan"]["teacher_logits"];
+    assert_eq!(teachers["forward_passes_without"], 2 * 60 * 12_000);
+    assert_eq!(teachers["forward_passes"], 2 * 603_248);
+    assert_eq!(teachers["bytes"], 2 * 12_000 * 162 * 44);
+    let sentence = teachers["in_words"].as_str().expect("a sentence");
+    assert!(sentence.contains("1.2 million forward passes of teachers are paid instead of 1.4 million"), "{sentence}");
     let arms = planned["arms"].as_array().expect("arms");
     assert_eq!(arms.len(), 5);
     let treatment = |stop: u32, teacher_stop: u32| {
@@ -72,6 +76,9 @@ fn the_example_comes_to_what_is_promised() {
     assert!(!bench.data_dir("data").exists(), "planning makes nothing");
 
     let table = output(bench.command("plan", "data").arg(&file));
+    assert!(text(&table.stdout).contains(sentence), "{}", text(&table.stdout));
+    let little = output(bench.command("plan", "data").arg(&file).args(["--teacher-logits-limit", "100MB"]));
+    assert!(text(&little.stdout).contains("Those of one more teacher are not"), "{}", text(&little.stdout));
     assert!(
         text(&table.stdout).contains(
             "5 arms, 15 runs, 16 segments, 272 epochs instead of 320\n\

@@ -3,7 +3,7 @@
 use crate::laboratory::{Bench, DEADLINE, Laboratory, study, timeless_metrics, weights};
 use serde_json::Value;
 use server::runner::{self, Runner};
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::Arc};
 use store::Store;
 use study::{
     CheckpointId, Dataset, DatasetFacts, Epoch, Event, Numerics, Plan, Segment, SegmentFacts, SegmentKey, Study,
@@ -43,8 +43,17 @@ impl Alone {
         store.create_study(&study, &plan, &facts, 0).await.expect("a study");
         let (finish, finished) = watch::channel(false);
         let datasets = [(Dataset::FashionMnist, bench.folder.path().join("images"))].into();
-        let runner =
-            Runner { store: store.clone(), data_dir, datasets, threads: 2, only: None, program: program.into() };
+        let runner = Runner {
+            store: store.clone(),
+            data_dir,
+            datasets,
+            threads: 2,
+            memory: None,
+            teacher_logits_limit: 0,
+            teacher_logits_bytes: Arc::default(),
+            only: None,
+            program: program.into(),
+        };
         Alone { store, plan, finish, runner: tokio::spawn(runner::run(runner, finished)) }
     }
 

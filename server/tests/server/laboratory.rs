@@ -107,6 +107,11 @@ pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
+/// What a command printed with `--json`.
+pub fn object(bytes: &[u8]) -> Value {
+    serde_json::from_slice(bytes).unwrap_or_else(|error| panic!("{error}: {}", text(bytes)))
+}
+
 /// The IDX format: two zeros, 8 for bytes, the number of dimensions, their sizes, the bytes.
 fn write_idx(path: &Path, sizes: &[usize], bytes: &[u8]) {
     let mut file = vec![0, 0, 8, sizes.len() as u8];

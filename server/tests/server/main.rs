@@ -4,6 +4,7 @@ mod alike;
 mod alone;
 mod api;
 mod commands;
+mod epochs;
 mod faults;
 mod laboratory;
 mod memory;

@@ -26,9 +26,9 @@ enum Direct {
     OfWorkspace(&'static [&'static str]),
 }
 
-const WORKSPACE: [&str; 8] = ["app", "kernels", "migrated", "server", "store", "study", "train", "xtask"];
+const WORKSPACE: [&str; 9] = ["app", "kernels", "mapped", "migrated", "server", "store", "study", "train", "xtask"];
 
-pub const ARROWS: [Arrow; 8] = [
+pub const ARROWS: [Arrow; 9] = [
     Arrow {
         package: "study",
         features: &[],
@@ -37,11 +37,12 @@ pub const ARROWS: [Arrow; 8] = [
         absent: &["getrandom", "rand", "tokio"],
     },
     Arrow { package: "kernels", features: &[], way: "", direct: Direct::Exactly(&[]), absent: &[] },
+    Arrow { package: "mapped", features: &[], way: "", direct: Direct::Exactly(&["memmap2"]), absent: &[] },
     Arrow {
         package: "train",
         features: &[],
         way: "",
-        direct: Direct::OfWorkspace(&["kernels", "study"]),
+        direct: Direct::OfWorkspace(&["kernels", "mapped", "study"]),
         absent: &["tokio", "axum*", "sqlx*", "leptos*", "store"],
     },
     Arrow {
@@ -56,14 +57,14 @@ pub const ARROWS: [Arrow; 8] = [
         features: &["--no-default-features", "--features", "hydrate", "--target", WASM],
         way: " for the browser",
         direct: Direct::OfWorkspace(&["study"]),
-        absent: &["candle*", "sqlx*", "tokio", "leptos_router", "leptos_meta", "store", "train", "kernels"],
+        absent: &["candle*", "sqlx*", "tokio", "leptos_router", "leptos_meta", "store", "train", "kernels", "mapped"],
     },
     Arrow {
         package: "app",
         features: &["--no-default-features", "--features", "ssr"],
         way: " for the server",
         direct: Direct::OfWorkspace(&["store", "study"]),
-        absent: &["candle*", "train", "kernels"],
+        absent: &["candle*", "train", "kernels", "mapped"],
     },
     Arrow {
         package: "server",

@@ -63,6 +63,7 @@ pub fn segment(number: u32, until: u32, observers: Vec<Observer>) -> Segment {
         optimizer: Optimizer::Sgd { momentum: 0.9, weight_decay: 5e-4 },
         batch_size: 128,
         augmentation: Augmentation::CropFlip,
+        augmentation_seed: None,
         dataset: dataset(),
         numerics: Numerics::CpuF32,
         until: Epoch(until),

@@ -25,9 +25,9 @@ pub(super) fn read(path: &Path) -> Result<Content, TrainError> {
         &["data_batch_5.bin"],
         &["test_batch.bin"],
     ];
-    let files = files::read(path, "cifar-10-batches-bin", Some("cifar-10-binary.tar.gz"), &wanted)?;
-    as_published(&files)?;
-    let (train, test) = files.split_at(5);
+    let mut train = files::read(path, "cifar-10-batches-bin", Some("cifar-10-binary.tar.gz"), &wanted)?;
+    as_published(&train)?;
+    let test = train.split_off(5);
     Ok(Content { train: split(train)?, test: split(test)?, channels: CHANNELS, image_size: IMAGE_SIZE })
 }
 
@@ -49,15 +49,18 @@ fn as_published(files: &[files::Contents]) -> Result<(), TrainError> {
     }
 }
 
-fn split(files: &[files::Contents]) -> Result<Split, TrainError> {
-    let mut split = Split::default();
+/// Each file's bytes go as soon as its records are taken over, so that the images are never held twice.
+fn split(files: Vec<files::Contents>) -> Result<Split, TrainError> {
+    let records: usize = files.iter().map(|file| file.bytes.len() / RECORD_BYTES).sum();
+    let (mut images, mut labels) = (Vec::with_capacity(records * PIXEL_BYTES), Vec::with_capacity(records));
     for file in files {
-        append(&mut split, &file.bytes).map_err(|problem| TrainError::Dataset { path: file.path.clone(), problem })?;
+        append(&mut images, &mut labels, &file.bytes)
+            .map_err(|problem| TrainError::Dataset { path: file.path, problem })?;
     }
-    Ok(split)
+    Ok(Split { images: images.into(), labels: labels.into() })
 }
 
-fn append(split: &mut Split, bytes: &[u8]) -> Result<(), String> {
+fn append(images: &mut Vec<u8>, labels: &mut Vec<u8>, bytes: &[u8]) -> Result<(), String> {
     if bytes.is_empty() || !bytes.len().is_multiple_of(RECORD_BYTES) {
         return Err(format!("holds {} bytes; expected a whole number of records of {RECORD_BYTES} bytes", bytes.len()));
     }
@@ -66,8 +69,8 @@ fn append(split: &mut Split, bytes: &[u8]) -> Result<(), String> {
         if u32::from(label) >= CLASSES {
             return Err(format!("record {index} has label {label}; expected 0 to {}", CLASSES - 1));
         }
-        split.labels.push(label);
-        split.images.extend_from_slice(&record[1..]);
+        labels.push(label);
+        images.extend_from_slice(&record[1..]);
     }
     Ok(())
 }

@@ -32,35 +32,36 @@ pub(super) fn content(files: [files::Contents; 4]) -> Result<Content, TrainError
 }
 
 fn split(images: files::Contents, labels: files::Contents) -> Result<Split, TrainError> {
-    let pixels = |file: &files::Contents| {
-        let [count, rows, columns] = header(&file.bytes, IMAGES_MAGIC, "images")?;
-        if [rows, columns] != [IMAGE_SIZE; 2] {
-            return Err(format!("holds images of {rows} × {columns} pixels; expected {IMAGE_SIZE} × {IMAGE_SIZE}"));
-        }
-        body(&file.bytes, 16, u64::from(count) * u64::from(rows) * u64::from(columns))
-    };
-    let classes = |file: &files::Contents| {
-        let [count] = header(&file.bytes, LABELS_MAGIC, "labels")?;
-        let labels = body(&file.bytes, 8, u64::from(count))?;
-        match labels.iter().position(|label| u32::from(*label) >= CLASSES) {
-            Some(index) => Err(format!("label {index} is {}; expected 0 to {}", labels[index], CLASSES - 1)),
-            None => Ok(labels),
-        }
-    };
-    let wrong = |file: &files::Contents, problem| TrainError::Dataset { path: file.path.clone(), problem };
-    let split = Split {
-        images: pixels(&images).map_err(|problem| wrong(&images, problem))?,
-        labels: classes(&labels).map_err(|problem| wrong(&labels, problem))?,
-    };
-    let images_count = split.images.len() / (IMAGE_SIZE * IMAGE_SIZE) as usize;
-    if images_count != split.labels.len() {
-        let problem = format!("holds {} labels; expected {images_count}, one for each image", split.labels.len());
-        return Err(wrong(&labels, problem));
+    let wrong = |path: &Path, problem| TrainError::Dataset { path: path.into(), problem };
+    let (images_path, labels_path) = (images.path.clone(), labels.path.clone());
+    let images = pixels(images.bytes).map_err(|problem| wrong(&images_path, problem))?;
+    let labels = classes(labels.bytes).map_err(|problem| wrong(&labels_path, problem))?;
+    let images_count = images.len() / (IMAGE_SIZE * IMAGE_SIZE) as usize;
+    if images_count != labels.len() {
+        let problem = format!("holds {} labels; expected {images_count}, one for each image", labels.len());
+        return Err(wrong(&labels_path, problem));
     }
     if images_count == 0 {
-        return Err(wrong(&images, "holds no images".into()));
+        return Err(wrong(&images_path, "holds no images".into()));
     }
-    Ok(split)
+    Ok(Split { images: images.into(), labels: labels.into() })
+}
+
+fn pixels(file: Vec<u8>) -> Result<Vec<u8>, String> {
+    let [count, rows, columns] = header(&file, IMAGES_MAGIC, "images")?;
+    if [rows, columns] != [IMAGE_SIZE; 2] {
+        return Err(format!("holds images of {rows} × {columns} pixels; expected {IMAGE_SIZE} × {IMAGE_SIZE}"));
+    }
+    body(file, 16, u64::from(count) * u64::from(rows) * u64::from(columns))
+}
+
+fn classes(file: Vec<u8>) -> Result<Vec<u8>, String> {
+    let [count] = header(&file, LABELS_MAGIC, "labels")?;
+    let labels = body(file, 8, u64::from(count))?;
+    match labels.iter().position(|label| u32::from(*label) >= CLASSES) {
+        Some(index) => Err(format!("label {index} is {}; expected 0 to {}", labels[index], CLASSES - 1)),
+        None => Ok(labels),
+    }
 }
 
 /// The counts behind the magic number.
@@ -80,10 +81,12 @@ fn header<const N: usize>(bytes: &[u8], magic: u32, what: &str) -> Result<[u32; 
     Ok(counts)
 }
 
-fn body(bytes: &[u8], start: usize, expected: u64) -> Result<Vec<u8>, String> {
+/// What is behind the header, in the memory it was read into.
+fn body(mut bytes: Vec<u8>, start: usize, expected: u64) -> Result<Vec<u8>, String> {
     let found = bytes.len() - start;
     if found as u64 != expected {
         return Err(format!("holds {found} bytes behind its header; its counts say {expected}"));
     }
-    Ok(bytes[start..].to_vec())
+    bytes.drain(..start);
+    Ok(bytes)
 }

@@ -4,9 +4,14 @@
 //! kind is an error that names it, never a smaller data set.
 
 mod built_in;
+mod bytes;
 mod cifar;
 mod files;
 mod idx;
+mod shared;
+
+pub use bytes::Bytes;
+pub use shared::shared;
 
 use crate::TrainError;
 use std::path::Path;
@@ -14,10 +19,10 @@ use study::{Dataset, DatasetFacts};
 
 /// Part of a data set. `images`: (n, channels, size, size) bytes from 0 to 255, row by row; `labels`: n, each below the number of
 /// classes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Split {
-    pub images: Vec<u8>,
-    pub labels: Vec<u8>,
+    pub images: Bytes,
+    pub labels: Bytes,
 }
 
 /// A data set, split.
@@ -57,21 +62,32 @@ const CLASSES: u32 = 10;
 ///
 /// Fails where a file is missing or damaged, or where holding out would leave no image to train on.
 pub fn load(dataset: Dataset, path: Option<&Path>, validation: Option<u32>) -> Result<Images, TrainError> {
-    let (path, content) = match (dataset, path) {
-        (Dataset::FashionMnist12k, _) => (Path::new(built_in::NAME), built_in::read()?),
-        (Dataset::FashionMnist | Dataset::Mnist, Some(path)) => (path, idx::read(path)?),
-        (Dataset::Cifar10, Some(path)) => (path, cifar::read(path)?),
-        (_, None) => {
-            return Err(TrainError::Dataset {
-                path: dataset.name().into(),
-                problem:
-                    "no folder or archive is configured for this data set; name the one that holds its official files"
-                        .into(),
-            });
-        }
-    };
-    split(dataset, content, validation.unwrap_or(Dataset::VALIDATION_DEFAULT))
-        .map_err(|problem| TrainError::Dataset { path: path.into(), problem })
+    let content = read(dataset, path)?;
+    let checksum = checksum(&content);
+    split(dataset, content, checksum, validation.unwrap_or(Dataset::VALIDATION_DEFAULT))
+        .map_err(|problem| TrainError::Dataset { path: place(dataset, path).into(), problem })
+}
+
+/// Reads all of a data set's files into memory.
+fn read(dataset: Dataset, path: Option<&Path>) -> Result<Content, TrainError> {
+    match (dataset, path) {
+        (Dataset::FashionMnist12k, _) => built_in::read(),
+        (Dataset::FashionMnist | Dataset::Mnist, Some(path)) => idx::read(path),
+        (Dataset::Cifar10, Some(path)) => cifar::read(path),
+        (_, None) => Err(TrainError::Dataset {
+            path: dataset.name().into(),
+            problem: "no folder or archive is configured for this data set; name the one that holds its official files"
+                .into(),
+        }),
+    }
+}
+
+/// How errors name where a data set comes from.
+fn place(dataset: Dataset, path: Option<&Path>) -> &Path {
+    match dataset {
+        Dataset::FashionMnist12k => Path::new(built_in::NAME),
+        _ => path.unwrap_or(Path::new(dataset.name())),
+    }
 }
 
 /// What a plan needs to know of a data set: reads all of it, as [`load`].
@@ -97,9 +113,9 @@ impl Images {
     }
 }
 
-fn split(dataset: Dataset, content: Content, validation: u32) -> Result<Images, String> {
-    let checksum = checksum(&content);
-    let Content { mut train, test, channels, image_size } = content;
+/// `checksum`: the content's own. Nothing is copied: the splits are parts of what was read.
+fn split(dataset: Dataset, content: Content, checksum: String, validation: u32) -> Result<Images, String> {
+    let Content { train, test, channels, image_size } = content;
     let count = train.len();
     let Some(kept) = count.checked_sub(validation as usize).filter(|kept| *kept > 0) else {
         return Err(format!(
@@ -107,10 +123,10 @@ fn split(dataset: Dataset, content: Content, validation: u32) -> Result<Images, 
             count.saturating_sub(1)
         ));
     };
-    let held_out = Split {
-        images: train.images.split_off(kept * (channels * image_size * image_size) as usize),
-        labels: train.labels.split_off(kept),
-    };
+    let pixels = kept * (channels * image_size * image_size) as usize;
+    let held_out =
+        Split { images: train.images.part(pixels..train.images.len()), labels: train.labels.part(kept..count) };
+    let train = Split { images: train.images.part(0..pixels), labels: train.labels.part(0..kept) };
     let (mean, deviation) = mean_and_deviation(&train.images, channels as usize, (image_size * image_size) as usize);
     let names = match dataset {
         Dataset::FashionMnist12k | Dataset::FashionMnist => CLOTHES,

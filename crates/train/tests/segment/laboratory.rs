@@ -47,6 +47,7 @@ impl Laboratory {
             // The last batch has 44 images.
             batch_size: 64,
             augmentation: Augmentation::CropFlip,
+            augmentation_seed: None,
             dataset,
             numerics: Numerics::CpuF32,
             until: Epoch(3),
@@ -65,6 +66,8 @@ impl Laboratory {
             device: Device::Cpu,
             threads: 1,
             evaluate_test: EvaluateTest::Checkpoints,
+            shared_folder: None,
+            teacher_logits: Vec::new(),
         }
     }
 

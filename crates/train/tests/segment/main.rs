@@ -1,6 +1,7 @@
 //! Segments and their folders, on real images: what a worker leaves behind does not depend on how often it was interrupted.
 
 mod laboratory;
+mod teacher_logits;
 
 use laboratory::*;
 use std::{

@@ -1,0 +1,53 @@
+//! Files that several processes see as memory: each page of them lies in memory once, whoever looks at it.
+//!
+//! Both kinds of file are made beside their place and put there whole. Nobody may shorten one while it is mapped: reading behind
+//! its new end would end the process.
+
+mod bytes;
+mod words;
+
+pub use bytes::MappedBytes;
+pub use words::MappedWords;
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+/// A new file beside `path`, under a name that nobody else writes to.
+fn beside(path: &Path) -> io::Result<(PathBuf, File)> {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{}-{count}.tmp", std::process::id()));
+    let name = PathBuf::from(name);
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&name)?;
+    Ok((name, file))
+}
+
+/// Makes what happened to `path`'s name outlast power loss.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        Some(parent) => File::open(parent)?.sync_all(),
+        None => File::open(".")?.sync_all(),
+    }
+}
+
+/// Writes a file beside `path`, syncs it and puts it into place; what could not be finished is removed, so that a full disk has
+/// that room again.
+fn put(
+    path: &Path,
+    write: impl FnOnce(&File) -> io::Result<()>,
+    into_place: impl FnOnce(&Path) -> io::Result<()>,
+) -> io::Result<()> {
+    let (temporary, file) = beside(path)?;
+    let done = write(&file).and_then(|()| file.sync_all()).and_then(|()| into_place(&temporary));
+    match fs::remove_file(&temporary) {
+        // It was renamed, or is gone; in either case nothing of it is left.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        removed => removed?,
+    }
+    done.and_then(|()| sync_folder(path))
+}

@@ -1,0 +1,95 @@
+//! A data set unpacked once and mapped by every worker.
+//!
+//! `CHECKSUM.images` holds what the official files say, flat: a line that says what it is, the numbers of images, channels and
+//! pixels, then training images, training labels, test images and test labels. It is what its name says, or it is not used: the
+//! checksum of the whole is taken each time it is opened, which takes less time than unpacking a tenth of it.
+
+use super::{Bytes, Content, Images, Split, checksum, place, read, split};
+use crate::{TrainError, folder::make_folder};
+use mapped::MappedBytes;
+use std::{path::Path, sync::Arc};
+use study::DatasetFacts;
+
+const MAGIC: &[u8; 24] = b"stillroom images 1     \n";
+/// The magic line and four numbers.
+const HEADER_BYTES: usize = MAGIC.len() + 4 * size_of::<u64>();
+
+/// The data set of `planned`, split as it says, out of `folder`, where it lies unpacked for all. Where it does not lie there yet,
+/// or is damaged, it is read from its official files at `path` and put there. Where that cannot be done the images are this
+/// process's own, and a sentence beside them says why. Whether the official files still are those of `planned`, the facts tell.
+///
+/// # Errors
+/// As [`super::load`], where the official files are needed.
+pub fn shared(
+    folder: &Path,
+    planned: &DatasetFacts,
+    path: Option<&Path>,
+) -> Result<(Images, Option<String>), TrainError> {
+    let mut note = None;
+    let file = folder.join(format!("{}.images", planned.checksum));
+    let (content, checksum) = match open(&file, &planned.checksum) {
+        Some(content) => (content, planned.checksum.clone()),
+        None => {
+            let own = read(planned.dataset, path)?;
+            let found = checksum(&own);
+            let unpacked = (found == planned.checksum).then(|| unpack(folder, &file, &own));
+            match unpacked {
+                Some(Ok(())) => (open(&file, &found).unwrap_or(own), found),
+                Some(Err(error)) => {
+                    let why =
+                        format!("This worker holds its images alone: they could not be unpacked for all ({error}).");
+                    note = Some(why);
+                    (own, found)
+                }
+                None => (own, found),
+            }
+        }
+    };
+    let images = split(planned.dataset, content, checksum, planned.validation)
+        .map_err(|problem| TrainError::Dataset { path: place(planned.dataset, path).into(), problem })?;
+    Ok((images, note))
+}
+
+fn unpack(folder: &Path, file: &Path, content: &Content) -> Result<(), TrainError> {
+    let Content { train, test, channels, image_size } = content;
+    let numbers = [train.len() as u64, test.len() as u64, u64::from(*channels), u64::from(*image_size)];
+    let numbers: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+    make_folder(folder)?;
+    MappedBytes::write(file, &[MAGIC, &numbers, &train.images, &train.labels, &test.images, &test.labels])
+        .map_err(|source| TrainError::Io { doing: "write", path: file.into(), source })
+}
+
+/// `None` where it is not there, or not what its name says.
+fn open(file: &Path, expected: &str) -> Option<Content> {
+    // Whatever keeps it from being read, the official files may still be.
+    let content = parse(MappedBytes::open(file).ok()?)?;
+    (checksum(&content) == expected).then_some(content)
+}
+
+fn parse(mapped: MappedBytes) -> Option<Content> {
+    let numbers = mapped.strip_prefix(MAGIC)?.get(..4 * size_of::<u64>())?;
+    let number = |index: usize| {
+        let bytes = numbers[index * size_of::<u64>()..].first_chunk().expect("four numbers were taken");
+        usize::try_from(u64::from_le_bytes(*bytes)).ok()
+    };
+    let [train, test, channels, image_size] = [number(0)?, number(1)?, number(2)?, number(3)?];
+    let pixels = channels.checked_mul(image_size)?.checked_mul(image_size)?;
+    let lengths = [train.checked_mul(pixels)?, train, test.checked_mul(pixels)?, test];
+    let total = lengths.iter().try_fold(HEADER_BYTES, |sum, length| sum.checked_add(*length))?;
+    if mapped.len() != total {
+        return None;
+    }
+    let all = Bytes::of(Arc::new(mapped));
+    let mut start = HEADER_BYTES;
+    let [train_images, train_labels, test_images, test_labels] = lengths.map(|length| {
+        let part = all.part(start..start + length);
+        start += length;
+        part
+    });
+    Some(Content {
+        train: Split { images: train_images, labels: train_labels },
+        test: Split { images: test_images, labels: test_labels },
+        channels: channels as u32,
+        image_size: image_size as u32,
+    })
+}
