@@ -95,11 +95,8 @@ pub fn steps(bench: &Bench<'_>) -> Result<Measured> {
         }
         for threads in THREADS {
             let case = Case { avx2, ..Case::new(depth, width, batch, threads) };
-            let row = Row {
-                bound: Bound::Ratio { floor, reach },
-                ..alternating(bench, Group::Steps, &case, &[Work::Step])?.remove(0)
-            };
-            measured.rows.push(row);
+            let [row] = alternating(bench, Group::Steps, &case, [Work::Step])?;
+            measured.rows.push(Row { bound: Bound::Ratio { floor, reach }, ..row });
         }
     }
     Ok(measured)
@@ -110,11 +107,8 @@ pub fn evaluations(bench: &Bench<'_>) -> Result<Measured> {
     let mut measured = Measured::default();
     for (depth, width, batch) in EVALUATIONS {
         let case = Case::new(depth, width, batch, 1);
-        let [evaluation, step] = &mut alternating(bench, Group::Evaluate, &case, &[Work::Evaluate, Work::Step])?[..]
-        else {
-            continue;
-        };
-        evaluation.name = format!("evaluate {}", evaluation.name);
+        let works = [Work::Evaluate, Work::Step];
+        let [evaluation, step] = alternating(bench, Group::Evaluate, &case, works)?;
         let share = |evaluation: Option<f64>, step: Option<f64>| Some(evaluation? / step?);
         let of_a_step = Row {
             ours: share(evaluation.ours, step.ours),
@@ -122,17 +116,17 @@ pub fn evaluations(bench: &Bench<'_>) -> Result<Measured> {
             bound: Bound::AtMost(1.0 / 3.0),
             ..Row::new(Group::Evaluate, format!("evaluate / step, {}", case.name()), "")
         };
-        measured.rows.extend([evaluation.clone(), of_a_step]);
+        measured.rows.extend([Row { name: format!("evaluate, {}", case.name()), ..evaluation }, of_a_step]);
     }
     Ok(measured)
 }
 
 /// A row for each of `works`, measured in turns: ours, the peer's, ours, ..., and the least of each.
-fn alternating(bench: &Bench<'_>, group: Group, case: &Case, works: &[Work]) -> Result<Vec<Row>> {
+fn alternating<const N: usize>(bench: &Bench<'_>, group: Group, case: &Case, works: [Work; N]) -> Result<[Row; N]> {
     let gflops = bench.ours.product_rate(case.threads, case.avx2)?;
     let serve = |work: &Work| bench.peer.as_ref().map(|peer| peer.serve(*work, case)).transpose();
     let mut peers = works.iter().map(serve).collect::<Result<Vec<_>>>()?;
-    let mut rows: Vec<Row> = works.iter().map(|_| Row::new(group, case.name(), "ms")).collect();
+    let mut rows = works.map(|_| Row::new(group, case.name(), "ms"));
     for round in 1..=bench.rounds() {
         for ((work, peer), row) in works.iter().zip(&mut peers).zip(&mut rows) {
             let ours = bench.ours.time(*work, case)?.min;
