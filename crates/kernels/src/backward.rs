@@ -91,7 +91,7 @@ impl WideResNet {
                     // one it is made from, or a sum that of its addend, the whole image was read before.
                     unsafe {
                         let layer = &block.convolution2;
-                        let weights = cleared(part_gradients[part], layer.weights.len());
+                        let weights = cleared(part_gradients[part].at(0), layer.added_len());
                         let of_output = Source::Gradient(NormGradient {
                             skip: skip.map_or(null(), |skip| skip.at(0)),
                             plain: carried.at(0),
@@ -119,12 +119,11 @@ impl WideResNet {
             let to = if block.shortcut.is_some() { spare } else { gradient };
             {
                 let block = &*block;
-                let weights_len = shortcut_start + block.shortcut.as_ref().map_or(0, |layer| layer.weights.len());
                 each_part(threads, batch, &|part, thread, images| {
                     // SAFETY: as above.
                     unsafe {
                         let layer = &block.convolution1;
-                        let weights = cleared(part_gradients[part], weights_len);
+                        let weights = cleared(part_gradients[part].at(0), layer.added_len());
                         let of_middle = Source::Gradient(norm_gradient(&block.norm2, gradient.at(0), middle.at(0)));
                         let source = normalised(&block.norm1, input.at(0));
                         let finish = own_sums(sums, part, block.norm1.channels).of_gated(&block.norm1, input.at(0));
@@ -136,7 +135,7 @@ impl WideResNet {
                         let added = Target { start: to, output: to, finish };
                         let to = Target { start: null(), output: to, finish: Finish::Stored };
                         let (of_output, turned_two) = (Source::Plain(carried.at(0)), turned_shortcut);
-                        let weights_two = weights.add(shortcut_start);
+                        let weights_two = cleared(part_gradients[part].at(shortcut_start), shortcut.added_len());
                         if layer.geometry.winograd.is_some() {
                             let whole = images.clone();
                             layer.backward(kernels, scratch, whole, &of_middle, &source, turned, weights, &to);
@@ -194,7 +193,7 @@ impl WideResNet {
                     let [padded, padded_gradient] = scratch[thread].padded.map(|padded| padded.at(0));
                     let padded = std::slice::from_raw_parts_mut(padded, padded_len);
                     padded.fill(0.0);
-                    let weights = cleared(part_gradients[part], first.weights.len());
+                    let weights = cleared(part_gradients[part].at(0), first.added_len());
                     for image in range {
                         pad_image(&images[image * image_len..][..image_len], channels, size, padded);
                         let of = NormGradient {
@@ -226,16 +225,14 @@ fn norm_gradient(norm: &Norm, gated: *const f32, input: *const f32) -> NormGradi
     }
 }
 
-/// The beginning of a part's weight gradients, set to zero.
+/// Weight gradients that are added to, set to zero.
 ///
 /// # Safety
-/// `len` within the buffer, which nobody else uses.
-unsafe fn cleared(weights: SharedPointer<f32>, len: usize) -> *mut f32 {
+/// `weights` covers `len` numbers, which nobody else uses.
+unsafe fn cleared(weights: *mut f32, len: usize) -> *mut f32 {
     // SAFETY: the caller's promise.
-    unsafe {
-        std::slice::from_raw_parts_mut(weights.at(0), len).fill(0.0);
-        weights.at(0)
-    }
+    unsafe { std::slice::from_raw_parts_mut(weights, len) }.fill(0.0);
+    weights
 }
 
 /// `total = Σ parts`, in the parts' order; the parts' sums begin at `start`.

@@ -75,7 +75,12 @@ impl Layer {
         }
     }
 
-    /// For these images the gradient on what `input` gives, to `to`, and on the weights, which is set, from `gradient`, that on the outputs.
+    /// Weight gradients that [`Layer::backward`] adds to what is there: all, or none where it sets them.
+    pub(crate) fn added_len(&self) -> usize {
+        if self.geometry.winograd.is_some() { 0 } else { self.weights.len() }
+    }
+
+    /// For these images the gradient on what `input` gives, to `to`, and on the weights, from `gradient`, that on the outputs.
     /// `turned`: of these weights.
     ///
     /// # Safety

@@ -44,30 +44,53 @@ pub(crate) unsafe fn transform<V: Simd>(
     }
 }
 
+/// Six numbers `step` floats apart.
+///
+/// # Safety
+/// The instruction set of `V`, and 16 readable floats at each place.
+#[inline(always)]
+unsafe fn six<V: Simd>(from: *const f32, step: usize) -> [V; REACH] {
+    // SAFETY: the caller's promises.
+    unsafe {
+        [
+            V::load(from),
+            V::load(from.add(step)),
+            V::load(from.add(2 * step)),
+            V::load(from.add(3 * step)),
+            V::load(from.add(4 * step)),
+            V::load(from.add(5 * step)),
+        ]
+    }
+}
+
+/// As [`six`].
+#[inline(always)]
+unsafe fn four<V: Simd>(from: *const f32, step: usize) -> [V; TILE] {
+    // SAFETY: the caller's promises.
+    unsafe { [V::load(from), V::load(from.add(step)), V::load(from.add(2 * step)), V::load(from.add(3 * step))] }
+}
+
 /// BᵀxB of 6×6 inputs.
 ///
 /// # Safety
-/// As [`read`].
+/// As [`transform`].
 #[inline(always)]
 unsafe fn transform_input<V: Simd>(from: *const f32, side: usize, mut to: *mut f32, plane: usize) {
     // Or the compiler keeps all positions' places in memory instead of adding this to the last one.
     let plane = std::hint::black_box(plane);
     // SAFETY: the caller's promises.
     unsafe {
-        let mut columns = [[V::splat(0.0); REACH]; REACH];
-        for column in 0..REACH {
-            let mut x = [V::splat(0.0); REACH];
-            for row in 0..REACH {
-                x[row] = V::load(from.add(row * side + column * BLOCK));
-            }
-            columns[column] = transforms::input(x);
-        }
+        let columns: [[V; REACH]; REACH] = [
+            transforms::input(six(from, side)),
+            transforms::input(six(from.add(BLOCK), side)),
+            transforms::input(six(from.add(2 * BLOCK), side)),
+            transforms::input(six(from.add(3 * BLOCK), side)),
+            transforms::input(six(from.add(4 * BLOCK), side)),
+            transforms::input(six(from.add(5 * BLOCK), side)),
+        ];
+        let [a, b, c, d, e, f] = &columns;
         for row in 0..REACH {
-            let mut x = [V::splat(0.0); REACH];
-            for column in 0..REACH {
-                x[column] = columns[column][row];
-            }
-            for v in transforms::input(x) {
+            for v in transforms::input([a[row], b[row], c[row], d[row], e[row], f[row]]) {
                 v.store(to);
                 to = to.wrapping_add(plane);
             }
@@ -78,27 +101,22 @@ unsafe fn transform_input<V: Simd>(from: *const f32, side: usize, mut to: *mut f
 /// AyAᵀ of 4×4 gradients on outputs, which lie in the middle of the 6×6 read.
 ///
 /// # Safety
-/// As [`read`].
+/// As [`transform`].
 #[inline(always)]
 unsafe fn transform_gradient<V: Simd>(from: *const f32, side: usize, mut to: *mut f32, plane: usize) {
     let plane = std::hint::black_box(plane);
     // SAFETY: the caller's promises.
     unsafe {
         let from = from.add(side + BLOCK);
-        let mut columns = [[V::splat(0.0); REACH]; TILE];
-        for column in 0..TILE {
-            let mut y = [V::splat(0.0); TILE];
-            for row in 0..TILE {
-                y[row] = V::load(from.add(row * side + column * BLOCK));
-            }
-            columns[column] = transforms::output_gradient(y);
-        }
+        let columns: [[V; REACH]; TILE] = [
+            transforms::output_gradient(four(from, side)),
+            transforms::output_gradient(four(from.add(BLOCK), side)),
+            transforms::output_gradient(four(from.add(2 * BLOCK), side)),
+            transforms::output_gradient(four(from.add(3 * BLOCK), side)),
+        ];
+        let [a, b, c, d] = &columns;
         for row in 0..REACH {
-            let mut y = [V::splat(0.0); TILE];
-            for column in 0..TILE {
-                y[column] = columns[column][row];
-            }
-            for v in transforms::output_gradient(y) {
+            for v in transforms::output_gradient([a[row], b[row], c[row], d[row]]) {
                 v.store(to);
                 to = to.wrapping_add(plane);
             }
@@ -176,6 +194,7 @@ unsafe fn write_each<V: Simd, E: Each<V>>(of: &Writing<'_>, each: &mut E) {
     unsafe {
         let &Writing { geometry, blocks, products, to, .. } = of;
         let (size, across, plane) = (geometry.size, geometry.across, geometry.plane(blocks));
+        let down = REACH * plane;
         for block in 0..blocks {
             each.begin(block * BLOCK);
             for (nth, strip) in of.strips.clone().enumerate() {
@@ -185,20 +204,17 @@ unsafe fn write_each<V: Simd, E: Each<V>>(of: &Writing<'_>, each: &mut E) {
                     let from = products.add((block * geometry.tiles() + nth * across + tile) * BLOCK);
                     let columns = size - tile * TILE;
                     let first = ((image * blocks + block) * size * size + row * TILE * size + tile * TILE) * BLOCK;
-                    let mut half = [[V::splat(0.0); TILE]; REACH];
-                    for column in 0..REACH {
-                        let mut m = [V::splat(0.0); REACH];
-                        for row in 0..REACH {
-                            m[row] = V::load(from.add((row * REACH + column) * plane));
-                        }
-                        half[column] = transforms::output(m);
-                    }
+                    let half: [[V; TILE]; REACH] = [
+                        transforms::output(six(from, down)),
+                        transforms::output(six(from.add(plane), down)),
+                        transforms::output(six(from.add(2 * plane), down)),
+                        transforms::output(six(from.add(3 * plane), down)),
+                        transforms::output(six(from.add(4 * plane), down)),
+                        transforms::output(six(from.add(5 * plane), down)),
+                    ];
+                    let [a, b, c, d, e, f] = &half;
                     for row in 0..TILE {
-                        let mut m = [V::splat(0.0); REACH];
-                        for column in 0..REACH {
-                            m[column] = half[column][row];
-                        }
-                        let y = transforms::output(m);
+                        let y = transforms::output([a[row], b[row], c[row], d[row], e[row], f[row]]);
                         if row >= rows {
                             continue;
                         }
@@ -409,15 +425,15 @@ pub(crate) unsafe fn transform_weights<V: Simd>(
         for pair in of {
             for channel in 0..BLOCK {
                 let from = from.add(pair * 9 * pair_len + channel * BLOCK);
-                let mut columns = [[V::splat(0.0); REACH]; 3];
-                for column in 0..3 {
-                    let mut w = [V::splat(0.0); 3];
-                    for row in 0..3 {
-                        let tap = row * 3 + column;
-                        w[row] = V::load(from.add(if reversed { 8 - tap } else { tap } * pair_len));
-                    }
-                    columns[column] = transforms::weights(w);
-                }
+                // Reversed, the last tap comes first.
+                let (first, step) =
+                    if reversed { (8 * pair_len, -(pair_len as isize)) } else { (0, pair_len as isize) };
+                let first = from.add(first);
+                let columns: [[V; REACH]; 3] = [
+                    transforms::weights(three(first, 3 * step)),
+                    transforms::weights(three(first.offset(step), 3 * step)),
+                    transforms::weights(three(first.offset(2 * step), 3 * step)),
+                ];
                 for row in 0..REACH {
                     let u = transforms::weights([columns[0][row], columns[1][row], columns[2][row]]);
                     for column in 0..REACH {
@@ -428,6 +444,13 @@ pub(crate) unsafe fn transform_weights<V: Simd>(
             }
         }
     }
+}
+
+/// As [`six`]; `step` may be negative.
+#[inline(always)]
+unsafe fn three<V: Simd>(from: *const f32, step: isize) -> [V; 3] {
+    // SAFETY: the caller's promises.
+    unsafe { [V::load(from), V::load(from.offset(step)), V::load(from.offset(2 * step))] }
 }
 
 /// GᵀuG: the gradients on 3×3 weights from those on transformed ones, of all `pairs` of blocks.
@@ -443,19 +466,19 @@ pub(crate) unsafe fn weight_gradient<V: Simd>(from: *const f32, to: *mut f32, pa
             for channel in 0..BLOCK {
                 let from = from.add(pair * pair_len + channel * BLOCK);
                 let to = to.add(pair * 9 * pair_len + channel * BLOCK);
-                let mut columns = [[V::splat(0.0); 3]; REACH];
-                for column in 0..REACH {
-                    let mut u = [V::splat(0.0); REACH];
-                    for row in 0..REACH {
-                        u[row] = V::load(from.add((row * REACH + column) * pairs * pair_len));
-                    }
-                    columns[column] = transforms::weight_gradient(u);
-                }
+                let position = pairs * pair_len;
+                let down = REACH * position;
+                let columns: [[V; 3]; REACH] = [
+                    transforms::weight_gradient(six(from, down)),
+                    transforms::weight_gradient(six(from.add(position), down)),
+                    transforms::weight_gradient(six(from.add(2 * position), down)),
+                    transforms::weight_gradient(six(from.add(3 * position), down)),
+                    transforms::weight_gradient(six(from.add(4 * position), down)),
+                    transforms::weight_gradient(six(from.add(5 * position), down)),
+                ];
+                let [a, b, c, d, e, f] = &columns;
                 for row in 0..3 {
-                    let mut u = [V::splat(0.0); REACH];
-                    for column in 0..REACH {
-                        u[column] = columns[column][row];
-                    }
+                    let u = [a[row], b[row], c[row], d[row], e[row], f[row]];
                     let w = transforms::weight_gradient(u);
                     for column in 0..3 {
                         w[column].store(to.add((row * 3 + column) * pair_len));
