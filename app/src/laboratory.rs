@@ -97,7 +97,7 @@ pub async fn report(laboratory: &Laboratory, id: StudyId) -> Result<Arc<Report>,
     let known = known(laboratory, id).await?;
     let StoredStudy { study, plan, .. } = &known.stored;
     let report = comparison::report(study, plan, &known.facts, known.stopped(), &laboratory.machine);
-    let report = Arc::new(report);
+    let report = Arc::new(Report { started_at: Some(known.stored.created_at), ..report });
     laboratory.latest.set(id, revision, report.clone());
     Ok(report)
 }

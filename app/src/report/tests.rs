@@ -1,11 +1,12 @@
+use super::teachers_in_training;
 use crate::{
     chart::swept::{Quantity, Tint, ruled, sweep, tints},
-    snapshot_html,
+    snapshot_file_name, snapshot_html,
 };
 use study::{
     Architecture, Arm, ArmSummary, Comparison, DatasetFacts, Difference, Distillation, Epoch, Failure, Happened,
     Incident, Method, Metric, Numerics, Plan, Point, Progress, Provenance, Report, RunId, Seed, Series, Snapshot,
-    State, Study, Verdict, progress::RunProgress,
+    State, Study, TeacherSummary, Verdict, progress::RunProgress,
 };
 
 const STUDY: &str = r#"
@@ -157,6 +158,10 @@ pub fn report() -> Report {
         }],
         incidents: Vec::new(),
         test_images: 10_000,
+        teachers: Vec::new(),
+        images: None,
+        started_at: None,
+        training_seconds: None,
     }
 }
 
@@ -203,9 +208,12 @@ fn a_study_that_just_began_says_what_is_missing() {
     report.comparison.answer = "Still training: 0 of 15 runs are done".into();
     report.progress.state = State::Training;
     let html = snapshot_html(&Snapshot { version: Snapshot::VERSION, frozen_at: 0, report }, "");
-    for expected in
-        ["Still training: 0 of 15 runs are done", "No run is finished yet", "No epoch is finished yet", "0 of 3"]
-    {
+    for expected in [
+        "Still training: 0 of 15 runs are done",
+        "No run is finished yet",
+        "No epoch of a student is finished yet",
+        "0 of 3",
+    ] {
         assert!(html.contains(expected), "{expected} is not in the page");
     }
 }
@@ -247,8 +255,13 @@ fn arms_of_one_swept_quantity_share_a_ramp_and_others_are_told_apart() {
     let said: Vec<(&str, &[usize])> =
         swept.lines.iter().map(|line| (line.label.as_str(), line.arms.as_slice())).collect();
     assert_eq!(said, [("teacher stopped at 8", &[0, 1, 3][..]), ("teacher stopped at 20", &[0, 2, 4][..])]);
-    let categories = tints(&two_lines.arms);
-    assert_eq!(categories[1..], [Tint::Category(0), Tint::Category(1), Tint::Category(2), Tint::Category(3)]);
+    // A line, a colour; along it shades, of which the last is drawn unbroken.
+    let line = |category, shade, dash| Tint::Line { category, shade, dash };
+    let last = Tint::SHADE_LAST;
+    assert_eq!(
+        tints(&two_lines.arms),
+        [Tint::Labels, line(0, 0, 1), line(1, 0, 1), line(0, last, 0), line(1, last, 0)]
+    );
 
     assert_eq!(sweep(&two_lines.arms[..2]), None, "two arms stand side by side");
 }
@@ -431,6 +444,123 @@ fn n_stands_beside_each_mean_and_a_long_label_leaves_the_axis() {
     assert!(html.contains("(n = 3)"), "beside each mean of the picture");
 }
 
+#[test]
+fn what_was_trained_is_said_in_plain_words_under_the_answer() {
+    let mut report = report();
+    let said = |report: &Report| {
+        let html = page(report);
+        let line = html.split("class=\"setup-line\">").nth(1).unwrap();
+        line[..line.find("</p>").unwrap()].to_owned()
+    };
+    let stops = "stopped at 0, 8 or 20, by a teacher stopped at 8 or 20";
+    let kd = format!("KD, temperature 4, weight 0.9, {stops} · 20 epochs · 3 seeds");
+    assert_eq!(said(&report), format!("wrn-10-1 taught by wrn-16-2 · Fashion-MNIST · {kd}"));
+    report.images = Some(DatasetFacts {
+        dataset: report.study.dataset,
+        checksum: "of the images".into(),
+        classes: 10,
+        channels: 1,
+        image_size: 28,
+        train: 12_000,
+        validation: 0,
+        test: 10_000,
+    });
+    (report.started_at, report.training_seconds) = (Some(1_795_512_345), Some(2_750.0));
+    assert_eq!(said(&report), format!("wrn-10-1 taught by wrn-16-2 · Fashion-MNIST, 12,000 images · {kd}"));
+    let html = page(&report);
+    for expected in [
+        "Started 2026-11-24 09:25 UTC. 272 epochs took 46 minutes of training",
+        "No image was held out for validation: there is no validation curve",
+    ] {
+        assert!(html.contains(expected), "{expected} is not in the page");
+    }
+    report.study.treatment = None;
+    assert!(said(&report).starts_with("wrn-10-1 from labels alone · "));
+}
+
+fn teacher(index: usize, done: u32, test: [Option<f64>; 2]) -> TeacherSummary {
+    TeacherSummary {
+        label: format!("wrn-16-2, seed {index}"),
+        architecture: Architecture::WideResNet { depth: 16, width: 2 },
+        seed: Seed(index as u32),
+        epochs_done: Epoch(done),
+        epochs_total: Epoch(20),
+        training: done < 20,
+        teaches_at: vec![(Epoch(8), test[0]), (Epoch(20), test[1])],
+        validation: Series { points: Vec::new(), ..curve(index, "wrn-16-2", None, 90.0, 25.0) },
+    }
+}
+
+#[test]
+fn a_teacher_is_followed_from_its_first_epoch_to_where_it_teaches() {
+    let mut report = report();
+    assert_eq!(teachers_in_training(&report), None);
+    report.teachers = vec![teacher(0, 3, [None, None])];
+    assert_eq!(teachers_in_training(&report).as_deref(), Some("Teacher wrn-16-2, seed 0 trains: 3 of 20 epochs."));
+    report.teachers.push(teacher(1, 4, [None, None]));
+    let two = teachers_in_training(&report).unwrap();
+    assert!(two.ends_with("3 of 20 epochs, and 1 teacher beside it."), "{two}");
+
+    report.teachers = vec![teacher(0, 20, [Some(86.12), Some(88.9)])];
+    report.teachers[0].validation = curve(0, "wrn-16-2", None, 90.0, 25.0);
+    let html = page(&report);
+    let panel = html.split("id=\"teachers-heading\"").nth(1).unwrap();
+    let panel = &panel[..panel.find("</section>").unwrap()];
+    for expected in [
+        "The teacher<",
+        "20 of 20 epochs trained",
+        "86.12\u{202f}% test accuracy after epoch 8, 88.90\u{202f}% after",
+        "<path",
+    ] {
+        assert!(panel.contains(expected), "{expected} is not in {panel}");
+    }
+    assert!(!panel.contains("data-arm"), "a teacher is no arm: nothing fades for it");
+}
+
+#[test]
+fn many_arms_are_told_apart_without_bands_over_each_other() {
+    let treatment = "kd_stop_epoch = [0, 1, 2, 4]\nteacher_stop_epoch = [1, 2]\ntemperature = [1.0, 2.0, 4.0, 8.0]";
+    let many = planned("fashion-mnist-12k", ONE_STUDENT, ONE_TEACHER, treatment);
+    assert_eq!(many.arms.len(), 25);
+    let mut looks: Vec<String> = tints(&many.arms).into_iter().map(Tint::class).collect();
+    looks.sort();
+    looks.dedup();
+    assert_eq!(looks.len(), 25, "each arm has a look of its own");
+    let html = page(&many);
+    assert!(html.contains("curves many") && html.contains("Of so many arms no bands are shown."));
+    assert!(html.contains("class=\"arms\"") && !html.contains("class=\"arms stacked\""));
+    let swept = html.split("chart swept").nth(1).unwrap();
+    let swept = &swept[..swept.find("chart rows").unwrap()];
+    assert_eq!((swept.matches("class=\"reach\"").count(), swept.matches("class=\"leader\"").count()), (8, 9));
+    let places = swept.split("class=\"through-means\" x1=\"").skip(1);
+    let begin: Vec<f64> = places.map(|rest| rest[..rest.find('%').unwrap()].parse().unwrap()).collect();
+    assert!(begin.iter().all(|share| (0.0..100.0).contains(share)), "no line leaves the plot: {begin:?}");
+}
+
+#[test]
+fn a_file_is_called_after_its_question() {
+    let mut snapshot = Snapshot { version: Snapshot::VERSION, frozen_at: 0, report: report() };
+    assert_eq!(snapshot_file_name(&snapshot), "when-should-distillation-stop.html");
+    snapshot.report.study.title = "Наука?".into();
+    assert_eq!(snapshot_file_name(&snapshot), "comparison.html");
+}
+
+#[test]
+fn machines_that_differ_in_threads_alone_are_one_line() {
+    let mut report = report();
+    let other = Provenance { threads: 2, ..report.provenance[0].clone() };
+    report.provenance.push(other);
+    assert!(page(&report).contains("avx2, 1 or 2 threads a worker"));
+}
+
+#[test]
+fn a_rule_that_is_not_drawn_is_not_explained() {
+    let mut report = report();
+    assert!(page(&report).contains("Dashed: the baseline."));
+    report.comparison.arms[0].mean = None;
+    assert!(!page(&report).contains("Dashed"));
+}
+
 /// Writes the page to look at, where `STILLROOM_LOOK` names a folder.
 #[test]
 fn the_page_can_be_looked_at() {
@@ -462,6 +592,13 @@ fn the_page_can_be_looked_at() {
     write("temperature", page(planned("fashion-mnist-12k", two_students, ONE_TEACHER, treatment)));
     let treatment = "kd_stop_epoch = [0, 4, 8, 12, 20]\nteacher_stop_epoch = [8, 20]";
     write("two-students", page(planned("fashion-mnist-12k", two_students, ONE_TEACHER, treatment)));
+    let treatment = "kd_stop_epoch = [0, 1, 2, 4]\nteacher_stop_epoch = [1, 2]\ntemperature = [1.0, 2.0, 4.0, 8.0]";
+    write("many", page(planned("fashion-mnist-12k", ONE_STUDENT, ONE_TEACHER, treatment)));
+    let mut training = report();
+    training.teachers = vec![teacher(0, 3, [None, None])];
+    training.teachers.push(teacher(1, 20, [Some(86.12), Some(88.9)]));
+    training.teachers[1].validation = curve(1, "wrn-16-2, seed 1", None, 90.0, 25.0);
+    write("teachers", page(training));
     let treatment = "kd_stop_epoch = [0, 4, 8, 12]\nteacher_stop_epoch = [8, 20]\ntemperature = [1.0, 16.0]";
     write("long-labels", page(planned("fashion-mnist-12k", two_students, ONE_TEACHER, treatment)));
     let student = "architecture = \"wrn-16-1\"\nepochs = 60";

@@ -31,6 +31,7 @@ mod sharing;
 pub mod snapshot;
 pub mod spec;
 pub mod statistics;
+mod teachers;
 pub mod training;
 
 pub use architecture::Architecture;
@@ -52,6 +53,7 @@ pub use snapshot::Snapshot;
 pub use spec::{
     Augmentation, Choices, Device, EvaluateTest, Method, Recipe, Student, Study, TeacherChoices, Treatment,
 };
+pub use teachers::TeacherSummary;
 pub use training::{CheckpointId, Epoch, Lesson, Optimizer, Seed, Teacher, Term, Training};
 
 /// Raised by hand whenever the bits that a training leaves behind change: a new version trains anew
