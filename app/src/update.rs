@@ -114,7 +114,8 @@ fn like(old: Option<&Node>, new: &Node) -> Option<Node> {
 }
 
 /// What an element is: its name, and its class without what the pointer made of it.
-fn kind(element: &Element) -> (String, String, String) {
+fn kind(element: &Element) -> (String, Option<String>, String) {
     let class = element.get_attribute("class").unwrap_or_default();
-    (element.local_name(), element.id(), class.replace("faded", "").trim_end().to_owned())
+    // Not `element.id()`: of a form that has a field called "id", that is the field.
+    (element.local_name(), element.get_attribute("id"), class.replace("faded", "").trim_end().to_owned())
 }
