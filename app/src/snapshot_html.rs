@@ -30,3 +30,17 @@ pub fn snapshot_file_name(snapshot: &Snapshot) -> String {
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::tests::report;
+
+    #[test]
+    fn a_file_is_called_after_its_question() {
+        let mut snapshot = Snapshot { version: Snapshot::VERSION, frozen_at: 0, report: report() };
+        assert_eq!(snapshot_file_name(&snapshot), "when-should-distillation-stop.html");
+        snapshot.report.study.title = "Наука?".into();
+        assert_eq!(snapshot_file_name(&snapshot), "comparison.html");
+    }
+}

@@ -56,7 +56,9 @@ fn window(series: &[Series], metric: Metric, from: u32, until: u32, height: f64)
     let in_sight = |point: &&Point| (from..=until).contains(&point.epoch.0);
     let points = || series.iter().flat_map(|series| series.points.iter().filter(in_sight));
     let seen = || {
-        let ends = |point: &Point| [Some(point.mean), point.band().map(|it| it.0), point.band().map(|it| it.1)];
+        // Bands that are not drawn take no room.
+        let band = |point: &Point| point.band().filter(|_| series.len() <= BANDS_MAX);
+        let ends = move |point: &Point| [Some(point.mean), band(point).map(|it| it.0), band(point).map(|it| it.1)];
         points().flat_map(ends).flatten().filter(not_absurd(points()))
     };
     let y = match metric {

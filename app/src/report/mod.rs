@@ -10,7 +10,7 @@ mod table;
 mod teachers;
 
 #[cfg(test)]
-mod tests;
+pub mod tests;
 
 pub use evidence::Curve;
 pub use setup::setup;

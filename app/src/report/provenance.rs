@@ -80,3 +80,17 @@ fn said(Alike { provenance, threads }: &Alike<'_>) -> String {
         provenance.training_version,
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::report::tests::{page, report};
+    use study::Provenance;
+
+    #[test]
+    fn machines_that_differ_in_threads_alone_are_one_line() {
+        let mut report = report();
+        let other = Provenance { threads: 2, ..report.provenance[0].clone() };
+        report.provenance.push(other);
+        assert!(page(&report).contains("avx2, 1 or 2 threads a worker"));
+    }
+}

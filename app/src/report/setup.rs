@@ -90,3 +90,43 @@ fn when(report: &Report) -> Option<String> {
     let said: Vec<String> = [started, took].into_iter().flatten().collect();
     (!said.is_empty()).then(|| said.join(" "))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::report::tests::{page, report};
+    use study::{DatasetFacts, Report};
+
+    #[test]
+    fn what_was_trained_is_said_in_plain_words_under_the_answer() {
+        let mut report = report();
+        let said = |report: &Report| {
+            let html = page(report);
+            let line = html.split("class=\"setup-line\">").nth(1).unwrap();
+            line[..line.find("</p>").unwrap()].to_owned()
+        };
+        let stops = "stopped at 0, 8 or 20, by a teacher stopped at 8 or 20";
+        let kd = format!("KD, temperature 4, weight 0.9, {stops} · 20 epochs · 3 seeds");
+        assert_eq!(said(&report), format!("wrn-10-1 taught by wrn-16-2 · Fashion-MNIST · {kd}"));
+        report.images = Some(DatasetFacts {
+            dataset: report.study.dataset,
+            checksum: "of the images".into(),
+            classes: 10,
+            channels: 1,
+            image_size: 28,
+            train: 12_000,
+            validation: 0,
+            test: 10_000,
+        });
+        (report.started_at, report.training_seconds) = (Some(1_795_512_345), Some(2_750.0));
+        assert_eq!(said(&report), format!("wrn-10-1 taught by wrn-16-2 · Fashion-MNIST, 12,000 images · {kd}"));
+        let html = page(&report);
+        for expected in [
+            "Started 2026-11-24 09:25 UTC. 272 epochs took 46 minutes of training",
+            "No image was held out for validation: there is no validation curve",
+        ] {
+            assert!(html.contains(expected), "{expected} is not in the page");
+        }
+        report.study.treatment = None;
+        assert!(said(&report).starts_with("wrn-10-1 from labels alone · "));
+    }
+}

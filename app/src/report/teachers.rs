@@ -64,3 +64,49 @@ fn said(teacher: &TeacherSummary) -> String {
         percent(first)
     )
 }
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+    use crate::report::tests::{curve, page, report};
+    use study::{Architecture, Epoch, Seed};
+
+    pub fn teacher(index: usize, done: u32, test: [Option<f64>; 2]) -> TeacherSummary {
+        TeacherSummary {
+            label: format!("wrn-16-2, seed {index}"),
+            architecture: Architecture::WideResNet { depth: 16, width: 2 },
+            seed: Seed(index as u32),
+            epochs_done: Epoch(done),
+            epochs_total: Epoch(20),
+            training: done < 20,
+            teaches_at: vec![(Epoch(8), test[0]), (Epoch(20), test[1])],
+            validation: Series { points: Vec::new(), ..curve(index, "wrn-16-2", None, 90.0, 25.0) },
+        }
+    }
+
+    #[test]
+    fn a_teacher_is_followed_from_its_first_epoch_to_where_it_teaches() {
+        let mut report = report();
+        assert_eq!(teachers_in_training(&report), None);
+        report.teachers = vec![teacher(0, 3, [None, None])];
+        assert_eq!(teachers_in_training(&report).as_deref(), Some("Teacher wrn-16-2, seed 0 trains: 3 of 20 epochs."));
+        report.teachers.push(teacher(1, 4, [None, None]));
+        let two = teachers_in_training(&report).unwrap();
+        assert!(two.ends_with("3 of 20 epochs, and 1 teacher beside it."), "{two}");
+
+        report.teachers = vec![teacher(0, 20, [Some(86.12), Some(88.9)])];
+        report.teachers[0].validation = curve(0, "wrn-16-2", None, 90.0, 25.0);
+        let html = page(&report);
+        let panel = html.split("id=\"teachers-heading\"").nth(1).unwrap();
+        let panel = &panel[..panel.find("</section>").unwrap()];
+        for expected in [
+            "The teacher<",
+            "20 of 20 epochs trained",
+            "86.12\u{202f}% test accuracy after epoch 8, 88.90\u{202f}% after",
+            "<path",
+        ] {
+            assert!(panel.contains(expected), "{expected} is not in {panel}");
+        }
+        assert!(!panel.contains("data-arm"), "a teacher is no arm: nothing fades for it");
+    }
+}

@@ -1,12 +1,12 @@
-use super::teachers_in_training;
+use super::teachers::tests::teacher;
 use crate::{
     chart::swept::{Quantity, Tint, ruled, sweep, tints},
-    snapshot_file_name, snapshot_html,
+    snapshot_html,
 };
 use study::{
     Architecture, Arm, ArmSummary, Comparison, DatasetFacts, Difference, Distillation, Epoch, Failure, Happened,
     Incident, Method, Metric, Numerics, Plan, Point, Progress, Provenance, Report, RunId, Seed, Series, Snapshot,
-    State, Study, TeacherSummary, Verdict, progress::RunProgress,
+    State, Study, Verdict, progress::RunProgress,
 };
 
 const STUDY: &str = r#"
@@ -68,7 +68,7 @@ fn summary(index: usize, arm: &Arm, mean: f64) -> ArmSummary {
     }
 }
 
-fn curve(arm: usize, label: &str, stop: Option<u32>, last: f64, scale: f64) -> Series {
+pub fn curve(arm: usize, label: &str, stop: Option<u32>, last: f64, scale: f64) -> Series {
     let points = (1..=20u32).map(|epoch| {
         let learnt = 1.0 - (-f64::from(epoch) / 3.0).exp();
         let ripple = f64::from((epoch * 7 + arm as u32 * 3) % 5) * 0.12;
@@ -294,7 +294,7 @@ fn planned(dataset: &str, student: &str, teacher: &str, treatment: &str) -> Repo
     Report { study, arms: plan.arms, runs: plan.runs.len() as u64, ..report }
 }
 
-fn page(report: &Report) -> String {
+pub fn page(report: &Report) -> String {
     snapshot_html(&Snapshot { version: Snapshot::VERSION, frozen_at: 0, report: report.clone() }, "")
 }
 
@@ -445,79 +445,6 @@ fn n_stands_beside_each_mean_and_a_long_label_leaves_the_axis() {
 }
 
 #[test]
-fn what_was_trained_is_said_in_plain_words_under_the_answer() {
-    let mut report = report();
-    let said = |report: &Report| {
-        let html = page(report);
-        let line = html.split("class=\"setup-line\">").nth(1).unwrap();
-        line[..line.find("</p>").unwrap()].to_owned()
-    };
-    let stops = "stopped at 0, 8 or 20, by a teacher stopped at 8 or 20";
-    let kd = format!("KD, temperature 4, weight 0.9, {stops} · 20 epochs · 3 seeds");
-    assert_eq!(said(&report), format!("wrn-10-1 taught by wrn-16-2 · Fashion-MNIST · {kd}"));
-    report.images = Some(DatasetFacts {
-        dataset: report.study.dataset,
-        checksum: "of the images".into(),
-        classes: 10,
-        channels: 1,
-        image_size: 28,
-        train: 12_000,
-        validation: 0,
-        test: 10_000,
-    });
-    (report.started_at, report.training_seconds) = (Some(1_795_512_345), Some(2_750.0));
-    assert_eq!(said(&report), format!("wrn-10-1 taught by wrn-16-2 · Fashion-MNIST, 12,000 images · {kd}"));
-    let html = page(&report);
-    for expected in [
-        "Started 2026-11-24 09:25 UTC. 272 epochs took 46 minutes of training",
-        "No image was held out for validation: there is no validation curve",
-    ] {
-        assert!(html.contains(expected), "{expected} is not in the page");
-    }
-    report.study.treatment = None;
-    assert!(said(&report).starts_with("wrn-10-1 from labels alone · "));
-}
-
-fn teacher(index: usize, done: u32, test: [Option<f64>; 2]) -> TeacherSummary {
-    TeacherSummary {
-        label: format!("wrn-16-2, seed {index}"),
-        architecture: Architecture::WideResNet { depth: 16, width: 2 },
-        seed: Seed(index as u32),
-        epochs_done: Epoch(done),
-        epochs_total: Epoch(20),
-        training: done < 20,
-        teaches_at: vec![(Epoch(8), test[0]), (Epoch(20), test[1])],
-        validation: Series { points: Vec::new(), ..curve(index, "wrn-16-2", None, 90.0, 25.0) },
-    }
-}
-
-#[test]
-fn a_teacher_is_followed_from_its_first_epoch_to_where_it_teaches() {
-    let mut report = report();
-    assert_eq!(teachers_in_training(&report), None);
-    report.teachers = vec![teacher(0, 3, [None, None])];
-    assert_eq!(teachers_in_training(&report).as_deref(), Some("Teacher wrn-16-2, seed 0 trains: 3 of 20 epochs."));
-    report.teachers.push(teacher(1, 4, [None, None]));
-    let two = teachers_in_training(&report).unwrap();
-    assert!(two.ends_with("3 of 20 epochs, and 1 teacher beside it."), "{two}");
-
-    report.teachers = vec![teacher(0, 20, [Some(86.12), Some(88.9)])];
-    report.teachers[0].validation = curve(0, "wrn-16-2", None, 90.0, 25.0);
-    let html = page(&report);
-    let panel = html.split("id=\"teachers-heading\"").nth(1).unwrap();
-    let panel = &panel[..panel.find("</section>").unwrap()];
-    for expected in [
-        "The teacher<",
-        "20 of 20 epochs trained",
-        "86.12\u{202f}% test accuracy after epoch 8, 88.90\u{202f}% after",
-        "<path",
-    ] {
-        assert!(panel.contains(expected), "{expected} is not in {panel}");
-    }
-    assert!(!panel.contains("data-arm"), "a teacher is no arm: nothing fades for it");
-}
-
-#[test]
 fn many_arms_are_told_apart_without_bands_over_each_other() {
     let treatment = "kd_stop_epoch = [0, 1, 2, 4]\nteacher_stop_epoch = [1, 2]\ntemperature = [1.0, 2.0, 4.0, 8.0]";
     let many = planned("fashion-mnist-12k", ONE_STUDENT, ONE_TEACHER, treatment);
@@ -535,22 +462,6 @@ fn many_arms_are_told_apart_without_bands_over_each_other() {
     let places = swept.split("class=\"through-means\" x1=\"").skip(1);
     let begin: Vec<f64> = places.map(|rest| rest[..rest.find('%').unwrap()].parse().unwrap()).collect();
     assert!(begin.iter().all(|share| (0.0..100.0).contains(share)), "no line leaves the plot: {begin:?}");
-}
-
-#[test]
-fn a_file_is_called_after_its_question() {
-    let mut snapshot = Snapshot { version: Snapshot::VERSION, frozen_at: 0, report: report() };
-    assert_eq!(snapshot_file_name(&snapshot), "when-should-distillation-stop.html");
-    snapshot.report.study.title = "Наука?".into();
-    assert_eq!(snapshot_file_name(&snapshot), "comparison.html");
-}
-
-#[test]
-fn machines_that_differ_in_threads_alone_are_one_line() {
-    let mut report = report();
-    let other = Provenance { threads: 2, ..report.provenance[0].clone() };
-    report.provenance.push(other);
-    assert!(page(&report).contains("avx2, 1 or 2 threads a worker"));
 }
 
 #[test]
