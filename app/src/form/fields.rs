@@ -36,7 +36,7 @@ const NETWORKS: &[&str] = &[
 pub const TITLE: Field = Field {
     path: "title",
     label: "Question",
-    hint: "What this study is to answer; it becomes the page's title.",
+    hint: "What this study is to answer; it becomes the page’s title.",
     entry: Entry::Words,
     first: "When should distillation stop?",
 };
