@@ -27,6 +27,8 @@ const say = (what) => console.error(what);
 const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
 const folder = mkdtempSync(join(tmpdir(), "stillroom-bench-"));
 const rows = [];
+/** What ends each server that runs. */
+const running = new Set();
 const row = (name, value, unit, goal) => {
   rows.push({ name, value: Number(value.toPrecision(3)), unit, goal });
   say(`  ${name}: ${value.toPrecision(3)} ${unit} (at most ${goal})`);
@@ -37,6 +39,12 @@ async function serve(dataFolder, more = []) {
   const begin = performance.now();
   const child = spawn(binary, ["serve", "--port", "0", "--data-dir", dataFolder, ...more], { stdio: ["ignore", "pipe", "inherit"] });
   const ended = new Promise((done) => child.once("exit", done));
+  const end = async () => {
+    child.kill("SIGTERM");
+    await ended;
+    running.delete(end);
+  };
+  running.add(end);
   const url = await new Promise((found, failed) => {
     let said = "";
     child.stdout.on("data", (chunk) => {
@@ -51,10 +59,6 @@ async function serve(dataFolder, more = []) {
   if (answer.status !== 200) throw new Error(`the first page was answered ${answer.status}`);
   await answer.text();
   const seconds = (performance.now() - begin) / 1000;
-  const end = async () => {
-    child.kill("SIGTERM");
-    await ended;
-  };
   return { url, process: child.pid, seconds, end };
 }
 
@@ -197,7 +201,8 @@ async function ingest() {
 async function measure() {
   say(`Filling a data folder: ${arms * 5} runs of ${epochs} epochs`);
   const data = join(folder, "data");
-  execFileSync(binary, ["fill-synthetic", "--data-dir", data, "--temperatures", String(temperatures), "--epochs", String(epochs)], { stdio: ["ignore", "ignore", "inherit"] });
+  const size = ["--temperatures", String(temperatures), "--epochs", String(epochs)];
+  execFileSync(binary, ["fill-synthetic", "--data-dir", data, ...size], { stdio: ["ignore", "ignore", "inherit"] });
   const store = readdirSync(data).filter((name) => name.startsWith("stillroom.db"));
   const storeBytes = store.reduce((sum, name) => sum + statSync(join(data, name)).size, 0);
 
@@ -260,5 +265,6 @@ try {
   await measure();
   console.log(JSON.stringify({ rows }));
 } finally {
+  for (const end of running) await end();
   rmSync(folder, { recursive: true, force: true });
 }

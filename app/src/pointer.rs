@@ -121,9 +121,10 @@ mod follow {
             let share = epoch
                 .map(|epoch| (f64::from(epoch) - from) / (until - from))
                 .filter(|share| (0.0..=1.0).contains(share));
-            let at = share.map_or(String::new(), |share| format!("{:.2}%", 100.0 * share));
-            // An attribute of this name may always be set.
-            let _ = line.set_attribute("x1", &at).and_then(|()| line.set_attribute("x2", &at));
+            if let Some(at) = share.map(|share| format!("{:.2}%", 100.0 * share)) {
+                // Attributes of these names may always be set.
+                let _ = line.set_attribute("x1", &at).and_then(|()| line.set_attribute("x2", &at));
+            }
             let _ = line.class_list().toggle_with_force("shown", share.is_some());
         }
     }

@@ -1,5 +1,6 @@
 //! Reading a page anew without leaving it: only what differs is changed, so that what a reader opened, typed or marked stays.
 
+use crate::error::is_trouble;
 use leptos::prelude::*;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
@@ -8,7 +9,7 @@ use web_sys::{Document, DomParser, Element, Node, Response, SupportedType};
 /// How it went.
 pub enum Update {
     Done,
-    /// The server did not answer.
+    /// The server did not answer, or could not do it now.
     Unreachable,
     /// The server answers with another page, as where it asks for its password.
     Elsewhere,
@@ -47,9 +48,12 @@ fn show(answer: Answer) -> Update {
     }
 }
 
-/// The page at an address, also one that says that there is nothing, and whether the server led elsewhere.
+/// The page at an address, also one that says that there is nothing, and whether the server led elsewhere. `None`: none came.
 async fn fetch(address: &str) -> Answer {
     let response: Response = JsFuture::from(window().fetch_with_str(address)).await?.dyn_into()?;
+    if is_trouble(response.status()) {
+        return Ok(None);
+    }
     let Some(text) = JsFuture::from(response.text()?).await?.as_string() else { return Ok(None) };
     let page = DomParser::new()?.parse_from_string(&text, SupportedType::TextHtml)?;
     Ok(Some((page, response.redirected())))

@@ -3,7 +3,7 @@ use server::{command_line::CommandLine, commands};
 use std::{io::IsTerminal, process::ExitCode};
 use tracing_subscriber::EnvFilter;
 
-/// Gives back what was freed: the system's own keeps the most that a page or a data set ever took.
+/// Soon gives back what was freed, where the system's own keeps the most that a page or a data set ever took.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

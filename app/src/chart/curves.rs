@@ -92,7 +92,7 @@ fn trace(series: &Series, metric: Metric, x: &Scale, y: &Scale, height: f64) -> 
     let drawn = |epoch: u32, value: f64| {
         let (share, down) = at(epoch, value);
         // A far value must not become a number that a browser cannot draw.
-        format!("{:.1} {:.1}", share * WIDTH, down.clamp(-9_999.0, 9_999.0))
+        format!("{} {}", short(share * WIDTH), short(down.clamp(-9_999.0, 9_999.0)))
     };
     let column = |point: &Point| (x.place(f64::from(point.epoch.0)) * WIDTH).floor() as i64;
     let columns = || points.chunk_by(|one, next| column(one) == column(next));
@@ -122,6 +122,12 @@ fn trace(series: &Series, metric: Metric, x: &Scale, y: &Scale, height: f64) -> 
         stop,
         end: points.iter().rfind(in_sight).map(|point| at(point.epoch.0, point.mean)),
     }
+}
+
+/// A length in a path, where there are thousands: with one decimal, and without one that says nothing.
+fn short(length: f64) -> String {
+    let text = pixels(length);
+    text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
 }
 
 /// Of the points in one column of pixels those that a line through all of them would show: the first, the lowest, the highest and
@@ -255,14 +261,12 @@ fn drawing(
         Some(view! { <path class=format!("band {}", tints[arm].class()) data-arm=look.arm(arm) d=band></path> })
     });
     let lines = traces.iter().map(|trace| {
-        let (arm, line) = (trace.arm, trace.line.clone());
+        let (arm, id) = (trace.arm, format!("{name}-line-{}", trace.arm));
+        let touch = format!("#{id}");
         view! {
-            <g
-                class=tints[arm].class()
-                data-arm=look.arm(arm)
-            >
-                <path class="line" d=line.clone()></path>
-                <path class="line-touch" d=line></path>
+            <g class=format!("curve {}", tints[arm].class()) data-arm=look.arm(arm)>
+                <path class="line" id=id d=trace.line.clone()></path>
+                <use class="line-touch" href=touch></use>
             </g>
         }
     });

@@ -2,6 +2,7 @@ use super::refused;
 use crate::{
     about, api,
     error::{ApiError, answer_with_status_of},
+    laboratory::{self, Laboratory},
     live::Live,
     numbers,
     problem::Problem,
@@ -11,6 +12,7 @@ use crate::{
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::{use_params_map, use_query_map};
+use std::sync::Arc;
 use study::{Metric, Progress, Report, State, StudyId};
 
 /// The curve that the address names: `?metric=kd_loss_validation`; validation accuracy where it names none.
@@ -36,11 +38,12 @@ pub fn StudyPage() -> impl IntoView {
     }
 }
 
-async fn read(id: Option<StudyId>) -> Result<(StudyId, Report), ApiError> {
-    match id {
-        Some(id) => api::study_report(id).await.map(|report| (id, report)),
-        None => Err(ApiError::NotFound("study".into())).inspect_err(answer_with_status_of),
-    }
+async fn read(id: Option<StudyId>) -> Result<(StudyId, Arc<Report>), ApiError> {
+    let found = match id {
+        Some(id) => laboratory::report(&expect_context::<Laboratory>(), id).await.map(|report| (id, report)),
+        None => Err(ApiError::NotFound("study".into())),
+    };
+    found.inspect_err(answer_with_status_of)
 }
 
 fn failed(error: ApiError) -> impl IntoView {

@@ -124,6 +124,8 @@ async fn read_fidelity(
         let epoch = epochs.binary_search_by_key(&Epoch(row.epoch), |metrics| metrics.epoch).ok();
         // Foreign keys promise both.
         if let (Some(epoch), Some(observer)) = (epoch, observers.get(&row.observer)) {
+            // Most epochs are measured against one teacher: a vector's usual first room would be four times as large.
+            epochs[epoch].fidelity.reserve_exact(1);
             epochs[epoch].fidelity.push(Fidelity {
                 teacher: observer.teacher.clone(),
                 temperature: observer.temperature,
@@ -135,6 +137,7 @@ async fn read_fidelity(
         }
     }
     drop(rows);
+    facts.values_mut().for_each(|facts| facts.metrics.shrink_to_fit());
     // Observers' rows are counted in the order in which they were first met, which no result may depend on.
     for metrics in facts.values_mut().flat_map(|facts| &mut facts.metrics) {
         metrics
