@@ -126,7 +126,8 @@ pub async fn report(laboratory: &Laboratory, id: StudyId) -> Result<Arc<Report>,
     let known = known(laboratory, id).await?;
     let StoredStudy { study, plan, .. } = &known.stored;
     let report = comparison::report(study, plan, &known.facts, known.stopped(), &laboratory.machine);
-    let report = Arc::new(known.with_what_it_waits_for(report));
+    let report = known.with_what_it_waits_for(report);
+    let report = Arc::new(Report { started_at: Some(known.stored.created_at), ..report });
     laboratory.latest.set(id, revision, report.clone());
     Ok(report)
 }

@@ -1,12 +1,12 @@
 use super::refused;
 use crate::{
-    api,
+    about, api,
     error::{ApiError, answer_with_status_of},
     laboratory::{self, Laboratory},
     live::Live,
     numbers,
     problem::Problem,
-    report::{Curve, answer, metric, report_view, state_class, state_in_words},
+    report::{Curve, answer, metric, report_view, setup, state_class, state_in_words, teachers_in_training},
     share::ShareButton,
 };
 use leptos::prelude::*;
@@ -67,7 +67,9 @@ fn found(id: StudyId, report: &Report, metric: Metric) -> impl IntoView + use<> 
         <article class="page report">
             <h1>{title}</h1>
             {answer(report)}
+            {setup(report)}
             {state_line(&report.progress)}
+            {teachers_in_training(report).map(|said| view! { <p class="teacher-line">{said}</p> })}
             {buttons(id, &report.progress)}
             {report_view(report, &curve, Some(id))}
             {can_change.then(|| view! { <Live/> })}
@@ -100,7 +102,7 @@ fn state_line(progress: &Progress) -> impl IntoView + use<> {
                 <span>{done}</span>
             })}
             <span>{runs}</span>
-            {left.map(|estimate| view! { <span>{format!("about {} left", numbers::duration(estimate.seconds))}</span> })}
+            {left.map(|estimate| view! { <span>{format!("{} left", about(estimate.seconds))}</span> })}
         </div>
     }
 }
