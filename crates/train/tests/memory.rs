@@ -17,7 +17,8 @@ fn write_large(folder: &Path) {
         let header = |numbers: &[u32]| numbers.iter().flat_map(|number| number.to_be_bytes()).collect::<Vec<u8>>();
         let pixels = (0..count as usize * 784).map(|index| (index % 251) as u8);
         let images: Vec<u8> = header(&[0x803, count, 28, 28]).into_iter().chain(pixels).collect();
-        let labels: Vec<u8> = header(&[0x801, count]).into_iter().chain((0..count).map(|index| (index % 10) as u8)).collect();
+        let labels: Vec<u8> =
+            header(&[0x801, count]).into_iter().chain((0..count).map(|index| (index % 10) as u8)).collect();
         fs::write(folder.join(format!("{name}-images-idx3-ubyte")), images).unwrap();
         fs::write(folder.join(format!("{name}-labels-idx1-ubyte")), labels).unwrap();
     }
@@ -33,7 +34,10 @@ fn a_worker_does_not_hold_what_all_workers_hold_together() {
     for worker in ["the first", "the second"] {
         let before = own_bytes();
         let (images, note) = shared(&folder, &planned, Some(source.path())).unwrap();
-        assert_eq!((images.train.len(), images.validation.len(), images.test.len(), note), (55_000, 5_000, 10_000, None));
+        assert_eq!(
+            (images.train.len(), images.validation.len(), images.test.len(), note),
+            (55_000, 5_000, 10_000, None)
+        );
         let sum: u64 = [&images.train, &images.validation, &images.test]
             .into_iter()
             .flat_map(|split| split.images.iter())
