@@ -43,7 +43,7 @@ pub async fn teacher_logits() -> Result<Held, ApiError> {
 
 #[server(endpoint = "report", input = GetUrl)]
 pub async fn study_report(id: StudyId) -> Result<Report, ApiError> {
-    told(laboratory::report(&open_laboratory(), id).await)
+    told(laboratory::report(&open_laboratory(), id).await).map(|report| Report::clone(&report))
 }
 
 /// The study as it was written: what a new one starts from.

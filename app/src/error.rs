@@ -46,6 +46,12 @@ impl FromServerFnError for ApiError {
     }
 }
 
+/// Whether a status says that the server could not do it now, so that what a page shows is still the best there is.
+#[cfg(feature = "hydrate")]
+pub fn is_trouble(status: u16) -> bool {
+    status >= 500
+}
+
 #[cfg(feature = "ssr")]
 impl ApiError {
     pub fn status(&self) -> http::StatusCode {

@@ -3,13 +3,17 @@
 use crate::error::ApiError;
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{SystemTime, UNIX_EPOCH},
 };
 use store::{Store, StoredStudy};
-use study::{Facts, Machine, Progress, Report, Share, ShareId, Snapshot, StudyCard, StudyId, teacher_logits::Held};
+use study::{
+    Facts, Machine, Progress, Report, Share, ShareId, Snapshot, StudyCard, StudyId, WaitsFor,
+    comparison::{self, report_without_curves},
+    teacher_logits::Held,
+};
 
 /// What the server gives to pages and API. Cheap to clone.
 #[derive(Clone)]
@@ -23,6 +27,23 @@ pub struct Laboratory {
     pub public_url: Option<String>,
     /// A study that was trained beforehand by this program.
     pub example: Option<Arc<Snapshot>>,
+    pub latest: LatestReport,
+}
+
+/// The report that was made last, with the store's revision: until that moves, a reader who looks at another metric, or another
+/// reader of the same study, is answered without the study's facts being read again.
+#[derive(Clone, Default)]
+pub struct LatestReport(Arc<Mutex<Option<(StudyId, u64, Arc<Report>)>>>);
+
+impl LatestReport {
+    fn get(&self, id: StudyId, revision: u64) -> Option<Arc<Report>> {
+        let latest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        latest.as_ref().filter(|latest| (latest.0, latest.1) == (id, revision)).map(|latest| latest.2.clone())
+    }
+
+    fn set(&self, id: StudyId, revision: u64, report: Arc<Report>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((id, revision, report));
+    }
 }
 
 /// Starts the study that a file's table says: it is stored with its plan, and the runner finds it there. Says everything that is
@@ -37,7 +58,10 @@ pub async fn list(laboratory: &Laboratory) -> Result<Vec<StudyCard>, ApiError> {
     let mut cards = Vec::new();
     for stored in laboratory.store.studies().await? {
         let known = known_of(laboratory, stored).await?;
-        cards.push(StudyCard::new(known.stored.id, known.stored.created_at, &known.report(&laboratory.machine)));
+        let StoredStudy { study, plan, .. } = &known.stored;
+        let report = report_without_curves(study, plan, &known.facts, known.stopped(), &laboratory.machine);
+        let report = known.with_what_it_waits_for(report);
+        cards.push(StudyCard::new(known.stored.id, known.stored.created_at, &report));
     }
     Ok(cards)
 }
@@ -50,16 +74,21 @@ pub async fn stored(laboratory: &Laboratory, id: StudyId) -> Result<StoredStudy,
 pub struct Known {
     pub stored: StoredStudy,
     pub facts: Facts,
+    /// What stands before it, where it goes on and waits.
+    waits_for: Option<WaitsFor>,
 }
 
 impl Known {
     pub fn progress(&self, machine: &Machine) -> Progress {
-        study::progress::progress(&self.stored.plan, &self.facts, self.stopped(), machine)
+        let progress = study::progress::progress(&self.stored.plan, &self.facts, self.stopped(), machine);
+        if self.waits_for.is_some() { progress.behind_others() } else { progress }
     }
 
-    fn report(&self, machine: &Machine) -> Report {
-        let StoredStudy { study, plan, .. } = &self.stored;
-        study::comparison::report(study, plan, &self.facts, self.stopped(), machine)
+    fn with_what_it_waits_for(&self, report: Report) -> Report {
+        match &self.waits_for {
+            Some(what) => report.waiting_for(what),
+            None => report,
+        }
     }
 
     fn stopped(&self) -> bool {
@@ -73,11 +102,33 @@ pub async fn known(laboratory: &Laboratory, id: StudyId) -> Result<Known, ApiErr
 
 async fn known_of(laboratory: &Laboratory, stored: StoredStudy) -> Result<Known, ApiError> {
     let facts = laboratory.store.facts(&stored.plan).await?;
-    Ok(Known { stored, facts })
+    let waits_for = waits_for(laboratory, &stored, &facts).await?;
+    Ok(Known { stored, facts, waits_for })
 }
 
-pub async fn report(laboratory: &Laboratory, id: StudyId) -> Result<Report, ApiError> {
-    Ok(known(laboratory, id).await?.report(&laboratory.machine))
+/// What stands before a study: its images are not here, an older study has workers, or nobody works on it while another one has.
+async fn waits_for(laboratory: &Laboratory, stored: &StoredStudy, facts: &Facts) -> Result<Option<WaitsFor>, ApiError> {
+    let mut unusable = laboratory.machine.unusable.iter();
+    if let Some((dataset, reason)) = unusable.find(|(dataset, _)| *dataset == stored.study.dataset) {
+        return Ok(Some(WaitsFor::Images(format!("{dataset} {reason}"))));
+    }
+    let at_work = facts.values().any(|facts| facts.working);
+    let other = laboratory.store.oldest_other_at_work(&stored.id).await?;
+    Ok(other.filter(|other| *other < stored.id || !at_work).map(|_| WaitsFor::AnotherStudy))
+}
+
+pub async fn report(laboratory: &Laboratory, id: StudyId) -> Result<Arc<Report>, ApiError> {
+    // Taken before anything is read: a report may be newer than it is kept for, and is never older.
+    let revision = *laboratory.store.changes().borrow();
+    if let Some(report) = laboratory.latest.get(id, revision) {
+        return Ok(report);
+    }
+    let known = known(laboratory, id).await?;
+    let StoredStudy { study, plan, .. } = &known.stored;
+    let report = comparison::report(study, plan, &known.facts, known.stopped(), &laboratory.machine);
+    let report = Arc::new(known.with_what_it_waits_for(report));
+    laboratory.latest.set(id, revision, report.clone());
+    Ok(report)
 }
 
 pub async fn stop(laboratory: &Laboratory, id: StudyId) -> Result<(), ApiError> {
@@ -100,7 +151,7 @@ pub async fn delete(laboratory: &Laboratory, id: StudyId) -> Result<(), ApiError
 /// Freezes a study's comparison and returns the token that opens it. Only the token's digest is kept, so it is told once.
 pub async fn share(laboratory: &Laboratory, id: StudyId) -> Result<String, ApiError> {
     let now = now();
-    let snapshot = Snapshot::freeze(report(laboratory, id).await?, now);
+    let snapshot = Snapshot::freeze(Report::clone(&*report(laboratory, id).await?), now);
     let token = new_token()?;
     laboratory.store.create_share(&digest(&token), &id, &snapshot, now, None).await?;
     Ok(token)

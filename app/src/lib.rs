@@ -1,10 +1,12 @@
-//! What a person sees: pages, the form and the charts, rendered on the server and made lively in the browser.
+//! What a person sees: pages, the form and the charts. Pages are made on the server, whole; in the browser run the few islands in
+//! them that move: the form, the share button, what follows the pointer, and what keeps a page up to date.
 //!
-//! A page is a file in `pages`: a component and the resource it reads. What a study found is shown by one view
-//! ([`report::ReportView`]), whether the study runs, is shared, is the example or goes by mail.
+//! A page is a file in `pages`: a component and what it reads. What a study found is shown by one view ([`report::report_view`]),
+//! whether the study runs, is shared, is the example or goes by mail.
 #![recursion_limit = "256"]
 
 pub mod api;
+#[cfg(feature = "ssr")]
 pub mod chart;
 mod clipboard;
 pub mod error;
@@ -12,30 +14,48 @@ pub mod form;
 #[cfg(feature = "ssr")]
 pub mod laboratory;
 mod live;
-pub mod numbers;
+#[cfg(feature = "ssr")]
 mod pages;
+mod pointer;
+mod problem;
+pub mod readout;
+#[cfg(feature = "ssr")]
 pub mod report;
+mod share;
+#[cfg(feature = "ssr")]
 mod shell;
 #[cfg(feature = "ssr")]
 mod snapshot_html;
+#[cfg(feature = "hydrate")]
+mod update;
 
-pub use shell::App;
 #[cfg(feature = "ssr")]
-pub use shell::{AssetVersions, shell};
+pub use shell::{App, AssetVersions, shell};
 #[cfg(feature = "ssr")]
 pub use snapshot_html::snapshot_html;
+pub use study::numbers;
+
+use leptos::{prelude::*, server_fn::ServerFn};
+
+/// What the server answered to what was done on this page; not what it answered before the page was made, which a browser's
+/// island does not know of.
+fn done<S>(act: ServerAction<S>) -> Option<Result<S::Output, S::Error>>
+where
+    S: ServerFn + Clone + Send + Sync + 'static,
+    S::Output: Clone + Send + Sync + 'static,
+    S::Error: Clone + Send + Sync + 'static,
+{
+    (act.version().get() > 0).then(|| act.value().get()).flatten()
+}
 
 /// The study that a first start offers: about two minutes on two cores.
+#[cfg(feature = "ssr")]
 pub const SHORT_STUDY: &str = include_str!("starter.toml");
 
-/// Makes the server's page lively, and says so on `<html data-hydrated>`: a button pressed before does what a plain form does.
+/// Makes ready for the page's islands, which the page's script then calls one by one.
 #[cfg(feature = "hydrate")]
 #[wasm_bindgen::prelude::wasm_bindgen]
 pub fn hydrate() {
     console_error_panic_hook::set_once();
-    leptos::mount::hydrate_body(App);
-    if let Some(page) = leptos::prelude::document().document_element() {
-        // A page without the mark works all the same: nothing to do where it cannot be set.
-        let _ = page.set_attribute("data-hydrated", "");
-    }
+    leptos::mount::hydrate_islands();
 }

@@ -1,36 +1,24 @@
-//! The one way in which a page learns that something changed: the server says so as its store moves.
+//! The one way in which a page learns that something changed: the server says so as its store moves, and the page is read anew.
 
+use crate::{error::ApiError, problem::Problem};
 use leptos::prelude::*;
 
-/// A number that moves whenever there may be something new. On the server, and until the first message, it is 0.
-#[cfg(feature = "hydrate")]
-pub fn revision() -> ReadSignal<u64> {
-    let (revision, moved) = signal(0);
-    Effect::new(move |_| {
-        let listening = StoredValue::new_local(None::<listening::Listening>);
-        let listen = move || {
-            let hidden = document().hidden();
-            let _ = listening.try_set_value(Some(listening::Listening::new(moved, hidden)));
-        };
-        listen();
-        let seen = window_event_listener_untyped("visibilitychange", move |_| listen());
-        on_cleanup(move || {
-            seen.remove();
-            let _ = listening.try_set_value(None);
-        });
-    });
-    revision
-}
-
-/// On the server nothing moves while a page is made.
-#[cfg(not(feature = "hydrate"))]
-pub fn revision() -> ReadSignal<u64> {
-    signal(0).0
+/// Keeps the page around it as the server would make it now. It shows nothing, unless the server does not answer.
+#[island]
+pub fn Live() -> impl IntoView {
+    let lost = RwSignal::new(false);
+    let place = NodeRef::<leptos::html::Div>::new();
+    #[cfg(feature = "hydrate")]
+    Effect::new(move |_| listening::follow(lost, place));
+    view! {
+        <div class="live" node_ref=place>{move || lost.get().then(|| view! { <Problem error=ApiError::Unreachable/> })}</div>
+    }
 }
 
 #[cfg(feature = "hydrate")]
 mod listening {
-    use leptos::{leptos_dom::helpers::IntervalHandle, prelude::*};
+    use crate::update::{self, Update};
+    use leptos::{html::Div, leptos_dom::helpers::IntervalHandle, prelude::*, task::spawn_local};
     use std::time::Duration;
     use wasm_bindgen::{JsCast, prelude::Closure};
     use web_sys::{Event, EventSource, MessageEvent};
@@ -41,25 +29,59 @@ mod listening {
     /// After the server refused the stream, for instance because a new one does not know this session.
     const REFUSED_AFTER: Duration = Duration::from_secs(5);
 
+    /// Listens as long as the page holds `place`: one that cannot change any more does not. `lost` turns true while the server does
+    /// not answer.
+    pub fn follow(lost: RwSignal<bool>, place: NodeRef<Div>) {
+        let listening = StoredValue::new_local(None::<Listening>);
+        // Changes come faster than a large page is read: what comes meanwhile is one change.
+        let (reading, again) = (StoredValue::new(false), StoredValue::new(false));
+        let moved = move || {
+            if reading.get_value() {
+                return again.set_value(true);
+            }
+            reading.set_value(true);
+            spawn_local(async move {
+                loop {
+                    again.set_value(false);
+                    match update::keep_up().await {
+                        Update::Done => lost.set(false),
+                        Update::Unreachable => lost.set(true),
+                        Update::Elsewhere => drop(window().location().reload()),
+                    }
+                    if !again.get_value() {
+                        break;
+                    }
+                }
+                reading.set_value(false);
+                if !place.get_untracked().is_some_and(|place| place.is_connected()) {
+                    listening.set_value(None);
+                }
+            });
+        };
+        let listen = move || {
+            let is_there = place.get_untracked().is_some_and(|place| place.is_connected());
+            listening.set_value(is_there.then(|| Listening::new(moved, document().hidden())));
+        };
+        listen();
+        window_event_listener_untyped("visibilitychange", move |_| listen());
+    }
+
     /// One way of hearing of changes, until it is dropped.
-    pub enum Listening {
+    enum Listening {
         Stream { events: EventSource, _told: Closure<dyn Fn(MessageEvent)>, _refused: Closure<dyn Fn(Event)> },
         Looks(IntervalHandle),
         Deaf,
     }
 
     impl Listening {
-        pub fn new(moved: WriteSignal<u64>, hidden: bool) -> Listening {
-            let moves = move || {
-                let _ = moved.try_update(|number| *number += 1);
-            };
+        fn new(moved: impl Fn() + Copy + 'static, hidden: bool) -> Listening {
             if hidden {
-                return set_interval_with_handle(moves, HIDDEN_EVERY).map_or(Listening::Deaf, Listening::Looks);
+                return set_interval_with_handle(moved, HIDDEN_EVERY).map_or(Listening::Deaf, Listening::Looks);
             }
             let Ok(events) = EventSource::new("/events") else { return Listening::Deaf };
             // The first message after each connection closes the gap between the page's making and the connection. What number
             // it says does not matter: after a restart the server counts anew.
-            let told = Closure::<dyn Fn(MessageEvent)>::new(move |_| moves());
+            let told = Closure::<dyn Fn(MessageEvent)>::new(move |_| moved());
             let stream = events.clone();
             let refused = Closure::<dyn Fn(Event)>::new(move |_| {
                 // A server that is away is asked again by the browser; one that refuses is not: the page itself says why.

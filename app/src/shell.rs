@@ -2,7 +2,7 @@
 
 use crate::pages::{Example, Home, NewStudy, NotFound, Shared, Shares, StudyPage};
 use leptos::prelude::*;
-use leptos_meta::{Title, provide_meta_context};
+use leptos_meta::{MetaTags, Title, provide_meta_context};
 use leptos_router::{
     SsrMode,
     components::{Outlet, ParentRoute, Route, Router, Routes},
@@ -10,7 +10,6 @@ use leptos_router::{
 };
 
 /// What the names of the page's files carry, so that a browser never mixes two versions of the program.
-#[cfg(feature = "ssr")]
 #[derive(Clone, Debug)]
 pub struct AssetVersions {
     pub js: String,
@@ -19,15 +18,24 @@ pub struct AssetVersions {
 }
 
 /// The HTML document. `has_password`: whoever reads it has logged in, and may log out.
-#[cfg(feature = "ssr")]
 pub fn shell(options: LeptosOptions, assets: AssetVersions, has_password: bool) -> impl IntoView {
-    use leptos_meta::MetaTags;
     let _ = options;
     let nonce = leptos::nonce::use_nonce().map(|nonce| nonce.as_inner().to_string());
     let (script, program) =
         (format!("/pkg/stillroom.js?v={}", assets.js), format!("/pkg/stillroom_bg.wasm?v={}", assets.wasm));
+    // Nothing is told to the browser beside the page but what its islands are given.
+    if let Some(context) = Owner::current_shared_context() {
+        context.set_is_hydrating(false);
+    }
+    // Islands are made lively from outside in. The mark on the document says that all are: a button pressed before does what a plain
+    // form does.
     let start = format!(
-        "import start, {{ hydrate }} from {script:?};\nstart({{ module_or_path: {program:?} }}).then(() => hydrate());"
+        "import start, * as program from {script:?};\n\
+         start({{ module_or_path: {program:?} }}).then(() => {{\n\
+           program.hydrate();\n\
+           for (const island of document.querySelectorAll(\"leptos-island\")) program[island.dataset.component](island);\n\
+           document.documentElement.dataset.hydrated = \"\";\n\
+         }});"
     );
     view! {
         <!DOCTYPE html>
@@ -51,10 +59,10 @@ pub fn shell(options: LeptosOptions, assets: AssetVersions, has_password: bool) 
 }
 
 /// What stands in the browser's tab. leptos_meta writes it into the server's HTML as it is, where a study's title could end
-/// the element and begin another; in the browser it is set as text.
+/// the element and begin another.
 fn document_title(title: String) -> String {
     let title = if title.is_empty() { "Stillroom".to_owned() } else { format!("{title} · Stillroom") };
-    if cfg!(feature = "ssr") { title.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;") } else { title }
+    title.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 /// Every page. All are whole in the server's HTML: they read without scripts, and their status codes are right.

@@ -1,14 +1,13 @@
 //! A frozen comparison as one HTML file that can be sent by mail: no script, no other file, nothing to fetch.
 
-use crate::{pages::Frozen, report::Curve};
+use crate::{pages::frozen_page, report::Curve};
 use leptos::prelude::*;
 use study::Snapshot;
 
 /// The whole file. `css` is the program's style sheet, set into it.
 pub fn snapshot_html(snapshot: &Snapshot, css: &str) -> String {
     let title = escaped(&snapshot.report.study.title);
-    let snapshot = snapshot.clone();
-    let body = Owner::new().with(|| view! { <Frozen snapshot=snapshot curve=Curve::Every/> }.to_html());
+    let body = Owner::new().with(|| frozen_page(snapshot, &Curve::Every, None).to_html());
     // A style element ends at the first "</", whatever the style sheet means by it.
     let css = css.replace("</", "<\\/");
     format!(

@@ -2,8 +2,8 @@
 
 use crate::{datasets::NamedPath, http::password};
 use clap::{Args, Parser, Subcommand};
-use std::{net::IpAddr, path::PathBuf};
-use study::{Architecture, RunId};
+use std::{net::IpAddr, path::PathBuf, str::FromStr};
+use study::{Architecture, CheckpointId, RunId};
 
 /// A laboratory for knowledge distillation in a browser.
 #[derive(Debug, Parser)]
@@ -28,6 +28,9 @@ pub enum Command {
     },
     /// Write the trained weights of a run to a file.
     Export(Export),
+    /// Fill a data folder with a finished study of made-up numbers, to see how a large one is shown.
+    #[command(hide = true)]
+    FillSynthetic(FillSynthetic),
     /// Measure this machine.
     Bench {
         #[command(subcommand)]
@@ -80,6 +83,9 @@ pub struct Serve {
     /// Threads that may train at once; all of this machine's unless given.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub threads: Option<u32>,
+    /// The program to start as a worker; this one unless given. To measure the server by itself, with workers that only write.
+    #[arg(long, hide = true, value_name = "PROGRAM")]
+    pub worker_program: Option<PathBuf>,
 }
 
 impl Serve {
@@ -114,9 +120,10 @@ pub struct Plan {
 
 #[derive(Clone, Debug, Args)]
 pub struct Export {
-    /// The run's id, as `stillroom run --json` and the study's page name it.
-    #[arg(value_parser = |id: &str| Ok::<_, std::convert::Infallible>(RunId(id.to_owned())))]
-    pub run: RunId,
+    /// A run's id, as `stillroom run --json` and the study's page name it; or KEY@EPOCH, as a study's metrics name what its
+    /// teachers left behind.
+    #[arg(value_name = "RUN or KEY@EPOCH")]
+    pub weights_of: WeightsOf,
     /// The safetensors file to write.
     #[arg(long, value_name = "FILE")]
     pub weights: PathBuf,
@@ -124,22 +131,70 @@ pub struct Export {
     pub installation: Installation,
 }
 
+/// Five seeds each of labels only and of every temperature with three KD weights: 200 runs by default.
+#[derive(Clone, Debug, Args)]
+pub struct FillSynthetic {
+    /// Temperatures, from 1 up.
+    #[arg(long, default_value_t = 13, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub temperatures: u32,
+    /// Epochs of each run.
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(4..=1000))]
+    pub epochs: u32,
+    #[command(flatten)]
+    pub installation: Installation,
+}
+
+/// Whose weights are meant.
+#[derive(Clone, Debug, PartialEq)]
+pub enum WeightsOf {
+    /// The last ones of a run.
+    Run(RunId),
+    Checkpoint(CheckpointId),
+}
+
+impl FromStr for WeightsOf {
+    type Err = String;
+    fn from_str(typed: &str) -> Result<Self, String> {
+        match typed.contains('@') {
+            true => typed.parse().map(WeightsOf::Checkpoint),
+            false => Ok(WeightsOf::Run(RunId(typed.to_owned()))),
+        }
+    }
+}
+
 #[derive(Clone, Debug, Subcommand)]
 pub enum Bench {
     /// Whole training steps (forward, backward, update) on random 32×32×3 images.
-    Step(BenchStep),
+    Step(BenchNetwork),
+    /// Evaluations of a frozen network on random 32×32×3 images.
+    Evaluate(BenchNetwork),
+    /// The engine's innermost matrix product on numbers in the first cache: the most that this machine multiplies.
+    Product(BenchProduct),
 }
 
 #[derive(Clone, Debug, Args)]
-pub struct BenchStep {
+pub struct BenchNetwork {
     /// Such as wrn-16-1.
     #[arg(long)]
     pub architecture: Architecture,
-    /// Images a step.
+    /// Images at a time.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub batch: u32,
-    /// Threads that share each step.
+    /// Threads that share the work.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub threads: u32,
+    /// avx512, avx2 or portable; the best this machine has unless given.
+    #[arg(long)]
+    pub instruction_set: Option<String>,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct BenchProduct {
+    /// Threads that multiply at once, each its own numbers.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub threads: u32,
     /// avx512, avx2 or portable; the best this machine has unless given.
     #[arg(long)]
@@ -158,6 +213,15 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn weights_are_those_of_a_run_or_of_a_checkpoint() {
+        assert_eq!("0123456789abcdef".parse(), Ok(WeightsOf::Run(RunId("0123456789abcdef".into()))));
+        let checkpoint = format!("{}@8", "0a".repeat(16));
+        assert!(matches!(checkpoint.parse(), Ok(WeightsOf::Checkpoint(named)) if named.to_string() == checkpoint));
+        let escape = ["stillroom", "export", "../../etc@8", "--weights", "w"];
+        assert!(CommandLine::try_parse_from(escape).is_err());
     }
 
     #[test]

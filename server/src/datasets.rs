@@ -74,14 +74,19 @@ pub fn available(paths: &DatasetPaths) -> (Vec<DatasetFacts>, Vec<(Dataset, Stri
     (found, unusable)
 }
 
+/// Whether a worker can be told where the images are.
+pub fn is_here(dataset: Dataset, paths: &DatasetPaths) -> bool {
+    built_in(dataset) || paths.contains_key(&dataset)
+}
+
 fn built_in(dataset: Dataset) -> bool {
     dataset == Dataset::FashionMnist12k
 }
 
 fn missing(dataset: Dataset) -> String {
     format!(
-        "was not found on this machine; start again with --dataset {dataset}=PATH, or set {}, or put its official files into the \
-         folder datasets/{dataset} of the data folder",
+        "was not found when Stillroom started; start it again with --dataset {dataset}=PATH, or with {}=PATH in the environment, \
+         or once its official files are in the folder datasets/{dataset} of the data folder",
         variable(dataset)
     )
 }
@@ -114,5 +119,8 @@ mod tests {
         let missing = reason(Dataset::Cifar10);
         assert!(missing.contains("--dataset cifar-10=PATH"), "{missing}");
         assert!(missing.contains("STILLROOM_DATASET_CIFAR_10"), "{missing}");
+        assert!(missing.contains("start it again"), "a server that runs does not look again: {missing}");
+        assert!(is_here(Dataset::FashionMnist12k, &paths) && is_here(Dataset::Mnist, &paths));
+        assert!(!is_here(Dataset::Cifar10, &paths));
     }
 }

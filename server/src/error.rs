@@ -3,7 +3,7 @@
 use crate::data_folder::DataFolderError;
 use std::{io, path::PathBuf};
 use store::StoreError;
-use study::{RunId, SpecError};
+use study::{CheckpointId, RunId, SpecError};
 use train::TrainError;
 
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +21,8 @@ pub enum CommandError {
     Io { doing: &'static str, path: PathBuf, source: io::Error },
     #[error("no run is called {0} in this data folder; `stillroom run --json` and a study's page name the runs")]
     UnknownRun(RunId),
+    #[error("nothing was trained as {0} in this data folder; a study's metrics name what its teachers left behind")]
+    UnknownCheckpoint(CheckpointId),
     #[error("could not listen on {address}: {source}; --port chooses another port, 0 any that is free")]
     Listen { address: std::net::SocketAddr, source: io::Error },
     #[error(

@@ -18,9 +18,13 @@ use train::folder::teacher_logits_path;
 
 /// Tables of the teachers that somebody is still to learn from. What is done counts too: it filled the table.
 pub fn tables(wanted: &[Wanted], facts: &Facts, limit: u64) -> Vec<TeacherLogits> {
-    let is_left = |segment: &&Segment| !facts.get(&segment.key).is_some_and(|facts| is_done(segment, facts));
+    let is_left = |wanted: &&Wanted| {
+        let Wanted { segment, evaluate_test, .. } = wanted;
+        !facts.get(&segment.key).is_some_and(|facts| is_done(segment, *evaluate_test, facts))
+    };
     let segments = || wanted.iter().map(|wanted| &wanted.segment);
-    let teach: BTreeSet<&CheckpointId> = segments().filter(is_left).flat_map(teachers).collect();
+    let left = wanted.iter().filter(is_left);
+    let teach: BTreeSet<&CheckpointId> = left.flat_map(|wanted| teachers(&wanted.segment)).collect();
     let learns = |segment: &&Segment| teachers(segment).iter().any(|teacher| teach.contains(teacher));
     teacher_logits(segments().filter(learns), limit)
 }

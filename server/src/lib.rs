@@ -18,4 +18,5 @@ pub mod next_work;
 pub mod process;
 pub mod runner;
 pub mod summary;
+pub mod terminal;
 pub mod wanted;

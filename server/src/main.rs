@@ -1,13 +1,26 @@
 use clap::Parser;
-use server::{command_line::CommandLine, commands};
+use indicatif::ProgressBar;
+use server::{
+    command_line::{Command, CommandLine},
+    commands,
+    terminal::AboveBar,
+};
 use std::{io::IsTerminal, process::ExitCode};
 use tracing_subscriber::EnvFilter;
 
+/// Soon gives back what was freed, where the system's own keeps the most that a page or a data set ever took.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let typed = CommandLine::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,server=info"));
+    // Who runs one study watches its progress; who serves wants to know what workers do.
+    let usual = if matches!(typed.command, Command::Run(_)) { "warn" } else { "warn,server=info" };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
+    let bar = ProgressBar::hidden();
+    let above = AboveBar(bar.clone());
     let colours = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(move || above.clone()).init();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -15,7 +28,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(commands::execute(typed.command)) {
+    match runtime.block_on(commands::execute(typed.command, bar)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");

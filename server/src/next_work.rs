@@ -49,10 +49,11 @@ pub struct Room<'a> {
 
 /// Decides. `wanted` is in an order of need.
 ///
-/// What can start, starts with the longest remaining path first (its own remaining work and that of what waits for it), so that
-/// all ends as early as it can. One-thread workers side by side train more images a second than many threads on one small
-/// network: only where there are fewer segments than threads does a worker get several, and never more than it can use. A worker that does not fit into memory beside the others waits; the study was
-/// checked to fit alone.
+/// Studies are taken in turn: a younger one fills only the places that older ones leave free. Within a study, what can start starts
+/// with the longest remaining path first (its own remaining work and that of what waits for it), so that it ends as early as it
+/// can. One-thread workers side by side train more images a second than many threads on one small network: only where there are
+/// fewer segments than threads does a worker get several, and never more than it can use. A worker that does not fit into memory
+/// beside the others waits; the study was checked to fit alone.
 pub fn next_work(
     wanted: &[Wanted],
     facts: &Facts,
@@ -68,7 +69,7 @@ pub fn next_work(
         .zip(remaining)
         .filter(|(wanted, _)| !working.contains_key(&wanted.segment.key) && can_start(wanted, facts, &can_come))
         .collect();
-    ready.sort_by_key(|&(_, path)| Reverse(path));
+    ready.sort_by_key(|&(wanted, path)| (wanted.study, Reverse(path)));
     let busy: u32 = working.values().map(|worker| worker.threads).sum();
     let free = room.threads.saturating_sub(busy);
     if leave.is_empty() && ready.is_empty() && free > 0 {
@@ -153,9 +154,11 @@ fn slowest(facts: &Facts, working: &BTreeMap<SegmentKey, Working>, threads: u32)
 }
 
 /// Whether all that is asked of a segment lies there: every stop's checkpoint with its test score and that of the best epoch so
-/// far, both measured against every observer where their files are kept, and the clean pass at every end.
-pub fn is_done(segment: &Segment, facts: &SegmentFacts) -> bool {
-    is_trained(segment, facts) && is_measured(segment, &segment.observers.iter().collect::<Vec<_>>(), facts)
+/// far, both measured against every observer where their files are kept, the clean pass at every end, and the test score of
+/// each epoch where that is asked for.
+pub fn is_done(segment: &Segment, evaluate_test: EvaluateTest, facts: &SegmentFacts) -> bool {
+    let observers: Vec<_> = segment.observers.iter().collect();
+    is_trained(segment, evaluate_test, facts) && is_measured(segment, &observers, facts)
 }
 
 fn metrics_of(facts: &SegmentFacts, epoch: Epoch) -> Option<&study::EpochMetrics> {
@@ -166,11 +169,14 @@ fn best_at(stop: Epoch, facts: &SegmentFacts) -> Option<Epoch> {
     train::segment::best_epoch(facts.metrics.iter().filter(|metrics| metrics.epoch <= stop))
 }
 
-fn is_trained(segment: &Segment, facts: &SegmentFacts) -> bool {
+fn is_trained(segment: &Segment, evaluate_test: EvaluateTest, facts: &SegmentFacts) -> bool {
     let tested = |epoch: Epoch| is_tested(facts, epoch);
     let stopped = |stop: &Epoch| has_stop(facts, *stop) && tested(*stop) && best_at(*stop, facts).is_none_or(tested);
     let closed = |epoch: &Epoch| metrics_of(facts, *epoch).is_some_and(|metrics| metrics.train_clean.is_some());
-    segment.stops.iter().all(stopped) && segment.ends.iter().all(closed)
+    let each_tested = || (segment.from().0 + 1..=segment.until.0).all(|epoch| tested(Epoch(epoch)));
+    segment.stops.iter().all(stopped)
+        && segment.ends.iter().all(closed)
+        && (evaluate_test == EvaluateTest::Checkpoints || each_tested())
 }
 
 /// Whether every stop and its best epoch were measured against `observers`, where their checkpoints are kept: elsewhere
@@ -193,16 +199,12 @@ fn is_tested(facts: &SegmentFacts, epoch: Epoch) -> bool {
     metrics_of(facts, epoch).is_some_and(|metrics| metrics.test.is_some())
 }
 
-/// Whether nothing that can be had now is left to do: as [`is_done`], with those observers that are there, and with each epoch
-/// tested where a study asks for that.
+/// Whether nothing that can be had now is left to do: as [`is_done`], with those observers that are there.
 fn has_all(wanted: &Wanted, facts: &Facts) -> bool {
     let Some(own) = facts.get(&wanted.segment.key) else { return false };
     let segment = &wanted.segment;
     let observers: Vec<_> = segment.observers.iter().filter(|observer| is_there(&observer.teacher, facts)).collect();
-    let each_tested = || (segment.from().0 + 1..=segment.until.0).all(|epoch| is_tested(own, Epoch(epoch)));
-    is_trained(segment, own)
-        && is_measured(segment, &observers, own)
-        && (wanted.evaluate_test == EvaluateTest::Checkpoints || each_tested())
+    is_trained(segment, wanted.evaluate_test, own) && is_measured(segment, &observers, own)
 }
 
 fn has_stop(facts: &SegmentFacts, epoch: Epoch) -> bool {
@@ -265,7 +267,8 @@ fn should_leave(key: &SegmentKey, worker: &Working, wanted: &[Wanted], facts: &F
     segment.stops.iter().any(ahead) || reached < worker.asked.until && (tested_since || observed_since())
 }
 
-/// For each segment, the multiply-accumulates of the longest chain of trainings that begins with what is left of it.
+/// For each segment, the multiply-accumulates of the longest chain of trainings that begins with what is left of it, among those of
+/// its own study: what a younger one waits for does not bring it forward.
 fn remaining_paths(wanted: &[Wanted], facts: &Facts, teacher_logits: &[TeacherLogits]) -> Vec<u128> {
     let place: BTreeMap<&SegmentKey, usize> = wanted.iter().map(|wanted| &wanted.segment.key).zip(0..).collect();
     let mut paths: Vec<u128> = vec![0; wanted.len()];
@@ -275,7 +278,8 @@ fn remaining_paths(wanted: &[Wanted], facts: &Facts, teacher_logits: &[TeacherLo
         let path = paths[index] + remaining(&wanted[index], wanted, &place, facts, teacher_logits);
         paths[index] = path;
         for need in segment.needs() {
-            if let Some(&needed) = place.get(&need.segment).filter(|needed| **needed < index) {
+            let own = |needed: &&usize| **needed < index && wanted[**needed].study == wanted[index].study;
+            if let Some(&needed) = place.get(&need.segment).filter(own) {
                 paths[needed] = paths[needed].max(path);
             }
         }

@@ -5,7 +5,7 @@
 
 use crate::{
     data_folder::segment_folder,
-    datasets::DatasetPaths,
+    datasets::{self, DatasetPaths},
     executor::local::{self, Process},
     kept,
     next_work::{Launch, Room, Working, is_done, next_work},
@@ -41,6 +41,7 @@ const DEATHS_MAX: u32 = 5;
 pub struct Runner {
     pub store: Store,
     pub data_dir: PathBuf,
+    /// Those that can be used. Segments of others wait until a server is told where they are.
     pub datasets: DatasetPaths,
     /// Threads that may train at once.
     pub threads: u32,
@@ -181,6 +182,7 @@ async fn look(runner: &Runner, bench: &mut Bench) -> Result<(), RunnerError> {
     bench.studies = going_on;
     bench.planned = studies.iter().flat_map(|study| &study.plan.segments).map(|segment| segment.key.clone()).collect();
     bench.wanted = wanted(&studies);
+    bench.wanted.retain(|wanted| datasets::is_here(wanted.segment.dataset.dataset, &runner.datasets));
     // A segment that was deleted and planned again begins a new list of events.
     bench.offsets.clear();
     bench.deaths.clear();
@@ -336,7 +338,7 @@ async fn ended(runner: &Runner, bench: &mut Bench, key: &SegmentKey, worker: &Wo
         Some(Ending::Deprived) => "found a checkpoint damaged that it needs",
         Some(Ending::Finished) => {
             let facts = facts(&runner.store, [&worker.job.segment]).await?;
-            if facts.get(key).is_some_and(|facts| is_done(&worker.job.segment, facts)) {
+            if facts.get(key).is_some_and(|facts| is_done(&worker.job.segment, worker.job.evaluate_test, facts)) {
                 return Ok(());
             }
             "says that it finished, but something it was asked for is missing"

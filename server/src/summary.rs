@@ -3,7 +3,8 @@
 use serde::Serialize;
 use std::fmt::Write;
 use study::{
-    Architecture, Arm, ArmSummary, Comparison, Epoch, Method, Plan, RunId, Seed, Verdict,
+    Architecture, Arm, ArmSummary, Comparison, Epoch, Facts, Happened, Method, Plan, RunId, Seed, TeacherTraining,
+    Verdict, numbers,
     teacher_logits::{Passes, TeacherLogits, in_words, passes},
 };
 
@@ -172,17 +173,22 @@ fn found<'a>(plan: &'a Plan, summary: &'a ArmSummary) -> Found<'a> {
     Found { test_accuracy, difference }
 }
 
-/// "15 runs, 16 segments, 272 epochs instead of 320".
+/// "5 arms, 15 runs, 16 segments, 272 epochs instead of 320", and on how many images.
 pub fn counts(plan: &Plan) -> String {
-    let many = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
-    format!(
-        "{}, {}, {}, {} epochs instead of {}",
-        many(plan.arms.len(), "arm"),
-        many(plan.runs.len(), "run"),
-        many(plan.segments.len(), "segment"),
-        plan.epochs,
-        plan.epochs_without_sharing
-    )
+    let [arms, runs, segments] = [(plan.arms.len(), "arm"), (plan.runs.len(), "run"), (plan.segments.len(), "segment")]
+        .map(|(count, noun)| numbers::counted(count as u64, noun));
+    let epochs = numbers::counted(plan.epochs, "epoch");
+    let instead = match plan.epochs_without_sharing {
+        more if more > plan.epochs => format!(" instead of {}", numbers::count(more)),
+        _ => String::new(),
+    };
+    let images = plan.segments.first().map_or(String::new(), |segment| {
+        let images = &segment.dataset;
+        let [train, validation, test] =
+            [images.train, images.validation, images.test].map(|it| numbers::count(it.into()));
+        format!("\n{}: {train} images to train on, {validation} to validate, {test} to test", images.dataset)
+    });
+    format!("{arms}, {runs}, {segments}, {epochs}{instead}{images}")
 }
 
 /// A table of the arms, for a terminal.
@@ -200,17 +206,14 @@ pub fn plan_table(plan: &Plan) -> String {
 pub fn result_table(comparison: &Comparison) -> String {
     let heads = ["arm", "seeds", "test accuracy %", "difference, points", "p", "verdict"];
     let rows = comparison.arms.iter().map(|summary| {
-        let half = |interval: Option<(f64, f64)>| {
-            interval.map_or(String::new(), |(low, high)| format!(" ± {:.2}", (high - low) / 2.0))
-        };
-        let accuracy = summary.mean.map_or("-".into(), |mean| format!("{mean:.2}{}", half(summary.interval)));
+        let accuracy = summary.mean.map_or("-".into(), |mean| numbers::with_interval(mean, summary.interval));
         let difference = summary.difference.as_ref();
         [
             summary.label.clone(),
             summary.n.to_string(),
             accuracy,
-            difference.map_or("-".into(), |difference| format!("{:+.2}{}", difference.mean, half(difference.interval))),
-            difference.and_then(|difference| difference.p_value).map_or("-".into(), |p| format!("{p:.3}")),
+            difference.map_or("-".into(), |it| numbers::signed_with_interval(it.mean, it.interval)),
+            difference.and_then(|difference| difference.p_value).map_or("-".into(), numbers::p_value),
             difference.map_or("-", |difference| verdict(difference.verdict)).to_owned(),
         ]
     });
@@ -226,6 +229,41 @@ pub fn footnotes(comparison: &Comparison) -> String {
         let _ = writeln!(text, "{remark}");
     }
     text
+}
+
+/// What each teacher came to by itself, a line each: where it teaches from, and as what its weights are exported.
+pub fn teachers(plan: &Plan, facts: &Facts) -> String {
+    let line = |teacher: TeacherTraining<'_>| {
+        let found = teacher.test_accuracies(facts);
+        let said = found.into_iter().map(|(epoch, accuracy)| {
+            let after = numbers::counted(epoch.0.into(), "epoch");
+            format!("{} after {after} ({})", numbers::percent(accuracy, 2), teacher.checkpoint(epoch))
+        });
+        let said: Vec<String> = said.collect();
+        (!said.is_empty()).then(|| format!("{} on test images: {}.\n", sentence(&teacher.name), said.join(", ")))
+    };
+    plan.teachers().into_iter().filter_map(line).collect()
+}
+
+/// What keeps runs from their end, a line each with whom it touches.
+pub fn failures(plan: &Plan, facts: &Facts) -> Vec<String> {
+    let runs = plan.runs.len() as u64;
+    let told = study::incidents(plan, facts).into_iter().filter_map(|incident| match &incident.happened {
+        Happened::Failed(failure) => {
+            let waiting = incident.teacher && !incident.runs.is_empty();
+            let touched = || format!(" (needed by {})", incident.touched(&plan.arms, runs));
+            let touched = if waiting { touched() } else { String::new() };
+            Some(format!("{}{touched}: {}", incident.trained(&plan.arms, runs), failure.reason))
+        }
+        Happened::Noted(_) => None,
+    });
+    told.collect()
+}
+
+/// With a capital.
+fn sentence(words: &str) -> String {
+    let mut letters = words.chars();
+    letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()
 }
 
 fn verdict(verdict: Verdict) -> &'static str {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use store::StoredStudy;
 use study::{
-    CheckpointId, Device, EvaluateTest, Numerics, Segment, SegmentKey, TRAINING_VERSION,
+    CheckpointId, Device, EvaluateTest, Numerics, Segment, SegmentKey, StudyId, TRAINING_VERSION,
     laboratory::{merge, merge_active},
 };
 
@@ -12,6 +12,8 @@ use study::{
 pub struct Wanted {
     /// As the studies that go on ask for it together: by this it is judged whether there is anything to do.
     pub segment: Segment,
+    /// The oldest study that asks for it: studies are taken in turn.
+    pub study: StudyId,
     /// As a worker that starts is told: with what studies that were stopped would keep on the way.
     pub in_passing: Segment,
     /// Observers of the study that asked first whose segments come before this one: it waits for them while they can still
@@ -55,6 +57,7 @@ pub fn wanted(studies: &[StoredStudy]) -> Vec<Wanted> {
             let (Some(segment), Some(in_passing)) = (merge(all()), merge_active(all(), of_stopped)) else { continue };
             let observers = first.observers.iter().map(|observer| &observer.teacher);
             wanted.push(Wanted {
+                study: study.id,
                 awaited: observers.filter(|teacher| placed.contains(&teacher.segment)).cloned().collect(),
                 device: match segment.numerics {
                     Numerics::CpuF32 => Device::Cpu,

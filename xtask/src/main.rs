@@ -1,5 +1,6 @@
-//! Stillroom's own commands: `cargo xtask build`, `serve`, `test` and `prepare`.
+//! Stillroom's own commands: `cargo xtask build`, `serve`, `test`, `bench` and `prepare`.
 
+mod bench;
 mod build;
 mod bundle;
 mod invariants;
@@ -34,6 +35,8 @@ enum Command {
         #[arg(long, value_name = "STEP", value_parser = test::step_names())]
         only: Option<String>,
     },
+    /// Build, then measure this program beside the same work in PyTorch, and its pages in a browser
+    Bench(bench::Arguments),
     /// Rewrite .sqlx/, the offline query data, from the migrations and the queries
     Prepare,
 }
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
         Command::Build(what) => build::build(&root, started, &what).map(|()| ExitCode::SUCCESS),
         Command::Serve(serve) => build::serve(&root, started, &serve).map(|never| match never {}),
         Command::Test { only } => Ok(test::test(&root, only.as_deref())),
+        Command::Bench(arguments) => bench::bench(&root, started, &arguments).map(|()| ExitCode::SUCCESS),
         Command::Prepare => query_data::prepare(&root).map(|()| ExitCode::SUCCESS),
     });
     done.unwrap_or_else(|error| {

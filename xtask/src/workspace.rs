@@ -86,9 +86,8 @@ pub fn say(since: Instant, what: &str) {
     println!("[{:6.1} s] {what}", since.elapsed().as_secs_f64());
 }
 
-#[cfg(test)]
 pub mod scratch {
-    //! A folder of a test's own. The tempfile crate would do it too, and change the features of so much that
+    //! A folder of a test's or a measurement's own. The tempfile crate would do it too, and change the features of so much that
     //! wasm-bindgen were compiled twice, once for the command and once for its tests.
 
     use std::path::{Path, PathBuf};
@@ -97,7 +96,7 @@ pub mod scratch {
     pub struct Scratch(PathBuf);
 
     impl Scratch {
-        /// `name` is the test's; two processes do not meet.
+        /// `name` says whose it is; two processes do not meet.
         pub fn new(name: &str) -> std::io::Result<Scratch> {
             let folder = env::temp_dir().join(format!("stillroom-xtask-{}-{name}", process::id()));
             fs::create_dir(&folder)?;

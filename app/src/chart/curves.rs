@@ -1,8 +1,11 @@
 //! Learning curves: a line an arm, a band over seeds, a ring where KD stops, hairlines where the learning rate drops; and
 //! beside them the last fifth, where half-point differences live.
 
-use super::{Lit, across, labels, pixels, scale::Scale, swept::Tint};
-use crate::report::metric;
+use super::{across, labels, pixels, scale::Scale, swept::Tint};
+use crate::{
+    readout::{self, Epochs},
+    report::metric,
+};
 use leptos::prelude::*;
 use study::{Metric, Point, Series};
 
@@ -80,11 +83,12 @@ fn trace(series: &Series, x: &Scale, y: &Scale, height: f64) -> Trace {
     let drawn = |epoch: u32, value: f64| {
         let (share, down) = at(epoch, value);
         // A far value must not become a number that a browser cannot draw.
-        format!("{:.1} {:.1}", share * WIDTH, down.clamp(-9_999.0, 9_999.0))
+        format!("{} {}", short(share * WIDTH), short(down.clamp(-9_999.0, 9_999.0)))
     };
-    let line: Vec<String> = points.iter().map(|point| drawn(point.epoch.0, point.mean)).collect();
-    let banded: Vec<(u32, (f64, f64))> =
-        points.iter().filter_map(|point| Some((point.epoch.0, point.band()?))).collect();
+    let column = |point: &Point| (x.place(f64::from(point.epoch.0)) * WIDTH).floor() as i64;
+    let columns = || points.chunk_by(|one, next| column(one) == column(next));
+    let line: Vec<String> = columns().flat_map(outline).map(|point| drawn(point.epoch.0, point.mean)).collect();
+    let banded: Vec<(u32, (f64, f64))> = columns().filter_map(envelope).collect();
     let band = banded.iter().any(|(_, (low, high))| high > low).then(|| {
         let above = banded.iter().map(|(epoch, (_, high))| drawn(*epoch, *high));
         let under = banded.iter().rev().map(|(epoch, (low, _))| drawn(*epoch, *low));
@@ -107,9 +111,31 @@ fn trace(series: &Series, x: &Scale, y: &Scale, height: f64) -> Trace {
     }
 }
 
+/// A length in a path, where there are thousands: with one decimal, and without one that says nothing.
+fn short(length: f64) -> String {
+    let text = pixels(length);
+    text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
+}
+
+/// Of the points in one column of pixels those that a line through all of them would show: the first, the lowest, the highest and
+/// the last.
+fn outline(column: &[Point]) -> Vec<&Point> {
+    let by_mean = |one: &&Point, other: &&Point| one.mean.total_cmp(&other.mean);
+    let (lowest, highest) = (column.iter().min_by(by_mean), column.iter().max_by(by_mean));
+    let mut kept: Vec<&Point> = [column.first(), lowest, highest, column.last()].into_iter().flatten().collect();
+    kept.sort_by_key(|point| point.epoch);
+    kept.dedup_by_key(|point| point.epoch);
+    kept
+}
+
+/// What a band covers in one column of pixels, at its first epoch.
+fn envelope(column: &[Point]) -> Option<(u32, (f64, f64))> {
+    let bands = column.iter().filter_map(|point| Some((point.epoch.0, point.band()?)));
+    bands.reduce(|(epoch, (low, high)), (_, next)| (epoch, (low.min(next.0), high.max(next.1))))
+}
+
 /// The curves of one metric and their close-up. `name` tells these charts' elements from others on the page.
-#[component]
-pub fn Curves(metric: Metric, series: Vec<Series>, tints: Vec<Tint>, lit: Lit, name: String) -> impl IntoView {
+pub fn curves(metric: Metric, series: &[Series], tints: &[Tint], name: &str) -> AnyView {
     let last = series.iter().flat_map(|series| &series.points).map(|point| point.epoch.0).max().unwrap_or(0);
     if last == 0 {
         return view! { <p class="empty">"No epoch is finished yet: curves appear with the first."</p> }.into_any();
@@ -118,20 +144,18 @@ pub fn Curves(metric: Metric, series: Vec<Series>, tints: Vec<Tint>, lit: Lit, n
     let longest = names.iter().map(|label| label.chars().count()).max().unwrap_or(0);
     let fit_beside = names.len() as f64 * LABEL <= 2.0 * PLOT && longest <= 44;
     let height = PLOT.max(if fit_beside { names.len() as f64 * LABEL } else { 0.0 });
-    let whole = window(&series, metric, 0, last, height);
+    let whole = window(series, metric, 0, last, height);
     // Of a few epochs there is nothing to see closer.
-    let end = (last >= CLOSER_FROM).then(|| window(&series, metric, last - last.div_ceil(5).max(2), last, height));
+    let end = (last >= CLOSER_FROM).then(|| window(series, metric, last - last.div_ceil(5).max(2), last, height));
     let beside = if fit_beside { labels::room(longest) } else { "labels-none" };
     let class = if end.is_some() { format!("curves {beside}") } else { format!("curves alone {beside}") };
 
-    // The epoch under the pointer, on either chart.
-    let reading = RwSignal::new(None::<u32>);
-    let key = legend(&series, metric, &tints, lit, reading, last);
-    let said = description(metric, &series);
-    let look = Look { metric, tints: &tints, lit, reading };
+    let key = legend(series, metric, tints, last);
+    let said = description(metric, series);
+    let look = Look { metric, tints };
     let whole_labels = fit_beside && end.is_none();
     view! {
-        <div class=class on:pointerleave=move |_| reading.set(None)>
+        <div class=class data-unit=metric::unit(metric) data-step=Epochs::up_to(last).step data-last=last>
             <div class="curves-whole">{drawing(whole, look, whole_labels, format!("{name}-whole"), said)}</div>
             {end.map(|end| {
                 let said = "The last fifth of the epochs, closer.".to_owned();
@@ -148,8 +172,6 @@ pub fn Curves(metric: Metric, series: Vec<Series>, tints: Vec<Tint>, lit: Lit, n
 struct Look<'a> {
     metric: Metric,
     tints: &'a [Tint],
-    lit: Lit,
-    reading: RwSignal<Option<u32>>,
 }
 
 fn description(metric: Metric, series: &[Series]) -> String {
@@ -167,7 +189,7 @@ fn drawing(
     name: String,
     description: String,
 ) -> impl IntoView + use<> {
-    let Look { metric, tints, lit, reading } = look;
+    let Look { metric, tints } = look;
     let Window { x, y, height, traces, drops } = window;
     let grid =
         y.ticks.iter().map(|tick| (pixels(height * (1.0 - y.place(*tick))), y.written(*tick))).map(|(at, written)| {
@@ -191,19 +213,15 @@ fn drawing(
     });
     let bands = traces.iter().filter_map(|trace| {
         let (arm, band) = (trace.arm, trace.band.clone()?);
-        Some(view! { <path class=format!("band {}", tints[arm].class()) class:faded=move || lit.fades(arm) d=band></path> })
+        Some(view! { <path class=format!("band {}", tints[arm].class()) data-arm=arm d=band></path> })
     });
     let lines = traces.iter().map(|trace| {
-        let (arm, line) = (trace.arm, trace.line.clone());
+        let (arm, id) = (trace.arm, format!("{name}-line-{}", trace.arm));
+        let touch = format!("#{id}");
         view! {
-            <g
-                class=tints[arm].class()
-                class:faded=move || lit.fades(arm)
-                on:pointerenter=move |_| lit.0.set(Some(arm))
-                on:pointerleave=move |_| lit.0.set(None)
-            >
-                <path class="line" d=line.clone()></path>
-                <path class="line-touch" d=line></path>
+            <g class=format!("curve {}", tints[arm].class()) data-arm=arm>
+                <path class="line" id=id d=trace.line.clone()></path>
+                <use class="line-touch" href=touch></use>
             </g>
         }
     });
@@ -215,7 +233,7 @@ fn drawing(
         let stop = trace.stop.map(|(share, down)| {
             view! { <circle class="kd-stop" cx=across(share) cy=pixels(down) r="5"></circle> }
         });
-        view! { <g class=tints[arm].class() class:faded=move || lit.fades(arm)>{dots.collect_view()} {stop}</g> }
+        view! { <g class=tints[arm].class() data-arm=arm>{dots.collect_view()} {stop}</g> }
     });
     let labelled: Vec<(usize, String, f64)> = match with_labels {
         true => traces.iter().filter_map(|trace| Some((trace.arm, trace.label.clone(), trace.end?))).collect(),
@@ -228,9 +246,7 @@ fn drawing(
             <svg x="100%" class="end-labels" overflow="visible">
                 <g
                     class=tints[arm].class()
-                    class:faded=move || lit.fades(arm)
-                    on:pointerenter=move |_| lit.0.set(Some(arm))
-                    on:pointerleave=move |_| lit.0.set(None)
+                    data-arm=arm
                 >
                     <path class="leader" d=format!("M2 {end:.1}L14 {foot:.1}")></path>
                     <text class="end-label" x="18" y=pixels(foot) dy="0.35em">{label}</text>
@@ -239,14 +255,6 @@ fn drawing(
         }
     });
 
-    let (low, span) = (x.low, x.high - x.low);
-    let crosshair = move || {
-        let epoch = f64::from(reading.get()?);
-        let share = (epoch - low) / span;
-        (0.0..=1.0).contains(&share).then(|| {
-            view! { <line class="crosshair" x1=across(share) x2=across(share) y1="0" y2=pixels(height)></line> }
-        })
-    };
     let (title_id, description_id) = (format!("{name}-title"), format!("{name}-description"));
     let labelled_by = format!("{title_id} {description_id}");
     view! {
@@ -255,7 +263,8 @@ fn drawing(
             height=pixels(ABOVE + height + BELOW)
             role="img"
             aria-labelledby=labelled_by
-            on:pointermove=move |event| reading.set(share_under_pointer(&event).map(|share| (low + share * span).round() as u32))
+            data-from=x.low
+            data-until=x.high
         >
             <title id=title_id>{metric::name(metric)}</title>
             <desc id=description_id>{description}</desc>
@@ -266,7 +275,7 @@ fn drawing(
                 {bands.collect_view()}
                 {lines.collect_view()}
             </svg>
-            {crosshair}
+            <line class="crosshair" y1="0" y2=pixels(height)></line>
             <line class="axis" x1="0" x2="100%" y1=pixels(height) y2=pixels(height)></line>
             {below.collect_view()}
             <text class="axis-title" x="50%" y=pixels(height + 40.0) text-anchor="middle">"epoch"</text>
@@ -277,57 +286,21 @@ fn drawing(
     }
 }
 
-/// Where the pointer is across the plot, 0 to 1; `None` outside it.
-#[cfg(feature = "hydrate")]
-fn share_under_pointer(event: &leptos::ev::PointerEvent) -> Option<f64> {
-    use wasm_bindgen::JsCast;
-    // Not `current_target`: events are heard at the window, for all elements at once.
-    let chart = event.target()?.dyn_into::<web_sys::Element>().ok()?.closest("svg.chart").ok()??;
-    let plot = chart.query_selector("rect.plot").ok()??.get_bounding_client_rect();
-    let share = (f64::from(event.client_x()) - plot.left()) / plot.width();
-    (-0.01..=1.01).contains(&share).then(|| share.clamp(0.0, 1.0))
-}
-
-/// No pointer moves on a server.
-#[cfg(not(feature = "hydrate"))]
-fn share_under_pointer(_: &leptos::ev::PointerEvent) -> Option<f64> {
-    None
-}
-
-/// What the legend says of a line: its value at the epoch under the pointer, else its last one, with the epoch where that is
-/// not the last of all.
-fn read_at(metric: Metric, points: &[Point], pointed: Option<u32>, last: u32) -> Option<String> {
-    match pointed {
-        Some(epoch) => points.iter().find(|point| point.epoch.0 == epoch).map(|it| metric::written(metric, it.mean)),
-        None => points.last().map(|point| match metric::written(metric, point.mean) {
-            written if point.epoch.0 == last => written,
-            written => format!("{written} (epoch {})", point.epoch),
-        }),
-    }
-}
-
-/// Names the lines, and reads all of them at the epoch under the pointer, or at the last.
-fn legend(
-    series: &[Series],
-    metric: Metric,
-    tints: &[Tint],
-    lit: Lit,
-    reading: RwSignal<Option<u32>>,
-    last: u32,
-) -> impl IntoView + use<> {
+/// Names the lines, and holds their values at the epochs up to `last`, to be read under the pointer.
+fn legend(series: &[Series], metric: Metric, tints: &[Tint], last: u32) -> impl IntoView + use<> {
+    let epochs = Epochs::up_to(last);
     let items = series.iter().map(|series| {
-        let (arm, points) = (series.arm, series.points.clone());
-        let read = move || read_at(metric, &points, reading.get(), last);
+        let arm = series.arm;
+        let values = values(metric, &series.points, epochs);
+        let read = epochs.value(&values, metric::unit(metric), None);
         view! {
             <li
                 class=tints[arm].class()
-                class:faded=move || lit.fades(arm)
-                on:pointerenter=move |_| lit.0.set(Some(arm))
-                on:pointerleave=move |_| lit.0.set(None)
+                data-arm=arm
             >
                 <span class="swatch"></span>
                 <span class="legend-label">{series.label.clone()}</span>
-                <span class="legend-value">{read}</span>
+                <span class="legend-value" data-values=values>{read}</span>
             </li>
         }
     });
@@ -348,12 +321,7 @@ fn legend(
     let items = items.collect_view();
     view! {
         <div class="legend">
-            <p class="legend-head">
-                {move || match reading.get() {
-                    Some(epoch) => format!("At epoch {epoch}"),
-                    None => "At the last epoch".to_owned(),
-                }}
-            </p>
+            <p class="legend-head">{readout::heading(None)}</p>
             <ul>{items}</ul>
             <p class="legend-notes">
                 {bands}
@@ -362,6 +330,15 @@ fn legend(
             </p>
         </div>
     }
+}
+
+/// A number for each of `epochs`, with [`readout::NOT_MEASURED`] where there is none.
+fn values(metric: Metric, points: &[Point], epochs: Epochs) -> String {
+    let written = epochs.all().map(|epoch| match points.binary_search_by_key(&epoch, |point| point.epoch.0) {
+        Ok(index) => metric::number(metric, points[index].mean),
+        Err(_) => readout::NOT_MEASURED.to_owned(),
+    });
+    written.collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -413,13 +390,24 @@ mod tests {
     }
 
     #[test]
-    fn a_value_of_an_earlier_epoch_says_so() {
-        let points = series(&[2.0, 1.5]).points;
-        let read = |pointed| read_at(Metric::KdLossTrain, &points, pointed, 4);
-        assert_eq!(read(None).as_deref(), Some("1.500 (epoch 2)"));
-        assert_eq!(read(Some(1)).as_deref(), Some("2.000"));
-        assert_eq!(read(Some(3)), None);
-        assert_eq!(read_at(Metric::KdLossTrain, &points, None, 2).as_deref(), Some("1.500"));
+    fn a_legend_holds_a_value_for_each_epoch_or_says_that_there_is_none() {
+        let mut points = series(&[2.0, 1.5, 1.25]).points;
+        points.remove(1);
+        assert_eq!(values(Metric::KdLossTrain, &points, Epochs::up_to(4)), "2.000 - 1.250 -");
+    }
+
+    #[test]
+    fn more_points_than_pixels_are_drawn_by_what_they_reach() {
+        let many: Vec<f64> =
+            (0..20_000).map(|epoch| if epoch == 12_345 { 99.0 } else { 50.0 + f64::from(epoch % 7) }).collect();
+        let all = [series(&many)];
+        let trace = &window(&all, Metric::TrainAccuracy, 0, 20_000, 270.0).traces[0];
+        let corners = trace.line.matches('L').count();
+        assert!((1_000..=4_000).contains(&corners), "{corners}");
+        let heights: Vec<f64> =
+            trace.line[1..].split('L').map(|it| it.split(' ').nth(1).unwrap().parse().unwrap()).collect();
+        let highest = heights.iter().copied().fold(f64::MAX, f64::min);
+        assert_eq!(heights.iter().filter(|height| **height == highest).count(), 1, "the one far value is there");
     }
 
     #[test]

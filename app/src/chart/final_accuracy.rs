@@ -5,9 +5,9 @@ mod rows;
 mod swept;
 
 use super::{
-    Lit, labels, pixels,
+    labels, pixels,
     scale::Scale,
-    swept::{Sweep, Tint, ruled, sweep},
+    swept::{Sweep, Tint, ruled, sweep, tints},
 };
 use crate::numbers;
 use leptos::prelude::*;
@@ -21,11 +21,9 @@ const ABOVE: f64 = 18.0;
 const BELOW: f64 = 48.0;
 
 /// All that both ways of drawing need.
-#[derive(Clone)]
-struct Picture {
-    report: Report,
+struct Picture<'a> {
+    report: &'a Report,
     tints: Vec<Tint>,
-    lit: Lit,
     /// Arms with a rule, and what stands at its end.
     ruled: Vec<(usize, String)>,
     /// By arm.
@@ -33,23 +31,20 @@ struct Picture {
 }
 
 /// `name` tells this chart's elements from those of others on the page.
-#[component]
-pub fn FinalAccuracy(report: Report, tints: Vec<Tint>, lit: Lit, name: &'static str) -> impl IntoView {
+pub fn final_accuracy(report: &Report, name: &'static str) -> AnyView {
     let sweep = sweep(&report.arms);
     let ruled = ruled(&report.arms, sweep.as_ref()).into_iter();
     let picture = Picture {
-        ruled: ruled.map(|arm| (arm, rule_label(&report, arm))).collect(),
+        ruled: ruled.map(|arm| (arm, rule_label(report, arm))).collect(),
         published: published::beside(report.study.dataset, &report.arms),
         report,
-        tints,
-        lit,
+        tints: tints(&report.arms),
     };
-    let said = description(&picture.report);
+    let said = description(report);
     let longest = longest_end(&picture, sweep.as_ref());
     let beside_fit = sweep.filter(|_| longest <= labels::LONGEST_BESIDE);
     let Some(sweep) = beside_fit else {
-        return chart("chart rows", rows::height(&picture.report), name, said, rows::drawn(&picture).into_any())
-            .into_any();
+        return chart("chart rows", rows::height(report), name, said, rows::drawn(&picture).into_any()).into_any();
     };
     let room = labels::room(longest);
     let along = swept::drawn(&picture, &sweep, longest).into_any();
@@ -58,8 +53,7 @@ pub fn FinalAccuracy(report: Report, tints: Vec<Tint>, lit: Lit, name: &'static 
     }
     // Beside such labels a narrow screen has no room for a plot: there the arms stand one under the other.
     let rows = rows::drawn(&picture).into_any();
-    let rows =
-        chart("chart rows only-narrow", rows::height(&picture.report), &format!("{name}-rows"), said.clone(), rows);
+    let rows = chart("chart rows only-narrow", rows::height(report), &format!("{name}-rows"), said.clone(), rows);
     let along = chart(&format!("chart swept {room} only-wide"), swept::height(), name, said, along);
     view! { <div>{along} {rows}</div> }.into_any()
 }
@@ -112,14 +106,14 @@ fn rule_label(report: &Report, arm: usize) -> String {
 }
 
 /// Characters of the longest label at the right.
-fn longest_end(picture: &Picture, sweep: Option<&Sweep>) -> usize {
+fn longest_end(picture: &Picture<'_>, sweep: Option<&Sweep>) -> usize {
     let lines = sweep.into_iter().flat_map(|sweep| &sweep.lines).map(|line| line.label.as_str());
     let rules = picture.ruled.iter().map(|(_, label)| label.as_str());
     lines.chain(rules).map(|label| label.chars().count()).max().unwrap_or(0)
 }
 
 /// The axis of accuracies, with room for all that is drawn.
-fn accuracies(picture: &Picture, count: usize) -> Scale {
+fn accuracies(picture: &Picture<'_>, count: usize) -> Scale {
     let ours = picture.report.comparison.arms.iter().flat_map(|arm| {
         let interval = arm.interval.into_iter().flat_map(|(low, high)| [low, high]);
         arm.by_seed.iter().flatten().copied().chain(interval).chain(arm.mean)

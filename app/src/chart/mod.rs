@@ -2,34 +2,14 @@
 //!
 //! Across, places are percentages of the plot, so that a chart fills any width while its type keeps its size; upwards they
 //! are pixels. The plot is the content box of the `svg`: axes and labels stand in its padding, which the style sheet sets.
+//!
+//! What belongs to an arm says so (`data-arm`), so that the others can fade ([`crate::pointer`]).
 
 pub mod curves;
 pub mod final_accuracy;
 pub mod labels;
 pub mod scale;
 pub mod swept;
-
-use leptos::prelude::*;
-
-/// The arm under the pointer or the focus: the others fade everywhere on the page.
-#[derive(Clone, Copy)]
-pub struct Lit(pub RwSignal<Option<usize>>);
-
-impl Lit {
-    pub fn new() -> Lit {
-        Lit(RwSignal::new(None))
-    }
-
-    pub fn fades(self, arm: usize) -> bool {
-        self.0.get().is_some_and(|lit| lit != arm)
-    }
-}
-
-impl Default for Lit {
-    fn default() -> Self {
-        Lit::new()
-    }
-}
 
 /// A place across the plot: a share from 0 to 1 as a percentage.
 pub(crate) fn across(share: f64) -> String {

@@ -5,12 +5,12 @@ use super::{
     fields::{self, Entry, Field},
     preview,
 };
-use crate::{api, clipboard::copy, error::ApiError, numbers, report::plan_in_words};
+use crate::{api, clipboard::copy, done, error::ApiError, numbers};
 use leptos::prelude::*;
 use study::{Arm, Machine, Plan, SpecError, Study};
 
 /// The form, from `first` on, for `machine`. It is a plain form too: without scripts it is sent, and comes back with errors.
-#[component]
+#[island]
 pub fn Form(first: Fields, machine: Machine) -> impl IntoView {
     let start = ServerAction::<api::StartStudy>::new();
     let typed = RwSignal::new(first);
@@ -41,7 +41,7 @@ pub fn Form(first: Fields, machine: Machine) -> impl IntoView {
     });
     let labels_alone = Signal::derive(move || typed.with(|fields| fields.get(fields::METHOD.path).is_empty()));
     let field = move |field: &'static Field| entry(field, typed, errors);
-    let other_problem = move || match start.value().get() {
+    let other_problem = move || match done(start) {
         Some(Err(error)) if !matches!(error, ApiError::Spec(_)) => {
             Some(view! { <p class="problem" role="alert">{error.to_string()}</p> })
         }
@@ -249,7 +249,7 @@ fn in_numbers(plan: &Plan, preview: &Preview) -> impl IntoView + use<> {
         None => "How long it takes is not known: this machine’s speed could not be measured.".into(),
     };
     let counts =
-        plan_in_words(plan.runs.len() as u64, plan.segments.len() as u64, plan.epochs, plan.epochs_without_sharing);
+        numbers::plan(plan.runs.len() as u64, plan.segments.len() as u64, plan.epochs, plan.epochs_without_sharing);
     let shared = (plan.epochs_without_sharing > plan.epochs).then(|| {
         let saved = 100 - plan.epochs * 100 / plan.epochs_without_sharing.max(1);
         format!(" What several arms share is trained once, which saves {saved} %.")

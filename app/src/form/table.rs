@@ -3,7 +3,7 @@
 use super::fields::{self, Entry, Field};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use study::{SpecError, Study};
+use study::{SpecError, Study, numeral};
 use toml::{Table, Value};
 
 /// What stands in the form, by the field's path; a field that is not there is empty.
@@ -129,6 +129,11 @@ fn one_value(text: &str) -> Value {
         return Value::Integer(integer);
     }
     match text.parse::<f64>() {
+        _ if numeral::is_beyond_all(text) => Value::String(text.to_owned()),
+        // "1e3" is a way of writing a whole number.
+        Ok(number) if text.contains(['e', 'E']) && number.fract() == 0.0 && number.abs() < 1e15 => {
+            Value::Integer(number as i64)
+        }
         Ok(number) => Value::Float(number),
         Err(_) => Value::String(text.to_owned()),
     }

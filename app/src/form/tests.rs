@@ -87,6 +87,19 @@ fn values_are_separated_by_commas_and_a_trailing_comma_waits() {
 }
 
 #[test]
+fn numbers_are_told_as_they_were_typed() {
+    let mut form = Fields::first();
+    form.set("seeds", "99999999999999999999".into());
+    form.set("student.epochs", "1e3".into());
+    form.set("recipe.batch_size", "1e5".into());
+    let told: Vec<_> =
+        form.study().unwrap_err().into_iter().map(|error| (error.field, error.problem, error.given)).collect();
+    let expected =
+        [("seeds", "is out of range", "99999999999999999999"), ("recipe.batch_size", "is out of range", "100000")];
+    assert_eq!(told, expected.map(|(field, problem, given)| (field.into(), problem.into(), given.into())));
+}
+
+#[test]
 fn labels_alone_leave_teacher_and_treatment_out() {
     let mut form = Fields::first();
     form.set("treatment.method", String::new());

@@ -1,24 +1,23 @@
-use super::{problem::Problem, shared::FrozenBody, study::picked_metric};
-use crate::{api, chart::Lit, report::Curve};
+use super::{shared::frozen, study::picked_metric};
+use crate::{api, problem::Problem, report::Curve};
 use leptos::prelude::*;
 use leptos_meta::Title;
 
 /// A study that was trained beforehand by this program.
 #[component]
 pub fn Example() -> impl IntoView {
-    let snapshot = Resource::new(|| (), |()| api::example());
-    let (metric, lit) = (picked_metric(), Lit::new());
+    let metric = picked_metric();
     view! {
-        <Suspense fallback=|| view! { <p class="waiting">"Opening the example …"</p> }>
-            {move || Suspend::new(async move {
-                match snapshot.await {
+        <Suspense>
+            {Suspend::new(async move {
+                match api::example().await {
                     Ok(snapshot) => {
                         let curve = Curve::Picked { metric, page: "/example".into() };
                         view! {
                             <Title text="An example"/>
                             <article class="page report">
                                 <p class="kicker">"An example, trained beforehand by this program"</p>
-                                <FrozenBody snapshot=snapshot curve=curve lit=lit/>
+                                {frozen(&snapshot, &curve)}
                             </article>
                         }
                         .into_any()

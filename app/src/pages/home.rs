@@ -1,8 +1,11 @@
-use super::problem::Problem;
+use super::refused;
 use crate::{
     api,
-    chart::{Lit, final_accuracy::FinalAccuracy, swept::tints},
-    live, numbers,
+    chart::final_accuracy::final_accuracy,
+    live::Live,
+    numbers,
+    pointer::Pointer,
+    problem::Problem,
     report::{state_class, state_in_words},
 };
 use leptos::prelude::*;
@@ -12,19 +15,14 @@ use study::{Report, StudyCard};
 /// All studies; on a first start, what this is and what to do.
 #[component]
 pub fn Home() -> impl IntoView {
-    let revision = live::revision();
-    let studies = Resource::new(move || revision.get(), |_| api::list_studies());
-    let held = Resource::new(move || revision.get(), |_| api::teacher_logits());
-    let example = Resource::new(|| (), |()| api::example_in_brief());
     view! {
         <Title text=""/>
         <article class="page">
-            <Transition fallback=|| view! { <p class="waiting">"Reading …"</p> }>
-                {move || Suspend::new(async move {
-                    let example = example.await.ok().flatten();
-                    let held = held.await.ok().filter(|held| held.bytes > 0);
-                    match studies.await {
-                        Ok(studies) if studies.is_empty() => welcome(example).into_any(),
+            <Suspense>
+                {Suspend::new(async move {
+                    let held = api::teacher_logits().await.ok().filter(|held| held.bytes > 0);
+                    match api::list_studies().await {
+                        Ok(studies) if studies.is_empty() => welcome(api::example_in_brief().await.ok().flatten()).into_any(),
                         Ok(studies) => view! {
                             <div class="headline">
                                 <h1>"Studies"</h1>
@@ -37,7 +35,8 @@ pub fn Home() -> impl IntoView {
                         Err(error) => view! { <h1>"Studies"</h1><Problem error=error/> }.into_any(),
                     }
                 })}
-            </Transition>
+            </Suspense>
+            <Live/>
         </article>
     }
 }
@@ -80,28 +79,28 @@ fn welcome(example: Option<Report>) -> impl IntoView {
             </p>
             <div class="choices">
                 <ActionForm action=start>
-                    <button class="button" type="submit" disabled=start.pending()>"Start a short study"</button>
+                    <button class="button" type="submit">"Start a short study"</button>
                 </ActionForm>
                 <a class="button quiet" href="/studies/new">"Set up your own"</a>
             </div>
             <p class="aside">"The short study trains for real, on images of clothes that are built in. It takes about two minutes on two cores."</p>
-            {move || start.value().get().and_then(Result::err).map(|error| view! { <Problem error=error/> })}
+            {refused(start).map(|error| view! { <Problem error=error/> })}
         </div>
-        {example.map(in_brief)}
+        {example.as_ref().map(in_brief)}
         {(!has_example).then(|| view! { <p class="empty">"Your studies will stand here."</p> })}
     }
 }
 
 /// The example's answer and picture: something to look at in the first second.
-fn in_brief(report: Report) -> impl IntoView {
-    let tints = tints(&report.arms);
+fn in_brief(report: &Report) -> impl IntoView + use<> {
     view! {
         <section class="panel example" aria-labelledby="example-heading">
             <p class="kicker">"An example, trained beforehand by this program"</p>
             <h2 id="example-heading"><a href="/example">{report.study.title.clone()}</a></h2>
             <p class="answer">{report.comparison.answer.clone()}</p>
-            <FinalAccuracy report=report tints=tints lit=Lit::new() name="example-accuracy"/>
+            {final_accuracy(report, "example-accuracy")}
             <p><a href="/example">"See the whole example"</a></p>
+            <Pointer/>
         </section>
     }
 }

@@ -1,20 +1,29 @@
-//! A page is a file: a component and the resource it reads.
+//! A page is a file: a component and what it reads. Pages are made on the server alone; what moves in the browser is an island in them.
 
 mod example;
 mod home;
 mod new_study;
 mod not_found;
-mod problem;
 mod shared;
 mod shares;
-pub(crate) mod study;
+mod study;
 
 pub use example::Example;
 pub use home::Home;
 pub use new_study::NewStudy;
 pub use not_found::NotFound;
-#[cfg(feature = "ssr")]
-pub use shared::Frozen;
-pub use shared::Shared;
+pub use shared::{Shared, frozen_page};
 pub use shares::Shares;
 pub use study::StudyPage;
+
+use crate::error::ApiError;
+use leptos::{prelude::*, server_fn::ServerFn};
+
+/// Why what a person last asked for on this page was refused: it led back here with the error in the address.
+fn refused<S>(act: ServerAction<S>) -> Option<ApiError>
+where
+    S: ServerFn<Error = ApiError> + Clone + Send + Sync + 'static,
+    S::Output: Clone + Send + Sync + 'static,
+{
+    act.value().get_untracked().and_then(Result::err)
+}

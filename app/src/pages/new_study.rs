@@ -1,7 +1,9 @@
-use super::problem::Problem;
+use super::refused;
 use crate::{
     api,
+    error::ApiError,
     form::{Fields, Form},
+    problem::Problem,
 };
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -11,22 +13,10 @@ use study::{Study, StudyId};
 /// One page on which a study is set up: `?from=ID` starts from another one, and a plain form's fields come back in the address.
 #[component]
 pub fn NewStudy() -> impl IntoView {
-    let query = use_query_map();
-    let machine = Resource::new(|| (), |()| api::this_machine());
-    let from = Resource::new(
-        move || query.read().get("from").and_then(|text| text.parse::<StudyId>().ok()),
-        |id| async move {
-            match id {
-                Some(id) => api::study_as_written(id).await.map(Some),
-                None => Ok(None),
-            }
-        },
-    );
-    let typed = move || {
-        let query = query.get_untracked();
-        let pairs: Vec<(String, String)> = query.into_iter().map(|(path, text)| (path.to_string(), text)).collect();
-        Fields::of_query(pairs.iter().map(|(path, text)| (path.as_str(), text.as_str())))
-    };
+    let query = use_query_map().get_untracked();
+    let from = query.get("from").and_then(|text| text.parse::<StudyId>().ok());
+    let pairs: Vec<(String, String)> = query.into_iter().map(|(path, text)| (path.to_string(), text)).collect();
+    let typed = Fields::of_query(pairs.iter().map(|(path, text)| (path.as_str(), text.as_str())));
     view! {
         <Title text="New study"/>
         <article class="page">
@@ -35,17 +25,26 @@ pub fn NewStudy() -> impl IntoView {
                 "Wherever several values make sense, write them with commas: "<kbd>"0, 8, 20"</kbd>
                 " trains an arm for each, and every combination with the others."
             </p>
-            <Suspense fallback=|| view! { <p class="waiting">"Looking at this machine …"</p> }>
-                {move || Suspend::new(async move {
-                    match (machine.await, from.await) {
+            {refused(ServerAction::<api::StartStudy>::new()).map(|error| view! { <Problem error=error/> })}
+            <Suspense>
+                {Suspend::new(async move {
+                    match (api::this_machine().await, written(from).await) {
                         (Ok(machine), Ok(from)) => {
-                            view! { <Form first=typed().unwrap_or_else(|| begin(from)) machine=machine/> }.into_any()
+                            view! { <Form first=typed.unwrap_or_else(|| begin(from)) machine=machine/> }.into_any()
                         }
                         (Err(error), _) | (_, Err(error)) => view! { <Problem error=error/> }.into_any(),
                     }
                 })}
             </Suspense>
         </article>
+    }
+}
+
+/// The study to start from, where the address names one.
+async fn written(id: Option<StudyId>) -> Result<Option<Study>, ApiError> {
+    match id {
+        Some(id) => api::study_as_written(id).await.map(Some),
+        None => Ok(None),
     }
 }
 

@@ -1,9 +1,7 @@
 use super::study::picked_metric;
 use crate::{
-    api,
-    chart::Lit,
-    numbers,
-    report::{Answer, Curve, ReportView},
+    api, numbers,
+    report::{Curve, answer, report_view},
     shell::Still,
 };
 use leptos::prelude::*;
@@ -15,21 +13,20 @@ use study::{Snapshot, State};
 #[component]
 pub fn Shared() -> impl IntoView {
     let params = use_params_map();
-    let token = move || params.read().get("token").unwrap_or_default();
-    let snapshot = Resource::new(token, api::shared);
+    let token = params.read_untracked().get("token").unwrap_or_default();
     let metric = picked_metric();
     view! {
         <Meta name="robots" content="noindex"/>
-        <Suspense fallback=|| view! { <p class="waiting">"Opening …"</p> }>
-            {move || Suspend::new(async move {
-                match snapshot.await {
+        <Suspense>
+            {Suspend::new(async move {
+                match api::shared(token.clone()).await {
                     Ok(snapshot) => {
-                        let page = format!("/s/{}", token());
+                        let page = format!("/s/{token}");
                         let download = format!("{page}/download");
                         view! {
                             <Title text=snapshot.report.study.title.clone()/>
                             <Meta name="description" content=snapshot.report.comparison.answer.clone()/>
-                            <Frozen snapshot=snapshot curve=Curve::Picked { metric, page } download=download/>
+                            {frozen_page(&snapshot, &Curve::Picked { metric, page }, Some(download))}
                         }
                         .into_any()
                     }
@@ -52,8 +49,7 @@ pub fn Shared() -> impl IntoView {
 }
 
 /// A snapshot as a page of its own, on the server or in a file.
-#[component]
-pub fn Frozen(snapshot: Snapshot, curve: Curve, #[prop(optional, into)] download: Option<String>) -> impl IntoView {
+pub fn frozen_page(snapshot: &Snapshot, curve: &Curve, download: Option<String>) -> impl IntoView + use<> {
     view! {
         <header class="site alone">
             <span class="wordmark"><Still/>"Stillroom"</span>
@@ -64,22 +60,21 @@ pub fn Frozen(snapshot: Snapshot, curve: Curve, #[prop(optional, into)] download
         <main class="alone" id="content">
             <article class="page report">
                 <p class="kicker">"A shared comparison"</p>
-                <FrozenBody snapshot=snapshot curve=curve lit=Lit::new()/>
+                {frozen(snapshot, curve)}
             </article>
         </main>
     }
 }
 
 /// Question, answer, when it was frozen, and all that was found.
-#[component]
-pub fn FrozenBody(snapshot: Snapshot, curve: Curve, lit: Lit) -> impl IntoView {
+pub fn frozen(snapshot: &Snapshot, curve: &Curve) -> impl IntoView + use<> {
     let Snapshot { frozen_at, report, .. } = snapshot;
     let unfinished = if report.progress.state == State::Finished { "" } else { " Its training was not finished then." };
-    let frozen = format!("Frozen on {}: it stays as it was then.{unfinished}", numbers::moment(frozen_at));
+    let frozen = format!("Frozen on {}: it stays as it was then.{unfinished}", numbers::moment(*frozen_at));
     view! {
         <h1>{report.study.title.clone()}</h1>
-        <Answer report=report.clone()/>
+        {answer(report)}
         <p class="frozen">{frozen}</p>
-        <ReportView report=report curve=curve lit=lit/>
+        {report_view(report, curve, None)}
     }
 }

@@ -1,5 +1,5 @@
-use super::problem::Problem;
-use crate::{api, numbers};
+use super::refused;
+use crate::{api, numbers, problem::Problem};
 use leptos::prelude::*;
 use leptos_meta::Title;
 use study::Share;
@@ -8,7 +8,6 @@ use study::Share;
 #[component]
 pub fn Shares() -> impl IntoView {
     let revoke = ServerAction::<api::RevokeShare>::new();
-    let shares = Resource::new(move || revoke.version().get(), |_| api::list_shares());
     view! {
         <Title text="Shared links"/>
         <article class="page">
@@ -17,10 +16,10 @@ pub fn Shares() -> impl IntoView {
                 "Each opens a comparison as it stood when it was shared, for whoever has the link. The link itself is not kept here, \
                  only its digest: it was shown once, when it was made. To have it again, share the study again."
             </p>
-            {move || revoke.value().get().and_then(Result::err).map(|error| view! { <Problem error=error/> })}
-            <Transition fallback=|| view! { <p class="waiting">"Reading …"</p> }>
-                {move || Suspend::new(async move {
-                    match shares.await {
+            {refused(revoke).map(|error| view! { <Problem error=error/> })}
+            <Suspense>
+                {Suspend::new(async move {
+                    match api::list_shares().await {
                         Ok(shares) if shares.is_empty() => view! {
                             <p class="empty">"Nothing is shared. A study’s page has a button for it."</p>
                         }
@@ -29,7 +28,7 @@ pub fn Shares() -> impl IntoView {
                         Err(error) => view! { <Problem error=error/> }.into_any(),
                     }
                 })}
-            </Transition>
+            </Suspense>
         </article>
     }
 }

@@ -2,15 +2,10 @@
 
 use crate::numbers;
 use leptos::prelude::*;
-use std::collections::BTreeMap;
-use study::{Failure, Happened, Incident, Report, Seed};
-
-/// Arms named one by one; beyond these, runs are counted.
-const ARMS_NAMED: usize = 3;
+use study::{Failure, Happened, Incident, Report};
 
 /// What keeps runs from their end: high on the page, since the answer lacks them.
-#[component]
-pub fn WhatFailed(report: Report) -> impl IntoView {
+pub fn what_failed(report: &Report) -> impl IntoView + use<> {
     let failed: Vec<(&Incident, &Failure)> = report
         .incidents
         .iter()
@@ -22,14 +17,14 @@ pub fn WhatFailed(report: Report) -> impl IntoView {
     (!failed.is_empty()).then(|| {
         let items = failed.into_iter().map(|(incident, failure)| {
             let when = match failure.epoch.0 {
-                0 => "before its first epoch was done".to_owned(),
+                0 => "in the first epoch".to_owned(),
                 epochs => format!("after {}", numbers::counted(u64::from(epochs), "epoch")),
             };
             view! {
                 <li>
-                    <strong>{trained(incident, &report)}</strong>
+                    <strong>{trained(incident, report)}</strong>
                     {format!(", {when}: {}", failure.reason)}
-                    {waiting(incident, &report).map(|waiting| view! { <span class="touched">{waiting}</span> })}
+                    {waiting(incident, report).map(|waiting| view! { <span class="touched">{waiting}</span> })}
                 </li>
             }
         });
@@ -54,40 +49,11 @@ pub fn notes(report: &Report) -> Vec<String> {
 
 /// What was being trained: a teacher by its network, a student by arm and seed.
 fn trained(incident: &Incident, report: &Report) -> String {
-    match incident.teacher {
-        true => format!("Teacher {}, seed {}", incident.architecture, incident.seed),
-        false if incident.runs.is_empty() => format!("{}, seed {}", incident.architecture, incident.seed),
-        false => in_words(&incident.runs, report),
-    }
+    incident.trained(&report.arms, report.runs)
 }
 
 /// Who waits for a teacher that failed.
 fn waiting(incident: &Incident, report: &Report) -> Option<String> {
     let waits = incident.teacher && !incident.runs.is_empty();
-    waits.then(|| format!("Cannot go on without it: {}.", in_words(&incident.runs, report)))
-}
-
-/// "KD until 8, seeds 0 and 2; labels only, seed 1".
-fn in_words(runs: &[(usize, Seed)], report: &Report) -> String {
-    if runs.len() > 1 && runs.len() as u64 == report.runs {
-        return format!("all {}", numbers::counted(report.runs, "run"));
-    }
-    let mut by_arm: BTreeMap<usize, Vec<String>> = BTreeMap::new();
-    for (arm, seed) in runs {
-        by_arm.entry(*arm).or_default().push(seed.to_string());
-    }
-    let more: usize = by_arm.values().skip(ARMS_NAMED).map(Vec::len).sum();
-    let mut said: Vec<String> = by_arm
-        .iter()
-        .take(ARMS_NAMED)
-        .map(|(arm, seeds)| {
-            let label = report.arms.get(*arm).map_or("", |arm| arm.label.as_str());
-            match seeds.as_slice() {
-                [all @ .., last] if !all.is_empty() => format!("{label}, seeds {} and {last}", all.join(", ")),
-                _ => format!("{label}, seed {}", seeds.join("")),
-            }
-        })
-        .collect();
-    said.extend((more > 0).then(|| numbers::counted(more as u64, "more run")));
-    said.join("; ")
+    waits.then(|| format!("Cannot go on without it: {}.", incident.touched(&report.arms, report.runs)))
 }

@@ -76,11 +76,21 @@ pub fn is_share(metric: Metric) -> bool {
 }
 
 pub fn written(metric: Metric, value: f64) -> String {
+    number(metric, value) + unit(metric)
+}
+
+/// A value without its unit, and without a space in it.
+pub fn number(metric: Metric, value: f64) -> String {
     match metric {
-        _ if is_share(metric) => numbers::percent(value, 2),
+        _ if is_share(metric) => numbers::fixed(value, 2),
         Metric::LearningRate => format!("{value:.2e}"),
         _ => numbers::fixed(value, 3),
     }
+}
+
+/// What follows a number, with the space between them.
+pub fn unit(metric: Metric) -> &'static str {
+    if is_share(metric) { numbers::PERCENT } else { "" }
 }
 
 /// As an address says it: `?metric=kd_loss_validation`.

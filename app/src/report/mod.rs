@@ -14,74 +14,67 @@ pub use evidence::Curve;
 
 use crate::{
     chart::{
-        Lit,
-        final_accuracy::FinalAccuracy,
-        swept::{ruled, sweep, tints},
+        final_accuracy::final_accuracy,
+        swept::{ruled, sweep},
     },
     numbers,
+    pointer::Pointer,
 };
-use evidence::Evidence;
-use incidents::WhatFailed;
+use evidence::evidence;
+use incidents::what_failed;
 use leptos::prelude::*;
-use provenance::HowItWasTrained;
-pub use provenance::plan_in_words;
+use provenance::how_it_was_trained;
 use study::{
-    Report, State, StudyId,
+    Provenance, Report, State, StudyId,
     published::{self, Reading},
 };
-use table::Arms;
+use table::arms;
 
 /// What failed, picture, evidence, table and provenance. `downloads` names the study whose files can be fetched from here.
-///
-/// Where the report moves, its parts are drawn anew and the page around them stays: what a reader opened is still open.
-#[component]
-pub fn ReportView(
-    #[prop(into)] report: Signal<Report>,
-    curve: Curve,
-    lit: Lit,
-    #[prop(optional_no_strip)] downloads: Option<StudyId>,
-) -> impl IntoView {
-    let picture = move || {
-        let report = report.get();
-        let tints = tints(&report.arms);
-        match report.comparison.arms.iter().any(|arm| arm.mean.is_some()) {
-            true => view! { <FinalAccuracy report=report tints=tints lit=lit name="final-accuracy"/> }.into_any(),
-            false => {
-                view! { <p class="empty">"No run is finished yet: the picture appears with the first test accuracy."</p> }
-                    .into_any()
-            }
+pub fn report_view(report: &Report, curve: &Curve, downloads: Option<StudyId>) -> impl IntoView + use<> {
+    let picture = match report.comparison.arms.iter().any(|arm| arm.mean.is_some()) {
+        true => final_accuracy(report, "final-accuracy"),
+        false => {
+            view! { <p class="empty">"No run is finished yet: the picture appears with the first test accuracy."</p> }
+                .into_any()
         }
     };
-    let evidence = move || {
-        let report = report.get();
-        let tints = tints(&report.arms);
-        view! { <Evidence report=report tints=tints curve=curve.clone() lit=lit/> }
-    };
+    // A file that goes by mail runs nothing.
+    let pointer = matches!(curve, Curve::Picked { .. }).then(|| view! { <Pointer/> });
     view! {
-        {move || view! { <WhatFailed report=report.get()/> }}
+        {what_failed(report)}
         <section class="panel picture" aria-labelledby="picture-heading">
             <h2 id="picture-heading">"Final test accuracy"</h2>
             {picture}
-            {move || view! { <UnderThePicture report=report.get()/> }}
+            {under_the_picture(report)}
         </section>
-        {evidence}
-        <Arms report=report lit=lit/>
-        <HowItWasTrained report=report downloads=downloads/>
+        {evidence(report, curve)}
+        {arms(report)}
+        {how_it_was_trained(report, downloads)}
+        {pointer}
     }
 }
 
 /// The answer in a sentence: the page's first line under its question.
-#[component]
-pub fn Answer(#[prop(into)] report: Signal<Report>) -> impl IntoView {
-    view! { <p class="answer" aria-live="polite">{move || report.with(|report| report.comparison.answer.clone())}</p> }
+pub fn answer(report: &Report) -> impl IntoView + use<> {
+    let made_up = report.provenance.iter().any(Provenance::is_synthetic).then(|| {
+        view! {
+            <p class="notice">
+                "This is no result. The numbers on this page were made up by a formula, to see how a study of this size is shown."
+            </p>
+        }
+    });
+    view! {
+        <p class="answer" aria-live="polite">{report.comparison.answer.clone()}</p>
+        {made_up}
+    }
 }
 
 /// Model, n, degrees of freedom, the test set's own error, and what else a reader must know.
-#[component]
-fn UnderThePicture(report: Report) -> impl IntoView {
-    let key = key(&report);
-    let published = published_in_words(&report);
-    let comparison = report.comparison;
+fn under_the_picture(report: &Report) -> impl IntoView + use<> {
+    let key = key(report);
+    let published = published_in_words(report);
+    let comparison = &report.comparison;
     let has_result = comparison.arms.iter().any(|arm| arm.mean.is_some());
     let sampling = comparison.test_sampling_error.map(|error| {
         format!(
@@ -104,7 +97,7 @@ fn UnderThePicture(report: Report) -> impl IntoView {
             {sampling.map(|sentence| view! { <p>{sentence}</p> })}
             {(!comparison.remarks.is_empty()).then(|| view! {
                 <ul class="remarks">
-                    {comparison.remarks.into_iter().map(|remark| view! { <li>{remark}</li> }).collect_view()}
+                    {comparison.remarks.iter().map(|remark| view! { <li>{remark.clone()}</li> }).collect_view()}
                 </ul>
             })}
         </div>

@@ -5,8 +5,7 @@ use crate::numbers;
 use leptos::prelude::*;
 use study::{Provenance, Report, StudyId};
 
-#[component]
-pub fn HowItWasTrained(report: Signal<Report>, downloads: Option<StudyId>) -> impl IntoView {
+pub fn how_it_was_trained(report: &Report, downloads: Option<StudyId>) -> impl IntoView + use<> {
     let files = downloads.map(|id| {
         view! {
             <p class="downloads">
@@ -21,11 +20,11 @@ pub fn HowItWasTrained(report: Signal<Report>, downloads: Option<StudyId>) -> im
     view! {
         <section class="panel how" aria-labelledby="how-heading">
             <h2 id="how-heading">"How this was trained"</h2>
-            {move || where_and_how(&report.read())}
+            {where_and_how(report)}
             {files}
             <details>
                 <summary>"The study file"</summary>
-                <pre class="toml" tabindex="0"><code>{move || report.read().study.to_toml()}</code></pre>
+                <pre class="toml" tabindex="0"><code>{report.study.to_toml()}</code></pre>
             </details>
         </section>
     }
@@ -41,24 +40,9 @@ fn where_and_how(report: &Report) -> impl IntoView + use<> {
         }
     });
     view! {
-        <p>{plan_in_words(report.runs, report.segments, report.epochs, report.epochs_without_sharing)}</p>
+        <p>{numbers::plan(report.runs, report.segments, report.epochs, report.epochs_without_sharing)}</p>
         <ul class="provenance">{provenance}</ul>
         {notes}
-    }
-}
-
-/// "15 runs, 16 segments, 272 epochs instead of 320".
-pub fn plan_in_words(runs: u64, segments: u64, epochs: u64, epochs_without_sharing: u64) -> String {
-    let head = format!(
-        "{}, {}, {}",
-        numbers::counted(runs, "run"),
-        numbers::counted(segments, "segment"),
-        numbers::counted(epochs, "epoch")
-    );
-    if epochs_without_sharing > epochs {
-        format!("{head} instead of {}", numbers::count(epochs_without_sharing))
-    } else {
-        head
     }
 }
 

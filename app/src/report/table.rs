@@ -1,28 +1,24 @@
 //! The table: every arm in the order and colours of the charts, then every run.
 
 use super::{state_class, state_in_words};
-use crate::{
-    chart::{Lit, swept::tints},
-    numbers,
-};
+use crate::{chart::swept::tints, numbers};
 use leptos::prelude::*;
 use study::{ArmSummary, Difference, Report, State, Verdict};
 
-#[component]
-pub fn Arms(report: Signal<Report>, lit: Lit) -> impl IntoView {
+pub fn arms(report: &Report) -> impl IntoView + use<> {
     view! {
         <section class="panel" aria-labelledby="arms-heading">
             <h2 id="arms-heading">"Arms"</h2>
-            {move || table(&report.read(), lit)}
+            {table(report)}
             <details class="runs">
                 <summary>"Every run"</summary>
-                {move || runs(&report.read())}
+                {runs(report)}
             </details>
         </section>
     }
 }
 
-fn table(report: &Report, lit: Lit) -> impl IntoView + use<> {
+fn table(report: &Report) -> impl IntoView + use<> {
     let tints = tints(&report.arms);
     let rows = report.comparison.arms.iter().map(|summary| {
         let arm = summary.arm;
@@ -36,16 +32,7 @@ fn table(report: &Report, lit: Lit) -> impl IntoView + use<> {
             view! { <span>{numbers::with_interval(mean, summary.interval)}<span class="behind">{behind}</span></span> }
         });
         view! {
-            <tr
-                role="row"
-                tabindex="0"
-                class=tints[arm].class()
-                class:faded=move || lit.fades(arm)
-                on:pointerenter=move |_| lit.0.set(Some(arm))
-                on:pointerleave=move |_| lit.0.set(None)
-                on:focus=move |_| lit.0.set(Some(arm))
-                on:blur=move |_| lit.0.set(None)
-            >
+            <tr role="row" tabindex="0" class=tints[arm].class() data-arm=arm>
                 <th role="rowheader" scope="row"><span class="swatch"></span>{summary.label.clone()}</th>
                 <td role="cell" class="number" data-label="Seeds done">{seeds_done(summary)}</td>
                 <td role="cell" class="number" data-label="Test accuracy, %">{mean}</td>
@@ -110,10 +97,10 @@ fn verdict(difference: &Difference) -> Said {
     }
 }
 
-/// An arm's state, from those of its runs: what keeps it from being finished.
+/// An arm's state, from those of its runs: what goes on or is still to come; where nothing is, what kept it from being finished.
 fn state_of(arm: usize, report: &Report) -> State {
     let states: Vec<State> = report.progress.runs.iter().filter(|run| run.arm == arm).map(|run| run.state).collect();
-    [State::Training, State::Failed, State::Stopped, State::Waiting]
+    [State::Training, State::Waiting, State::Stopped, State::Failed]
         .into_iter()
         .find(|state| states.contains(state))
         .unwrap_or(State::Finished)

@@ -398,7 +398,7 @@ fn what_failed_stands_first_with_arm_and_seed_and_what_was_noted_with_the_traini
     let html = page(&report);
     for expected in [
         "<strong>Teacher wrn-16-2, seed 0</strong>",
-        "before its first epoch was done: the disk is full.",
+        "in the first epoch: the disk is full.",
         "KD until 8, teacher stopped at 8, seeds 0 and 2; KD until 8, teacher stopped at 20, seed 1",
         "<strong>labels only, seed 1</strong>",
         "after 3 epochs: the loss is not finite.",

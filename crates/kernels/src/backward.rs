@@ -3,12 +3,15 @@
 use std::ptr::{null, null_mut};
 
 use crate::buffer::{BLOCK, Buffer};
-use crate::elementwise::NormGradient;
-use crate::forward::{each_part, own_sums};
+use crate::elementwise::{NormGradient, Window};
+use crate::forward::{each_part, normalised, own_sums};
 use crate::head;
+use crate::layer::Source;
 use crate::layout::pad_image;
-use crate::network::{Layer, parts};
+use crate::network::parts;
+use crate::norm::Norm;
 use crate::threads::{FlushToZero, SharedPointer, Threads};
+use crate::winograd::{Finish, Target};
 use crate::{Shape, WideResNet};
 
 impl WideResNet {
@@ -19,7 +22,7 @@ impl WideResNet {
     /// Before any `forward`, where the gradient has another length than the logits, or on a network made for evaluation.
     pub fn backward(&mut self, logits_gradient: &[f32]) {
         let _flushed = FlushToZero::new();
-        let WideResNet { shape, kernels, threads, first, blocks, last, linear, scratch, training, .. } = self;
+        let WideResNet { shape, kernels, threads, first, blocks, last, linear, spaces, training, .. } = self;
         let training = training.as_mut().expect("a network made for evaluation does not train");
         let batch = training.batch;
         assert!(batch > 0, "backward needs a forward pass before it");
@@ -29,13 +32,9 @@ impl WideResNet {
         let pixels = (shape.image_size / 4) * (shape.image_size / 4);
 
         linear.backward(&training.pooled[..batch * features], logits_gradient);
-        let gradient = SharedPointer::new(&mut training.gradient);
-        let middle_gradient = SharedPointer::new(&mut training.middle_gradient);
-        let carried = training.carried.each_mut().map(|buffer| SharedPointer::new(buffer));
-        let scratch: Vec<_> = scratch
-            .iter_mut()
-            .map(|scratch| scratch.padded.each_mut().map(|buffer| SharedPointer::new(buffer)))
-            .collect();
+        let [mut gradient, mut spare] = training.gradients.each_mut().map(|buffer| SharedPointer::new(buffer));
+        let carried = SharedPointer::new(&mut training.carried);
+        let scratch: Vec<_> = spaces.iter_mut().map(|space| space.convolutions.pointers()).collect();
         let part_gradients: Vec<_> =
             training.part_gradients.iter_mut().map(|buffer| SharedPointer::new(buffer)).collect();
 
@@ -48,7 +47,7 @@ impl WideResNet {
                 // SAFETY: each thread has its own scratch, each part its own sums, each image its own stretch of the gradient.
                 unsafe {
                     let sums = own_sums(sums, part, features);
-                    let pooled = std::slice::from_raw_parts_mut(scratch[thread][0].at(0), features);
+                    let pooled = std::slice::from_raw_parts_mut(scratch[thread].padded[0].at(0), features);
                     for image in range {
                         linear.input_gradient(&logits_gradient[image * classes..][..classes], pooled);
                         let len = features * pixels;
@@ -70,116 +69,101 @@ impl WideResNet {
         }
         last.backward(&training.sums[..parts], batch * pixels);
 
-        // Which of `carried` holds the gradient of an identity path, to be added to the next block's.
+        // Where the gradient of an identity path lies that is to be added to the next block's.
         let mut skip: Option<SharedPointer<f32>> = None;
         for index in (0..blocks.len()).rev() {
             let (until, after) = blocks.split_at_mut(index + 1);
             let block = &mut until[index];
             let next_norm = after.first().map_or(&*last, |next| &next.norm1);
-            transpose(&mut block.convolution1);
-            transpose(&mut block.convolution2);
-            block.shortcut.iter_mut().for_each(transpose);
             let geometry = &block.convolution1.geometry;
             let (size, output_size) = (geometry.input_size, geometry.output_size());
-            let (input_len, output_len) = (block.norm1.channels * size * size, geometry.output_len());
-            let (input_blocks, output_blocks) = (block.norm1.channels / BLOCK, block.norm2.channels / BLOCK);
-            let output_pixels = output_size * output_size;
             let input = SharedPointer::new(&mut training.inputs[index]);
             let middle = SharedPointer::new(&mut training.middles[index]);
             let output = SharedPointer::new(&mut training.inputs[index + 1]);
-            let own = carried[index % 2];
 
+            training.turned.turn(&block.convolution2, kernels, threads);
+            let turned = &training.turned;
             let sums = SharedPointer::new(&mut training.sums);
             {
                 let block = &*block;
-                each_part(threads, batch, &|part, thread, range| {
-                    // SAFETY: as above; each part sums weight gradients in its own buffer.
+                each_part(threads, batch, &|part, thread, images| {
+                    // SAFETY: as above; each part sums weight gradients in its own buffer. Where a gradient takes the place of the
+                    // one it is made from, or a sum that of its addend, the whole image was read before.
                     unsafe {
-                        let sums = own_sums(sums, part, block.norm2.channels);
-                        let [padded_gradient, padded, _] = scratch[thread].map(|scratch| scratch.at(0));
                         let layer = &block.convolution2;
-                        let weights = part_gradients[part].at(0);
-                        std::slice::from_raw_parts_mut(weights, layer.weights.len()).fill(0.0);
-                        for image in range {
-                            let at = image * output_len;
-                            let of = NormGradient {
-                                gated: gradient.at(at),
-                                input: output.at(at),
-                                skip: skip.map_or(null(), |skip| skip.at(at)),
-                                padded: padded_gradient,
-                                plain: own.at(at),
-                                by_gradient: next_norm.by_gradient.as_ptr(),
-                                by_input: next_norm.by_input.as_ptr(),
-                                constant: next_norm.constant.as_ptr(),
-                            };
-                            (kernels.norm_gradient_padded)(&of, output_blocks, output_size);
-                            let norm = &block.norm2;
-                            let (scale, shift) = (norm.scale.as_ptr(), norm.shift.as_ptr());
-                            let middle = middle.at(at);
-                            (kernels.normalise_padded)(middle, padded, output_blocks, output_size, scale, shift);
-                            let sweep = &layer.geometry.weight_gradient;
-                            (kernels.weight_gradient)(sweep, padded, padded_gradient, weights);
-                            let to = middle_gradient.at(at);
-                            for sweep in &layer.geometry.input_gradient {
-                                (kernels.convolve)(sweep, padded_gradient, layer.transposed.as_ptr(), to, null());
-                            }
-                            let (first, second) = (sums.first.as_mut_ptr(), sums.second.as_mut_ptr());
-                            (kernels.gate)(to, middle, output_blocks, output_pixels, scale, shift, first, second);
-                        }
+                        let weights = cleared(part_gradients[part].at(0), layer.added_len());
+                        let of_output = Source::Gradient(NormGradient {
+                            skip: skip.map_or(null(), |skip| skip.at(0)),
+                            plain: carried.at(0),
+                            ..norm_gradient(next_norm, gradient.at(0), output.at(0))
+                        });
+                        let source = normalised(&block.norm2, middle.at(0));
+                        let finish = own_sums(sums, part, block.norm2.channels).of_gated(&block.norm2, middle.at(0));
+                        let to = Target { start: null(), output: gradient.at(0), finish };
+                        let scratch = &scratch[thread];
+                        layer.backward(kernels, scratch, images, &of_output, &source, turned, weights, &to);
                     }
                 });
             }
-            block.norm2.backward(&training.sums[..parts], batch * output_pixels);
+            block.norm2.backward(&training.sums[..parts], batch * output_size * output_size);
             add_parts(threads, &part_gradients[..parts], 0, &mut block.convolution2.gradient);
 
+            training.turned.turn(&block.convolution1, kernels, threads);
+            if let Some(shortcut) = &block.shortcut {
+                training.turned_shortcut.turn(shortcut, kernels, threads);
+            }
+            let (turned, turned_shortcut) = (&training.turned, &training.turned_shortcut);
             let sums = SharedPointer::new(&mut training.sums);
             let shortcut_start = block.convolution1.weights.len();
+            // An image's gradient of another size would overwrite that of others.
+            let to = if block.shortcut.is_some() { spare } else { gradient };
             {
                 let block = &*block;
-                let weights_len = shortcut_start + block.shortcut.as_ref().map_or(0, |layer| layer.weights.len());
-                each_part(threads, batch, &|part, thread, range| {
-                    // SAFETY: as above. The gradient after the first ReLU overwrites that of the block's output, which no part of
-                    // this region reads.
+                each_part(threads, batch, &|part, thread, images| {
+                    // SAFETY: as above.
                     unsafe {
-                        let sums = own_sums(sums, part, block.norm1.channels);
-                        let [padded_gradient, padded, padded_carried] = scratch[thread].map(|scratch| scratch.at(0));
                         let layer = &block.convolution1;
-                        let weights = part_gradients[part].at(0);
-                        std::slice::from_raw_parts_mut(weights, weights_len).fill(0.0);
-                        for image in range {
-                            let at = image * output_len;
-                            let of = NormGradient {
-                                gated: middle_gradient.at(at),
-                                input: middle.at(at),
-                                skip: null(),
-                                padded: padded_gradient,
-                                plain: null_mut(),
-                                by_gradient: block.norm2.by_gradient.as_ptr(),
-                                by_input: block.norm2.by_input.as_ptr(),
-                                constant: block.norm2.constant.as_ptr(),
-                            };
-                            (kernels.norm_gradient_padded)(&of, output_blocks, output_size);
-                            let norm = &block.norm1;
-                            let (scale, shift) = (norm.scale.as_ptr(), norm.shift.as_ptr());
-                            let input = input.at(image * input_len);
-                            (kernels.normalise_padded)(input, padded, input_blocks, size, scale, shift);
-                            let sweep = &layer.geometry.weight_gradient;
-                            (kernels.weight_gradient)(sweep, padded, padded_gradient, weights);
-                            let to = gradient.at(image * input_len);
-                            for sweep in &layer.geometry.input_gradient {
-                                (kernels.convolve)(sweep, padded_gradient, layer.transposed.as_ptr(), to, null());
-                            }
-                            if let Some(layer) = &block.shortcut {
-                                (kernels.copy_padded)(own.at(at), padded_carried, output_blocks, output_size);
-                                let sweep = &layer.geometry.weight_gradient;
-                                let weights = weights.add(shortcut_start);
-                                (kernels.weight_gradient)(sweep, padded, padded_carried, weights);
-                                for sweep in &layer.geometry.input_gradient {
-                                    (kernels.convolve)(sweep, padded_carried, layer.transposed.as_ptr(), to, to);
-                                }
-                            }
-                            let (first, second) = (sums.first.as_mut_ptr(), sums.second.as_mut_ptr());
-                            (kernels.gate)(to, input, input_blocks, size * size, scale, shift, first, second);
+                        let weights = cleared(part_gradients[part].at(0), layer.added_len());
+                        let of_middle = Source::Gradient(norm_gradient(&block.norm2, gradient.at(0), middle.at(0)));
+                        let source = normalised(&block.norm1, input.at(0));
+                        let finish = own_sums(sums, part, block.norm1.channels).of_gated(&block.norm1, input.at(0));
+                        let (scratch, to) = (&scratch[thread], to.at(0));
+                        let Some(shortcut) = &block.shortcut else {
+                            let to = Target { start: null(), output: to, finish };
+                            return layer.backward(kernels, scratch, images, &of_middle, &source, turned, weights, &to);
+                        };
+                        let added = Target { start: to, output: to, finish };
+                        let to = Target { start: null(), output: to, finish: Finish::Stored };
+                        let (of_output, turned_two) = (Source::Plain(carried.at(0)), turned_shortcut);
+                        let weights_two = cleared(part_gradients[part].at(shortcut_start), shortcut.added_len());
+                        if layer.geometry.winograd.is_some() {
+                            let whole = images.clone();
+                            layer.backward(kernels, scratch, whole, &of_middle, &source, turned, weights, &to);
+                            return shortcut.backward(
+                                kernels,
+                                scratch,
+                                images,
+                                &of_output,
+                                &source,
+                                turned_two,
+                                weights_two,
+                                &added,
+                            );
+                        }
+                        for image in images {
+                            let image = image..image + 1;
+                            let padded = &Source::Padded;
+                            layer.backward(kernels, scratch, image.clone(), &of_middle, &source, turned, weights, &to);
+                            shortcut.backward(
+                                kernels,
+                                scratch,
+                                image,
+                                &of_output,
+                                padded,
+                                turned_two,
+                                weights_two,
+                                &added,
+                            );
                         }
                     }
                 });
@@ -189,7 +173,10 @@ impl WideResNet {
             if let Some(layer) = &mut block.shortcut {
                 add_parts(threads, &part_gradients[..parts], shortcut_start, &mut layer.gradient);
             }
-            skip = block.shortcut.is_none().then_some(own);
+            if block.shortcut.is_some() {
+                std::mem::swap(&mut gradient, &mut spare);
+            }
+            skip = block.shortcut.is_none().then_some(carried);
         }
 
         let norm = &blocks[0].norm1;
@@ -203,25 +190,18 @@ impl WideResNet {
             each_part(threads, batch, &|part, thread, range| {
                 // SAFETY: as above.
                 unsafe {
-                    let padded_gradient = scratch[thread][0].at(0);
-                    let padded = std::slice::from_raw_parts_mut(scratch[thread][1].at(0), padded_len);
+                    let [padded, padded_gradient] = scratch[thread].padded.map(|padded| padded.at(0));
+                    let padded = std::slice::from_raw_parts_mut(padded, padded_len);
                     padded.fill(0.0);
-                    let weights = part_gradients[part].at(0);
-                    std::slice::from_raw_parts_mut(weights, first.weights.len()).fill(0.0);
+                    let weights = cleared(part_gradients[part].at(0), first.added_len());
                     for image in range {
                         pad_image(&images[image * image_len..][..image_len], channels, size, padded);
-                        let at = image * output_len;
                         let of = NormGradient {
-                            gated: gradient.at(at),
-                            input: output.at(at),
-                            skip: skip.map_or(null(), |skip| skip.at(at)),
-                            padded: padded_gradient,
-                            plain: null_mut(),
-                            by_gradient: norm.by_gradient.as_ptr(),
-                            by_input: norm.by_input.as_ptr(),
-                            constant: norm.constant.as_ptr(),
+                            skip: skip.map_or(null(), |skip| skip.at(0)),
+                            ..norm_gradient(norm, gradient.at(0), output.at(0))
                         };
-                        (kernels.norm_gradient_padded)(&of, 1, size);
+                        let of = of.at(image * output_len, 0);
+                        (kernels.norm_gradient_padded)(&of, padded_gradient, 1, &Window::whole(size));
                         let sweep = &first.geometry.weight_gradient;
                         (kernels.weight_gradient)(sweep, padded.as_ptr(), padded_gradient, weights);
                     }
@@ -232,8 +212,27 @@ impl WideResNet {
     }
 }
 
-fn transpose(layer: &mut Layer) {
-    layer.geometry.transpose(&layer.weights, &mut layer.transposed);
+/// The gradient on what `norm` read, `input`, from the gradient on what its ReLU gave, already gated.
+fn norm_gradient(norm: &Norm, gated: *const f32, input: *const f32) -> NormGradient {
+    NormGradient {
+        gated,
+        input,
+        skip: null(),
+        plain: null_mut(),
+        by_gradient: norm.by_gradient.as_ptr(),
+        by_input: norm.by_input.as_ptr(),
+        constant: norm.constant.as_ptr(),
+    }
+}
+
+/// Weight gradients that are added to, set to zero.
+///
+/// # Safety
+/// `weights` covers `len` numbers, which nobody else uses.
+unsafe fn cleared(weights: *mut f32, len: usize) -> *mut f32 {
+    // SAFETY: the caller's promise.
+    unsafe { std::slice::from_raw_parts_mut(weights, len) }.fill(0.0);
+    weights
 }
 
 /// `total = Σ parts`, in the parts' order; the parts' sums begin at `start`.

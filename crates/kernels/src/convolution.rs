@@ -5,7 +5,8 @@
 //! `[row + 2][column + 2][channels]`. Weights: `[output block][input block][tap][input channel][16]`; for
 //! the gradient on the input they are transposed: `[input block][output block][tap][output channel][16]`.
 
-use crate::buffer::{BLOCK, Buffer};
+use crate::buffer::BLOCK;
+use crate::winograd::Winograd;
 
 /// Where one tap of the kernel reads, relative to the output's place, and its weights.
 pub(crate) struct Tap {
@@ -65,6 +66,8 @@ pub(crate) struct Convolution {
     /// One sweep for each parity of the input's row and column that any output reads.
     pub(crate) input_gradient: Vec<Sweep>,
     pub(crate) weight_gradient: WeightSweep,
+    /// Where all three sums are had with fewer multiplications: decided by the geometry alone.
+    pub(crate) winograd: Option<Winograd>,
 }
 
 impl Convolution {
@@ -157,6 +160,9 @@ impl Convolution {
             forward,
             input_gradient,
             weight_gradient,
+            winograd: (kernel == 3 && stride == 1 && input_channels >= BLOCK)
+                .then(|| Winograd::new(input_channels, output_channels, size))
+                .flatten(),
         }
     }
 
@@ -178,21 +184,23 @@ impl Convolution {
         self.output_channels * self.output_size() * self.output_size()
     }
 
-    /// The weights as the gradient on the input reads them.
-    pub(crate) fn transpose(&self, weights: &[f32], transposed: &mut Buffer) {
+    /// The weights of one input block as the gradient on the input reads them.
+    ///
+    /// # Safety
+    /// `transposed` covers all weights.
+    pub(crate) unsafe fn transpose(&self, weights: &[f32], input: usize, transposed: *mut f32) {
         let taps = self.kernel * self.kernel;
         let (inputs, outputs) = (self.input_channels / BLOCK, self.output_channels / BLOCK);
         for output in 0..outputs {
-            for input in 0..inputs {
-                for tap in 0..taps {
-                    let from = ((output * inputs + input) * taps + tap) * BLOCK * BLOCK;
-                    let to = ((input * outputs + output) * taps + tap) * BLOCK * BLOCK;
-                    let from = &weights[from..from + BLOCK * BLOCK];
-                    let to = &mut transposed[to..to + BLOCK * BLOCK];
-                    for i in 0..BLOCK {
-                        for o in 0..BLOCK {
-                            to[o * BLOCK + i] = from[i * BLOCK + o];
-                        }
+            for tap in 0..taps {
+                let from = ((output * inputs + input) * taps + tap) * BLOCK * BLOCK;
+                let to = ((input * outputs + output) * taps + tap) * BLOCK * BLOCK;
+                let from = &weights[from..from + BLOCK * BLOCK];
+                // SAFETY: the caller's promise.
+                let to = unsafe { std::slice::from_raw_parts_mut(transposed.add(to), BLOCK * BLOCK) };
+                for (i, row) in from.chunks_exact(BLOCK).enumerate() {
+                    for (o, weight) in row.iter().enumerate() {
+                        to[o * BLOCK + i] = *weight;
                     }
                 }
             }

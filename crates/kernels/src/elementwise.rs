@@ -4,67 +4,90 @@
 use crate::buffer::BLOCK;
 use crate::simd::Simd;
 
-/// `padded = relu(scale·plain + shift)` inside a border of zeros.
-///
-/// # Safety
-/// The instruction set of `V`; pointers cover `blocks` of `size × size` pixels (padded: `size + 2`).
-#[inline(always)]
-pub(crate) unsafe fn normalise_padded<V: Simd>(
-    plain: *const f32,
-    padded: *mut f32,
-    blocks: usize,
-    size: usize,
-    scale: *const f32,
-    shift: *const f32,
-) {
-    // SAFETY: the caller's promises.
-    unsafe {
-        let row_len = (size + 2) * BLOCK;
-        for block in 0..blocks {
-            let (scale, shift) = (V::load(scale.add(block * BLOCK)), V::load(shift.add(block * BLOCK)));
-            let to = border::<V>(padded, block, size);
-            let from = plain.add(block * size * size * BLOCK);
+/// Where an activation of `size × size` pixels lies inside a border of zeros: a pixel wide above and on the left, and as wide as
+/// `side`, the pixels in a padded row and column, leaves on the right and below.
+#[derive(Clone, Copy)]
+pub(crate) struct Window {
+    pub(crate) size: usize,
+    pub(crate) side: usize,
+}
+
+impl Window {
+    /// With a border of one pixel.
+    pub(crate) fn whole(size: usize) -> Self {
+        Window { size, side: size + 2 }
+    }
+
+    /// Floats of one block of plain and of padded pixels.
+    fn lens(&self) -> (usize, usize) {
+        (self.size * self.size * BLOCK, self.side * self.side * BLOCK)
+    }
+
+    /// One block of padded pixels, each the `value` of its place in a plain one or zero.
+    ///
+    /// # Safety
+    /// The instruction set of `V`; `to` covers the padded pixels.
+    #[inline(always)]
+    unsafe fn fill<V: Simd>(&self, to: *mut f32, mut value: impl FnMut(usize) -> V) {
+        // SAFETY: the caller's promises.
+        unsafe {
+            let zero = V::splat(0.0);
+            let &Window { size, side } = self;
+            let row_len = side * BLOCK;
+            for row in (0..side).filter(|row| *row == 0 || *row > size) {
+                for column in 0..side {
+                    zero.store(to.add(row * row_len + column * BLOCK));
+                }
+            }
             for row in 0..size {
+                let to = to.add((row + 1) * row_len);
+                zero.store(to);
                 for column in 0..size {
-                    let x = V::load(from.add((row * size + column) * BLOCK));
-                    x.multiply_add(scale, shift).relu().store(to.add((row + 1) * row_len + (column + 1) * BLOCK));
+                    value((row * size + column) * BLOCK).store(to.add((column + 1) * BLOCK));
+                }
+                zero.store(to.add((size + 1) * BLOCK));
+                for column in size + 2..side {
+                    zero.store(to.add(column * BLOCK));
                 }
             }
         }
     }
 }
 
-/// Zeroes the border of one padded block and gives the block's start.
+/// `padded = relu(scale·plain + shift)` inside a border of zeros.
 ///
 /// # Safety
-/// As [`normalise_padded`].
+/// The instruction set of `V`; pointers cover `blocks` of plain and of padded pixels, and the channels' constants.
 #[inline(always)]
-unsafe fn border<V: Simd>(padded: *mut f32, block: usize, size: usize) -> *mut f32 {
+pub(crate) unsafe fn normalise_padded<V: Simd>(
+    plain: *const f32,
+    padded: *mut f32,
+    blocks: usize,
+    window: &Window,
+    scale: *const f32,
+    shift: *const f32,
+) {
     // SAFETY: the caller's promises.
     unsafe {
-        let row_len = (size + 2) * BLOCK;
-        let to = padded.add(block * (size + 2) * row_len);
-        let zero = V::splat(0.0);
-        for column in 0..size + 2 {
-            zero.store(to.add(column * BLOCK));
-            zero.store(to.add((size + 1) * row_len + column * BLOCK));
+        let (plain_len, padded_len) = window.lens();
+        for block in 0..blocks {
+            let (scale, shift) = (V::load(scale.add(block * BLOCK)), V::load(shift.add(block * BLOCK)));
+            let from = plain.add(block * plain_len);
+            window.fill::<V>(padded.add(block * padded_len), |at| {
+                V::load(from.add(at)).multiply_add(scale, shift).relu()
+            });
         }
-        for row in 1..=size {
-            zero.store(to.add(row * row_len));
-            zero.store(to.add(row * row_len + (size + 1) * BLOCK));
-        }
-        to
     }
 }
 
 /// The gradient on what a batch norm reads, from the gradient on what its ReLU gave, already gated:
 /// `gated·by_gradient + input·by_input + constant (+ skip)`, written padded, and plain where asked.
+#[derive(Clone, Copy)]
 pub(crate) struct NormGradient {
     pub(crate) gated: *const f32,
     pub(crate) input: *const f32,
     /// Null, or a gradient to add: that of a block's identity path.
     pub(crate) skip: *const f32,
-    pub(crate) padded: *mut f32,
     /// Null, or where to write it unpadded too.
     pub(crate) plain: *mut f32,
     pub(crate) by_gradient: *const f32,
@@ -72,32 +95,52 @@ pub(crate) struct NormGradient {
     pub(crate) constant: *const f32,
 }
 
+impl NormGradient {
+    /// The same from this place in all activations and this channel on.
+    pub(crate) fn at(&self, place: usize, channel: usize) -> NormGradient {
+        let moved = |pointer: *const f32| if pointer.is_null() { pointer } else { pointer.wrapping_add(place) };
+        NormGradient {
+            gated: moved(self.gated),
+            input: moved(self.input),
+            skip: moved(self.skip),
+            plain: moved(self.plain).cast_mut(),
+            by_gradient: self.by_gradient.wrapping_add(channel),
+            by_input: self.by_input.wrapping_add(channel),
+            constant: self.constant.wrapping_add(channel),
+        }
+    }
+}
+
 /// # Safety
-/// The instruction set of `V`; pointers cover `blocks` of `size × size` pixels (padded: `size + 2`).
+/// The instruction set of `V`; pointers cover `blocks` of plain and of padded pixels, and the channels' constants.
 #[inline(always)]
-pub(crate) unsafe fn norm_gradient_padded<V: Simd>(of: &NormGradient, blocks: usize, size: usize) {
+pub(crate) unsafe fn norm_gradient_padded<V: Simd>(
+    of: &NormGradient,
+    padded: *mut f32,
+    blocks: usize,
+    window: &Window,
+) {
     // SAFETY: the caller's promises.
     unsafe {
-        let row_len = (size + 2) * BLOCK;
+        let (plain_len, padded_len) = window.lens();
         for block in 0..blocks {
-            let channel = block * BLOCK;
-            let by_gradient = V::load(of.by_gradient.add(channel));
-            let by_input = V::load(of.by_input.add(channel));
-            let constant = V::load(of.constant.add(channel));
-            let to = border::<V>(of.padded, block, size);
-            for row in 0..size {
-                for column in 0..size {
-                    let at = block * size * size * BLOCK + (row * size + column) * BLOCK;
-                    let rest = V::load(of.input.add(at)).multiply_add(by_input, constant);
-                    let mut gradient = V::load(of.gated.add(at)).multiply_add(by_gradient, rest);
-                    if !of.skip.is_null() {
-                        gradient = gradient.add(V::load(of.skip.add(at)));
-                    }
-                    gradient.store(to.add((row + 1) * row_len + (column + 1) * BLOCK));
-                    if !of.plain.is_null() {
-                        gradient.store(of.plain.add(at));
-                    }
-                }
+            let of = of.at(block * plain_len, block * BLOCK);
+            let to = padded.add(block * padded_len);
+            let (by_gradient, by_input, constant) =
+                (V::load(of.by_gradient), V::load(of.by_input), V::load(of.constant));
+            let own = |at| {
+                let rest = V::load(of.input.add(at)).multiply_add(by_input, constant);
+                V::load(of.gated.add(at)).multiply_add(by_gradient, rest)
+            };
+            let kept = |at, gradient: V| {
+                gradient.store(of.plain.add(at));
+                gradient
+            };
+            match (of.skip.is_null(), of.plain.is_null()) {
+                (true, true) => window.fill::<V>(to, own),
+                (true, false) => window.fill::<V>(to, |at| kept(at, own(at))),
+                (false, true) => window.fill::<V>(to, |at| own(at).add(V::load(of.skip.add(at)))),
+                (false, false) => window.fill::<V>(to, |at| kept(at, own(at).add(V::load(of.skip.add(at))))),
             }
         }
     }
@@ -106,18 +149,15 @@ pub(crate) unsafe fn norm_gradient_padded<V: Simd>(of: &NormGradient, blocks: us
 /// `padded = plain` inside a border of zeros.
 ///
 /// # Safety
-/// The instruction set of `V`; pointers cover `blocks` of `size × size` pixels (padded: `size + 2`).
+/// The instruction set of `V`; pointers cover `blocks` of plain and of padded pixels.
 #[inline(always)]
-pub(crate) unsafe fn copy_padded<V: Simd>(plain: *const f32, padded: *mut f32, blocks: usize, size: usize) {
+pub(crate) unsafe fn copy_padded<V: Simd>(plain: *const f32, padded: *mut f32, blocks: usize, window: &Window) {
     // SAFETY: the caller's promises.
     unsafe {
+        let (plain_len, padded_len) = window.lens();
         for block in 0..blocks {
-            let to = border::<V>(padded, block, size);
-            for row in 0..size {
-                let from = plain.add((block * size + row) * size * BLOCK);
-                let to = to.add(((row + 1) * (size + 2) + 1) * BLOCK);
-                std::ptr::copy_nonoverlapping(from, to, size * BLOCK);
-            }
+            let from = plain.add(block * plain_len);
+            window.fill::<V>(padded.add(block * padded_len), |at| V::load(from.add(at)));
         }
     }
 }
@@ -149,8 +189,8 @@ pub(crate) unsafe fn statistics<V: Simd>(
                 sum[chain] = sum[chain].add(x);
                 square[chain] = x.multiply_add(x, square[chain]);
             }
-            gather(sum, sums.add(block * BLOCK));
-            gather(square, squares.add(block * BLOCK));
+            gather(four(sum), sums.add(block * BLOCK));
+            gather(four(square), squares.add(block * BLOCK));
         }
     }
 }
@@ -187,22 +227,30 @@ pub(crate) unsafe fn gate<V: Simd>(
                 sum[chain] = sum[chain].add(gated);
                 product[chain] = gated.multiply_add(x, product[chain]);
             }
-            gather(sum, sums.add(block * BLOCK));
-            gather(product, products.add(block * BLOCK));
+            gather(four(sum), sums.add(block * BLOCK));
+            gather(four(product), products.add(block * BLOCK));
         }
     }
 }
 
-/// Adds four chains, then to the totals in double precision.
+/// # Safety
+/// The instruction set of `V`.
+#[inline(always)]
+unsafe fn four<V: Simd>(chains: [V; CHAINS]) -> V {
+    // SAFETY: the caller's promise.
+    unsafe { chains[0].add(chains[1]).add(chains[2].add(chains[3])) }
+}
+
+/// Adds a sum to the totals in double precision.
 ///
 /// # Safety
 /// The instruction set of `V`; `totals` covers 16 numbers.
 #[inline(always)]
-unsafe fn gather<V: Simd>(chains: [V; CHAINS], totals: *mut f64) {
+pub(crate) unsafe fn gather<V: Simd>(sum: V, totals: *mut f64) {
     // SAFETY: the caller's promises.
     unsafe {
         let mut lanes = [0.0f32; BLOCK];
-        chains[0].add(chains[1]).add(chains[2].add(chains[3])).store(lanes.as_mut_ptr());
+        sum.store(lanes.as_mut_ptr());
         for (lane, value) in lanes.iter().enumerate() {
             *totals.add(lane) += f64::from(*value);
         }

@@ -1,13 +1,16 @@
-//! Evaluation: running statistics, one image through the whole network at a time. What an image gives does not depend on
+//! Evaluation: running statistics, a few images through the whole network at a time. What an image gives does not depend on
 //! the batch it comes in, nor on the number of threads.
 
 use std::ptr::null;
 
 use crate::WideResNet;
-use crate::buffer::BLOCK;
 use crate::head;
+use crate::layer::Source;
 use crate::layout::pad_image;
+use crate::network::EVALUATED_TOGETHER;
+use crate::norm::Norm;
 use crate::threads::{FlushToZero, SharedPointer};
+use crate::winograd::{Finish, Target};
 
 impl WideResNet {
     /// Evaluation mode: logits (n, classes) of `images` (n, channels, size, size), for any n.
@@ -24,57 +27,78 @@ impl WideResNet {
             block.norm2.use_running();
         }
         self.last.use_running();
-        let WideResNet { shape, kernels, threads, first, blocks, last, linear, scratch, .. } = self;
+        self.transform();
+        let WideResNet { shape, kernels, threads, first, blocks, last, linear, spaces, .. } = self;
         let (first, blocks, last, linear) = (&*first, &*blocks, &*last, &*linear);
         let mut logits = vec![0.0; batch * shape.classes];
         let to = SharedPointer::new(&mut logits);
-        let scratch: Vec<_> = scratch
+        let spaces: Vec<_> = spaces
             .iter_mut()
-            .map(|scratch| {
-                let [padded, image, pooled] = scratch.padded.each_mut().map(|buffer| SharedPointer::new(buffer));
-                (padded, image, pooled, scratch.plain.each_mut().map(|buffer| SharedPointer::new(buffer)))
+            .map(|space| {
+                let plain = space.plain.each_mut().map(|buffer| SharedPointer::new(buffer));
+                (space.convolutions.pointers(), plain)
             })
             .collect();
         let size = shape.image_size;
         let padded_len = shape.channels * (size + 2) * (size + 2);
-        threads.run(batch, &|image, thread| {
-            // SAFETY: each thread has its own scratch, made for the largest activation, and each image its own logits; the
+        threads.run(batch.div_ceil(EVALUATED_TOGETHER), &|group, thread| {
+            let start = group * EVALUATED_TOGETHER;
+            let together = 0..EVALUATED_TOGETHER.min(batch - start);
+            // SAFETY: each thread has its own space, made for so many of the largest activation, and each image its own logits; the
             // instruction set is available.
             unsafe {
-                let (padded, padded_image, pooled, plain) = &scratch[thread];
-                let padded = padded.at(0);
+                let (scratch, plain) = &spaces[thread];
                 let [mut input, middle, mut output] = plain.map(|plain| plain.at(0));
-                let padded_image = std::slice::from_raw_parts_mut(padded_image.at(0), padded_len);
-                padded_image.fill(0.0);
-                pad_image(&images[image * image_len..][..image_len], shape.channels, size, padded_image);
-                let sweep = &first.geometry.forward;
-                (kernels.convolve)(sweep, padded_image.as_ptr(), first.weights.as_ptr(), input, null());
+                let padded = std::slice::from_raw_parts_mut(scratch.padded[0].at(0), padded_len);
+                padded.fill(0.0);
+                for image in together.clone() {
+                    pad_image(&images[(start + image) * image_len..][..image_len], shape.channels, size, padded);
+                    let output = input.add(image * first.geometry.output_len());
+                    (kernels.convolve)(
+                        &first.geometry.forward,
+                        padded.as_ptr(),
+                        first.weights.as_ptr(),
+                        output,
+                        null(),
+                    );
+                }
                 for block in blocks {
-                    let (layer, norm) = (&block.convolution1, &block.norm1);
-                    let (size, output_size) = (layer.geometry.input_size, layer.geometry.output_size());
-                    let (scale, shift) = (norm.running_scale.as_ptr(), norm.running_shift.as_ptr());
-                    (kernels.normalise_padded)(input, padded, norm.channels / BLOCK, size, scale, shift);
-                    (kernels.convolve)(&layer.geometry.forward, padded, layer.weights.as_ptr(), middle, null());
+                    let source = running(&block.norm1, input);
+                    let (scale, shift) = (block.norm2.running_scale.as_ptr(), block.norm2.running_shift.as_ptr());
+                    // Where the convolution can, it does what its batch norm and ReLU would.
+                    let (finish, middle_source) = match block.convolution1.geometry.winograd {
+                        Some(_) => (Finish::Rectified { scale, shift }, Source::Plain(middle)),
+                        None => (Finish::Stored, running(&block.norm2, middle)),
+                    };
+                    let to = Target { start: null(), output: middle, finish };
+                    block.convolution1.forward(kernels, scratch, together.clone(), &source, &to);
                     let mut start = input;
-                    if let Some(layer) = &block.shortcut {
-                        (kernels.convolve)(&layer.geometry.forward, padded, layer.weights.as_ptr(), output, null());
+                    if let Some(shortcut) = &block.shortcut {
+                        let to = Target { start: null(), output, finish: Finish::Stored };
+                        shortcut.forward(kernels, scratch, together.clone(), &source, &to);
                         start = output;
                     }
-                    let (layer, norm) = (&block.convolution2, &block.norm2);
-                    let (scale, shift) = (norm.running_scale.as_ptr(), norm.running_shift.as_ptr());
-                    (kernels.normalise_padded)(middle, padded, norm.channels / BLOCK, output_size, scale, shift);
-                    (kernels.convolve)(&layer.geometry.forward, padded, layer.weights.as_ptr(), output, start);
+                    let to = Target { start, output, finish: Finish::Stored };
+                    block.convolution2.forward(kernels, scratch, together.clone(), &middle_source, &to);
                     std::mem::swap(&mut input, &mut output);
                 }
                 let features = shape.features();
                 let pixels = (size / 4) * (size / 4);
-                let pooled = std::slice::from_raw_parts_mut(pooled.at(0), features);
-                let activation = std::slice::from_raw_parts(input, features * pixels);
-                head::pool(activation, pixels, &last.running_scale, &last.running_shift, pooled);
-                let logits = std::slice::from_raw_parts_mut(to.at(image * shape.classes), shape.classes);
-                linear.forward(pooled, logits);
+                let pooled = std::slice::from_raw_parts_mut(scratch.padded[0].at(0), features);
+                for image in together {
+                    let activation =
+                        std::slice::from_raw_parts(input.add(image * features * pixels), features * pixels);
+                    head::pool(activation, pixels, &last.running_scale, &last.running_shift, pooled);
+                    let logits = to.at((start + image) * shape.classes);
+                    linear.forward(pooled, std::slice::from_raw_parts_mut(logits, shape.classes));
+                }
             }
         });
         logits
     }
+}
+
+/// What a convolution reads after a batch norm of running statistics.
+fn running(norm: &Norm, input: *const f32) -> Source {
+    Source::Normalised { input, scale: norm.running_scale.as_ptr(), shift: norm.running_shift.as_ptr() }
 }

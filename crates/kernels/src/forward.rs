@@ -6,10 +6,12 @@ use std::ptr::null;
 use crate::WideResNet;
 use crate::buffer::BLOCK;
 use crate::head;
+use crate::layer::Source;
 use crate::layout::pad_image;
 use crate::network::parts;
-use crate::norm::Sums;
+use crate::norm::{Norm, Sums};
 use crate::threads::{FlushToZero, SharedPointer, Threads};
+use crate::winograd::{Finish, Target};
 
 impl WideResNet {
     /// Training mode: logits (n, classes) of `images` (n, channels, size, size), normalised by the batch's own
@@ -19,7 +21,8 @@ impl WideResNet {
     /// Where `images` is empty, not whole images, or more than `batch_max`; on a network made for evaluation.
     pub fn forward(&mut self, images: &[f32]) -> &[f32] {
         let _flushed = FlushToZero::new();
-        let WideResNet { shape, kernels, threads, first, blocks, last, linear, scratch, training, .. } = self;
+        self.transform();
+        let WideResNet { shape, kernels, threads, first, blocks, last, linear, spaces, training, .. } = self;
         let training = training.as_mut().expect("a network made for evaluation does not train");
         let image_len = shape.image_len();
         assert!(images.len().is_multiple_of(image_len), "images must be whole");
@@ -33,7 +36,7 @@ impl WideResNet {
         training.images[..images.len()].copy_from_slice(images);
 
         let (parts, _) = parts(batch);
-        let padded: Vec<_> = scratch.iter_mut().map(|scratch| SharedPointer::new(&mut scratch.padded[0])).collect();
+        let scratch: Vec<_> = spaces.iter_mut().map(|space| space.convolutions.pointers()).collect();
         let sums = SharedPointer::new(&mut training.sums);
         let size = shape.image_size;
         let (channels, padded_len) = (shape.channels, shape.channels * (size + 2) * (size + 2));
@@ -44,7 +47,7 @@ impl WideResNet {
             // for these lengths; the instruction set is available.
             unsafe {
                 let sums = own_sums(sums, part, BLOCK);
-                let padded = std::slice::from_raw_parts_mut(padded[thread].at(0), padded_len);
+                let padded = std::slice::from_raw_parts_mut(scratch[thread].padded[0].at(0), padded_len);
                 padded.fill(0.0);
                 for image in range {
                     pad_image(&images[image * image_len..][..image_len], channels, size, padded);
@@ -64,10 +67,6 @@ impl WideResNet {
         for (index, block) in blocks.iter_mut().enumerate() {
             let (size, output_size) =
                 (block.convolution1.geometry.input_size, block.convolution1.geometry.output_size());
-            let input_blocks = block.norm1.channels / BLOCK;
-            let (input_len, output_len) =
-                (block.norm1.channels * size * size, block.convolution1.geometry.output_len());
-            let output_blocks = block.norm2.channels / BLOCK;
             block.norm1.use_batch(&training.sums[..parts], batch * size * size);
             let (before, after) = training.inputs.split_at_mut(index + 1);
             let input = SharedPointer::new(&mut before[index]);
@@ -76,37 +75,24 @@ impl WideResNet {
             let sums = SharedPointer::new(&mut training.sums);
             {
                 let block = &*block;
-                each_part(threads, batch, &|part, thread, range| {
+                each_part(threads, batch, &|part, thread, images| {
                     // SAFETY: as above; the shortcut's output is this image's own stretch too.
                     unsafe {
-                        let sums = own_sums(sums, part, block.norm2.channels);
-                        let padded = padded[thread].at(0);
-                        for image in range {
-                            let norm = &block.norm1;
-                            (kernels.normalise_padded)(
-                                input.at(image * input_len),
-                                padded,
-                                input_blocks,
-                                size,
-                                norm.scale.as_ptr(),
-                                norm.shift.as_ptr(),
-                            );
-                            let layer = &block.convolution1;
-                            let middle = middle.at(image * output_len);
-                            (kernels.convolve)(&layer.geometry.forward, padded, layer.weights.as_ptr(), middle, null());
-                            if let Some(layer) = &block.shortcut {
-                                let output = output.at(image * output_len);
-                                (kernels.convolve)(
-                                    &layer.geometry.forward,
-                                    padded,
-                                    layer.weights.as_ptr(),
-                                    output,
-                                    null(),
-                                );
-                            }
-                            let pixels = output_size * output_size;
-                            let (first, second) = (sums.first.as_mut_ptr(), sums.second.as_mut_ptr());
-                            (kernels.statistics)(middle, output_blocks, pixels, first, second);
+                        let source = normalised(&block.norm1, input.at(0));
+                        let finish = own_sums(sums, part, block.norm2.channels).of_outputs();
+                        let to = Target { start: null(), output: middle.at(0), finish };
+                        let (layer, scratch) = (&block.convolution1, &scratch[thread]);
+                        let Some(shortcut) = &block.shortcut else {
+                            return layer.forward(kernels, scratch, images, &source, &to);
+                        };
+                        let shortcut_to = Target { start: null(), output: output.at(0), finish: Finish::Stored };
+                        if layer.geometry.winograd.is_some() {
+                            layer.forward(kernels, scratch, images.clone(), &source, &to);
+                            return shortcut.forward(kernels, scratch, images, &source, &shortcut_to);
+                        }
+                        for image in images {
+                            layer.forward(kernels, scratch, image..image + 1, &source, &to);
+                            shortcut.forward(kernels, scratch, image..image + 1, &Source::Padded, &shortcut_to);
                         }
                     }
                 });
@@ -114,29 +100,14 @@ impl WideResNet {
             block.norm2.use_batch(&training.sums[..parts], batch * output_size * output_size);
             let sums = SharedPointer::new(&mut training.sums);
             let block = &*block;
-            each_part(threads, batch, &|part, thread, range| {
+            each_part(threads, batch, &|part, thread, images| {
                 // SAFETY: as above; where the output is its own start, each sum reads its place before it writes it.
                 unsafe {
-                    let sums = own_sums(sums, part, block.norm2.channels);
-                    let padded = padded[thread].at(0);
-                    for image in range {
-                        let norm = &block.norm2;
-                        (kernels.normalise_padded)(
-                            middle.at(image * output_len),
-                            padded,
-                            output_blocks,
-                            output_size,
-                            norm.scale.as_ptr(),
-                            norm.shift.as_ptr(),
-                        );
-                        let layer = &block.convolution2;
-                        let output = output.at(image * output_len);
-                        let start = if block.shortcut.is_some() { output } else { input.at(image * input_len) };
-                        (kernels.convolve)(&layer.geometry.forward, padded, layer.weights.as_ptr(), output, start);
-                        let pixels = output_size * output_size;
-                        let (first, second) = (sums.first.as_mut_ptr(), sums.second.as_mut_ptr());
-                        (kernels.statistics)(output, output_blocks, pixels, first, second);
-                    }
+                    let source = normalised(&block.norm2, middle.at(0));
+                    let start = if block.shortcut.is_some() { output.at(0) } else { input.at(0) };
+                    let finish = own_sums(sums, part, block.norm2.channels).of_outputs();
+                    let to = Target { start, output: output.at(0), finish };
+                    block.convolution2.forward(kernels, &scratch[thread], images, &source, &to);
                 }
             });
         }
@@ -145,12 +116,20 @@ impl WideResNet {
         last.use_batch(&training.sums[..parts], batch * pixels);
         let features = shape.features();
         let output = training.inputs.last().expect("a network has blocks");
-        let images = output.chunks_exact(features * pixels).take(batch);
-        let pooled = training.pooled.chunks_exact_mut(features);
-        for ((image, pooled), logits) in images.zip(pooled).zip(training.logits.chunks_exact_mut(shape.classes)) {
-            head::pool(image, pixels, &last.scale, &last.shift, pooled);
-            linear.forward(pooled, logits);
-        }
+        let (pooled, logits) = (SharedPointer::new(&mut training.pooled), SharedPointer::new(&mut training.logits));
+        let (last, linear) = (&*last, &*linear);
+        each_part(threads, batch, &|_, _, images| {
+            for image in images {
+                // SAFETY: each image has its own pooled features and logits.
+                let (pooled, logits) = unsafe {
+                    let pooled = std::slice::from_raw_parts_mut(pooled.at(image * features), features);
+                    (pooled, std::slice::from_raw_parts_mut(logits.at(image * shape.classes), shape.classes))
+                };
+                let image = &output[image * features * pixels..][..features * pixels];
+                head::pool(image, pixels, &last.scale, &last.shift, pooled);
+                linear.forward(pooled, logits);
+            }
+        });
         &training.logits[..batch * shape.classes]
     }
 }
@@ -159,6 +138,11 @@ impl WideResNet {
 pub(crate) fn each_part(threads: &Threads, batch: usize, work: &(dyn Fn(usize, usize, Range<usize>) + Sync)) {
     let (parts, images) = parts(batch);
     threads.run(parts, &|part, thread| work(part, thread, part * images..batch.min((part + 1) * images)));
+}
+
+/// What a convolution reads after a batch norm of this batch's statistics.
+pub(crate) fn normalised(norm: &Norm, input: *const f32) -> Source {
+    Source::Normalised { input, scale: norm.scale.as_ptr(), shift: norm.shift.as_ptr() }
 }
 
 /// A part's own sums, cleared for `channels` channels.

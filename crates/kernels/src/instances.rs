@@ -2,20 +2,30 @@
 
 use crate::InstructionSet;
 use crate::convolution::{Pixels, Sweep, WeightSweep, cut};
-use crate::elementwise::{self, NormGradient};
+use crate::elementwise::{self, NormGradient, Window};
 use crate::simd::Portable;
 use crate::tiles;
+use crate::winograd::{self, Winograd, Writing};
+
+use std::ops::Range;
 
 type Convolve = unsafe fn(&Sweep, *const f32, *const f32, *mut f32, *const f32);
 type WeightGradient = unsafe fn(&WeightSweep, *const f32, *const f32, *mut f32);
-type NormalisePadded = unsafe fn(*const f32, *mut f32, usize, usize, *const f32, *const f32);
-type NormGradientPadded = unsafe fn(&NormGradient, usize, usize);
-type CopyPadded = unsafe fn(*const f32, *mut f32, usize, usize);
+type NormalisePadded = unsafe fn(*const f32, *mut f32, usize, &Window, *const f32, *const f32);
+type NormGradientPadded = unsafe fn(&NormGradient, *mut f32, usize, &Window);
+type CopyPadded = unsafe fn(*const f32, *mut f32, usize, &Window);
 type Statistics = unsafe fn(*const f32, usize, usize, *mut f64, *mut f64);
 type Gate = unsafe fn(*mut f32, *const f32, usize, usize, *const f32, *const f32, *mut f64, *mut f64);
+type WinogradTransform = unsafe fn(&Winograd, usize, *const f32, *mut f32, *mut f32);
+type WinogradProducts = unsafe fn(&Sweep, usize, (*const f32, usize), *const f32, (*mut f32, usize));
+type WinogradWrite = unsafe fn(&Writing<'_>);
+type WinogradOuterProducts = unsafe fn(&Winograd, usize, *const f32, *const f32, *mut f32, bool);
+type WinogradWeights = unsafe fn(*const f32, *mut f32, usize, Range<usize>, bool);
+type WinogradWeightGradient = unsafe fn(*const f32, *mut f32, usize);
 type Descend = unsafe fn(*mut f32, *mut f32, *const f32, usize, f32, f32, f32);
 
-/// The kernels of one instruction set. Each is as unsafe as the function of the same name in [`tiles`] or [`elementwise`].
+/// The kernels of one instruction set. Each is as unsafe as the function of the same name in [`tiles`],
+/// [`elementwise`] or [`winograd`].
 #[derive(Clone, Copy)]
 pub(crate) struct Kernels {
     /// `(sweep, input, weights, output, start)`, over all columns and blocks.
@@ -26,6 +36,13 @@ pub(crate) struct Kernels {
     pub(crate) copy_padded: CopyPadded,
     pub(crate) statistics: Statistics,
     pub(crate) gate: Gate,
+    pub(crate) winograd_transform: WinogradTransform,
+    /// `(sweep, tiles, (input, its plane), weights, (output, its plane))`, at every position.
+    pub(crate) winograd_products: WinogradProducts,
+    pub(crate) winograd_write: WinogradWrite,
+    pub(crate) winograd_outer_products: WinogradOuterProducts,
+    pub(crate) winograd_weights: WinogradWeights,
+    pub(crate) winograd_weight_gradient: WinogradWeightGradient,
     pub(crate) descend: Descend,
 }
 
@@ -44,9 +61,9 @@ impl Kernels {
 
 /// Calls `tiles::columns` for every tile of columns, with the tile's size as a constant.
 macro_rules! in_tiles {
-    ($simd:ty, $blocks:literal, $channels:literal, $stride:literal, [$($tile:literal),+], $sweep:ident, $range:expr, $pointers:expr) => {{
+    ($simd:ty, $blocks:literal, $channels:literal, $stride:literal, [$($tile:literal),+], $sweep:ident, $count:expr, $range:expr, $pointers:expr) => {{
         let (input, weights, output, start) = $pointers;
-        cut($sweep.columns, &[$($tile),+], |tile, columns| match tile {
+        cut($count, &[$($tile),+], |tile, columns| match tile {
             // SAFETY: `cut` gives whole tiles within the sweep; the caller promised the rest.
             $($tile => unsafe {
                 tiles::columns::<$simd, $tile, $blocks, $channels, $stride>($sweep, columns, $range, input, weights, output, start)
@@ -71,6 +88,12 @@ macro_rules! instance {
                 copy_padded,
                 statistics,
                 gate,
+                winograd_transform,
+                winograd_products,
+                winograd_write,
+                winograd_outer_products,
+                winograd_weights,
+                winograd_weight_gradient,
                 descend,
             };
 
@@ -81,10 +104,10 @@ macro_rules! instance {
                 $(
                     if paired > 0 {
                         match sweep.pixels {
-                            Pixels::Blocks => in_tiles!($simd, 2, 16, 16, $double, sweep, 0..paired, pointers),
-                            Pixels::EverySecondBlock => in_tiles!($simd, 2, 16, 32, $double, sweep, 0..paired, pointers),
-                            Pixels::Grey => in_tiles!($simd, 2, 1, 1, $double, sweep, 0..paired, pointers),
-                            Pixels::Colour => in_tiles!($simd, 2, 3, 3, $double, sweep, 0..paired, pointers),
+                            Pixels::Blocks => in_tiles!($simd, 2, 16, 16, $double, sweep, sweep.columns, 0..paired, pointers),
+                            Pixels::EverySecondBlock => in_tiles!($simd, 2, 16, 32, $double, sweep, sweep.columns, 0..paired, pointers),
+                            Pixels::Grey => in_tiles!($simd, 2, 1, 1, $double, sweep, sweep.columns, 0..paired, pointers),
+                            Pixels::Colour => in_tiles!($simd, 2, 3, 3, $double, sweep, sweep.columns, 0..paired, pointers),
                         }
                     }
                 )?
@@ -93,10 +116,10 @@ macro_rules! instance {
                     return;
                 }
                 match sweep.pixels {
-                    Pixels::Blocks => in_tiles!($simd, 1, 16, 16, $single, sweep, rest.clone(), pointers),
-                    Pixels::EverySecondBlock => in_tiles!($simd, 1, 16, 32, $single, sweep, rest.clone(), pointers),
-                    Pixels::Grey => in_tiles!($simd, 1, 1, 1, $single, sweep, rest.clone(), pointers),
-                    Pixels::Colour => in_tiles!($simd, 1, 3, 3, $single, sweep, rest.clone(), pointers),
+                    Pixels::Blocks => in_tiles!($simd, 1, 16, 16, $single, sweep, sweep.columns, rest.clone(), pointers),
+                    Pixels::EverySecondBlock => in_tiles!($simd, 1, 16, 32, $single, sweep, sweep.columns, rest.clone(), pointers),
+                    Pixels::Grey => in_tiles!($simd, 1, 1, 1, $single, sweep, sweep.columns, rest.clone(), pointers),
+                    Pixels::Colour => in_tiles!($simd, 1, 3, 3, $single, sweep, sweep.columns, rest.clone(), pointers),
                 }
             }
 
@@ -129,21 +152,21 @@ macro_rules! instance {
             }
 
             $(#[target_feature(enable = $feature)])?
-            unsafe fn normalise_padded(plain: *const f32, padded: *mut f32, blocks: usize, size: usize, scale: *const f32, shift: *const f32) {
+            unsafe fn normalise_padded(plain: *const f32, padded: *mut f32, blocks: usize, window: &Window, scale: *const f32, shift: *const f32) {
                 // SAFETY: the caller's promises.
-                unsafe { elementwise::normalise_padded::<$simd>(plain, padded, blocks, size, scale, shift) }
+                unsafe { elementwise::normalise_padded::<$simd>(plain, padded, blocks, window, scale, shift) }
             }
 
             $(#[target_feature(enable = $feature)])?
-            unsafe fn norm_gradient_padded(of: &NormGradient, blocks: usize, size: usize) {
+            unsafe fn norm_gradient_padded(of: &NormGradient, padded: *mut f32, blocks: usize, window: &Window) {
                 // SAFETY: the caller's promises.
-                unsafe { elementwise::norm_gradient_padded::<$simd>(of, blocks, size) }
+                unsafe { elementwise::norm_gradient_padded::<$simd>(of, padded, blocks, window) }
             }
 
             $(#[target_feature(enable = $feature)])?
-            unsafe fn copy_padded(plain: *const f32, padded: *mut f32, blocks: usize, size: usize) {
+            unsafe fn copy_padded(plain: *const f32, padded: *mut f32, blocks: usize, window: &Window) {
                 // SAFETY: the caller's promises.
-                unsafe { elementwise::copy_padded::<$simd>(plain, padded, blocks, size) }
+                unsafe { elementwise::copy_padded::<$simd>(plain, padded, blocks, window) }
             }
 
             $(#[target_feature(enable = $feature)])?
@@ -157,6 +180,68 @@ macro_rules! instance {
             unsafe fn gate(gradient: *mut f32, input: *const f32, blocks: usize, pixels: usize, scale: *const f32, shift: *const f32, sums: *mut f64, products: *mut f64) {
                 // SAFETY: the caller's promises.
                 unsafe { elementwise::gate::<$simd>(gradient, input, blocks, pixels, scale, shift, sums, products) }
+            }
+
+            $(#[target_feature(enable = $feature)])?
+            unsafe fn winograd_transform(geometry: &Winograd, blocks: usize, padded: *const f32, transformed: *mut f32, outer: *mut f32) {
+                // SAFETY: the caller's promises.
+                unsafe { winograd::transform::<$simd>(geometry, blocks, padded, transformed, outer) }
+            }
+
+            $(#[target_feature(enable = $feature)])?
+            unsafe fn winograd_products(sweep: &Sweep, tiles: usize, input: (*const f32, usize), weights: *const f32, output: (*mut f32, usize)) {
+                let paired = paired!(sweep.blocks $(, $double)?);
+                let rest = paired..sweep.blocks;
+                for position in 0..winograd::POSITIONS {
+                    // SAFETY: the caller promised all positions.
+                    let pointers = unsafe {
+                        let weights = weights.add(position * sweep.blocks * sweep.weight_block);
+                        (input.0.add(position * input.1), weights, output.0.add(position * output.1), std::ptr::null())
+                    };
+                    $(
+                        if paired > 0 {
+                            in_tiles!($simd, 2, 16, 16, $double, sweep, tiles, 0..paired, pointers);
+                        }
+                    )?
+                    if !rest.is_empty() {
+                        in_tiles!($simd, 1, 16, 16, $single, sweep, tiles, rest.clone(), pointers);
+                    }
+                }
+            }
+
+            $(#[target_feature(enable = $feature)])?
+            unsafe fn winograd_write(of: &Writing<'_>) {
+                // SAFETY: the caller's promises.
+                unsafe { winograd::write::<$simd>(of) }
+            }
+
+            $(#[target_feature(enable = $feature)])?
+            unsafe fn winograd_outer_products(geometry: &Winograd, tiles: usize, input: *const f32, gradient: *const f32, sums: *mut f32, added: bool) {
+                let outputs = geometry.output_blocks;
+                let paired = paired!(outputs $(, $tile_double)?);
+                // SAFETY: the ranges lie within the outputs; the caller promised the rest.
+                unsafe {
+                    $(
+                        if paired > 0 {
+                            winograd::outer_products::<$simd, $tile_double, 2>(geometry, 0..paired, tiles, input, gradient, sums, added);
+                        }
+                    )?
+                    if paired < outputs {
+                        winograd::outer_products::<$simd, $tile, 1>(geometry, paired..outputs, tiles, input, gradient, sums, added);
+                    }
+                }
+            }
+
+            $(#[target_feature(enable = $feature)])?
+            unsafe fn winograd_weights(from: *const f32, to: *mut f32, pairs: usize, of: Range<usize>, reversed: bool) {
+                // SAFETY: the caller's promises.
+                unsafe { winograd::transform_weights::<$simd>(from, to, pairs, of, reversed) }
+            }
+
+            $(#[target_feature(enable = $feature)])?
+            unsafe fn winograd_weight_gradient(from: *const f32, to: *mut f32, pairs: usize) {
+                // SAFETY: the caller's promises.
+                unsafe { winograd::weight_gradient::<$simd>(from, to, pairs) }
             }
 
             $(#[target_feature(enable = $feature)])?

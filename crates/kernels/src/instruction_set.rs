@@ -37,6 +37,19 @@ impl InstructionSet {
             InstructionSet::Portable => true,
         }
     }
+
+    /// # Errors
+    /// Where this processor does not have it.
+    pub(crate) fn check(self) -> Result<(), KernelError> {
+        if self.available() {
+            return Ok(());
+        }
+        Err(KernelError::Field {
+            field: "instruction_set",
+            given: self.to_string(),
+            allowed: format!("{} or a slower one on this processor", Self::best()),
+        })
+    }
 }
 
 impl fmt::Display for InstructionSet {

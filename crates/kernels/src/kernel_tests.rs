@@ -6,18 +6,18 @@ use std::ptr::{null, null_mut};
 use crate::InstructionSet;
 use crate::buffer::{BLOCK, Buffer};
 use crate::convolution::{Convolution, cut};
-use crate::elementwise::NormGradient;
+use crate::elementwise::{NormGradient, Window};
 use crate::instances::Kernels;
 use crate::layout::{pad_image, weights_from_pytorch, weights_to_pytorch};
 
 /// Floats of NaN after what a kernel may touch, and before it where it reads.
 const MARGIN: usize = 64 * BLOCK;
 
-fn kernels() -> Vec<(InstructionSet, Kernels)> {
+pub(crate) fn kernels() -> Vec<(InstructionSet, Kernels)> {
     InstructionSet::ALL.into_iter().filter(|set| set.available()).map(|set| (set, Kernels::of(set))).collect()
 }
 
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     /// Between −1 and 1.
@@ -26,27 +26,27 @@ impl Random {
         (self.0 >> 40) as f32 / (1u64 << 23) as f32 - 1.0
     }
 
-    fn values(&mut self, len: usize) -> Vec<f32> {
+    pub(crate) fn values(&mut self, len: usize) -> Vec<f32> {
         (0..len).map(|_| self.next()).collect()
     }
 }
 
 /// Values between two margins of NaN.
-struct Guarded(Buffer);
+pub(crate) struct Guarded(Buffer);
 
 impl Guarded {
-    fn new(values: &[f32]) -> Self {
+    pub(crate) fn new(values: &[f32]) -> Self {
         let mut buffer = Buffer::zeros(values.len() + 2 * MARGIN);
         buffer.fill(f32::NAN);
         buffer[MARGIN..MARGIN + values.len()].copy_from_slice(values);
         Guarded(buffer)
     }
 
-    fn pointer(&mut self) -> *mut f32 {
+    pub(crate) fn pointer(&mut self) -> *mut f32 {
         self.0[MARGIN..].as_mut_ptr()
     }
 
-    fn values(&self) -> &[f32] {
+    pub(crate) fn values(&self) -> &[f32] {
         let end = self.0.len() - MARGIN;
         assert!(self.0[..MARGIN].iter().chain(&self.0[end..]).all(|x| x.is_nan()), "written outside of the operand");
         &self.0[MARGIN..end]
@@ -54,7 +54,7 @@ impl Guarded {
 }
 
 /// (channels, size, size) as blocks of 16 channels.
-fn plain(image: &[f32], size: usize) -> Vec<f32> {
+pub(crate) fn plain(image: &[f32], size: usize) -> Vec<f32> {
     let pixels = size * size;
     let mut blocks = vec![0.0; image.len()];
     for (at, value) in image.iter().enumerate() {
@@ -65,7 +65,7 @@ fn plain(image: &[f32], size: usize) -> Vec<f32> {
 }
 
 /// Blocks of 16 channels as (channels, size, size).
-fn channels_first(blocks: &[f32], size: usize) -> Vec<f32> {
+pub(crate) fn channels_first(blocks: &[f32], size: usize) -> Vec<f32> {
     let pixels = size * size;
     let mut image = vec![0.0; blocks.len()];
     for (at, value) in image.iter_mut().enumerate() {
@@ -88,22 +88,26 @@ fn padded(image: &[f32], channels: usize, size: usize) -> Vec<f32> {
 
 /// The largest error, as a fraction of the expected values' root mean square.
 fn assert_close(what: &str, ours: &[f32], expected: &[f64]) {
+    assert_within(1e-5, what, ours, expected);
+}
+
+pub(crate) fn assert_within(tolerance: f64, what: &str, ours: &[f32], expected: &[f64]) {
     assert_eq!(ours.len(), expected.len(), "{what}");
     let scale = (expected.iter().map(|x| x * x).sum::<f64>() / expected.len() as f64).sqrt().max(1e-30);
     for (at, (ours, expected)) in ours.iter().zip(expected).enumerate() {
         let error = (f64::from(*ours) - expected).abs() / scale;
-        assert!(error < 1e-5, "{what}, element {at}: {ours} instead of {expected}");
+        assert!(error < tolerance, "{what}, element {at}: {ours} instead of {expected}");
     }
 }
 
-struct Reference {
-    output: Vec<f64>,
-    input_gradient: Vec<f64>,
-    weight_gradient: Vec<f64>,
+pub(crate) struct Reference {
+    pub(crate) output: Vec<f64>,
+    pub(crate) input_gradient: Vec<f64>,
+    pub(crate) weight_gradient: Vec<f64>,
 }
 
 /// A convolution with padding kernel / 2, and its two gradients, by the definition.
-fn reference(convolution: &Convolution, input: &[f32], weights: &[f32], gradient: &[f32]) -> Reference {
+pub(crate) fn reference(convolution: &Convolution, input: &[f32], weights: &[f32], gradient: &[f32]) -> Reference {
     let (size, output_size) = (convolution.input_size, convolution.output_size());
     let taps = convolution.kernel * convolution.kernel;
     let mut result = Reference {
@@ -188,7 +192,10 @@ fn check_convolution(input_channels: usize, output_channels: usize, size: usize,
             continue;
         }
         let mut transposed = Buffer::zeros(weights.len());
-        convolution.transpose(&packed, &mut transposed);
+        for block in 0..input_channels / BLOCK {
+            // SAFETY: as long as the weights.
+            unsafe { convolution.transpose(&packed, block, transposed.as_mut_ptr()) };
+        }
         let mut transposed = Guarded::new(&transposed);
         let mut sums = Guarded::new(&plain(&input_before, size));
         for sweep in &convolution.input_gradient {
@@ -270,6 +277,11 @@ fn tiles_cover_every_column_once() {
     }
 }
 
+/// Borders as direct convolutions read them, and as wide as tiles that hang over an image's edge ask for.
+fn windows(size: usize) -> [Window; 2] {
+    [Window::whole(size), Window { size, side: size + 5 }]
+}
+
 /// Calls `check` for activations with and without odd numbers of blocks, rows and pixels.
 fn each_activation(check: impl Fn(&Kernels, &str, usize, usize, &mut Random)) {
     for (set, kernels) in kernels() {
@@ -281,13 +293,14 @@ fn each_activation(check: impl Fn(&Kernels, &str, usize, usize, &mut Random)) {
 }
 
 /// Where (channel, row, column) lies in a plain and in a padded activation.
-fn places(blocks: usize, size: usize) -> Vec<(usize, usize, usize)> {
+fn places(blocks: usize, window: &Window) -> Vec<(usize, usize, usize)> {
+    let &Window { size, side } = window;
     let mut places = Vec::new();
     for channel in 0..blocks * BLOCK {
         let (block, lane) = (channel / BLOCK, channel % BLOCK);
         for (row, column) in (0..size * size).map(|pixel| (pixel / size, pixel % size)) {
             let plain = ((block * size + row) * size + column) * BLOCK + lane;
-            let padded = ((block * (size + 2) + row + 1) * (size + 2) + column + 1) * BLOCK + lane;
+            let padded = ((block * side + row + 1) * side + column + 1) * BLOCK + lane;
             places.push((channel, plain, padded));
         }
     }
@@ -297,25 +310,27 @@ fn places(blocks: usize, size: usize) -> Vec<(usize, usize, usize)> {
 #[test]
 fn batch_norm_with_relu_and_copies_inside_a_border_of_zeros() {
     each_activation(|kernels, what, blocks, size, random| {
-        let mut input = Guarded::new(&random.values(blocks * BLOCK * size * size));
-        let (scale, shift) = (random.values(blocks * BLOCK), random.values(blocks * BLOCK));
-        let padded_len = blocks * BLOCK * (size + 2) * (size + 2);
-        let (mut normalised, mut copied) =
-            (Guarded::new(&vec![f32::NAN; padded_len]), Guarded::new(&vec![f32::NAN; padded_len]));
-        // SAFETY: the instruction set is available; the operands have these sizes.
-        unsafe {
-            let (scale, shift) = (scale.as_ptr(), shift.as_ptr());
-            (kernels.normalise_padded)(input.pointer(), normalised.pointer(), blocks, size, scale, shift);
-            (kernels.copy_padded)(input.pointer(), copied.pointer(), blocks, size);
+        for window in windows(size) {
+            let mut input = Guarded::new(&random.values(blocks * BLOCK * size * size));
+            let (scale, shift) = (random.values(blocks * BLOCK), random.values(blocks * BLOCK));
+            let padded_len = blocks * BLOCK * window.side * window.side;
+            let (mut normalised, mut copied) =
+                (Guarded::new(&vec![f32::NAN; padded_len]), Guarded::new(&vec![f32::NAN; padded_len]));
+            // SAFETY: the instruction set is available; the operands have these sizes.
+            unsafe {
+                let (scale, shift) = (scale.as_ptr(), shift.as_ptr());
+                (kernels.normalise_padded)(input.pointer(), normalised.pointer(), blocks, &window, scale, shift);
+                (kernels.copy_padded)(input.pointer(), copied.pointer(), blocks, &window);
+            }
+            let (mut expected, mut expected_copy) = (vec![0.0; padded_len], vec![0.0; padded_len]);
+            for (channel, plain, padded) in places(blocks, &window) {
+                let x = f64::from(input.values()[plain]);
+                expected[padded] = (x * f64::from(scale[channel]) + f64::from(shift[channel])).max(0.0);
+                expected_copy[padded] = x;
+            }
+            assert_close(&format!("{what} normalised"), normalised.values(), &expected);
+            assert_close(&format!("{what} copied"), copied.values(), &expected_copy);
         }
-        let (mut expected, mut expected_copy) = (vec![0.0; padded_len], vec![0.0; padded_len]);
-        for (channel, plain, padded) in places(blocks, size) {
-            let x = f64::from(input.values()[plain]);
-            expected[padded] = (x * f64::from(scale[channel]) + f64::from(shift[channel])).max(0.0);
-            expected_copy[padded] = x;
-        }
-        assert_close(&format!("{what} normalised"), normalised.values(), &expected);
-        assert_close(&format!("{what} copied"), copied.values(), &expected_copy);
     });
 }
 
@@ -327,7 +342,14 @@ fn relu_lets_a_broken_number_through() {
         let (scale, shift) = ([1.0; BLOCK], [0.0; BLOCK]);
         // SAFETY: the instruction set is available; one block of one pixel.
         unsafe {
-            (kernels.normalise_padded)(values.as_ptr(), padded.as_mut_ptr(), 1, 1, scale.as_ptr(), shift.as_ptr());
+            (kernels.normalise_padded)(
+                values.as_ptr(),
+                padded.as_mut_ptr(),
+                1,
+                &Window::whole(1),
+                scale.as_ptr(),
+                shift.as_ptr(),
+            );
         }
         let middle = &padded[4 * BLOCK..5 * BLOCK];
         assert!(middle[3].is_nan() && middle[2] == 0.0 && middle[15] == 7.0, "{set}: {middle:?}");
@@ -338,26 +360,25 @@ fn relu_lets_a_broken_number_through() {
 fn the_gradient_of_a_batch_norm() {
     each_activation(|kernels, what, blocks, size, random| {
         let (len, channels) = (blocks * BLOCK * size * size, blocks * BLOCK);
-        let padded_len = channels * (size + 2) * (size + 2);
         let [gated, input, skip] = std::array::from_fn(|_| random.values(len));
         let [by_gradient, by_input, constant] = std::array::from_fn(|_| random.values(channels));
-        for with_skip in [false, true] {
+        for (with_skip, window) in [false, true].into_iter().zip(windows(size)) {
+            let padded_len = channels * window.side * window.side;
             let (mut padded, mut plain) =
                 (Guarded::new(&vec![f32::NAN; padded_len]), Guarded::new(&vec![f32::NAN; len]));
             let of = NormGradient {
                 gated: gated.as_ptr(),
                 input: input.as_ptr(),
                 skip: if with_skip { skip.as_ptr() } else { null() },
-                padded: padded.pointer(),
                 plain: if with_skip { plain.pointer() } else { null_mut() },
                 by_gradient: by_gradient.as_ptr(),
                 by_input: by_input.as_ptr(),
                 constant: constant.as_ptr(),
             };
             // SAFETY: the instruction set is available; the operands have these sizes.
-            unsafe { (kernels.norm_gradient_padded)(&of, blocks, size) };
+            unsafe { (kernels.norm_gradient_padded)(&of, padded.pointer(), blocks, &window) };
             let (mut expected, mut expected_plain) = (vec![0.0; padded_len], vec![0.0; len]);
-            for (channel, plain, padded) in places(blocks, size) {
+            for (channel, plain, padded) in places(blocks, &window) {
                 let double = |values: &[f32], at: usize| f64::from(values[at]);
                 let mut x = double(&gated, plain) * double(&by_gradient, channel);
                 x += double(&input, plain) * double(&by_input, channel) + double(&constant, channel);
@@ -391,7 +412,7 @@ fn statistics_and_the_gate_of_a_relu() {
         }
         let mut expected: [Vec<f64>; 4] = std::array::from_fn(|_| vec![0.25; channels]);
         let mut expected_gradient = vec![0.0; len];
-        for (channel, plain, _) in places(blocks, size) {
+        for (channel, plain, _) in places(blocks, &Window::whole(size)) {
             let x = f64::from(input[plain]);
             let open = x * f64::from(scale[channel]) + f64::from(shift[channel]) > 0.0;
             let g = if open { f64::from(gradient[plain]) } else { 0.0 };

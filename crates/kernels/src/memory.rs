@@ -2,14 +2,14 @@
 
 use crate::WideResNet;
 use crate::buffer::Buffer;
-use crate::network::Layer;
+use crate::layer::{Layer, Turned};
 use crate::norm::{Norm, Sums};
 
 impl WideResNet {
     /// Bytes of all numbers that this network holds, between steps as in them: it takes none for a step.
     pub fn bytes(&self) -> usize {
         let buffers = |buffers: &[&Buffer]| buffers.iter().map(|buffer| bytes_of(buffer)).sum::<usize>();
-        let layer = |it: &Layer| buffers(&[&it.weights, &it.transposed, &it.gradient, &it.velocity]);
+        let layer = |it: &Layer| buffers(&[&it.weights, &it.transformed, &it.gradient, &it.velocity]);
         let blocks = self.blocks.iter().map(|block| {
             let layers = [&block.convolution1, &block.convolution2].into_iter().chain(&block.shortcut);
             layers.map(layer).sum::<usize>() + block.norm1.bytes() + block.norm2.bytes()
@@ -23,10 +23,17 @@ impl WideResNet {
             &linear.bias_gradient,
             &linear.bias_velocity,
         ]);
-        let scratch = self.scratch.iter().flat_map(|scratch| scratch.padded.iter().chain(&scratch.plain));
+        let spaces = self.spaces.iter().flat_map(|space| {
+            let convolutions = &space.convolutions;
+            let own = space.plain.iter().chain(&convolutions.padded).chain(&convolutions.transformed);
+            own.chain([&convolutions.weight_gradient])
+        });
+        let turned = |it: &Turned| buffers(&[&it.transposed, &it.transformed]);
         let training = self.training.iter().map(|it| {
-            let every_image = it.inputs.iter().chain(&it.middles).chain(&it.carried).chain(&it.part_gradients);
-            buffers(&[&it.images, &it.gradient, &it.middle_gradient])
+            let every_image = it.inputs.iter().chain(&it.middles).chain(&it.gradients).chain(&it.part_gradients);
+            buffers(&[&it.images, &it.carried])
+                + turned(&it.turned)
+                + turned(&it.turned_shortcut)
                 + every_image.map(bytes_of).sum::<usize>()
                 + it.sums.iter().map(Sums::bytes).sum::<usize>()
                 + size_of_val(&it.pooled[..])
@@ -36,7 +43,7 @@ impl WideResNet {
             + blocks.sum::<usize>()
             + self.last.bytes()
             + linear
-            + scratch.map(bytes_of).sum::<usize>()
+            + spaces.map(bytes_of).sum::<usize>()
             + training.sum::<usize>()
     }
 }

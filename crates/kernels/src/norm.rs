@@ -2,6 +2,7 @@
 //! statistics with momentum 0.1 and the unbiased variance.
 
 use crate::buffer::{BLOCK, Buffer};
+use crate::winograd::Finish;
 
 const EPSILON: f64 = 1e-5;
 const RUNNING_MOMENTUM: f64 = 0.1;
@@ -17,6 +18,17 @@ pub(crate) struct Sums {
 impl Sums {
     pub(crate) fn zeros(channels: usize) -> Self {
         Sums { first: vec![0.0; channels], second: vec![0.0; channels] }
+    }
+
+    /// Sums that a convolution's outputs are added to.
+    pub(crate) fn of_outputs(&mut self) -> Finish {
+        Finish::Summed { sums: self.first.as_mut_ptr(), squares: self.second.as_mut_ptr() }
+    }
+
+    /// Sums that a gradient is added to while the ReLU after `norm`, which read `input`, gates it.
+    pub(crate) fn of_gated(&mut self, norm: &Norm, input: *const f32) -> Finish {
+        let (scale, shift) = (norm.scale.as_ptr(), norm.shift.as_ptr());
+        Finish::Gated { input, scale, shift, sums: self.first.as_mut_ptr(), products: self.second.as_mut_ptr() }
     }
 
     pub(crate) fn clear(&mut self, channels: usize) {

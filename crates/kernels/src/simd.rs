@@ -10,6 +10,8 @@ pub(crate) trait Simd: Copy {
     unsafe fn store(self, to: *mut f32);
     unsafe fn splat(value: f32) -> Self;
     unsafe fn add(self, other: Self) -> Self;
+    unsafe fn subtract(self, other: Self) -> Self;
+    unsafe fn multiply(self, other: Self) -> Self;
     /// `self · factor + addend`.
     unsafe fn multiply_add(self, factor: Self, addend: Self) -> Self;
     /// max(0, x), and NaN where x is NaN, so that a broken training is seen in its loss.
@@ -49,6 +51,16 @@ mod x86 {
         unsafe fn add(self, other: Self) -> Self {
             // SAFETY: the caller has AVX-512.
             unsafe { Avx512(_mm512_add_ps(self.0, other.0)) }
+        }
+        #[inline(always)]
+        unsafe fn subtract(self, other: Self) -> Self {
+            // SAFETY: the caller has AVX-512.
+            unsafe { Avx512(_mm512_sub_ps(self.0, other.0)) }
+        }
+        #[inline(always)]
+        unsafe fn multiply(self, other: Self) -> Self {
+            // SAFETY: the caller has AVX-512.
+            unsafe { Avx512(_mm512_mul_ps(self.0, other.0)) }
         }
         #[inline(always)]
         unsafe fn multiply_add(self, factor: Self, addend: Self) -> Self {
@@ -97,6 +109,16 @@ mod x86 {
         unsafe fn add(self, other: Self) -> Self {
             // SAFETY: the caller has AVX2.
             unsafe { Avx2(_mm256_add_ps(self.0, other.0), _mm256_add_ps(self.1, other.1)) }
+        }
+        #[inline(always)]
+        unsafe fn subtract(self, other: Self) -> Self {
+            // SAFETY: the caller has AVX2.
+            unsafe { Avx2(_mm256_sub_ps(self.0, other.0), _mm256_sub_ps(self.1, other.1)) }
+        }
+        #[inline(always)]
+        unsafe fn multiply(self, other: Self) -> Self {
+            // SAFETY: the caller has AVX2.
+            unsafe { Avx2(_mm256_mul_ps(self.0, other.0), _mm256_mul_ps(self.1, other.1)) }
         }
         #[inline(always)]
         unsafe fn multiply_add(self, factor: Self, addend: Self) -> Self {
@@ -161,6 +183,14 @@ impl Simd for Portable {
     #[inline(always)]
     unsafe fn add(self, other: Self) -> Self {
         self.lanes(other, |a, b| a + b)
+    }
+    #[inline(always)]
+    unsafe fn subtract(self, other: Self) -> Self {
+        self.lanes(other, |a, b| a - b)
+    }
+    #[inline(always)]
+    unsafe fn multiply(self, other: Self) -> Self {
+        self.lanes(other, |a, b| a * b)
     }
     #[inline(always)]
     unsafe fn multiply_add(self, factor: Self, addend: Self) -> Self {

@@ -1,6 +1,6 @@
 //! Threads that wait for work between the regions of a step, and numbers that are flushed to zero.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 
@@ -19,8 +19,15 @@ struct State {
     ended: bool,
 }
 
+/// How often a thread looks for a change before it goes to sleep: some tens of microseconds, about what falling asleep and
+/// being woken would take.
+const LOOKS: usize = 1500;
+
 struct Shared {
     state: Mutex<State>,
+    /// Copies of the state's region and busy threads, to be looked at without the lock.
+    region: AtomicU64,
+    busy: AtomicUsize,
     begin: Condvar,
     done: Condvar,
     next_part: AtomicUsize,
@@ -36,6 +43,8 @@ impl Threads {
     pub(crate) fn new(threads: usize) -> Result<Self, KernelError> {
         let shared = Arc::new(Shared {
             state: Mutex::new(State { region: 0, work: None, parts: 0, busy: 0, panicked: false, ended: false }),
+            region: AtomicU64::new(0),
+            busy: AtomicUsize::new(0),
             begin: Condvar::new(),
             done: Condvar::new(),
             next_part: AtomicUsize::new(0),
@@ -76,6 +85,8 @@ impl Threads {
                 state.work = Some(work);
                 state.parts = parts;
                 state.busy = self.handles.len();
+                self.shared.busy.store(state.busy, Ordering::Relaxed);
+                self.shared.region.store(state.region, Ordering::Relaxed);
                 self.shared.begin.notify_all();
             }
             take_parts(&self.shared.next_part, parts, |part| work(part, 0));
@@ -104,6 +115,7 @@ impl WaitForAll<'_> {
     }
 
     fn wait(&self) -> bool {
+        look_for(|| self.0.busy.load(Ordering::Relaxed) == 0);
         let mut state = self.0.state.lock().expect("no thread panics while it holds the lock");
         while state.busy > 0 {
             state = self.0.done.wait(state).expect("no thread panics while it holds the lock");
@@ -116,6 +128,16 @@ impl WaitForAll<'_> {
 impl Drop for WaitForAll<'_> {
     fn drop(&mut self) {
         self.wait();
+    }
+}
+
+/// Waits without sleeping, but not for long.
+fn look_for(change: impl Fn() -> bool) {
+    for _ in 0..LOOKS {
+        if change() {
+            return;
+        }
+        std::hint::spin_loop();
     }
 }
 
@@ -133,6 +155,7 @@ fn serve(shared: &Shared, thread: usize) {
     let _flushed = FlushToZero::new();
     let mut seen = 0;
     loop {
+        look_for(|| shared.region.load(Ordering::Relaxed) != seen);
         let (work, parts) = {
             let mut state = shared.state.lock().expect("no thread panics while it holds the lock");
             loop {
@@ -152,6 +175,7 @@ fn serve(shared: &Shared, thread: usize) {
         let mut state = shared.state.lock().expect("no thread panics while it holds the lock");
         state.panicked |= result.is_err();
         state.busy -= 1;
+        shared.busy.store(state.busy, Ordering::Relaxed);
         if state.busy == 0 {
             shared.done.notify_all();
         }

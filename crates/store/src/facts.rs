@@ -1,6 +1,7 @@
 //! What is known of segments, read back.
 
 use crate::{Store, StoreError, write_json};
+use futures::TryStreamExt;
 use sqlx::SqliteConnection;
 use std::collections::BTreeMap;
 use study::{
@@ -51,8 +52,10 @@ async fn read_keys(connection: &mut SqliteConnection, keys: &str) -> Result<BTre
     Ok(rows.into_iter().map(|row| (row.id, SegmentKey(row.key))).collect())
 }
 
+// The two large tables are read row by row: all rows at once would be several times as large as what they say.
+
 async fn read_epochs(connection: &mut SqliteConnection, keys: &str, facts: &mut FactsByRow) -> Result<(), StoreError> {
-    let rows = sqlx::query!(
+    let mut rows = sqlx::query!(
         r#"select segment, epoch as "epoch: u32", learning_rate, train_cross_entropy, train_accuracy,
                   train_clean_cross_entropy, train_clean_accuracy, validation_cross_entropy, validation_accuracy,
                   test_cross_entropy, test_accuracy, seconds, images_per_second
@@ -60,9 +63,8 @@ async fn read_epochs(connection: &mut SqliteConnection, keys: &str, facts: &mut 
            order by segment, epoch"#,
         keys
     )
-    .fetch_all(connection)
-    .await?;
-    for row in rows {
+    .fetch(connection);
+    while let Some(row) = rows.try_next().await? {
         let metrics = EpochMetrics {
             epoch: Epoch(row.epoch),
             learning_rate: row.learning_rate,
@@ -109,20 +111,21 @@ async fn read_fidelity(
     observers: &BTreeMap<i64, Observer>,
     facts: &mut FactsByRow,
 ) -> Result<(), StoreError> {
-    let rows = sqlx::query!(
+    let mut rows = sqlx::query!(
         r#"select segment, epoch as "epoch: u32", observer,
                   kd_loss_train, kd_loss_validation, agreement_train, agreement_validation
            from fidelity where segment in (select id from segment where key in (select value from json_each(?)))
            order by segment, epoch, observer"#,
         keys
     )
-    .fetch_all(connection)
-    .await?;
-    for row in rows {
+    .fetch(connection);
+    while let Some(row) = rows.try_next().await? {
         let epochs = &mut facts.entry(row.segment).or_default().metrics;
         let epoch = epochs.binary_search_by_key(&Epoch(row.epoch), |metrics| metrics.epoch).ok();
         // Foreign keys promise both.
         if let (Some(epoch), Some(observer)) = (epoch, observers.get(&row.observer)) {
+            // Most epochs are measured against one teacher: a vector's usual first room would be four times as large.
+            epochs[epoch].fidelity.reserve_exact(1);
             epochs[epoch].fidelity.push(Fidelity {
                 teacher: observer.teacher.clone(),
                 temperature: observer.temperature,
@@ -133,6 +136,8 @@ async fn read_fidelity(
             });
         }
     }
+    drop(rows);
+    facts.values_mut().for_each(|facts| facts.metrics.shrink_to_fit());
     // Observers' rows are counted in the order in which they were first met, which no result may depend on.
     for metrics in facts.values_mut().flat_map(|facts| &mut facts.metrics) {
         metrics

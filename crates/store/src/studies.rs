@@ -87,6 +87,24 @@ impl Store {
         Ok(rows.into_iter().map(|row| (StudyId(row.id as u64), row.stopped_at.is_none())).collect())
     }
 
+    /// The oldest study that goes on and has a worker now, on a segment that `id` does not ask for. `None`: no other has.
+    pub async fn oldest_other_at_work(&self, id: &StudyId) -> Result<Option<StudyId>, StoreError> {
+        let keys = write_json(&*self.working(), "the segments with workers")?;
+        let number = row_number(id.0);
+        let row = sqlx::query!(
+            r#"select min(study.id) as "oldest?: i64" from study
+               join study_segment on study_segment.study = study.id
+               join segment on segment.id = study_segment.segment
+               where study.stopped_at is null and segment.key in (select value from json_each(?))
+               and segment.id not in (select segment from study_segment where study = ?)"#,
+            keys,
+            number
+        )
+        .fetch_one(&self.readers)
+        .await?;
+        Ok(row.oldest.map(|oldest| StudyId(oldest as u64)))
+    }
+
     pub async fn study(&self, id: &StudyId) -> Result<Option<StoredStudy>, StoreError> {
         let number = row_number(id.0);
         sqlx::query!(

@@ -45,20 +45,24 @@ impl Architecture {
     /// convolutions, and the gradients on their way back; gradients of each part of a batch; each thread's scratch.
     pub fn training_bytes(self, channels: u32, image_size: u32, classes: u32, batch: u32, threads: u32) -> u64 {
         let sizes = self.sizes(channels, image_size, classes);
-        let trained = 3 * sizes.convolutions - sizes.stem + 4 * sizes.norms + 2 * sizes.linear;
-        let image = sizes.image + sizes.activations + 4 * sizes.largest + self.features() + u64::from(classes);
+        let turned = sizes.turned + sizes.turned_transformed + sizes.turned_shortcut;
+        let trained = 2 * sizes.convolutions + turned + 4 * sizes.norms + 2 * sizes.linear;
+        let image = sizes.image + sizes.activations + 3 * sizes.largest + self.features() + u64::from(classes);
         let part = sizes.block_weights + 4 * self.features();
         let parts = batch.min(Self::PARTS_MAX);
+        let thread = sizes.padded + sizes.transformed + sizes.turned_transformed;
         let evaluated = self.evaluation_bytes(channels, image_size, classes, threads);
-        evaluated + Self::FLOAT * (trained + u64::from(batch) * image + u64::from(parts) * part)
+        let own = u64::from(batch) * image + u64::from(parts) * part + u64::from(threads) * thread;
+        evaluated + Self::FLOAT * (trained + own)
     }
 
     /// As [`Architecture::training_bytes`], of a network that is only evaluated: a teacher.
     pub fn evaluation_bytes(self, channels: u32, image_size: u32, classes: u32, threads: u32) -> u64 {
         let sizes = self.sizes(channels, image_size, classes);
         // Scale and shift, two running statistics, seven numbers that kernels use, and two in double precision.
-        let held = sizes.convolutions + 15 * sizes.norms + sizes.linear;
-        Self::FLOAT * (held + u64::from(threads) * 3 * (sizes.padded + sizes.largest))
+        let held = sizes.convolutions + sizes.convolutions_transformed + 15 * sizes.norms + sizes.linear;
+        let thread = sizes.padded + 2 * sizes.transformed + 3 * Self::EVALUATED_TOGETHER * sizes.largest;
+        Self::FLOAT * (held + u64::from(threads) * thread)
     }
 
     /// Numbers that the convolutions of one image put out, all together: what passes through memory.
@@ -72,8 +76,12 @@ impl Architecture {
         let stem = 9 * channels * Self::STEM;
         let first = Self::STEM * size * size;
         let mut sizes = Sizes {
-            stem,
             convolutions: stem,
+            convolutions_transformed: 0,
+            turned: 0,
+            turned_transformed: 0,
+            turned_shortcut: 0,
+            transformed: 0,
             norms: self.features(),
             linear: self.features() * classes + classes,
             image: channels * size * size,
@@ -94,6 +102,16 @@ impl Architecture {
             sizes.padded =
                 sizes.padded.max(padded(block.input.max(block.output), before)).max(padded(block.output, size));
             let second = 9 * block.output * block.output;
+            let first = 9 * block.input * block.output;
+            sizes.turned = sizes.turned.max(first).max(second);
+            sizes.turned_shortcut = sizes.turned_shortcut.max(block.weights() - second - first);
+            let inputs = [(block.stride == 1).then_some(block.input), Some(block.output)];
+            for input in inputs.into_iter().flatten().filter(|_| tiled(size)) {
+                let weights = POSITIONS * input * block.output;
+                sizes.convolutions_transformed += weights;
+                sizes.turned_transformed = sizes.turned_transformed.max(weights);
+                sizes.transformed = sizes.transformed.max(transformed(input.max(block.output), size));
+            }
             sizes.block_weights = sizes.block_weights.max(block.weights() - second).max(second);
         }
         sizes
@@ -104,6 +122,9 @@ impl Architecture {
 
     /// Parts of a batch that sum gradients of their own in the hand-written engine.
     const PARTS_MAX: u32 = 8;
+
+    /// Images that it takes through the network together when it evaluates.
+    const EVALUATED_TOGETHER: u64 = 8;
 
     /// Channels of the first convolution.
     const STEM: u64 = 16;
@@ -129,11 +150,33 @@ impl Architecture {
     }
 }
 
+/// Numbers that stand for a tile of 4×4 outputs, and for 3×3 weights, where the hand-written engine convolves by F(4×4, 3×3).
+const POSITIONS: u64 = 36;
+
+/// Whether it does so at this size: not where tiles would hang over the image's edge too far.
+fn tiled(size: u64) -> bool {
+    9 * size * size >= 2 * POSITIONS * size.div_ceil(4).pow(2)
+}
+
+/// Numbers of the transformed activations that it works on at a time: of as many rows of tiles as hold 64 tiles of a block of
+/// 16 channels, or 16 tiles of all blocks.
+fn transformed(channels: u64, size: u64) -> u64 {
+    let (blocks, across) = (channels / 16, size.div_ceil(4));
+    let tiles = ((64 / blocks).max(16) / across).max(1) * across;
+    POSITIONS * 16 * (blocks * tiles + 1)
+}
+
 /// How many numbers the hand-written engine holds of what.
 struct Sizes {
-    /// Weights of the first convolution, and of all of them.
-    stem: u64,
+    /// Weights of all convolutions, and those that are transformed.
     convolutions: u64,
+    convolutions_transformed: u64,
+    /// The most weights that are turned for the gradient on the input, plain and transformed, and of a shortcut.
+    turned: u64,
+    turned_transformed: u64,
+    turned_shortcut: u64,
+    /// The most transformed activations.
+    transformed: u64,
     /// Channels of all batch norms.
     norms: u64,
     linear: u64,

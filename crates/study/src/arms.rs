@@ -12,11 +12,13 @@ pub(crate) fn arms(study: &Study) -> Vec<Arm> {
         }
     }
     let labels = labels(&arms);
-    // The labels-only arm of the same student, else the study's first arm.
+    // The labels-only arm of the same student, else the study's first arm: also where no arm distils, for a labels-only arm is a
+    // baseline of those that learn from a teacher, and students that all learn alone are compared with each other.
+    let distils = arms.iter().any(|arm| arm.distillation.is_some());
     let alone: BTreeMap<_, _> = arms
         .iter()
         .enumerate()
-        .filter(|(_, arm)| arm.distillation.is_none())
+        .filter(|(_, arm)| distils && arm.distillation.is_none())
         .map(|(index, arm)| ((arm.student, arm.epochs), index))
         .collect();
     for (arm, label) in arms.iter_mut().zip(labels) {
@@ -96,21 +98,34 @@ fn after_stop(treatment: &crate::Treatment, stops: bool) -> Vec<Option<f64>> {
     }
 }
 
-/// What a reader must know where some arm is not compared with training from labels alone.
+/// What a reader must know where arms are not compared with training from labels alone, and what to write so that they are. The
+/// lists of a study apply to all its students, so that either each of them has a labels-only arm or none.
 pub(crate) fn baseline_remark(arms: &[Arm]) -> Option<String> {
     let first = arms.first()?;
-    let has_none = |arm: &Arm| arms[arm.baseline].distillation.is_some() || !same_student(arm, &arms[arm.baseline]);
-    arms.iter().any(has_none).then(|| {
-        format!(
-            "Not every arm has a labels-only arm of the same student: such arms are compared with the first arm \
-             ({}). Add kd_stop_epoch = 0 to compare with training from labels alone.",
-            first.label
-        )
-    })
+    let all_with_first = format!("every arm is compared with the first ({})", first.label);
+    match (arms.iter().all(|arm| arm.distillation.is_some()), arms.len()) {
+        (true, 1) => Some(format!("One arm has nothing to be compared with. {}", to_compare(arms))),
+        (true, _) => Some(format!("No arm learns from labels alone: {all_with_first}. {}", to_compare(arms))),
+        (false, several) if several > 1 && distilling(arms).next().is_none() => {
+            Some(format!("No arm distils: {all_with_first}."))
+        }
+        (false, _) => None,
+    }
 }
 
-fn same_student(one: &Arm, other: &Arm) -> bool {
-    one.student == other.student && one.epochs == other.epochs
+/// What adds labels-only arms to a study that has none. With students of several lengths "to the end" is no number to be listed
+/// beside 0; there a weight of 0 does the same.
+fn to_compare(arms: &[Arm]) -> String {
+    let listed = |values: BTreeSet<String>| values.into_iter().collect::<Vec<_>>().join(", ");
+    let add = if differ(arms.iter().map(|arm| arm.epochs)) {
+        let weights = distilling(arms).map(|it| it.kd_weight.to_string());
+        format!("kd_weight = [0, {}]", listed(weights.collect()))
+    } else {
+        let stops: BTreeSet<Epoch> = distilling(arms).map(|it| it.kd_stop_epoch).collect();
+        let stops: Vec<String> = stops.into_iter().map(|stop| stop.to_string()).collect();
+        format!("kd_stop_epoch = [0, {}]", stops.join(", "))
+    };
+    format!("With {add} each student is also trained from labels alone, to compare with.")
 }
 
 /// Labels that say what varies among the arms, and only that.

@@ -5,7 +5,7 @@ use crate::{
     blocks,
     incidents::incidents,
     metrics::{Facts, best_on_validation, result, run_metrics, series},
-    progress::{self, RunProgress},
+    progress::{self, RunProgress, WaitsFor},
     statistics::{self, Blocks},
 };
 use serde::{Deserialize, Serialize};
@@ -96,6 +96,16 @@ pub struct Report {
     pub incidents: Vec<Incident>,
 }
 
+impl Report {
+    /// Of a study before which others stand: no time is promised, and where nobody works on it the answer says what it waits for.
+    pub fn waiting_for(mut self, what: &WaitsFor) -> Report {
+        if self.progress.state == State::Waiting {
+            self.comparison.answer = answer::waiting(what, &self.progress.runs);
+        }
+        Report { progress: self.progress.behind_others(), ..self }
+    }
+}
+
 /// Compares what is there. `stopped`: a person asked for it to stop.
 ///
 /// Intervals come from the additive model arm + seed ([`Blocks`]) over every result there is, so that a run that failed takes
@@ -118,8 +128,8 @@ fn compared(study: &Study, plan: &Plan, facts: &Facts, states: &[RunProgress], s
         let arm = &mut arms[run.arm];
         arm.runs.push(run.id.clone());
         arm.seeds.push(run.seed.0);
-        arm.by_seed.push(result.map(|(_, test)| 100.0 * test.accuracy));
-        arm.best_by_seed.push(best.and_then(|epoch| Some((epoch.epoch, 100.0 * epoch.test?.accuracy))));
+        arm.by_seed.push(result.map(|(_, test)| without_dust(100.0 * test.accuracy)));
+        arm.best_by_seed.push(best.and_then(|epoch| Some((epoch.epoch, without_dust(100.0 * epoch.test?.accuracy)))));
     }
     for arm in &mut arms {
         let best: Vec<f64> = arm.best_by_seed.iter().flatten().map(|(_, accuracy)| *accuracy).collect();
@@ -132,16 +142,39 @@ fn compared(study: &Study, plan: &Plan, facts: &Facts, states: &[RunProgress], s
     let baselines: Vec<usize> = plan.arms.iter().map(|arm| arm.baseline).collect();
     differences(&mut arms, &baselines, &model);
 
+    for arm in &mut arms {
+        clean(arm);
+    }
+
     let accuracies: Vec<f64> = arms.iter().filter_map(|arm| arm.mean).collect();
     let sampling_error = || 100.0 * statistics::binomial_half_width(statistics::mean(&accuracies) / 100.0, test_images);
+    let made_up = facts.values().filter_map(|facts| facts.provenance.as_ref()).any(Provenance::is_synthetic);
     Comparison {
         model: model.description(&arms),
         degrees_of_freedom: model.degrees_of_freedom(&arms),
         residual_deviation: model.blocks.as_ref().map(|blocks| blocks.mean_square_error.sqrt()),
         test_sampling_error: (!accuracies.is_empty() && test_images > 0).then(sampling_error),
-        answer: answer::answer(&arms, plan, states, state),
+        answer: if made_up { answer::MADE_UP.to_owned() } else { answer::answer(&arms, plan, states, state) },
         remarks: remarks(study, plan, &arms, states, &model),
         arms,
+    }
+}
+
+/// A percentage without what binary fractions leave behind the last digit that means anything: 75.99, not 75.99000000000001.
+fn without_dust(percent: f64) -> f64 {
+    const STEPS: f64 = 1e10;
+    (percent * STEPS).round() / STEPS
+}
+
+/// What is computed of accuracies is written as they are.
+fn clean(arm: &mut ArmSummary) {
+    let both = |(low, high)| (without_dust(low), without_dust(high));
+    arm.mean = arm.mean.map(without_dust);
+    arm.interval = arm.interval.map(both);
+    arm.best_mean = arm.best_mean.map(without_dust);
+    if let Some(difference) = &mut arm.difference {
+        difference.mean = without_dust(difference.mean);
+        difference.interval = difference.interval.map(both);
     }
 }
 
@@ -362,6 +395,13 @@ pub(crate) fn counted(n: usize, one: &str, many: &str) -> String {
 
 /// Puts a study's page together from facts.
 pub fn report(study: &Study, plan: &Plan, facts: &Facts, stopped: bool, machine: &Machine) -> Report {
+    let curves = Metric::ALL.into_iter().map(|metric| (metric, series(plan, facts, metric)));
+    let curves = curves.filter(|(_, series)| series.iter().any(|series| !series.points.is_empty())).collect();
+    Report { curves, ..report_without_curves(study, plan, facts, stopped, machine) }
+}
+
+/// As [`report`], without its curves: for a list of studies.
+pub fn report_without_curves(study: &Study, plan: &Plan, facts: &Facts, stopped: bool, machine: &Machine) -> Report {
     let progress = progress::progress(plan, facts, stopped, machine);
     let comparison = compared(study, plan, facts, &progress.runs, progress.state);
     let mut provenance: Vec<Provenance> = Vec::new();
@@ -370,7 +410,6 @@ pub fn report(study: &Study, plan: &Plan, facts: &Facts, stopped: bool, machine:
             provenance.push(its.clone());
         }
     }
-    let curves = Metric::ALL.into_iter().map(|metric| (metric, series(plan, facts, metric)));
     Report {
         study: study.clone(),
         arms: plan.arms.clone(),
@@ -380,7 +419,7 @@ pub fn report(study: &Study, plan: &Plan, facts: &Facts, stopped: bool, machine:
         epochs_without_sharing: plan.epochs_without_sharing,
         progress,
         comparison,
-        curves: curves.filter(|(_, series)| series.iter().any(|series| !series.points.is_empty())).collect(),
+        curves: Vec::new(),
         provenance,
         test_images: plan.segments.first().map_or(0, |segment| segment.dataset.test),
         incidents: incidents(plan, facts),

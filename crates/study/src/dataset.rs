@@ -85,7 +85,7 @@ impl DatasetFacts {
             let usual = format!("nothing, which means {held_out}");
             return Err(SpecError {
                 field: "validation".into(),
-                problem: format!("leaves no image to train on: the training file of {} has {images}", self.dataset),
+                problem: format!("leaves none of the {images} images of {} to train on", self.dataset),
                 given: validation.map_or(usual, |validation| validation.to_string()),
                 allowed: format!("0 to {}", images.saturating_sub(1)),
             });

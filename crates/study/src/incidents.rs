@@ -1,8 +1,8 @@
 //! What went wrong while a study trained, or was put right, and whom it touches.
 
 use crate::{
-    Architecture, Epoch, Facts, Failure, Plan, Run, Seed, Segment, SegmentKey, metrics::result, metrics::run_metrics,
-    progress::epochs_done,
+    Architecture, Arm, Epoch, Facts, Failure, Plan, Run, Seed, Segment, SegmentKey, metrics::result,
+    metrics::run_metrics, numbers, progress::epochs_done,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -21,6 +21,46 @@ pub struct Incident {
     pub happened: Happened,
 }
 
+/// Arms named one by one; beyond these, runs are counted.
+const ARMS_NAMED: usize = 3;
+
+impl Incident {
+    /// What was being trained, of the study with these `arms` and so many `runs`: a teacher by its network, a student by arm and
+    /// seed: "KD until 8, seeds 0 and 2".
+    pub fn trained(&self, arms: &[Arm], runs: u64) -> String {
+        match self.teacher {
+            true => format!("Teacher {}, seed {}", self.architecture, self.seed),
+            false if self.runs.is_empty() => format!("{}, seed {}", self.architecture, self.seed),
+            false => self.touched(arms, runs),
+        }
+    }
+
+    /// The runs that it touches: "KD until 8, seeds 0 and 2; labels only, seed 1".
+    pub fn touched(&self, arms: &[Arm], runs: u64) -> String {
+        if self.runs.len() > 1 && self.runs.len() as u64 == runs {
+            return format!("all {}", numbers::counted(runs, "run"));
+        }
+        let mut by_arm: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+        for (arm, seed) in &self.runs {
+            by_arm.entry(*arm).or_default().push(seed.to_string());
+        }
+        let more: usize = by_arm.values().skip(ARMS_NAMED).map(Vec::len).sum();
+        let mut said: Vec<String> = by_arm
+            .iter()
+            .take(ARMS_NAMED)
+            .map(|(arm, seeds)| {
+                let label = arms.get(*arm).map_or("", |arm| arm.label.as_str());
+                match seeds.as_slice() {
+                    [all @ .., last] if !all.is_empty() => format!("{label}, seeds {} and {last}", all.join(", ")),
+                    _ => format!("{label}, seed {}", seeds.join("")),
+                }
+            })
+            .collect();
+        said.extend((more > 0).then(|| numbers::counted(more as u64, "more run")));
+        said.join("; ")
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Happened {
@@ -31,7 +71,7 @@ pub enum Happened {
 }
 
 /// Everything that workers said, segment by segment in the plan's order.
-pub(crate) fn incidents(plan: &Plan, facts: &Facts) -> Vec<Incident> {
+pub fn incidents(plan: &Plan, facts: &Facts) -> Vec<Incident> {
     let mut incidents = Vec::new();
     for segment in &plan.segments {
         let Some(its) = facts.get(&segment.key) else { continue };

@@ -73,6 +73,16 @@ pub struct Provenance {
     pub data_checksum: String,
 }
 
+impl Provenance {
+    /// Stands as the device of numbers that were made up, to see how large studies are shown.
+    pub const SYNTHETIC: &str = "synthetic";
+
+    /// Whether the numbers were made up: nothing was trained, and nothing follows from them.
+    pub fn is_synthetic(&self) -> bool {
+        self.device == Self::SYNTHETIC
+    }
+}
+
 /// Why a checkpoint is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -1,8 +1,8 @@
 //! The planner: a study becomes arms, runs and segments, and everything shared is paid for once.
 
 use crate::{
-    Architecture, Augmentation, CheckpointId, DatasetFacts, Epoch, Lesson, Method, Optimizer, Schedule, Seed,
-    SpecError, Study, Teacher, Term, Training, arms, read, sharing,
+    Architecture, Augmentation, CheckpointId, Dataset, DatasetFacts, Epoch, Lesson, Method, Optimizer, Schedule, Seed,
+    SpecError, Study, Teacher, Term, Training, arms, numbers, read, sharing,
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -313,7 +313,6 @@ impl Plan {
 fn remarks(study: &Study, arms: &[Arm], segments: &[Segment]) -> Vec<String> {
     let distils = arms.iter().any(|arm| arm.distillation.is_some());
     let several_schedules = study.teacher.as_ref().is_some_and(|teacher| teacher.epochs.0.len() > 1);
-    let validation = segments.first().map_or(0, |segment| segment.dataset.validation);
     let unused = (study.teacher.is_some() && !distils)
         .then(|| "No arm distils: the teacher is not used and not trained.".to_owned());
     let compressed = (distils && several_schedules).then(|| {
@@ -321,8 +320,30 @@ fn remarks(study: &Study, arms: &[Arm], segments: &[Segment]) -> Vec<String> {
          teacher_stop_epoch stops one training at several epochs and shares all of it."
             .to_owned()
     });
-    let unvalidated = (validation == 0).then(|| {
-        "No image is held out for validation: there is no validation curve and no best checkpoint.".to_owned()
-    });
-    [arms::baseline_remark(arms), unused, compressed, unvalidated].into_iter().flatten().collect()
+    let images = segments.first().and_then(|segment| images_remark(study, &segment.dataset));
+    [arms::baseline_remark(arms), unused, compressed, images].into_iter().flatten().collect()
+}
+
+/// How many images are left to train on, where a study says another split than is usual.
+fn images_remark(study: &Study, images: &DatasetFacts) -> Option<String> {
+    let trained_on = numbers::counted(u64::from(images.train), "image");
+    match images.validation {
+        _ if images.train < study.recipe.batch_size => Some(format!(
+            "Only {trained_on} {} left to train on, which is less than one batch of {}.",
+            if images.train == 1 { "is" } else { "are" },
+            study.recipe.batch_size
+        )),
+        0 => Some(format!(
+            "No image is held out for validation: training is on {trained_on}, and there is no validation curve and no best \
+             checkpoint."
+        )),
+        Dataset::VALIDATION_DEFAULT => None,
+        held_out => Some(format!(
+            "Training is on {trained_on}: {} held out for validation.",
+            match held_out {
+                1 => "1 image is".into(),
+                many => format!("{} are", numbers::count(u64::from(many))),
+            }
+        )),
+    }
 }

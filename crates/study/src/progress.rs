@@ -28,9 +28,26 @@ pub struct Progress {
     pub epochs_done: u64,
     pub epochs_total: u64,
     pub runs: Vec<RunProgress>,
-    /// From this machine's measured speed and what is left; `None` where nothing was measured, or nothing is left.
+    /// From this machine's measured speed and what is left; `None` where nothing was measured, where nothing is left but last
+    /// evaluations, or where others stand before this study ([`Progress::behind_others`]).
     pub left: Option<Estimate>,
     pub failures: Vec<Failure>,
+}
+
+/// What stands before a study that goes on. A plan and its facts do not tell: others, and this machine, do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WaitsFor {
+    /// Workers of other studies have the machine.
+    AnotherStudy,
+    /// Why the images are not here, and what to do: "mnist was not found when Stillroom started; ...".
+    Images(String),
+}
+
+impl Progress {
+    /// Of a study that waits for others: how long it takes then depends on them, so that no time is promised.
+    pub fn behind_others(self) -> Progress {
+        Progress { left: None, ..self }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -54,7 +71,9 @@ pub fn progress(plan: &Plan, facts: &Facts, stopped: bool, machine: &Machine) ->
         epochs_total: plan.epochs,
         left: match state {
             State::Finished | State::Failed => None,
-            State::Waiting | State::Training | State::Stopped => estimate(plan, facts, machine),
+            State::Waiting | State::Training | State::Stopped => {
+                estimate(plan, facts, machine).filter(|estimate| estimate.seconds > 0.0)
+            }
         },
         failures: plan.segments.iter().filter_map(|segment| facts.get(&segment.key)?.failure.clone()).collect(),
         runs,

@@ -3,8 +3,8 @@
 use crate::{
     Architecture, AugmentationSeed, Choices, Dataset, Device, EvaluateTest, Method, Plan, Recipe, SpecError, Student,
     Study, TeacherChoices, Treatment, check,
-    kinds::{architecture, augmentation, boolean, dataset, device, named, number, title, whole},
-    section::{Section, shortened, shortened_to},
+    kinds::{Kind, architecture, augmentation, boolean, dataset, device, named, number, title, whole},
+    section::Section,
 };
 use std::cmp::Ordering;
 use toml::Table;
@@ -27,9 +27,6 @@ const RECIPE: &[&str] = &[
     "device",
     "evaluate_test",
 ];
-
-/// Characters of a TOML reader's message that are repeated in an error.
-const MESSAGE_MAX: usize = 200;
 
 pub(crate) fn study(table: &Table) -> Result<Study, Vec<SpecError>> {
     let Understood { study, mut errors, .. } = understand(table);
@@ -122,19 +119,6 @@ fn in_the_files_order(one: &str, other: &str) -> Ordering {
     place(one).cmp(&place(other))
 }
 
-/// Which line of the file is not TOML, and why.
-pub(crate) fn syntax_error(text: &str, error: &toml::de::Error) -> SpecError {
-    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-    let line = before.matches('\n').count();
-    let given = text.lines().nth(line).unwrap_or_default();
-    SpecError {
-        field: String::new(),
-        problem: format!("line {} is not TOML: {}", line + 1, shortened_to(error.message(), MESSAGE_MAX)),
-        given: shortened(given.trim()),
-        allowed: "a study file in TOML".into(),
-    }
-}
-
 struct Networks {
     architecture: Option<Choices<Architecture>>,
     epochs: Option<Choices<u32>>,
@@ -172,7 +156,7 @@ fn teaching(top: &Section<'_>, student_epochs: Option<&Choices<u32>>, errors: &m
 
     let weighs = kd_weight.as_ref().is_none_or(|weights| weights.0.iter().any(|weight| *weight > 0.0));
     let student_last = student_epochs.filter(|_| weighs).and_then(|epochs| epochs.0.iter().min().copied());
-    let within_student = whole(0..=student_last.unwrap_or(*check::EPOCHS.end()), "is beyond the student's last epoch");
+    let within_student = within(0, student_last, "is beyond the student's last epoch");
     let kd_stop_epoch = section.choices("kd_stop_epoch", &within_student, errors);
 
     let starts = kd_stop_epoch.as_ref().is_none_or(|stops| stops.0.iter().any(|stop| *stop > 0));
@@ -184,7 +168,7 @@ fn teaching(top: &Section<'_>, student_epochs: Option<&Choices<u32>>, errors: &m
 
     let teacher_epochs = teacher.as_ref().filter(|_| distils).and_then(|teacher| teacher.epochs.as_ref());
     let teacher_last = teacher_epochs.and_then(|epochs| epochs.0.iter().min().copied());
-    let within_teacher = whole(1..=teacher_last.unwrap_or(*check::EPOCHS.end()), "is beyond the teacher's last epoch");
+    let within_teacher = within(1, teacher_last, "is beyond the teacher's last epoch");
     let teacher_stop_epoch = section.choices("teacher_stop_epoch", &within_teacher, errors);
     let after_stop =
         section.choices("cross_entropy_weight_after_stop", &number(check::CROSS_ENTROPY_WEIGHT_AFTER_STOP), errors);
@@ -199,6 +183,14 @@ fn teaching(top: &Section<'_>, student_epochs: Option<&Choices<u32>>, errors: &m
         cross_entropy_weight_after_stop: after_stop.unwrap_or_else(Treatment::cross_entropy_weight_after_stop_default),
     });
     Teaching { teacher, per_seed, treatment, distils }
+}
+
+/// A stop from `first` to its training's `last` epoch; where that one is not known, to the most epochs there can be.
+fn within(first: u32, last: Option<u32>, beyond: &'static str) -> Kind<u32> {
+    match last {
+        Some(last) => whole(first..=last, beyond),
+        None => whole(first..=*check::EPOCHS.end(), ""),
+    }
 }
 
 /// The recipe, and apart those of its fields that this machine has a say in, where they are right.

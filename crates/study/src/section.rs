@@ -1,6 +1,6 @@
 //! One table of a study file: its fields read one by one, each error with its field, what was given and what is allowed.
 
-use crate::{Choices, SpecError, check, kinds::Kind};
+use crate::{Choices, SpecError, check, kinds::Kind, numeral};
 use toml::{Table, Value};
 
 /// Unknown fields told one by one in each table; the rest are only counted.
@@ -66,7 +66,11 @@ impl<'a> Section<'a> {
         if !(1..=check::CHOICES_MAX).contains(&list.len()) {
             let problem = if list.is_empty() { "is an empty list" } else { "is too long a list" };
             let allowed = format!("one value, or a list of 1 to {}; each {}", check::CHOICES_MAX, kind.allowed);
-            errors.push(self.error_given(field, problem, &format!("{} values", list.len()), &allowed));
+            let given = match list.len() {
+                0 => "[]".into(),
+                many => format!("{many} values"),
+            };
+            errors.push(self.error_given(field, problem, &given, &allowed));
             return None;
         }
         let values = self.elements(field, list, kind, errors)?;
@@ -118,13 +122,13 @@ impl<'a> Section<'a> {
 
     /// Refuses the fields that this table does not have, naming those it has, the most alike first.
     pub fn refuse_unknown(&self, errors: &mut Vec<SpecError>) {
-        let unknown: Vec<&String> =
-            self.table.into_iter().flat_map(Table::keys).filter(|key| !self.fields.contains(&key.as_str())).collect();
-        for name in unknown.iter().take(UNKNOWN_MAX) {
+        let unknown: Vec<(&String, &Value)> =
+            self.table.into_iter().flatten().filter(|(key, _)| !self.fields.contains(&key.as_str())).collect();
+        for (name, value) in unknown.iter().take(UNKNOWN_MAX) {
             let name = shortened(name);
             let mut allowed = self.fields.to_vec();
             allowed.sort_by_key(|field| edits(&name, field));
-            errors.push(self.error_given(&name, "is not a field of a study", &name, &allowed.join(", ")));
+            errors.push(self.error(&name, "is not a field of a study", value, &allowed.join(", ")));
         }
         if unknown.len() > UNKNOWN_MAX {
             let given = format!("{} such fields, of which {UNKNOWN_MAX} are told", unknown.len());
@@ -147,10 +151,45 @@ impl<'a> Section<'a> {
 /// A value as it was written, kept short.
 fn written(value: &Value) -> String {
     match value {
+        Value::String(text) if numeral::is_beyond_all(text) => shortened(text),
         Value::String(text) => format!("\"{}\"", shortened(text)),
-        Value::Array(list) => format!("a list of {}", list.len()),
-        Value::Table(_) => "a table".into(),
-        _ => shortened(&value.to_string()),
+        _ => {
+            let mut text = String::new();
+            write(value, &mut text);
+            shortened(&text)
+        }
+    }
+}
+
+/// As in a file, on one line; what goes beyond what is repeated of it is not written at all.
+fn write(value: &Value, text: &mut String) {
+    let enough = |text: &str| text.len() > 4 * GIVEN_MAX;
+    match value {
+        Value::String(words) => text.push_str(&written(&Value::String(words.chars().take(2 * GIVEN_MAX).collect()))),
+        Value::Array(list) => {
+            text.push('[');
+            for (index, element) in list.iter().enumerate() {
+                if enough(text) {
+                    return;
+                }
+                text.push_str(if index > 0 { ", " } else { "" });
+                write(element, text);
+            }
+            text.push(']');
+        }
+        Value::Table(table) => {
+            text.push('{');
+            for (index, (key, element)) in table.iter().enumerate() {
+                if enough(text) {
+                    return;
+                }
+                text.push_str(if index > 0 { ", " } else { " " });
+                text.push_str(&format!("{key} = "));
+                write(element, text);
+            }
+            text.push_str(" }");
+        }
+        _ => text.push_str(&value.to_string()),
     }
 }
 

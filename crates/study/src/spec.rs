@@ -1,6 +1,6 @@
 //! What a person writes down. One type is the TOML file, the form's state, the wire format and the stored JSON.
 
-use crate::{Architecture, Dataset, SpecError, read};
+use crate::{Architecture, Dataset, SpecError, file, read};
 use serde::{Deserialize, Serialize};
 
 /// One value, or several to be compared: `4.0` or `[1.0, 4.0, 16.0]`. Never empty.
@@ -206,7 +206,12 @@ impl Study {
 
     /// The table that a study file says, right or wrong. Fails only where it is not TOML.
     pub fn table(text: &str) -> Result<toml::Table, Vec<SpecError>> {
-        text.parse().map_err(|error| vec![read::syntax_error(text, &error)])
+        file::table(text).map_err(|error| vec![error])
+    }
+
+    /// The text that a file's bytes are. Fails only where they are none: a study file is written in UTF-8.
+    pub fn text(bytes: &[u8]) -> Result<&str, Vec<SpecError>> {
+        file::text(bytes).map_err(|error| vec![error])
     }
 
     /// As [`Study::from_toml`], from a parsed table: the way of the form, and of JSON bodies.

@@ -1,8 +1,8 @@
 //! The central idea: a teacher is only another training, stopped at some epoch.
 
-use crate::{Architecture, Schedule};
+use crate::{Architecture, Schedule, SegmentKey};
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 /// `n` epochs complete; 0 is the initialisation. Never an index.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -80,9 +80,27 @@ pub enum Teacher {
     Trained { training: Box<Training>, seed: Seed, stopped_at: Epoch },
 }
 
+/// Written "KEY@EPOCH": how weights are asked for that no run ends at, such as a teacher's.
+impl fmt::Display for CheckpointId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.segment, self.epoch)
+    }
+}
+
+impl FromStr for CheckpointId {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || "write KEY@EPOCH, with the 32 hexadecimal digits of a segment's key".to_owned();
+        let (key, epoch) = text.split_once('@').ok_or_else(wrong)?;
+        let digits = key.len() == 32 && key.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        let epoch = epoch.parse().map_err(|_| wrong())?;
+        if digits { Ok(CheckpointId { segment: SegmentKey(key.into()), epoch: Epoch(epoch) }) } else { Err(wrong()) }
+    }
+}
+
 /// A checkpoint, named by what made it: a segment at an epoch.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct CheckpointId {
-    pub segment: crate::SegmentKey,
+    pub segment: SegmentKey,
     pub epoch: Epoch,
 }

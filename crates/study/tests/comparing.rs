@@ -3,6 +3,7 @@
 use study::{
     CheckpointId, Dataset, DatasetFacts, Epoch, EpochMetrics, Facts, Failure, Fidelity, Happened, Machine, Metric,
     Numerics, Plan, Provenance, Report, Scores, Seed, SegmentFacts, SegmentKey, Snapshot, Speed, State, Study, Verdict,
+    WaitsFor,
     comparison::{compare, report},
     cost::{Measured, Pace, estimate},
     metrics::{run_metrics, series},
@@ -398,7 +399,7 @@ fn a_finished_study_is_compared_by_arm_and_seed() {
     assert!(comparison.arms[2].difference.as_ref().unwrap().seeds_needed.unwrap() > 3);
     assert_eq!(
         comparison.answer,
-        "KD until 2 beats labels only by 0.47 ± 0.25 points (3 seeds, p = 0.01, Holm-corrected for 2 comparisons)"
+        "KD until 2 beats labels only by 0.47\u{a0}±\u{202f}0.25 points (3\u{a0}seeds, p\u{a0}=\u{a0}0.013, Holm-corrected for 2 comparisons)."
     );
     assert!(comparison.remarks[0].starts_with("One teacher (seed 0)"));
     assert!((comparison.test_sampling_error.unwrap() - 0.63).abs() < 0.01);
@@ -411,29 +412,39 @@ fn what_cannot_be_told_apart_is_said_with_the_seeds_that_would_settle_it() {
     let comparison = compare(&study, &plan, &trained(&plan, &accuracies), false);
     assert_eq!(
         comparison.answer,
-        "KD until 2, the best of the others, is not distinguishable from labels only: +0.06 ± 0.34 points \
-         (3 seeds, p = 1.00, Holm-corrected for 2 comparisons); about 91 seeds would settle a difference this size"
+        "No arm is shown to beat labels only: the best of the others, KD until 2, is at +0.06\u{a0}±\u{202f}0.34 points \
+         (3\u{a0}seeds, p\u{a0}=\u{a0}1.00, Holm-corrected for 2 comparisons); about 91\u{a0}seeds would settle a difference \
+         this size."
+    );
+    let lower = [[0.8810, 0.8843, 0.8795], [0.8802, 0.8830, 0.8795], [0.8790, 0.8831, 0.8802]];
+    let comparison = compare(&study, &plan, &trained(&plan, &lower), false);
+    assert!(
+        comparison
+            .answer
+            .starts_with("No arm beats labels only: the best of the others, KD until 2, is at −0.07\u{a0}±"),
+        "{}",
+        comparison.answer
     );
     let worse = [[0.8810, 0.8843, 0.8795], [0.8710, 0.8742, 0.8693], [0.8610, 0.8643, 0.8594]];
     let comparison = compare(&study, &plan, &trained(&plan, &worse), false);
     assert_eq!(
         comparison.answer,
-        "No arm beats labels only: the best, KD until 2, is worse by 1.01 ± 0.01 points \
-         (3 seeds, p < 0.001, Holm-corrected for 2 comparisons)"
+        "No arm beats labels only: the best of the others, KD until 2, is worse by 1.010\u{a0}±\u{202f}0.012 points \
+         (3\u{a0}seeds, p\u{a0}<\u{a0}0.001, Holm-corrected for 2 comparisons)."
     );
 }
 
 #[test]
 fn while_training_nothing_is_concluded() {
     let (study, plan) = planned();
-    assert_eq!(compare(&study, &plan, &Facts::new(), false).answer, "Not started yet: 0 of 9 runs are done");
+    assert_eq!(compare(&study, &plan, &Facts::new(), false).answer, "Not started yet: 0 of 9 runs are done.");
     let mut facts = trained(&plan, &ACCURACIES);
     for seed in 1..3 {
         train(&plan, &mut facts, &last_segment(&plan, 0, seed), 2);
     }
     facts.get_mut(&last_segment(&plan, 0, 1)).unwrap().working = true;
     let comparison = compare(&study, &plan, &facts, false);
-    assert_eq!(comparison.answer, "Still training: 7 of 9 runs are done");
+    assert_eq!(comparison.answer, "Still training: 7 of 9 runs are done.");
     assert_eq!(
         comparison.model,
         "arm + seed (least squares, 2 of 9 results missing), 3 arms × 3 seeds, 2 degrees of freedom"
@@ -443,9 +454,9 @@ fn while_training_nothing_is_concluded() {
     assert_eq!((comparison.arms[1].n, comparison.arms[1].interval.is_some()), (3, true));
     let difference = comparison.arms[1].difference.as_ref().unwrap();
     assert_eq!((difference.n, difference.verdict, difference.p_value), (1, Verdict::TooFewSeeds, None));
-    assert_eq!(compare(&study, &plan, &facts, true).answer, "Stopped: 7 of 9 runs are done");
+    assert_eq!(compare(&study, &plan, &facts, true).answer, "Stopped: 7 of 9 runs are done.");
     let stopped = report(&study, &plan, &facts, true, &machine(None));
-    assert_eq!(stopped.comparison.answer, "Stopped: 7 of 9 runs are done");
+    assert_eq!(stopped.comparison.answer, "Stopped: 7 of 9 runs are done.");
 }
 
 fn fail(facts: &mut Facts, key: SegmentKey) {
@@ -490,8 +501,8 @@ fn a_baseline_that_failed_is_missed_by_name() {
     let comparison = compare(&study, &plan, &facts, false);
     assert_eq!(
         comparison.answer,
-        "KD until 2 reaches 88.63 ± 0.19 % on test images (3 seeds), the best of 2 arms; its baseline, labels only, has no \
-         result to compare it with"
+        "KD until 2 reaches 88.63\u{a0}±\u{202f}0.19\u{202f}% on test images (3\u{a0}seeds), the best of 2 arms; its baseline, \
+         labels only, has no result to compare it with."
     );
     assert!(
         comparison.remarks.iter().any(|remark| remark.contains("labels only (every seed)")),
@@ -502,7 +513,7 @@ fn a_baseline_that_failed_is_missed_by_name() {
         fail(&mut facts, last_segment(&plan, 1, seed));
     }
     let one = compare(&study, &plan, &facts, false).answer;
-    assert!(one.ends_with("; its baseline, labels only, has no result to compare it with"), "{one}");
+    assert!(one.ends_with("; its baseline, labels only, has no result to compare it with."), "{one}");
 }
 
 #[test]
@@ -512,7 +523,10 @@ fn one_arm_has_its_own_interval_and_one_seed_has_none() {
     let comparison = compare(&study, &plan, &trained(&plan, &ACCURACIES), false);
     assert_eq!(comparison.model, "arm + noise (each arm by its own t), n = 3, 2 degrees of freedom");
     assert_eq!(comparison.degrees_of_freedom, Some(2));
-    assert_eq!(comparison.answer, "labels only reaches 88.16 ± 0.61 % on test images (3 seeds)");
+    assert_eq!(
+        comparison.answer,
+        "labels only reaches 88.16\u{a0}±\u{202f}0.61\u{202f}% on test images (3\u{a0}seeds)."
+    );
     assert_eq!(comparison.remarks, [""; 0]);
 
     let (study, plan) = planned_of(&STUDY.replace("seeds = 3", "seeds = 1"));
@@ -521,7 +535,7 @@ fn one_arm_has_its_own_interval_and_one_seed_has_none() {
     assert_eq!(comparison.degrees_of_freedom, None);
     assert_eq!(
         comparison.answer,
-        "KD until 2 is 0.52 points above labels only with 1 seed: too few to tell, at least 2 are needed"
+        "KD until 2 is 0.52 points above labels only with 1\u{a0}seed: too few to tell, at least 2 are needed."
     );
     assert!(comparison.arms.iter().all(|arm| arm.interval.is_none()));
 
@@ -534,6 +548,123 @@ fn one_arm_has_its_own_interval_and_one_seed_has_none() {
     let comparison = compare(&study, &plan, &facts, false);
     assert_eq!(comparison.model, "arm + noise (each arm by its own t), n = 1 to 2, 0 to 1 degree of freedom");
     assert_eq!((comparison.arms[0].interval.is_some(), comparison.arms[1].interval), (true, None));
+}
+
+/// Students that all learn alone are compared with the first of them.
+#[test]
+fn a_study_without_distillation_has_a_comparison() {
+    let text = STUDY.replace("\"wrn-10-1\", epochs = 4", "[\"wrn-10-1\", \"wrn-10-2\"], epochs = 4");
+    let (study, plan) = planned_of(&text.replace("[0, 2, 4]", "0"));
+    let comparison = compare(&study, &plan, &trained(&plan, &ACCURACIES), false);
+    assert_eq!(comparison.arms[1].difference.as_ref().unwrap().verdict, Verdict::Better);
+    assert!(comparison.answer.starts_with("wrn-10-2 beats wrn-10-1 by 0.47"), "{}", comparison.answer);
+}
+
+#[test]
+fn arms_that_are_equally_good_are_not_called_the_best() {
+    let (study, plan) = planned();
+    let mut facts = trained(&plan, &[ACCURACIES[0], ACCURACIES[1], ACCURACIES[1]]);
+    for seed in 0..3 {
+        fail(&mut facts, last_segment(&plan, 0, seed));
+    }
+    let answer = compare(&study, &plan, &facts, false).answer;
+    assert!(answer.contains("and 2 of 2 arms are equally good; its baseline, labels only"), "{answer}");
+}
+
+#[test]
+fn a_difference_that_only_many_comparisons_make_doubtful_says_so() {
+    let (study, plan) = planned();
+    let doubtful = [[0.8810, 0.8843, 0.8795], [0.8827, 0.8852, 0.8835], [0.8795, 0.8831, 0.8792]];
+    let comparison = compare(&study, &plan, &trained(&plan, &doubtful), false);
+    let difference = comparison.arms[1].difference.as_ref().unwrap();
+    assert!(difference.interval.unwrap().0 > 0.0, "{difference:?}");
+    assert_eq!(difference.verdict, Verdict::NotDistinguishable, "{difference:?}");
+    let expected = "; by itself this difference would be clear, among 2 comparisons it may be chance";
+    assert!(comparison.answer.contains(expected), "{}", comparison.answer);
+}
+
+/// The same numbers as in the table, and none that binary fractions left behind.
+#[test]
+fn percentages_carry_no_dust() {
+    let (study, plan) = planned();
+    let dusty = [[0.5500, 0.5600, 0.7599], [0.5700, 0.5800, 0.2900], [0.1400, 0.0700, 0.2800]];
+    let comparison = compare(&study, &plan, &trained(&plan, &dusty), false);
+    let written = serde_json::to_string(&comparison.arms).unwrap();
+    assert!((100.0 * 0.5500_f64).to_string().len() > 5, "which is 55.00000000000001 as it stands");
+    assert!(written.contains("[55.0,56.0,75.99]"), "{written}");
+    let decimals = |number: &str| number.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+    let accuracies = comparison.arms.iter().flat_map(|arm| [arm.mean.unwrap(), arm.interval.unwrap().0]);
+    assert!(accuracies.into_iter().all(|value| decimals(&value.to_string()) <= 10), "{written}");
+}
+
+#[test]
+fn failures_are_told_while_others_go_on() {
+    let (study, plan) = planned();
+    let mut facts = Facts::new();
+    for (arm, seed) in [(0, 0), (0, 1)] {
+        fail(&mut facts, last_segment(&plan, arm, seed));
+    }
+    assert_eq!(compare(&study, &plan, &facts, false).answer, "Still training: 0 of 9 runs are done, 2 failed.");
+    let one = planned_of(&STUDY.replace("[0, 2, 4]", "0").replace("seeds = 3", "seeds = 1"));
+    let said = compare(&one.0, &one.1, &Facts::new(), false).answer;
+    assert_eq!(said, "Not started yet: 0 of 1 run is done.");
+}
+
+#[test]
+fn a_study_that_waits_says_for_what_and_promises_no_time() {
+    let (study, plan) = planned();
+    let waiting = |facts: &Facts, what| report(&study, &plan, facts, false, &machine(Some(1e9))).waiting_for(&what);
+    let behind = waiting(&Facts::new(), WaitsFor::AnotherStudy);
+    assert_eq!(behind.comparison.answer, "Waiting for another study: 0 of 9 runs are done.");
+    assert_eq!((behind.progress.state, behind.progress.left), (State::Waiting, None));
+    let images = waiting(&Facts::new(), WaitsFor::Images("mnist was not found".into()));
+    assert_eq!(images.comparison.answer, "Waiting for its images, 0 of 9 runs are done: mnist was not found.");
+    // One place that others left free trains: that is said, and how long it takes is not known.
+    let mut facts = Facts::new();
+    facts.entry(plan.segments[0].key.clone()).or_default().working = true;
+    let some = waiting(&facts, WaitsFor::AnotherStudy);
+    assert_eq!((some.comparison.answer.as_str(), some.progress.left), ("Still training: 0 of 9 runs are done.", None));
+}
+
+#[test]
+fn no_time_is_left_where_only_the_last_evaluations_are() {
+    let (_, plan) = planned();
+    let mut facts = trained(&plan, &ACCURACIES);
+    let last = last_segment(&plan, 0, 0);
+    let its = facts.get_mut(&last).unwrap();
+    its.metrics.last_mut().unwrap().test = None;
+    its.working = true;
+    let now = progress(&plan, &facts, false, &machine(Some(1e9)));
+    assert_eq!((now.state, now.epochs_done, now.left), (State::Training, 34, None));
+}
+
+#[test]
+fn what_failed_is_named_by_arm_and_seeds() {
+    let (study, plan) = planned();
+    let mut facts = Facts::new();
+    fail(&mut facts, last_segment(&plan, 0, 0));
+    fail(&mut facts, plan.segments[0].key.clone());
+    let report = report(&study, &plan, &facts, false, &machine(None));
+    let said: Vec<_> = report
+        .incidents
+        .iter()
+        .map(|incident| (incident.trained(&report.arms, report.runs), incident.touched(&report.arms, report.runs)))
+        .collect();
+    let expected = [
+        ("Teacher wrn-16-2, seed 0", "KD until 2, seeds 0, 1 and 2; KD to the end, seeds 0, 1 and 2"),
+        ("labels only, seed 0", "labels only, seed 0"),
+    ];
+    assert_eq!(said, expected.map(|(trained, touched)| (trained.to_owned(), touched.to_owned())));
+}
+
+#[test]
+fn a_teachers_accuracy_is_told_at_each_of_its_stops() {
+    let (_, plan) = planned_of(&STUDY.replace("[0, 2, 4] }", "[0, 2, 4], teacher_stop_epoch = [1, 4] }"));
+    let mut facts = Facts::new();
+    let teacher = &plan.teachers()[0];
+    assert_eq!(teacher.test_accuracies(&facts), []);
+    train(&plan, &mut facts, &teacher.segment.key, 3);
+    assert_eq!(teacher.test_accuracies(&facts), [(Epoch(1), 88.0)]);
 }
 
 #[test]
@@ -562,7 +693,7 @@ fn what_another_version_left_unfinished_says_so_and_what_to_do() {
     assert_eq!((left.progress.state, left.progress.left), (State::Failed, None));
     assert_eq!(
         left.comparison.answer,
-        "Left unfinished by another version of this program: 8 of 9 runs are done. Start it anew to train the rest"
+        "Left unfinished by another version of this program: 8 of 9 runs are done. Start it anew to train the rest."
     );
     assert!(left.comparison.remarks.iter().any(|remark| remark.contains("Start a new study")));
     let card = study::StudyCard::new(study::StudyId(1), 0, &left);

@@ -186,7 +186,89 @@ fn an_arm_is_compared_with_labels_alone_of_the_same_student_else_with_the_first(
     assert_eq!(baselines, [0, 0, 0, 0, 0, 5, 5, 5, 5, 5]);
     let none = plan_of(&EXAMPLE.replace("[0, 8, 20]", "[20, 8]"));
     assert!(none.arms.iter().all(|arm| arm.baseline == 0));
-    assert!(none.remarks[0].contains("kd_stop_epoch = 0"), "{:?}", none.remarks);
+}
+
+#[test]
+fn students_that_all_learn_alone_are_compared_with_the_first() {
+    let alone = "title = \"Which?\"\ndataset = \"fashion-mnist-12k\"\nseeds = 2\n\
+                 student = { architecture = [\"wrn-10-1\", \"wrn-10-2\"], epochs = [1, 2] }";
+    let plan = plan_of(alone);
+    assert_eq!(plan.arms.iter().map(|arm| arm.baseline).collect::<Vec<_>>(), [0; 4]);
+    assert_eq!(plan.remarks, ["No arm distils: every arm is compared with the first (wrn-10-1, 1 epoch)."]);
+    // Also where a teacher is there that nobody learns from.
+    let unused = EXAMPLE.replace("\"wrn-10-1\"", "[\"wrn-10-1\", \"wrn-16-1\"]").replace("[0, 8, 20]", "0");
+    assert_eq!(plan_of(&unused).arms.iter().map(|arm| arm.baseline).collect::<Vec<_>>(), [0, 0]);
+    let one = plan_of(&alone.replace("[\"wrn-10-1\", \"wrn-10-2\"]", "\"wrn-10-1\"").replace("[1, 2]", "1"));
+    assert_eq!(one.remarks, [""; 0]);
+}
+
+/// What to add is told as it is written, beside what stands there already, in a file as in the form.
+#[test]
+fn what_adds_labels_alone_is_said_and_does_so() {
+    for (from, to, said) in [
+        ("[0, 8, 20]", "[20, 8]", "kd_stop_epoch = [0, 8, 20]"),
+        ("kd_stop_epoch = [0, 8, 20]\n", "", "kd_stop_epoch = [0, 20]"),
+    ] {
+        let without = EXAMPLE.replace(from, to);
+        let remark = &plan_of(&without).remarks[0];
+        assert!(
+            remark.starts_with("No arm learns from labels alone: every arm is compared with the first ("),
+            "{remark}"
+        );
+        assert!(remark.contains(&format!("With {said} each student")), "{remark}");
+        let with = without.lines().filter(|line| !line.starts_with("kd_stop_epoch")).collect::<Vec<_>>().join("\n");
+        assert_eq!(plan_of(&format!("{with}\n{said}")).remarks, [""; 0]);
+    }
+    let lengths = EXAMPLE.replace("kd_stop_epoch = [0, 8, 20]\n", "").replacen("epochs = 20", "epochs = [10, 20]", 1);
+    assert!(plan_of(&lengths).remarks[0].contains("With kd_weight = [0, 0.9] each student"));
+    assert_eq!(plan_of(&lengths.replace("kd_weight = 0.9", "kd_weight = [0, 0.9]")).remarks, [""; 0]);
+    let one = EXAMPLE.replace("[0, 8, 20]", "20").replace("teacher_stop_epoch = [8, 20]", "");
+    assert!(
+        plan_of(&one).remarks[0].starts_with("One arm has nothing to be compared with. With kd_stop_epoch = [0, 20]")
+    );
+}
+
+#[test]
+fn how_many_images_are_trained_on_is_said_where_it_is_not_as_usual() {
+    let remarks = |validation: u32| plan_of(&format!("validation = {validation}\n{EXAMPLE}")).remarks;
+    assert_eq!(remarks(5_000), [""; 0]);
+    assert_eq!(remarks(100), ["Training is on 16,900 images: 100 are held out for validation."]);
+    assert_eq!(remarks(1), ["Training is on 16,999 images: 1 image is held out for validation."]);
+    assert!(remarks(0)[0].starts_with("No image is held out for validation: training is on 17,000 images"));
+    assert_eq!(remarks(16_999), ["Only 1 image is left to train on, which is less than one batch of 128."]);
+    assert!(remarks(16_873)[0].starts_with("Only 127 images are left"));
+}
+
+#[test]
+fn teachers_are_named_by_network_and_seed_and_by_their_length_where_that_differs() {
+    let names = |text: &str| plan_of(text).teachers().into_iter().map(|teacher| teacher.name).collect::<Vec<_>>();
+    assert_eq!(names(EXAMPLE), ["teacher wrn-16-2, seed 0"]);
+    let lengths = EXAMPLE.replace("\"wrn-16-2\"\nepochs = 20", "\"wrn-16-2\"\nepochs = [20, 35]\nper_seed = true");
+    let expected = ["20 epochs, seed 0", "35 epochs, seed 0", "20 epochs, seed 1", "35 epochs, seed 1"];
+    let named = names(&lengths);
+    for expected in expected {
+        assert!(named.contains(&format!("teacher wrn-16-2 of {expected}")), "{named:?}");
+    }
+    assert_eq!(names(&EXAMPLE.replace("[0, 8, 20]", "0")), [""; 0]);
+}
+
+#[test]
+fn a_checkpoint_is_named_one_way() {
+    let plan = plan_of(EXAMPLE);
+    let checkpoint = plan.teachers()[0].checkpoint(Epoch(8));
+    assert_eq!(checkpoint.to_string().parse(), Ok(checkpoint.clone()));
+    let key = &checkpoint.segment.0;
+    for wrong in [
+        "",
+        "@8",
+        key,
+        &format!("{key}@"),
+        &format!("{key}@-1"),
+        &format!("../../{}@8", &key[6..]),
+        &format!("{}@8", key.to_uppercase()),
+    ] {
+        assert!(wrong.parse::<CheckpointId>().is_err(), "{wrong}");
+    }
 }
 
 #[test]
@@ -251,10 +333,10 @@ fn a_study_may_hold_out_another_number_of_images() {
 #[test]
 fn keys_stay_what_they_were() {
     let plan = plan_of(EXAMPLE);
-    assert_eq!(study::TRAINING_VERSION, 1);
-    assert_eq!(plan.segments[0].key.0, "fd1ea5f11a65763f8ea35eb686a4e370");
-    assert_eq!(plan.segments[15].key.0, "8038a3647fb235a2626ffe78f871f975");
-    assert_eq!(plan.runs[14].id.0, "bce1a0acbf6ce1f7");
+    assert_eq!(study::TRAINING_VERSION, 2);
+    assert_eq!(plan.segments[0].key.0, "b2861753c8ce6d4cfd8699b699e81eb6");
+    assert_eq!(plan.segments[15].key.0, "4c18e5da38883aad1ee7f918e28266b8");
+    assert_eq!(plan.runs[14].id.0, "d515dc3f5df7f83a");
 }
 
 #[test]
@@ -444,7 +526,9 @@ proptest! {
             let alone = |other: &&Arm| {
                 other.distillation.is_none() && other.student == arm.student && other.epochs == arm.epochs
             };
-            match plan.arms.iter().find(alone) {
+            // Where nobody distils, all are compared with the first.
+            let distils = plan.arms.iter().any(|arm| arm.distillation.is_some());
+            match plan.arms.iter().find(alone).filter(|_| distils) {
                 Some(alone) => prop_assert_eq!(baseline, alone),
                 None => prop_assert_eq!(arm.baseline, 0),
             }

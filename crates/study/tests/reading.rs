@@ -112,13 +112,13 @@ fn everything_wrong_is_told_at_once_in_the_order_of_the_file() {
         ("treatment.kd_weight", "0.5"),
         ("treatment.kd_stop_epoch", "30"),
         ("treatment.kd_stop_epoch", "-1"),
-        ("treatment.temprature", "temprature"),
+        ("treatment.temprature", "4"),
         ("recipe.learning_rate", "nan"),
-        ("recipe.drop_epochs", "a list of 2"),
+        ("recipe.drop_epochs", "[3, 3]"),
         ("recipe.drop_epochs", "[3, 3]"),
         ("recipe.momentum", "1"),
         ("recipe.device", "\"cuda:x\""),
-        ("titel", "titel"),
+        ("titel", "\"?\""),
     ];
     assert_eq!(fields, expected.map(|(field, given)| (field.to_owned(), given.to_owned())));
 }
@@ -161,7 +161,7 @@ fn a_teacher_is_needed_exactly_where_an_arm_distils() {
 #[test]
 fn unknown_fields_are_refused_with_the_nearest_names_first() {
     let unknown = only(&with("kd_weight = 0.9", "kd_wieght = 0.9"));
-    assert_eq!((unknown.field.as_str(), unknown.given.as_str()), ("treatment.kd_wieght", "kd_wieght"));
+    assert_eq!((unknown.field.as_str(), unknown.given.as_str()), ("treatment.kd_wieght", "0.9"));
     assert!(unknown.allowed.starts_with("kd_weight, "), "{}", unknown.allowed);
     let many: String = (0..1000).map(|index| format!("x{index} = 1\n")).collect();
     assert_eq!(errors(&format!("{many}{EXAMPLE}")).len(), 11);
@@ -186,6 +186,58 @@ fn absurd_numbers_are_refused_before_anything_is_made() {
         assert_eq!(error.field, field);
         assert!(error.given.chars().count() < 80, "{}", error.given.len());
     }
+}
+
+#[test]
+fn a_number_beyond_all_hides_nothing_else_and_is_told_as_it_was_written() {
+    let text = with("seeds = 3", "seeds = 99999999999999999999999")
+        .replace("temperature = 4.0", "temperature = [4, 1e400]")
+        .replace("[0, 8, 20]", "[0, 99999999999999999999]")
+        + "[recipe]\nmomentum = 7";
+    let told: Vec<_> = errors(&text).into_iter().map(|error| (error.field, error.problem, error.given)).collect();
+    let expected = [
+        ("seeds", "is out of range", "99999999999999999999999"),
+        ("treatment.temperature", "is out of range (number 2 of the list)", "1e400"),
+        (
+            "treatment.kd_stop_epoch",
+            "is beyond the student's last epoch (number 2 of the list)",
+            "99999999999999999999",
+        ),
+        ("recipe.momentum", "is out of range", "7"),
+    ];
+    assert_eq!(told, expected.map(|(field, problem, given)| (field.into(), problem.into(), given.into())));
+}
+
+#[test]
+fn what_was_given_is_told_as_it_was_written_and_kept_short() {
+    let given = |line: &str, replacement: &str| only(&with(line, replacement)).given;
+    assert_eq!(given("temperature = 4.0", "temperature = []"), "[]");
+    assert_eq!(given("seeds = 3", "seeds = [3, 5]"), "[3, 5]");
+    assert_eq!(given("seeds = 3", "seeds = { n = [3, \"a b\"] }"), "{ n = [3, \"a b\"] }");
+    assert_eq!(given("seeds = 3", "seeds = {}"), "{ }");
+    let long = given("seeds = 3", &format!("seeds = [{}]", "1, ".repeat(100_000)));
+    assert!(long.starts_with("[1, 1, 1, ") && long.ends_with('…') && long.chars().count() < 80, "{long}");
+}
+
+#[test]
+fn a_stop_is_beyond_an_epoch_only_where_that_is_known() {
+    let told: Vec<_> = errors(&with("[8, 20]", "20000").replace("wrn-16-2\"\nepochs = 20", "wrn-16-2\"\nepochs = []"))
+        .into_iter()
+        .map(|error| (error.field, error.problem, error.allowed))
+        .collect();
+    let expected = ("treatment.teacher_stop_epoch", "is out of range", "1 to 10000");
+    assert_eq!((told.len(), told[0].0.as_str()), (2, "teacher.epochs"));
+    assert_eq!(told[1], (expected.0.into(), expected.1.into(), expected.2.into()));
+}
+
+#[test]
+fn bytes_that_are_no_text_are_an_error_of_the_file() {
+    assert_eq!(Study::text(EXAMPLE.as_bytes()), Ok(EXAMPLE));
+    let errors = Study::text(b"title = \"?\"\ndataset = \"\xff\"").expect_err("no text");
+    assert_eq!(
+        errors,
+        [error("", "line 2 is not text in UTF-8", "the byte 0xff", "a study file in TOML, written in UTF-8")]
+    );
 }
 
 #[test]
@@ -244,6 +296,8 @@ fn what_is_no_toml_is_told_with_its_line() {
     assert!(!only("seeds = 1\nseeds = 2").problem.is_empty());
     assert!(!only(&"[".repeat(100_000)).problem.is_empty());
     assert!(!only(&format!("a = {}", "[".repeat(100_000))).problem.is_empty());
+    assert!(!only(&format!("{}a = 1", "a.".repeat(100_000))).problem.is_empty());
+    assert!(!only(&format!("[{}a]", "a.".repeat(100_000))).problem.is_empty());
 }
 
 #[test]

@@ -154,7 +154,7 @@ fn no_gpu() -> &'static str {
     if cfg!(feature = "cuda") {
         "no GPU with a working driver was found"
     } else {
-        "this program was built without GPU support (feature `cuda`)"
+        "this program was built without GPU support"
     }
 }
 

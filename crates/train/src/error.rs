@@ -23,8 +23,8 @@ pub enum TrainError {
     /// The device asked for is not there.
     #[error("device {device}: {problem}")]
     Device { device: String, problem: String },
-    /// The loss is no longer a number: training stops at this step.
-    #[error("the loss was not finite at step {step} of the epoch after epoch {epoch}: lower the learning rate")]
+    /// The loss is no longer a number: training stops at this step, counted from 1, of the epoch that follows `epoch`.
+    #[error("the loss was not finite at step {step} of epoch {}: lower the learning rate", epoch.0 + 1)]
     NonFinite { epoch: Epoch, step: usize },
     #[error(transparent)]
     Kernel(#[from] kernels::KernelError),

@@ -2,12 +2,12 @@
 
 use crate::TrainError;
 use crate::cpu_network::CpuNetwork;
-use crate::engine::{Engine, NetworkShape, instruction_set};
+use crate::engine::{Engine, NetworkShape, instruction_set as best};
 use crate::initial::initial_weights;
 use crate::objective;
 use crate::random::{Purpose, stream};
 use candle_core::Tensor;
-use kernels::InstructionSet;
+use kernels::{InstructionSet, Product};
 use std::collections::BTreeMap;
 use std::sync::Barrier;
 use std::thread;
@@ -17,16 +17,17 @@ use study::{
     cost::{Measured, Pace},
 };
 
-/// Whole training steps: forward, loss, backward, SGD.
+/// How long a network takes for a batch.
 #[derive(Clone, Debug, PartialEq)]
-pub struct StepTime {
+pub struct NetworkTime {
     pub milliseconds_min: f64,
     pub milliseconds_median: f64,
     pub images_per_second: f64,
     pub instruction_set: String,
 }
 
-/// Times steps of `architecture` on random 32×32×3 images: three to warm up, then at least a second and five steps.
+/// Times whole training steps (forward, loss, backward, SGD) of `architecture` on random 32×32×3 images: three to warm up,
+/// then at least a second and five steps.
 ///
 /// # Errors
 /// An instruction set that is not known or not on this processor; sizes out of range.
@@ -35,9 +36,66 @@ pub fn step_time(
     batch: usize,
     threads: usize,
     instruction_set: Option<&str>,
-) -> Result<StepTime, TrainError> {
-    let shape = NetworkShape { architecture, channels: 3, image_size: 32, classes: 10 };
-    measure(&shape, batch, threads, instruction_set, Duration::from_secs(1))
+) -> Result<NetworkTime, TrainError> {
+    measure(&colour(architecture), batch, threads, instruction_set, Duration::from_secs(1))
+}
+
+/// Times evaluations of batches by a frozen network, otherwise as [`step_time`].
+///
+/// # Errors
+/// As [`step_time`].
+pub fn evaluation_time(
+    architecture: Architecture,
+    batch: usize,
+    threads: usize,
+    instruction_set: Option<&str>,
+) -> Result<NetworkTime, TrainError> {
+    let (shape, set) = (colour(architecture), parsed(instruction_set)?);
+    let mut network = CpuNetwork::for_evaluation(&shape, threads, set)?;
+    network.set_weights(&initial_weights(&shape, Seed(0)))?;
+    let (images, _) = random_batch(&shape, batch);
+    time(batch, set, Duration::from_secs(1), || network.evaluate(&images).map(drop))
+}
+
+/// How fast the engine's innermost matrix product is on numbers in the first cache, on all `threads` together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProductRate {
+    /// 10⁹ floating-point operations a second; a multiply-accumulate counts as two.
+    pub gflops_max: f64,
+    pub gflops_median: f64,
+    pub instruction_set: String,
+}
+
+/// Measures rounds of some milliseconds for at least half a second, each thread with numbers of its own.
+///
+/// # Errors
+/// An instruction set that is not known or not on this processor.
+pub fn product_rate(threads: usize, instruction_set: Option<&str>) -> Result<ProductRate, TrainError> {
+    const ROUND: usize = 4096;
+    let set = parsed(instruction_set)?;
+    let mut products = (0..threads).map(|_| Product::new(set)).collect::<Result<Vec<_>, _>>()?;
+    let mut round = || {
+        let start = Instant::now();
+        std::thread::scope(|scope| {
+            for product in &mut products {
+                scope.spawn(|| (0..ROUND).for_each(|_| _ = std::hint::black_box(product.multiply())));
+            }
+        });
+        let operations = 2 * Product::MULTIPLY_ACCUMULATES * ROUND * threads;
+        operations as f64 / start.elapsed().as_secs_f64() / 1e9
+    };
+    round();
+    let start = Instant::now();
+    let mut rates = Vec::new();
+    while rates.len() < 5 || start.elapsed() < Duration::from_millis(500) {
+        rates.push(round());
+    }
+    rates.sort_by(f64::total_cmp);
+    Ok(ProductRate {
+        gflops_max: rates[rates.len() - 1],
+        gflops_median: rates[rates.len() / 2],
+        instruction_set: set.to_string(),
+    })
 }
 
 /// How fast each of `threads` threads is while all of them are busy, which is how studies are trained: what estimates are made of.
@@ -80,7 +138,7 @@ fn both_paces() -> Result<[[f64; 2]; 2], TrainError> {
     let mut paces = [[0.0; 2]; 2];
     for (architecture, pace) in MEASURED.into_iter().zip(&mut paces) {
         let shape = NetworkShape { architecture, channels: 1, image_size: 28, classes: 10 };
-        let mut probe = Probe::new(&shape, MEASURED_BATCH, 1, instruction_set().parse()?)?;
+        let mut probe = Probe::new(&shape, MEASURED_BATCH, 1, parsed(None)?)?;
         let mut median = |run: &dyn Fn(&mut Probe) -> Result<f64, TrainError>| {
             let times: Result<Vec<f64>, _> = (0..=MEASURED_TIMES).map(|_| run(&mut probe)).collect();
             let mut times = times?.split_off(1);
@@ -104,10 +162,7 @@ impl Probe {
     fn new(shape: &NetworkShape, batch: usize, threads: usize, set: InstructionSet) -> Result<Probe, TrainError> {
         let mut network = CpuNetwork::new(shape, batch, threads, set)?;
         network.set_weights(&initial_weights(shape, Seed(0)))?;
-        let mut random = stream(Seed(0), Purpose::Probe, Epoch(0), 0);
-        let images =
-            (0..batch * shape.channels * shape.image_size * shape.image_size).map(|_| random.normal()).collect();
-        let labels: Vec<u32> = (0..batch).map(|_| random.below(shape.classes as u32)).collect();
+        let (images, labels) = random_batch(shape, batch);
         let labels = Tensor::from_vec(labels, batch, &candle_core::Device::Cpu)?;
         let recipe = Recipe::default();
         let optimizer = Optimizer::Sgd { momentum: recipe.momentum, weight_decay: recipe.weight_decay };
@@ -133,31 +188,57 @@ impl Probe {
     }
 }
 
+fn colour(architecture: Architecture) -> NetworkShape {
+    NetworkShape { architecture, channels: 3, image_size: 32, classes: 10 }
+}
+
+fn parsed(instruction_set: Option<&str>) -> Result<InstructionSet, TrainError> {
+    Ok(instruction_set.map_or_else(best, str::to_string).parse()?)
+}
+
+/// Images and labels.
+fn random_batch(shape: &NetworkShape, batch: usize) -> (Vec<f32>, Vec<u32>) {
+    let mut random = stream(Seed(0), Purpose::Probe, Epoch(0), 0);
+    let len = batch * shape.channels * shape.image_size * shape.image_size;
+    let images = (0..len).map(|_| random.normal()).collect();
+    (images, (0..batch).map(|_| random.below(shape.classes as u32)).collect())
+}
+
 fn measure(
     shape: &NetworkShape,
     batch: usize,
     threads: usize,
-    set: Option<&str>,
+    instruction_set: Option<&str>,
     at_least: Duration,
-) -> Result<StepTime, TrainError> {
-    let set: InstructionSet = set.map_or_else(instruction_set, str::to_string).parse()?;
+) -> Result<NetworkTime, TrainError> {
+    let set = parsed(instruction_set)?;
     let mut probe = Probe::new(shape, batch, threads, set)?;
-    let mut step = || Ok::<_, TrainError>(probe.step()? * 1e3);
+    time(batch, set, at_least, || probe.step().map(drop))
+}
+
+fn time(
+    batch: usize,
+    instruction_set: InstructionSet,
+    at_least: Duration,
+    mut work: impl FnMut() -> Result<(), TrainError>,
+) -> Result<NetworkTime, TrainError> {
     for _ in 0..3 {
-        step()?;
+        work()?;
     }
-    let start = Instant::now();
+    let begun = Instant::now();
     let mut times = Vec::new();
-    while times.len() < 5 || start.elapsed() < at_least {
-        times.push(step()?);
+    while times.len() < 5 || begun.elapsed() < at_least {
+        let start = Instant::now();
+        work()?;
+        times.push(start.elapsed().as_secs_f64() * 1e3);
     }
     times.sort_by(f64::total_cmp);
     let median = times[times.len() / 2];
-    Ok(StepTime {
+    Ok(NetworkTime {
         milliseconds_min: times[0],
         milliseconds_median: median,
         images_per_second: batch as f64 / (median / 1e3),
-        instruction_set: set.to_string(),
+        instruction_set: instruction_set.to_string(),
     })
 }
 
@@ -183,5 +264,16 @@ mod tests {
         for (batch, threads) in [(0, 1), (8, 0)] {
             assert!(step_time(architecture, batch, threads, None).is_err());
         }
+        assert!(evaluation_time(architecture, 8, 0, None).is_err() && product_rate(1, Some("sse9")).is_err());
+    }
+
+    #[test]
+    fn evaluations_and_products_are_timed_too() {
+        let architecture = Architecture::WideResNet { depth: 10, width: 1 };
+        let time = evaluation_time(architecture, 3, 1, None).expect("a time");
+        assert!(0.0 < time.milliseconds_min && time.milliseconds_min <= time.milliseconds_median);
+        let rate = product_rate(2, None).expect("a rate");
+        assert_eq!(rate.instruction_set, time.instruction_set);
+        assert!(0.0 < rate.gflops_median && rate.gflops_median <= rate.gflops_max);
     }
 }

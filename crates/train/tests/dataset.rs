@@ -297,6 +297,40 @@ fn damaged_cifar_10_is_named() {
 }
 
 #[test]
+fn a_cifar_10_file_that_was_cut_is_no_smaller_data_set() {
+    let few = 1001;
+    let folder = TempDir::new().unwrap();
+    let cut = |records: usize| vec![0; records * 3073];
+    for (name, _) in cifar_files() {
+        fs::write(folder.path().join(name), cut(few)).unwrap();
+    }
+    let message = refused(Dataset::Cifar10, folder.path());
+    assert!(message.contains("data_batch_1.bin") && message.contains("holds 3076073 bytes"), "{message}");
+    assert!(message.contains("as published it holds 30730000 (10000 records of 3073 bytes)"), "{message}");
+    // One that was cut short beside a whole one.
+    let one = cifar_files()[0].0;
+    fs::write(folder.path().join(one), cut(10_000)).unwrap();
+    fs::write(folder.path().join("data_batch_2.bin"), cut(4_000)).unwrap();
+    let message = refused(Dataset::Cifar10, folder.path());
+    assert!(message.contains("data_batch_2.bin") && message.contains("holds 12292000 bytes"), "{message}");
+}
+
+#[test]
+fn every_file_that_is_missing_is_named_at_once() {
+    let folder = TempDir::new().unwrap();
+    write(folder.path(), &cifar_files());
+    for name in ["data_batch_2.bin", "test_batch.bin"] {
+        fs::remove_file(folder.path().join(name)).unwrap();
+    }
+    let message = refused(Dataset::Cifar10, folder.path());
+    assert!(message.contains("holds no data_batch_2.bin, no test_batch.bin (also"), "{message}");
+    let archive = folder.path().join("mnist.tar");
+    fs::write(&archive, tar(&idx_files()[..2])).unwrap();
+    let message = refused(Dataset::Mnist, &archive);
+    assert!(message.contains("t10k-images-idx3-ubyte") && message.contains(", no t10k-labels"), "{message}");
+}
+
+#[test]
 fn a_data_set_is_unpacked_once_for_all_and_again_where_that_was_damaged() {
     let (source, data) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     write(source.path(), &cifar_files());

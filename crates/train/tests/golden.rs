@@ -18,13 +18,13 @@ use train::objective;
 use train::random::{Purpose, stream};
 
 /// Recorded with this training version; the digests below belong to it.
-const RECORDED_VERSION: u32 = 1;
+const RECORDED_VERSION: u32 = 2;
 
 fn recorded(set: InstructionSet) -> &'static str {
     match set {
-        InstructionSet::Avx512 => "c7165770d849e76d",
-        InstructionSet::Avx2 => "c7165770d849e76d",
-        InstructionSet::Portable => "eb049942028e83fd",
+        InstructionSet::Avx512 => "561818c80e786b2e",
+        InstructionSet::Avx2 => "561818c80e786b2e",
+        InstructionSet::Portable => "1caed9fc8a86d751",
     }
 }
 

@@ -48,9 +48,14 @@ fn candle(shape: &NetworkShape, dtype: DType) -> CandleNetwork {
     CandleNetwork::new(shape, &Device::Cpu, dtype).expect("an engine")
 }
 
+/// Weights with which no unit of a test's networks comes so near 0 that one way of rounding leaves it on and another off: a
+/// gradient jumps there, whoever is right.
+const ONE_STEP: Seed = Seed(30);
+const TEN_STEPS: Seed = Seed(10);
+
 /// Initial weights with the batch norms moved off 1 and 0, so that every gradient counts.
-fn weights(shape: &NetworkShape) -> Weights {
-    let mut weights = initial_weights(shape, Seed(3));
+fn weights(shape: &NetworkShape, seed: Seed) -> Weights {
+    let mut weights = initial_weights(shape, seed);
     for (index, (name, tensor)) in weights.iter_mut().enumerate() {
         let mut random = stream(Seed(3), Purpose::Probe, Epoch(1), index as u64);
         if tensor.shape.len() == 1 {
@@ -125,7 +130,7 @@ fn assert_all_close(what: &str, ours: &Weights, expected: &Weights, tolerance: f
 #[test]
 fn logits_gradients_and_statistics_agree_with_double_precision() {
     for shape in shapes() {
-        let (weights, batch) = (weights(&shape), batch(&shape, 0));
+        let (weights, batch) = (weights(&shape, ONE_STEP), batch(&shape, 0));
         let mut reference = candle(&shape, DType::F64);
         reference.set_weights(&weights).expect("its own weights");
         let evaluated = flat(&reference.evaluate(&batch.images).expect("logits"));
@@ -147,15 +152,15 @@ fn logits_gradients_and_statistics_agree_with_double_precision() {
 #[test]
 fn ten_steps_agree_with_double_precision() {
     let optimizer = Optimizer::Sgd { momentum: 0.9, weight_decay: 5e-4 };
-    for shape in [shape(10, 1, 1, 28), shape(10, 2, 3, 16)] {
+    for shape in [shape(10, 1, 1, 12), shape(10, 2, 3, 8)] {
         let mut reference = candle(&shape, DType::F64);
-        reference.set_weights(&weights(&shape)).expect("its own weights");
+        reference.set_weights(&weights(&shape, TEN_STEPS)).expect("its own weights");
         let mut others = engines(&shape);
         for (_, engine) in &mut others {
-            engine.set_weights(&weights(&shape)).expect("its own weights");
+            engine.set_weights(&weights(&shape, TEN_STEPS)).expect("its own weights");
         }
         for step in 0..10 {
-            // Few images: over ten steps, two ways of rounding drift apart with each unit that one of them leaves at 0.
+            // Few and small images: over ten steps, two ways of rounding drift apart with each unit that one of them leaves at 0.
             let batch = batch(&shape, step).first(&shape, 4);
             learn(&mut reference, &batch);
             reference.step(LEARNING_RATE, &optimizer).expect("a step");
@@ -182,7 +187,7 @@ fn threads_change_no_bit() {
     for set in InstructionSet::ALL.into_iter().filter(|set| set.available()) {
         let trained = [1, 2, 3].map(|threads| {
             let mut engine = CpuNetwork::new(&shape, most, threads, set).expect("an engine");
-            engine.set_weights(&weights(&shape)).expect("its own weights");
+            engine.set_weights(&weights(&shape, ONE_STEP)).expect("its own weights");
             let logits: Vec<f64> = [most, 1, 3]
                 .into_iter()
                 .zip(0..)
@@ -209,7 +214,7 @@ fn a_network_goes_on_from_what_it_was() {
     let shape = shape(10, 1, 1, 28);
     let mut all = engines(&shape).into_iter().zip(engines(&shape)).collect::<Vec<_>>();
     for ((name, whole), (_, resumed)) in &mut all {
-        whole.set_weights(&weights(&shape)).expect("its own weights");
+        whole.set_weights(&weights(&shape, ONE_STEP)).expect("its own weights");
         for step in 0..2 {
             learn(whole.as_mut(), &batch(&shape, step));
             whole.step(0.1, &optimizer).expect("a step");
@@ -228,7 +233,7 @@ fn a_network_goes_on_from_what_it_was() {
 #[test]
 fn weights_that_do_not_fit_are_all_named() {
     let shape = shape(10, 1, 1, 28);
-    let mut wrong = weights(&shape);
+    let mut wrong = weights(&shape, ONE_STEP);
     let bias = wrong.remove("fc.bias").expect("a bias");
     wrong.insert("fc.bias2".into(), bias);
     wrong.get_mut("conv1.weight").expect("a weight").shape = vec![16, 9];

@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod export;
+pub mod fill_synthetic;
 pub mod plan;
 pub mod run;
 pub mod serve;
@@ -13,6 +14,7 @@ use crate::{
     error::CommandError,
     machine,
 };
+use indicatif::ProgressBar;
 use std::{
     fs,
     io::{self, Read},
@@ -20,15 +22,20 @@ use std::{
 };
 use study::{DatasetFacts, Device, Machine, Plan, Study};
 
-/// Does what was typed.
-pub async fn execute(command: Command) -> Result<(), CommandError> {
+/// Does what was typed. `bar` is shown where progress is.
+pub async fn execute(command: Command, bar: ProgressBar) -> Result<(), CommandError> {
     match command {
         Command::Serve(arguments) => serve::serve(arguments).await,
-        Command::Run(arguments) => run::run(arguments).await,
+        Command::Run(arguments) => run::run(arguments, bar).await,
         Command::Plan(arguments) => plan::plan(&arguments),
         Command::Worker { folder } => worker::worker(&folder),
         Command::Export(arguments) => export::export(arguments).await,
-        Command::Bench { bench: Bench::Step(arguments) } => bench::step(&arguments),
+        Command::FillSynthetic(arguments) => fill_synthetic::fill_synthetic(arguments).await,
+        Command::Bench { bench } => match bench {
+            Bench::Step(arguments) => bench::step(&arguments),
+            Bench::Evaluate(arguments) => bench::evaluate(&arguments),
+            Bench::Product(arguments) => bench::product(&arguments),
+        },
     }
 }
 
@@ -43,9 +50,9 @@ struct Planned {
 
 /// Reads a study file and plans it. What a person should know before the plan is said first, on the standard error.
 fn read_and_plan(path: &Path, installation: &Installation, threads: Option<u32>) -> Result<Planned, CommandError> {
-    let text =
+    let bytes =
         read(path).map_err(|source| CommandError::Io { doing: "read the study file", path: path.into(), source })?;
-    let table = Study::table(&text).map_err(CommandError::Study)?;
+    let table = Study::text(&bytes).and_then(Study::table).map_err(CommandError::Study)?;
     let paths = datasets::find(&installation.data_dir, &installation.datasets);
     let machine = machine::find(&installation.data_dir, &paths, threads, installation.teacher_logits_limit);
     let ready = machine.ready(&table).map_err(CommandError::Study)?;
@@ -56,11 +63,11 @@ fn read_and_plan(path: &Path, installation: &Installation, threads: Option<u32>)
     Ok(Planned { study: ready.study, dataset: ready.dataset, plan, paths, machine })
 }
 
-fn read(path: &Path) -> io::Result<String> {
+fn read(path: &Path) -> io::Result<Vec<u8>> {
     if path == Path::new("-") {
-        let mut text = String::new();
-        io::stdin().read_to_string(&mut text)?;
-        return Ok(text);
+        let mut bytes = Vec::new();
+        io::stdin().read_to_end(&mut bytes)?;
+        return Ok(bytes);
     }
-    fs::read_to_string(path)
+    fs::read(path)
 }

@@ -16,13 +16,13 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{collections::BTreeSet, io::IsTerminal, sync::Arc, time::Instant};
 use store::{Store, StoreError, StoredStudy};
 use study::{
-    Facts, Machine, Plan, SegmentKey, State, StudyId,
+    EvaluateTest, Facts, Machine, Plan, Progress, SegmentKey, State, StudyId,
     progress::progress,
     teacher_logits::{in_words, teacher_logits},
 };
 use tokio::sync::watch;
 
-pub async fn run(arguments: command_line::Run) -> Result<(), CommandError> {
+pub async fn run(arguments: command_line::Run, bar: ProgressBar) -> Result<(), CommandError> {
     let begin = Instant::now();
     let Planned { study, dataset, plan, paths, machine } =
         read_and_plan(&arguments.study, &arguments.installation, arguments.threads)?;
@@ -63,8 +63,11 @@ pub async fn run(arguments: command_line::Run) -> Result<(), CommandError> {
         teacher_logits_bytes: Arc::default(),
     };
     let mut runner = tokio::spawn(runner::run(runner, finished));
+    if std::io::stderr().is_terminal() && !arguments.json {
+        bar.set_draw_target(ProgressDrawTarget::stderr());
+    }
     let watched = tokio::select! {
-        state = watch_progress(&store, id, &plan, &machine, arguments.json) => state.map(Some),
+        state = watch_progress(&store, id, &plan, study.recipe.evaluate_test, &machine, &bar) => state.map(Some),
         _ = ends.wait_for(|end| *end) => Ok(None),
         // It ends only when it is told to, below: that it did so by itself is its panic, and nobody trains any more.
         ended = &mut runner => {
@@ -83,16 +86,16 @@ pub async fn run(arguments: command_line::Run) -> Result<(), CommandError> {
     if arguments.json {
         let object = summary::result_object(&plan, &teachers, &comparison, begin.elapsed().as_secs_f64());
         println!("{}", summary::in_json(&object));
-        eprint!("{}", summary::footnotes(&comparison));
+        eprint!("{}{}", summary::footnotes(&comparison), summary::teachers(&plan, &facts));
     } else {
-        println!("{}", summary::result_table(&comparison));
+        println!("{}\n{}", summary::result_table(&comparison), summary::teachers(&plan, &facts));
     }
-    let failures = progress(&plan, &facts, false, &machine).failures;
+    let failures = summary::failures(&plan, &facts);
     match state {
         State::Finished if failures.is_empty() => Ok(()),
         _ => {
-            let reasons: Vec<String> = failures.into_iter().map(|failure| failure.reason).collect();
-            Err(CommandError::Unfinished(format!("Not every run came to its end. {}", reasons.join(" "))))
+            let lines = std::iter::once("Not every run came to its end.".to_owned()).chain(failures);
+            Err(CommandError::Unfinished(lines.collect::<Vec<_>>().join("\n")))
         }
     }
 }
@@ -102,15 +105,13 @@ async fn watch_progress(
     store: &Store,
     id: StudyId,
     plan: &Plan,
+    evaluate_test: EvaluateTest,
     machine: &Machine,
-    quiet: bool,
+    bar: &ProgressBar,
 ) -> Result<State, StoreError> {
-    let bar = if std::io::stderr().is_terminal() && !quiet {
-        ProgressBar::new(plan.epochs)
-    } else {
-        ProgressBar::with_draw_target(Some(plan.epochs), ProgressDrawTarget::hidden())
-    };
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} epochs  {elapsed} {msg}");
+    let begin = Instant::now();
+    bar.set_length(plan.epochs);
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} epochs  {msg}");
     // The template is a constant; a wrong one would only look plain.
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     let mut changes = store.changes();
@@ -121,16 +122,14 @@ async fn watch_progress(
         let facts = store.facts(plan).await?;
         let now = progress(plan, &facts, stopped, machine);
         bar.set_position(now.epochs_done);
-        if let Some(left) = now.left {
-            bar.set_message(format!("about {} left", readable(left.seconds)));
-        }
+        bar.set_message(message(begin.elapsed().as_secs_f64(), &now));
         // Without a terminal, a line each tenth of the way says that it is alive.
         let tenth = now.epochs_done * 10 / now.epochs_total.max(1);
         if bar.is_hidden() && tenth != reported {
             eprintln!("{} of {} epochs", now.epochs_done, now.epochs_total);
             reported = tenth;
         }
-        if is_over(now.state, plan, &facts) {
+        if is_over(now.state, plan, evaluate_test, &facts) {
             bar.finish_and_clear();
             return Ok(now.state);
         }
@@ -141,7 +140,7 @@ async fn watch_progress(
 
 /// Whether nothing goes on any more. The last epoch is told before its checkpoint lies there and the clean pass is made, so a
 /// study whose runs are finished is waited for until all of that is done, or has failed and cannot be.
-fn is_over(state: State, plan: &Plan, facts: &Facts) -> bool {
+fn is_over(state: State, plan: &Plan, evaluate_test: EvaluateTest, facts: &Facts) -> bool {
     let nobody_works = facts.values().all(|facts| !facts.working);
     match state {
         State::Waiting | State::Training => false,
@@ -151,7 +150,7 @@ fn is_over(state: State, plan: &Plan, facts: &Facts) -> bool {
             let mut settled = true;
             for segment in &plan.segments {
                 let own = facts.get(&segment.key);
-                if own.is_some_and(|own| is_done(segment, own)) {
+                if own.is_some_and(|own| is_done(segment, evaluate_test, own)) {
                     continue;
                 }
                 let failed = own.is_some_and(|own| own.failure.is_some());
@@ -163,6 +162,16 @@ fn is_over(state: State, plan: &Plan, facts: &Facts) -> bool {
             }
             settled && (lost.is_empty() || nobody_works)
         }
+    }
+}
+
+/// How long it has taken and may take: "51 s, about 38 s left". The last evaluations are no epochs and have no estimate.
+fn message(seconds: f64, now: &Progress) -> String {
+    let gone = readable(seconds);
+    match now.left {
+        Some(left) => format!("{gone}, about {} left", readable(left.seconds.max(1.0))),
+        None if now.epochs_done == now.epochs_total => format!("{gone}, last evaluations"),
+        None => gone,
     }
 }
 
@@ -181,7 +190,7 @@ mod tests {
     use super::*;
     use study::{
         CheckpointFile, Dataset, DatasetFacts, Epoch, EpochMetrics, Failure, Kept, Numerics, Scores, Segment,
-        SegmentFacts, Study,
+        SegmentFacts, Speed, Study, cost::Pace,
     };
 
     fn plan() -> Plan {
@@ -219,21 +228,51 @@ mod tests {
     }
 
     #[test]
+    fn how_long_it_takes_is_said_in_one_way_and_not_once_only_evaluations_are_left() {
+        let plan = plan();
+        let pace = Pace { seconds_per_multiply_accumulate: 1e-9, seconds_per_activation: 0.0 };
+        let machine = Machine {
+            threads: 1,
+            speed: Some(Speed { step: pace, evaluation: pace }),
+            teacher_logits_limit: 0,
+            instruction_set: "portable".into(),
+            memory: None,
+            devices: Vec::new(),
+            no_gpu: None,
+            datasets: Vec::new(),
+            unusable: Vec::new(),
+            notice: None,
+        };
+        let mut known = Facts::new();
+        let said = |known: &Facts| message(51.4, &progress(&plan, known, false, &machine));
+        assert!(said(&known).starts_with("51 s, about ") && said(&known).ends_with(" left"), "{}", said(&known));
+        for segment in &plan.segments {
+            let mut its = facts(segment, false);
+            its.metrics[0].test = None;
+            known.insert(segment.key.clone(), SegmentFacts { working: true, ..its });
+        }
+        assert_eq!(said(&known), "51 s, last evaluations");
+    }
+
+    #[test]
     fn a_study_is_over_when_all_is_closed_or_cannot_be() {
         let plan = plan();
         let [one, other] = &plan.segments[..] else { panic!("two seeds") };
         let mut known = Facts::from([(one.key.clone(), facts(one, true)), (other.key.clone(), facts(other, false))]);
-        assert!(!is_over(State::Training, &plan, &known));
-        assert!(!is_over(State::Finished, &plan, &known), "the clean pass is still to be made");
+        assert!(!is_over(State::Training, &plan, EvaluateTest::Checkpoints, &known));
+        assert!(
+            !is_over(State::Finished, &plan, EvaluateTest::Checkpoints, &known),
+            "the clean pass is still to be made"
+        );
         // Its worker failed after the last epoch was told: nobody will make it.
         let failure = Failure { epoch: Epoch(1), reason: "the disk is full".into(), may_succeed_again: true };
         known.entry(other.key.clone()).or_default().failure = Some(failure);
         known.entry(one.key.clone()).or_default().working = true;
-        assert!(!is_over(State::Finished, &plan, &known), "another worker has not left yet");
+        assert!(!is_over(State::Finished, &plan, EvaluateTest::Checkpoints, &known), "another worker has not left yet");
         known.entry(one.key.clone()).or_default().working = false;
-        assert!(is_over(State::Finished, &plan, &known));
+        assert!(is_over(State::Finished, &plan, EvaluateTest::Checkpoints, &known));
         known.insert(other.key.clone(), facts(other, true));
-        assert!(is_over(State::Finished, &plan, &known));
-        assert!(is_over(State::Stopped, &plan, &Facts::new()));
+        assert!(is_over(State::Finished, &plan, EvaluateTest::Checkpoints, &known));
+        assert!(is_over(State::Stopped, &plan, EvaluateTest::Checkpoints, &Facts::new()));
     }
 }

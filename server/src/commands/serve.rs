@@ -11,7 +11,7 @@ use crate::{
     machine, process,
     runner::{self, Runner},
 };
-use app::laboratory::Laboratory;
+use app::laboratory::{Laboratory, LatestReport};
 use leptos::config::{Env, LeptosOptions};
 use std::{env, fs, net::SocketAddr, sync::Arc};
 use store::Store;
@@ -45,15 +45,19 @@ pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
     let url = format!("http://{address}");
     folder.say(&format!("the server at {url}")).map_err(io("write", "the data folder's lock"))?;
 
+    // What cannot be read fails no training: it waits, and its page says for what.
+    let mut usable = paths;
+    usable.retain(|dataset, _| machine.unusable.iter().all(|(unusable, _)| unusable != dataset));
+    let program = arguments.worker_program.map_or_else(local::program, Ok).map_err(io("find", "this program"))?;
     let runner = Runner {
         store: store.clone(),
         data_dir: folder.path().to_owned(),
-        datasets: paths,
+        datasets: usable,
         threads: machine.threads,
         memory: machine.memory,
         teacher_logits_limit: machine.teacher_logits_limit,
         only: None,
-        program: local::program().map_err(io("find", "this program"))?,
+        program,
         teacher_logits_bytes: Arc::default(),
     };
     let laboratory = Laboratory {
@@ -62,6 +66,7 @@ pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
         teacher_logits_bytes: Arc::clone(&runner.teacher_logits_bytes),
         public_url: public_url.clone(),
         example: example::example(),
+        latest: LatestReport::default(),
     };
     let options = LeptosOptions::builder().output_name("stillroom").site_addr(address).env(Env::PROD).build();
     let site = Site { laboratory, options, password: password.map(Arc::new), shutdown: Shutdown(shutdown.clone()) };

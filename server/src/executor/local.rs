@@ -25,14 +25,17 @@ pub enum Process {
 pub fn start(program: &Path, folder: &Path) -> io::Result<Process> {
     let words = OpenOptions::new().create(true).append(true).open(folder.join(WORDS))?;
     let mut worker = Command::new(program);
-    worker.arg("worker").arg(folder).current_dir(folder).process_group(0);
+    // What a list of processes shows.
+    worker.arg0("stillroom").arg("worker").arg(folder).current_dir(folder).process_group(0);
     worker.stdin(Stdio::null()).stdout(Stdio::null()).stderr(words);
     worker.spawn().map(Process::Child)
 }
 
-/// The program that this process is, to be started again as a worker.
+/// The program that this process is, to be started again as a worker. Where the system has a name for just this program, the
+/// workers are of it too after a newer one was built in its place.
 pub fn program() -> io::Result<PathBuf> {
-    std::env::current_exe()
+    let this = PathBuf::from("/proc/self/exe");
+    if this.exists() { Ok(this) } else { std::env::current_exe() }
 }
 
 impl Process {

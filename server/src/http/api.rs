@@ -8,14 +8,15 @@ use crate::{process, summary};
 use app::{error::ApiError, laboratory};
 use axum::{
     Json, Router,
-    extract::{Path, State, rejection::StringRejection},
+    body::Bytes,
+    extract::{Path, State, rejection::BytesRejection},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{delete, get, post},
 };
 use serde_json::{Value, json};
 use std::str::FromStr;
-use study::{Snapshot, Study, teacher_logits::teacher_logits};
+use study::{Report, Snapshot, Study, teacher_logits::teacher_logits};
 
 pub fn routes() -> Router<Site> {
     Router::new()
@@ -49,9 +50,9 @@ impl From<ApiError> for Refused {
     }
 }
 
-/// A body that is too large or no text.
-impl From<StringRejection> for Refused {
-    fn from(rejection: StringRejection) -> Self {
+/// A body that is too large or broke off.
+impl From<BytesRejection> for Refused {
+    fn from(rejection: BytesRejection) -> Self {
         Refused { status: rejection.status(), body: json!({ "error": rejection.body_text() }) }
     }
 }
@@ -68,14 +69,20 @@ fn id<T: FromStr>(text: &str, what: &str) -> Result<T, Refused> {
 }
 
 /// A body as it was sent, or why it cannot be read.
-type Body = Result<String, StringRejection>;
+type Body = Result<Bytes, BytesRejection>;
+
+/// Read as a study file is, where the command line reads one.
+fn text(body: &[u8]) -> Result<&str, Refused> {
+    Study::text(body).map_err(|errors| ApiError::Spec(errors).into())
+}
 
 /// A study as TOML, or as JSON where the request says so or it begins like one.
 async fn create(State(site): State<Site>, headers: HeaderMap, body: Body) -> Result<Response, Refused> {
     let body = body?;
+    let body = text(&body)?;
     let is_json =
         headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).is_some_and(|kind| kind.contains("json"));
-    let table = if is_json || body.trim_start().starts_with('{') { json::table(&body) } else { Study::table(&body) };
+    let table = if is_json || body.trim_start().starts_with('{') { json::table(body) } else { Study::table(body) };
     let id = laboratory::create(&site.laboratory, &table.map_err(ApiError::Spec)?).await?;
     let place = [(header::LOCATION, format!("/api/v1/studies/{id}"))];
     Ok((StatusCode::CREATED, place, Json(json!({ "id": id }))).into_response())
@@ -121,13 +128,13 @@ async fn remove(State(site): State<Site>, Path(study): Path<String>) -> Result<S
 
 async fn comparison(State(site): State<Site>, Path(study): Path<String>) -> Result<Response, Refused> {
     let report = laboratory::report(&site.laboratory, id(&study, "study")?).await?;
-    Ok(Json(report.comparison).into_response())
+    Ok(Json(&report.comparison).into_response())
 }
 
 /// Everything its page shows, frozen now: what an example is made of.
 async fn snapshot(State(site): State<Site>, Path(study): Path<String>) -> Result<Response, Refused> {
     let report = laboratory::report(&site.laboratory, id(&study, "study")?).await?;
-    Ok(Json(Snapshot::freeze(report, process::now())).into_response())
+    Ok(Json(Snapshot::freeze(Report::clone(&report), process::now())).into_response())
 }
 
 async fn metrics_csv(State(site): State<Site>, Path(study): Path<String>) -> Result<Response, Refused> {
@@ -150,7 +157,7 @@ async fn shares(State(site): State<Site>) -> Result<Response, Refused> {
 
 /// Freezes a study's comparison. The answer is the only place where its link ever stands.
 async fn share(State(site): State<Site>, headers: HeaderMap, body: Body) -> Result<Response, Refused> {
-    let study = json::study_id(&body?).map_err(ApiError::Spec)?;
+    let study = json::study_id(text(&body?)?).map_err(ApiError::Spec)?;
     let token = laboratory::share(&site.laboratory, study).await?;
     let host = || headers.get(header::HOST).and_then(|host| host.to_str().ok()).map(|host| format!("http://{host}"));
     let base = site.laboratory.public_url.clone().or_else(host).unwrap_or_default();

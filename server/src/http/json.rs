@@ -1,9 +1,10 @@
 //! JSON bodies, read so that whatever is wrong is told by its field.
 
 use serde_json::{Number, Value};
-use study::{SpecError, StudyId};
+use study::{SpecError, StudyId, numeral};
 
-/// A study's table, right or wrong. `null` is as good as absent; a number beyond a table's whole numbers becomes a real one.
+/// A study's table, right or wrong. `null` is as good as absent; a number that no table holds stands in it as its text
+/// ([`numeral`]), for its field to refuse.
 ///
 /// # Errors
 /// The body as a whole: it is not JSON, or not an object.
@@ -12,12 +13,49 @@ pub fn table(body: &str) -> Result<toml::Table, Vec<SpecError>> {
         let allowed = "an object with the fields of a study file".into();
         vec![SpecError { field: String::new(), problem, given: given.into(), allowed }]
     };
-    let value: Value = serde_json::from_str(body)
+    let value: Value = serde_json::from_str(&large_numbers_as_text(body))
         .map_err(|error| refused(format!("is not a study in JSON: {error}"), "the request's body"))?;
     match toml_value(value) {
         Some(toml::Value::Table(table)) => Ok(table),
         _ => Err(refused("is no object".into(), "another kind of JSON")),
     }
+}
+
+/// The same JSON with quotes around the numbers that no table holds: a reader of JSON knows no such numbers, and would tell nothing
+/// else that is wrong.
+fn large_numbers_as_text(body: &str) -> String {
+    let part_of_a_number = |it: char| it.is_ascii_digit() || matches!(it, '+' | '-' | '.' | 'e' | 'E');
+    let mut text = String::with_capacity(body.len());
+    let mut rest = body;
+    while let Some(start) = rest.find(|it: char| it == '"' || it == '-' || it.is_ascii_digit()) {
+        text.push_str(&rest[..start]);
+        rest = &rest[start..];
+        let end = match rest.starts_with('"') {
+            true => end_of_string(rest),
+            false => rest.find(|it| !part_of_a_number(it)).unwrap_or(rest.len()),
+        };
+        let (token, behind) = rest.split_at(end);
+        match numeral::is_beyond_all(token) {
+            true => text.extend(["\"", token, "\""]),
+            false => text.push_str(token),
+        }
+        rest = behind;
+    }
+    text + rest
+}
+
+/// Behind the quote that ends the string which `text` begins with.
+fn end_of_string(text: &str) -> usize {
+    let mut escaped = false;
+    for (place, byte) in text.bytes().enumerate().skip(1) {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => return place + 1,
+            _ => {}
+        }
+    }
+    text.len()
 }
 
 /// `None` for `null`. In a list it has a place and no meaning: it stays, for the field to refuse by name.
@@ -86,19 +124,34 @@ mod tests {
         let numbers = told(
             r#""seeds": 18446744073709551615, "validation": -99999999999999999999, "recipe": {"batch_size": 1.5}"#,
         );
-        let expected = [
-            ("validation", "-100000000000000000000.0"),
-            ("seeds", "18446744073709552000.0"),
-            ("recipe.batch_size", "1.5"),
-        ];
+        let expected =
+            [("validation", "-99999999999999999999"), ("seeds", "18446744073709551615"), ("recipe.batch_size", "1.5")];
         assert_eq!(numbers, expected.map(|(field, given)| (field.to_owned(), given.to_owned())));
+        let beyond = told(r#""seeds": 1e400, "recipe": {"momentum": -1E+999, "batch_size": 0}"#);
+        let expected = [("seeds", "1e400"), ("recipe.batch_size", "0"), ("recipe.momentum", "-1E+999")];
+        assert_eq!(beyond, expected.map(|(field, given)| (field.to_owned(), given.to_owned())));
         let listed = told(r#""recipe": {"drop_epochs": [1, null]}, "x": true"#);
-        let expected = [("recipe.drop_epochs", "\"null\""), ("x", "x")];
+        let expected = [("recipe.drop_epochs", "\"null\""), ("x", "true")];
         assert_eq!(listed, expected.map(|(field, given)| (field.to_owned(), given.to_owned())));
-        for body in ["", "{", "[]", "null", "1", "\"title\"", "{\"seeds\": 1e999}"] {
+        for body in ["", "{", "[]", "null", "1", "\"title\""] {
             let errors = table(body).expect_err("no study");
             assert_eq!((errors.len(), errors[0].field.as_str()), (1, ""), "{body}");
         }
+    }
+
+    #[test]
+    fn what_stands_in_a_text_is_no_number() {
+        for body in [
+            r#"{"title": "1e999 \" 99999999999999999999 \\", "a": 1e3}"#,
+            r#"["\u00e4", "é1e999", -1.5e-3]"#,
+            "\"1e999",
+        ] {
+            assert_eq!(large_numbers_as_text(body), body);
+        }
+        assert_eq!(
+            large_numbers_as_text(r#"{"a":1e999,"b":[-99999999999999999999]}"#),
+            r#"{"a":"1e999","b":["-99999999999999999999"]}"#
+        );
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::process;
 use axum::{
     Extension, Form, Router,
     extract::{Query, Request, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     middleware::Next,
     response::{Html, IntoResponse, Redirect, Response},
     routing::get,
@@ -45,12 +45,15 @@ pub async fn require(
 ) -> Response {
     let Some(password) = password else { return next.run(request).await };
     let path = request.uri().path();
-    if open(path) || has_session(&password, request.headers()) {
+    if open(path) {
         return next.run(request).await;
+    }
+    if has_session(&password, request.headers()) {
+        return unkept(next.run(request).await);
     }
     if let Some(given) = bearer(request.headers()) {
         return match password.check(given, peer, Instant::now()) {
-            Given::Right => next.run(request).await,
+            Given::Right => unkept(next.run(request).await),
             Given::Wrong => refusal(path, StatusCode::UNAUTHORIZED, "Not let in", WRONG),
             Given::TooMany => {
                 ([WAIT], refusal(path, StatusCode::TOO_MANY_REQUESTS, "Not let in", TOO_MANY)).into_response()
@@ -64,6 +67,12 @@ pub async fn require(
     }
     let asked = request.uri().path_and_query().map_or("/", |asked| asked.as_str());
     Redirect::to(&format!("/login?next={}", escape_query(asked))).into_response()
+}
+
+/// What a password protects stays in no browser's memory, where it could be seen after logging out.
+fn unkept(mut response: Response) -> Response {
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 fn has_session(password: &Password, headers: &HeaderMap) -> bool {

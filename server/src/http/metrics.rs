@@ -1,29 +1,65 @@
 //! Everything that was measured, per run and epoch, to be taken along.
 
 use serde_json::{Value, json};
-use std::fmt::Write;
-use study::{Arm, EpochMetrics, Facts, Fidelity, Observer, Plan, Run, Scores, metrics::run_metrics};
+use std::{collections::BTreeMap, fmt::Write};
+use study::{
+    Arm, EpochMetrics, Facts, Fidelity, Observer, Plan, Run, Scores, Segment, SegmentKey, TeacherTraining,
+    metrics::run_metrics,
+};
 
-const COLUMNS: &str = "run,arm,label,student,teacher,seed,epoch,learning_rate,train_cross_entropy,train_accuracy,\
-train_clean_cross_entropy,train_clean_accuracy,validation_cross_entropy,validation_accuracy,test_cross_entropy,test_accuracy,\
-temperature,kd_loss_train,kd_loss_validation,agreement_train,agreement_validation,seconds,images_per_second";
+const COLUMNS: &str = "run,arm,label,student,teacher,teacher_stop_epoch,teacher_checkpoint,seed,epoch,learning_rate,\
+train_cross_entropy,train_accuracy,train_clean_cross_entropy,train_clean_accuracy,validation_cross_entropy,validation_accuracy,\
+test_cross_entropy,test_accuracy,temperature,kd_loss_train,kd_loss_validation,agreement_train,agreement_validation,seconds,\
+images_per_second";
 
-/// One line a run and epoch, as measured: accuracies and agreement from 0 to 1, cross-entropy in nats, losses without their
-/// weights. Fidelity is that to the run's own teacher; for labels alone, to the study's first with the same seed, as in the
-/// charts. An empty cell was not measured.
+/// In which unit each kind of number stands, in the table as in the object.
+fn units() -> Value {
+    json!({
+        "accuracy": "share of images, 0 to 1",
+        "agreement": "share of images, 0 to 1, on which student and teacher name the same class",
+        "cross_entropy": "nats, mean over images",
+        "kd_loss": "T²·KL in nats, mean over images, without its weight",
+        "seconds": "wall time of the epoch with its evaluation",
+        "images_per_second": "training alone",
+    })
+}
+
+/// One line a run, epoch and teacher that it was measured against there: a run that is measured against none has one line an epoch,
+/// one from labels alone as many as its study has teachers and temperatures. Then the teachers' own trainings, whose `run` is the
+/// name under which their last weights are exported. An empty cell was not measured. For the units see [`units`].
 pub fn csv(plan: &Plan, facts: &Facts) -> String {
     let mut text = format!("{COLUMNS}\n");
-    for (run, observer) in plan.runs.iter().zip(plan.measured_against()) {
+    let segments: BTreeMap<&SegmentKey, &Segment> =
+        plan.segments.iter().map(|segment| (&segment.key, segment)).collect();
+    let mut write = |line: [String; 25]| {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{}", line.join(","));
+    };
+    for run in &plan.runs {
         let Some(arm) = plan.arms.get(run.arm) else { continue };
+        let names = names_of_run(run, arm);
         for metrics in run_metrics(run, facts) {
-            // Writing to a string cannot fail.
-            let _ = writeln!(text, "{}", line(run, arm, metrics, observer.as_ref()).join(","));
+            let leg = run.legs.iter().find(|leg| leg.from < metrics.epoch && metrics.epoch <= leg.until);
+            let observers =
+                leg.and_then(|leg| segments.get(&leg.segment)).map_or_else(Vec::new, |it| it.measured_against());
+            let measured = observers.iter().filter(|observer| metrics.fidelity_to(observer).is_some());
+            let mut measured: Vec<Option<&Observer>> = measured.map(Some).collect();
+            if measured.is_empty() {
+                // Its own teacher is named all the same.
+                measured.push(observers.first().filter(|_| arm.distillation.is_some()));
+            }
+            measured.into_iter().for_each(|observer| write(line(&names, metrics, observer, &segments)));
         }
+    }
+    for teacher in plan.teachers() {
+        let names = names_of_teacher(&teacher);
+        trained(&teacher, facts).for_each(|metrics| write(line(&names, metrics, None, &segments)));
     }
     text
 }
 
-/// The same as JSON, with every teacher that a run was measured against.
+/// The same as JSON: each run with every teacher that it was measured against, and the teachers, by whose `segment` those are
+/// named there.
 pub fn object(plan: &Plan, facts: &Facts) -> Value {
     let runs = plan.runs.iter().filter_map(|run| {
         let arm = plan.arms.get(run.arm)?;
@@ -35,21 +71,62 @@ pub fn object(plan: &Plan, facts: &Facts) -> Value {
             "epochs": run_metrics(run, facts),
         }))
     });
-    json!({ "runs": runs.collect::<Vec<_>>() })
+    let teachers = plan.teachers().into_iter().map(|teacher| {
+        let stops = teacher.segment.stops.iter();
+        json!({
+            "name": teacher.name,
+            "architecture": teacher.segment.architecture,
+            "seed": teacher.segment.seed,
+            "segment": teacher.segment.key,
+            "checkpoints": stops.map(|stop| teacher.checkpoint(*stop).to_string()).collect::<Vec<_>>(),
+            "epochs": trained(&teacher, facts).collect::<Vec<_>>(),
+        })
+    });
+    json!({ "units": units(), "runs": runs.collect::<Vec<_>>(), "teachers": teachers.collect::<Vec<_>>() })
 }
 
-fn line(run: &Run, arm: &Arm, metrics: &EpochMetrics, observer: Option<&Observer>) -> [String; 23] {
+/// The epochs of a teacher that its study asks for.
+fn trained<'a>(teacher: &TeacherTraining<'_>, facts: &'a Facts) -> impl Iterator<Item = &'a EpochMetrics> + use<'a> {
+    let until = teacher.segment.until;
+    let metrics = facts.get(&teacher.segment.key).map_or(&[][..], |facts| &facts.metrics);
+    metrics.iter().filter(move |metrics| metrics.epoch <= until)
+}
+
+/// What is trained: `run`, `arm`, `label`, `student` and `seed`.
+type Names = [String; 5];
+
+fn names_of_run(run: &Run, arm: &Arm) -> Names {
+    let student = arm.student.to_string();
+    [run.id.to_string(), run.arm.to_string(), text_cell(&arm.label), student, run.seed.to_string()]
+}
+
+fn names_of_teacher(TeacherTraining { name, segment }: &TeacherTraining<'_>) -> Names {
+    let last = study::CheckpointId { segment: segment.key.clone(), epoch: segment.until };
+    let (network, seed) = (segment.architecture.to_string(), segment.seed.to_string());
+    [last.to_string(), String::new(), text_cell(name), network, seed]
+}
+
+fn line(
+    [run, arm, label, student, seed]: &Names,
+    metrics: &EpochMetrics,
+    observer: Option<&Observer>,
+    segments: &BTreeMap<&SegmentKey, &Segment>,
+) -> [String; 25] {
     let cross_entropy = |scores: Option<Scores>| number(scores.map(|scores| scores.cross_entropy));
     let accuracy = |scores: Option<Scores>| number(scores.map(|scores| scores.accuracy));
     let fidelity = observer.and_then(|observer| metrics.fidelity_to(observer));
     let measured = |read: fn(&Fidelity) -> Option<f64>| number(fidelity.and_then(read));
+    let teacher = observer.map(|observer| &observer.teacher);
+    let network = teacher.and_then(|teacher| segments.get(&teacher.segment)).map(|segment| segment.architecture);
     [
-        run.id.to_string(),
-        run.arm.to_string(),
-        text_cell(&arm.label),
-        arm.student.to_string(),
-        arm.distillation.as_ref().map_or(String::new(), |distillation| distillation.teacher.to_string()),
-        run.seed.to_string(),
+        run.clone(),
+        arm.clone(),
+        label.clone(),
+        student.clone(),
+        network.map_or(String::new(), |network| network.to_string()),
+        teacher.map_or(String::new(), |teacher| teacher.epoch.to_string()),
+        teacher.map_or(String::new(), |teacher| teacher.to_string()),
+        seed.clone(),
         metrics.epoch.to_string(),
         metrics.learning_rate.to_string(),
         metrics.train.cross_entropy.to_string(),
@@ -60,7 +137,7 @@ fn line(run: &Run, arm: &Arm, metrics: &EpochMetrics, observer: Option<&Observer
         accuracy(metrics.validation),
         cross_entropy(metrics.test),
         accuracy(metrics.test),
-        measured(|fidelity| Some(fidelity.temperature)),
+        number(observer.map(|observer| observer.temperature)),
         measured(|fidelity| fidelity.kd_loss_train),
         measured(|fidelity| fidelity.kd_loss_validation),
         measured(|fidelity| fidelity.agreement_train),
@@ -87,7 +164,7 @@ mod tests {
     use study::{Dataset, DatasetFacts, Numerics, Study};
 
     #[test]
-    fn labels_alone_are_measured_against_the_studys_first_teacher_in_whatever_order_they_were_measured() {
+    fn every_teacher_that_a_run_is_measured_against_has_a_line_and_teachers_have_their_own() {
         let text = r#"
             title = "Which temperature?"
             dataset = "mnist"
@@ -138,10 +215,31 @@ mod tests {
         // Counted from the end: a label may hold commas.
         let cells = csv.lines().map(|line| {
             let cells: Vec<&str> = line.rsplit(',').collect();
-            format!("{} {}", cells[6], cells[4])
+            format!("{} {} {}", cells[20], cells[6], cells[4])
         });
-        let expected = ["temperature kd_loss_validation", "16 0.16", "16 0.16", "4 0.04"];
+        let expected = [
+            "teacher temperature kd_loss_validation",
+            "wrn-10-1 16 0.16",
+            "wrn-10-1 4 0.04",
+            "wrn-10-1 16 0.16",
+            "wrn-10-1 4 0.04",
+            "  ",
+        ];
         assert_eq!(cells.collect::<Vec<_>>(), expected, "{csv}");
+
+        let teacher = &plan.teachers()[0];
+        let last = csv.lines().last().expect("the teacher's line");
+        let checkpoint = teacher.checkpoint(teacher.segment.until);
+        assert!(last.starts_with(&format!("{checkpoint},,\"teacher wrn-10-1, seed 0\",wrn-10-1,,,,0,2,")), "{last}");
+        assert!(csv.lines().nth(1).expect("a run's line").contains(&format!(",wrn-10-1,2,{checkpoint},0,1,")), "{csv}");
+
+        let object = object(&plan, &facts);
+        let own = &object["teachers"][0];
+        assert_eq!(own["name"], "teacher wrn-10-1, seed 0");
+        assert_eq!(own["checkpoints"], json!([checkpoint.to_string()]));
+        assert_eq!(own["epochs"][0]["train"]["accuracy"], 0.5);
+        assert_eq!(object["runs"][0]["epochs"][0]["fidelity"][0]["teacher"]["segment"], own["segment"]);
+        assert!(object["units"]["accuracy"].as_str().is_some_and(|unit| unit.contains("0 to 1")));
     }
 
     #[test]

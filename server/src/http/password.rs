@@ -18,8 +18,11 @@ pub const COOKIE: &str = "stillroom-session";
 /// How long a session lasts, in seconds.
 pub const SESSION_SECONDS: i64 = 30 * 24 * 60 * 60;
 
-/// Wrong passwords from one address within [`WINDOW`] before it has to wait.
+/// Wrong passwords from one address within [`WINDOW`] before further wrong ones are told to wait. A right one is let in all the same:
+/// behind a proxy everyone has one address, and nobody must be able to lock out the others by a few guesses.
 const WRONG_MAX: usize = 10;
+/// Wrong passwords from one address within [`WINDOW`] from which on none is looked at: that is a machine that guesses.
+const FLOOD: usize = 200;
 const WINDOW: Duration = Duration::from_secs(60);
 /// Addresses remembered at once; beyond that the oldest are forgotten.
 const ADDRESSES_MAX: usize = 1024;
@@ -37,7 +40,7 @@ pub struct Password {
 pub enum Given {
     Right,
     Wrong,
-    /// Too many wrong ones: not even looked at.
+    /// Wrong, or not even looked at, after too many wrong ones.
     TooMany,
 }
 
@@ -54,7 +57,8 @@ impl Password {
             times.retain(|time| now.duration_since(*time) < WINDOW);
             !times.is_empty()
         });
-        if wrong.get(&address).is_some_and(|times| times.len() >= WRONG_MAX) {
+        let before = wrong.get(&address).map_or(0, Vec::len);
+        if before >= FLOOD {
             return Given::TooMany;
         }
         if bool::from(blake3::hash(given.as_bytes()).as_bytes().ct_eq(self.digest.as_bytes())) {
@@ -65,7 +69,7 @@ impl Password {
             oldest.map(|oldest| wrong.remove(&oldest));
         }
         wrong.entry(address).or_default().push(now);
-        Given::Wrong
+        if before < WRONG_MAX { Given::Wrong } else { Given::TooMany }
     }
 
     /// A session that lasts until `now` and [`SESSION_SECONDS`], as the cookie holds it.
@@ -102,6 +106,20 @@ mod tests {
         for _ in 0..WRONG_MAX {
             assert_eq!(password.check("copper", HERE, start), Given::Wrong);
         }
+        assert_eq!(password.check("copper", HERE, start), Given::TooMany);
+        assert_eq!(password.check("copper", THERE, start), Given::Wrong);
+        assert_eq!(password.check("copper", HERE, start + WINDOW), Given::Wrong);
+    }
+
+    #[test]
+    fn the_right_password_is_let_in_from_where_others_guess_unless_a_machine_does() {
+        let password = Password::new("copper still", [7; 32]);
+        let start = Instant::now();
+        for _ in 1..FLOOD {
+            password.check("copper", HERE, start);
+        }
+        assert_eq!(password.check("copper still", HERE, start), Given::Right);
+        assert_eq!(password.check("copper", HERE, start), Given::TooMany);
         assert_eq!(password.check("copper still", HERE, start), Given::TooMany);
         assert_eq!(password.check("copper still", THERE, start), Given::Right);
         assert_eq!(password.check("copper still", HERE, start + WINDOW), Given::Right);

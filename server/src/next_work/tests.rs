@@ -136,6 +136,43 @@ fn work_through(wanted: &[Wanted], threads: u32) -> Vec<SegmentKey> {
     }
 }
 
+/// Whose segments are started first.
+fn turns(wanted: &[Wanted], order: &[SegmentKey]) -> Vec<u64> {
+    order.iter().map(|key| find(wanted, key).study.0).collect()
+}
+
+#[test]
+fn studies_are_taken_in_turn() {
+    let short = "title = \"Short?\"\ndataset = \"fashion-mnist-12k\"\nseeds = 3\n\
+                 student = { architecture = \"wrn-10-1\", epochs = 2 }\nrecipe = { momentum = 0.5 }";
+    // The younger study has the longer path, and shares nothing.
+    let wanted = wanted(&[stored(1, short), stored(2, EXAMPLE)]);
+    assert!(turns(&wanted, &work_through(&wanted, 1)).is_sorted());
+    let decision = next_work(&wanted, &Facts::new(), &BTreeMap::new(), 2);
+    assert_eq!(turns(&wanted, &started(decision)), [1, 1]);
+    // It fills what is left.
+    let decision = next_work(&wanted, &Facts::new(), &BTreeMap::new(), 5);
+    assert_eq!(turns(&wanted, &started(decision)), [1, 1, 1, 2]);
+}
+
+#[test]
+fn what_a_younger_study_waits_for_does_not_bring_an_older_segment_forward() {
+    // Alone, the labels-only runs of the older study come before its short teacher.
+    let older = EXAMPLE
+        .replace("seeds = 3", "seeds = 1")
+        .replace("epochs = 20\n    [treatment]", "epochs = 1\n    [treatment]");
+    let older = older.replace("[8, 20]", "1").replace("wrn-16-2", "wrn-10-1").replace("[0, 8, 20]", "[0, 1]");
+    let younger = older
+        .replace("[0, 1]", "20")
+        .replace("seeds = 1", "seeds = 3")
+        .replace("wrn-10-1\"\n    epochs = 20", "wrn-40-4\"\n    epochs = 20");
+    let alone = wanted(&[stored(1, &older)]);
+    let both = wanted(&[stored(1, &older), stored(2, &younger)]);
+    let first = |wanted: &[Wanted]| started(next_work(wanted, &Facts::new(), &BTreeMap::new(), 1)).remove(0);
+    assert_eq!(first(&alone), first(&both));
+    assert_eq!(turns(&both, &work_through(&both, 1)), [1, 1, 1, 1, 2, 2, 2]);
+}
+
 #[test]
 fn every_segment_is_trained_once_and_after_what_it_needs() {
     let wanted = wanted(&[stored(1, EXAMPLE)]);
@@ -157,14 +194,16 @@ fn a_segment_is_done_when_the_best_epochs_are_tested_too() {
     let wanted = wanted(&[stored(1, EXAMPLE)]);
     let teacher = &wanted[0].segment;
     let mut facts = trained(teacher, 20);
-    assert!(is_done(teacher, &facts));
+    assert!(is_done(teacher, EvaluateTest::Checkpoints, &facts));
     // Epoch 15 was the best, and the worker died before it tested that one.
     facts.metrics[14].validation = Some(Scores { cross_entropy: 1.0, accuracy: 0.9 });
-    assert!(!is_done(teacher, &facts));
+    assert!(!is_done(teacher, EvaluateTest::Checkpoints, &facts));
     facts.metrics[14].test = facts.metrics[19].test;
-    assert!(is_done(teacher, &facts));
+    assert!(is_done(teacher, EvaluateTest::Checkpoints, &facts));
+    // Most epochs were not tested, which is enough unless all were to be.
+    assert!(!is_done(teacher, EvaluateTest::EveryEpoch, &facts));
     facts.checkpoints.pop();
-    assert!(!is_done(teacher, &facts));
+    assert!(!is_done(teacher, EvaluateTest::Checkpoints, &facts));
 }
 
 #[test]
@@ -325,7 +364,7 @@ fn observers_that_come_later_are_measured_at_kept_checkpoints_and_then_it_is_don
     let own = facts.get_mut(alone).expect("it was trained");
     own.checkpoints.push(CheckpointFile { epoch: Epoch(15), kept: Kept::Best, digest: String::new(), bytes: 1 });
     assert!(started(next_work(&both, &facts, &BTreeMap::new(), 64)).contains(alone));
-    assert!(!is_done(&find(&both, alone).segment, &facts[alone]));
+    assert!(!is_done(&find(&both, alone).segment, EvaluateTest::Checkpoints, &facts[alone]));
 }
 
 #[test]

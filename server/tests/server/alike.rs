@@ -119,7 +119,7 @@ async fn a_stopped_study_is_stopped_wherever_it_is_compared() {
     let stop = laboratory.request(Method::POST, &format!("/api/v1/studies/{id}/stop"));
     assert_eq!(laboratory.status(stop).await, StatusCode::NO_CONTENT);
     let comparison = laboratory.get(&format!("/api/v1/studies/{id}/comparison")).await;
-    assert_eq!(comparison["answer"], "Stopped: 0 of 2 runs are done");
+    assert_eq!(comparison["answer"], "Stopped: 0 of 2 runs are done.");
     let report = laboratory.get(&format!("/api/report?id={id}")).await;
     assert_eq!(report["comparison"], comparison);
 }

@@ -80,7 +80,10 @@ fn the_example_comes_to_what_is_promised() {
     let little = output(bench.command("plan", "data").arg(&file).args(["--teacher-logits-limit", "100MB"]));
     assert!(text(&little.stdout).contains("Those of one more teacher are not"), "{}", text(&little.stdout));
     assert!(
-        text(&table.stdout).contains("5 arms, 15 runs, 16 segments, 272 epochs instead of 320"),
+        text(&table.stdout).contains(
+            "5 arms, 15 runs, 16 segments, 272 epochs instead of 320\n\
+             fashion-mnist-12k: 12,000 images to train on, 5,000 to validate, 10,000 to test\n"
+        ),
         "{}",
         text(&table.stdout)
     );
@@ -99,6 +102,11 @@ fn a_wrong_study_is_refused_with_every_reason_on_a_line_of_its_own() {
         assert_eq!(lines.len(), 2, "{said}");
         assert!(lines[0].starts_with("seeds: ") && lines[1].starts_with("treatment.kd_stop_epoch: "), "{said}");
     }
+    let bytes = bench.folder.path().join("bytes.toml");
+    std::fs::write(&bytes, b"title = \"\xff\"").expect("a file is written");
+    let refused = output(bench.command("plan", "data").arg(&bytes));
+    assert_eq!(refused.status.code(), Some(2), "what the API answers 422");
+    assert!(text(&refused.stderr).starts_with("line 1 is not text in UTF-8; given: the byte 0xff"));
     let missing = output(bench.command("plan", "data").arg("nowhere.toml"));
     assert_eq!(missing.status.code(), Some(1));
     assert!(text(&missing.stderr).contains("nowhere.toml"));
@@ -154,6 +162,11 @@ fn a_study_is_run_from_the_command_line_and_the_second_time_it_is_there_already(
     assert!(table.status.success());
     let said = text(&table.stdout);
     assert!(labels.iter().all(|label| said.contains(label)), "{said}");
+    let teacher = said.lines().last().expect("a line");
+    assert!(
+        teacher.starts_with("Teacher wrn-10-1, seed 0 on test images: ") && teacher.contains(" after 3 epochs ("),
+        "{said}"
+    );
 }
 
 #[test]
@@ -188,7 +201,16 @@ fn a_run_that_cannot_succeed_says_why_and_the_others_end() {
     let file = bench.write("study.toml", &wild);
     let run = output(bench.command("run", "data").arg(&file).arg("--json"));
     assert_eq!(run.status.code(), Some(1));
-    assert!(text(&run.stderr).contains("not finite"), "{}", text(&run.stderr));
+    // Whom it touches and why, a line each, and no log between.
+    let said = text(&run.stderr);
+    let end = said.lines().skip_while(|line| *line != "Not every run came to its end.").skip(1);
+    let lines: Vec<&str> = end.collect();
+    assert_eq!(lines.len(), 2, "{said}");
+    for (line, seed) in lines.iter().zip([0, 1]) {
+        assert!(line.starts_with(&format!("labels only, seed {seed}: the loss was not finite at step ")), "{said}");
+        assert!(line.ends_with(" of epoch 1: lower the learning rate"), "{said}");
+    }
+    assert!(!said.contains("INFO"), "{said}");
     let arm = &object(&run.stdout)["arms"][0];
     assert_eq!(arm["test_accuracy"], json!({ "mean": null, "low": null, "high": null, "by_seed": [null, null] }));
     assert_eq!(arm["difference"], Value::Null);
@@ -262,16 +284,24 @@ fn nothing_is_exported_from_where_nothing_was_trained() {
 }
 
 #[test]
-fn a_training_step_is_measured() {
+fn steps_evaluations_and_products_are_measured() {
     let bench = Bench::new();
-    let mut command = bench.command("plan", "data");
-    let program = command.get_program().to_owned();
-    command = std::process::Command::new(program);
-    let step = ["bench", "step", "--architecture", "wrn-10-1", "--batch", "16", "--threads", "1", "--json"];
-    let measured = output(command.args(step));
-    assert!(measured.status.success(), "{}", text(&measured.stderr));
-    let measured = object(&measured.stdout);
-    let milliseconds = ["min", "median"].map(|part| measured["milliseconds"][part].as_f64().expect("a number"));
-    assert!(0.0 < milliseconds[0] && milliseconds[0] <= milliseconds[1], "{measured}");
-    assert!(measured["images_per_second"].as_f64() > Some(0.0) && measured["instruction_set"].is_string());
+    let program = bench.command("plan", "data").get_program().to_owned();
+    let measured = |arguments: &[&str]| {
+        let measured = output(std::process::Command::new(&program).arg("bench").args(arguments).arg("--json"));
+        assert!(measured.status.success(), "{}", text(&measured.stderr));
+        let measured = object(&measured.stdout);
+        assert!(measured["instruction_set"].is_string(), "{measured}");
+        measured
+    };
+    for what in ["step", "evaluate"] {
+        let measured = measured(&[what, "--architecture", "wrn-10-1", "--batch", "16", "--threads", "1"]);
+        let milliseconds = ["min", "median"].map(|part| measured["milliseconds"][part].as_f64().expect("a number"));
+        assert!(0.0 < milliseconds[0] && milliseconds[0] <= milliseconds[1], "{measured}");
+        assert!(measured["images_per_second"].as_f64() > Some(0.0), "{measured}");
+    }
+    let measured = measured(&["product", "--threads", "2", "--instruction-set", "portable"]);
+    let gflops = ["median", "max"].map(|part| measured["gflops"][part].as_f64().expect("a number"));
+    assert!(0.0 < gflops[0] && gflops[0] <= gflops[1], "{measured}");
+    assert_eq!(measured["instruction_set"], "portable");
 }

@@ -264,11 +264,13 @@ impl Drop for Laboratory {
 /// A study's metrics without what depends on the clock.
 pub async fn timeless_metrics(laboratory: &Laboratory, id: u64) -> Value {
     let mut metrics = laboratory.get(&format!("/api/v1/studies/{id}/metrics.json")).await;
-    for run in metrics["runs"].as_array_mut().expect("runs") {
-        for epoch in run["epochs"].as_array_mut().expect("epochs") {
-            let epoch = epoch.as_object_mut().expect("an epoch's metrics");
-            epoch.remove("seconds").expect("seconds");
-            epoch.remove("images_per_second").expect("images a second");
+    for trainings in ["runs", "teachers"] {
+        for training in metrics[trainings].as_array_mut().expect("trainings") {
+            for epoch in training["epochs"].as_array_mut().expect("epochs") {
+                let epoch = epoch.as_object_mut().expect("an epoch's metrics");
+                epoch.remove("seconds").expect("seconds");
+                epoch.remove("images_per_second").expect("images a second");
+            }
         }
     }
     metrics

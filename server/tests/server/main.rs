@@ -10,3 +10,5 @@ mod laboratory;
 mod memory;
 mod sharing;
 mod survival;
+mod synthetic;
+mod waiting;

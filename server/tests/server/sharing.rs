@@ -124,11 +124,18 @@ async fn a_server_for_others_asks_for_the_password_everywhere_but_at_shared_link
         StatusCode::UNAUTHORIZED
     );
 
-    // Two wrong ones are behind us; after eight more, even the right one has to wait.
+    // What a password protects is kept in no browser's memory: after a log-out, "back" shows nothing.
+    for path in ["/", "/api/v1/studies"] {
+        let page = ask(path).header(header::COOKIE, &session).send().await.expect("an answer");
+        assert_eq!(page.headers()[header::CACHE_CONTROL], "no-store", "{path}");
+    }
+
+    // Two wrong ones are behind us; after eight more, a wrong one has to wait, and the right one is let in.
     for _ in 0..8 {
         assert_eq!(laboratory.status(log_in("guess")).await, StatusCode::UNAUTHORIZED);
     }
-    assert_eq!(laboratory.status(log_in("copper still")).await, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(laboratory.status(log_in("guess")).await, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(laboratory.status(log_in("copper still")).await, StatusCode::SEE_OTHER);
     assert_eq!(laboratory.status(ask("/api/v1/studies").header(header::COOKIE, &session)).await, StatusCode::OK);
 }
 

@@ -57,7 +57,7 @@ pub const ARROWS: [Arrow; 9] = [
         features: &["--no-default-features", "--features", "hydrate", "--target", WASM],
         way: " for the browser",
         direct: Direct::OfWorkspace(&["study"]),
-        absent: &["candle*", "sqlx*", "tokio", "store", "train", "kernels", "mapped"],
+        absent: &["candle*", "sqlx*", "tokio", "leptos_router", "leptos_meta", "store", "train", "kernels", "mapped"],
     },
     Arrow {
         package: "app",

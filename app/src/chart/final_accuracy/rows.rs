@@ -43,9 +43,8 @@ pub(super) fn height(report: &Report) -> f64 {
     report.comparison.arms.iter().map(|arm| row_height(&row(arm))).sum()
 }
 
-pub(super) fn drawn(picture: &Picture) -> impl IntoView + use<> {
-    let Picture { report, tints, lit, ruled, published } = picture;
-    let lit = *lit;
+pub(super) fn drawn(picture: &Picture<'_>) -> impl IntoView + use<> {
+    let Picture { report, tints, ruled, published } = picture;
     let x = accuracies(picture, 5);
     let at = |value: f64| across(x.place(x.within(value)));
     let bottom = height(report);
@@ -58,7 +57,7 @@ pub(super) fn drawn(picture: &Picture) -> impl IntoView + use<> {
     let rules =
         ruled.iter().filter_map(|(arm, _)| Some((*arm, at(report.comparison.arms[*arm].mean?)))).map(|(arm, at)| {
             view! {
-                <g class=tints[arm].class() class:faded=move || lit.fades(arm)>
+                <g class=tints[arm].class() data-arm=arm>
                     <line class="rule" x1=at.clone() x2=at y1="0" y2=pixels(bottom)></line>
                 </g>
             }
@@ -97,9 +96,7 @@ pub(super) fn drawn(picture: &Picture) -> impl IntoView + use<> {
         view! {
             <g
                 class=tints[arm].class()
-                class:faded=move || lit.fades(arm)
-                on:pointerenter=move |_| lit.0.set(Some(arm))
-                on:pointerleave=move |_| lit.0.set(None)
+                data-arm=arm
             >
                 <title>{said_of(summary)}</title>
                 {label}

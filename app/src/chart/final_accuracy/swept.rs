@@ -59,9 +59,8 @@ fn places(sweep: &Sweep, arms: &[Arm]) -> Vec<Place> {
 }
 
 /// `longest`: characters of the longest label at the right.
-pub(super) fn drawn(picture: &Picture, sweep: &Sweep, longest: usize) -> impl IntoView + use<> {
-    let Picture { report, tints, lit, ruled, published } = picture;
-    let lit = *lit;
+pub(super) fn drawn(picture: &Picture<'_>, sweep: &Sweep, longest: usize) -> impl IntoView + use<> {
+    let Picture { report, tints, ruled, published } = picture;
     let y = accuracies(picture, 6);
     let height = |value: f64| PLOT * (1.0 - y.place(y.within(value)));
     let places = places(sweep, &report.arms);
@@ -99,7 +98,7 @@ pub(super) fn drawn(picture: &Picture, sweep: &Sweep, longest: usize) -> impl In
     let rules =
         ruled.iter().filter_map(|(arm, _)| Some((*arm, pixels(height(summary(*arm).mean?))))).map(|(arm, at)| {
             view! {
-                <g class=tints[arm].class() class:faded=move || lit.fades(arm)>
+                <g class=tints[arm].class() data-arm=arm>
                     <line class="rule" x1="0" x2="100%" y1=at.clone() y2=at></line>
                 </g>
             }
@@ -153,10 +152,8 @@ pub(super) fn drawn(picture: &Picture, sweep: &Sweep, longest: usize) -> impl In
         Some(view! {
             <g
                 class=tints[arm].class()
-                class:faded=move || lit.fades(arm)
+                data-arm=arm
                 transform=format!("translate({aside:.0} 0)")
-                on:pointerenter=move |_| lit.0.set(Some(arm))
-                on:pointerleave=move |_| lit.0.set(None)
             >
                 <title>{said_of(summary)}</title>
                 {interval}

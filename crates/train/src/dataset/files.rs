@@ -47,7 +47,9 @@ pub(super) fn read(
     {
         return read_archive(&archive, wanted);
     }
-    wanted.iter().map(|names| read_from_folder(path, &folders, names)).collect()
+    let found: Vec<Option<PathBuf>> = wanted.iter().map(|names| find(&folders, names)).collect();
+    let found = all_there(path, found, wanted)?;
+    found.into_iter().map(read_file).collect()
 }
 
 /// Decompresses one gzip file held in memory.
@@ -63,8 +65,18 @@ fn find(folders: &[PathBuf], names: &[&str]) -> Option<PathBuf> {
     candidates.into_iter().find(|candidate| candidate.is_file())
 }
 
-fn read_from_folder(path: &Path, folders: &[PathBuf], names: &[&str]) -> Result<Contents, TrainError> {
-    let found = find(folders, names).ok_or_else(|| missing(path, names))?;
+/// Everything that was found, or an error that names all that was not.
+fn all_there<T>(path: &Path, found: Vec<Option<T>>, wanted: &[&[&str]]) -> Result<Vec<T>, TrainError> {
+    let missing = found.iter().zip(wanted).filter(|(found, _)| found.is_none());
+    let missing: Vec<String> = missing.map(|(_, names)| names.join(" or ")).collect();
+    if missing.is_empty() {
+        return Ok(found.into_iter().flatten().collect());
+    }
+    let problem = format!("holds no {} (also with .gz behind it)", missing.join(", no "));
+    Err(TrainError::Dataset { path: path.into(), problem })
+}
+
+fn read_file(found: PathBuf) -> Result<Contents, TrainError> {
     let file = File::open(&found).map_err(|source| TrainError::Io { doing: "open", path: found.clone(), source })?;
     let bytes = match found.extension() == Some(OsStr::new("gz")) {
         true => read_capped(MultiGzDecoder::new(BufReader::new(file))),
@@ -99,7 +111,7 @@ fn read_archive(path: &Path, wanted: &[&[&str]]) -> Result<Vec<Contents>, TrainE
             problem: format!("holds more than {ARCHIVE_BYTES_MAX} bytes, which no data set known here does"),
         });
     }
-    found.into_iter().zip(wanted).map(|(contents, names)| contents.ok_or_else(|| missing(path, names))).collect()
+    all_there(path, found, wanted)
 }
 
 /// An entry counts by its file name, in whatever folder of the archive it lies; the first one of a name counts.
@@ -136,13 +148,6 @@ fn read_capped(reader: impl Read) -> io::Result<Vec<u8>> {
         return Err(io::Error::other(format!("it holds more than {FILE_BYTES_MAX} bytes")));
     }
     Ok(bytes)
-}
-
-fn missing(path: &Path, names: &[&str]) -> TrainError {
-    TrainError::Dataset {
-        path: path.into(),
-        problem: format!("holds no {} (also with .gz behind it)", names.join(" or ")),
-    }
 }
 
 fn damaged(path: &Path, error: &io::Error) -> TrainError {

@@ -2,6 +2,8 @@
 
 /// Between a number and its unit, so that no line breaks there.
 const NARROW: char = '\u{202f}';
+/// Behind a number.
+pub const PERCENT: &str = "\u{202f}%";
 const MINUS: char = '\u{2212}';
 
 /// Decimals that leave two figures of a half width: 0.031 supports three, 1.4 one.
@@ -61,7 +63,7 @@ pub fn behind(n: u32) -> String {
 }
 
 pub fn percent(value: f64, decimals: usize) -> String {
-    format!("{}{NARROW}%", fixed(value, decimals))
+    format!("{}{PERCENT}", fixed(value, decimals))
 }
 
 pub fn p_value(p: f64) -> String {
@@ -90,6 +92,12 @@ pub fn counted(number: u64, noun: &str) -> String {
     format!("{} {noun}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
+/// "15 runs, 16 segments, 272 epochs instead of 320".
+pub fn plan(runs: u64, segments: u64, epochs: u64, epochs_without_sharing: u64) -> String {
+    let head = format!("{}, {}, {}", counted(runs, "run"), counted(segments, "segment"), counted(epochs, "epoch"));
+    if epochs_without_sharing > epochs { format!("{head} instead of {}", count(epochs_without_sharing)) } else { head }
+}
+
 /// A time that is an estimate: rounded as one would say it.
 pub fn duration(seconds: f64) -> String {
     let seconds = if seconds.is_finite() { seconds.clamp(0.0, 1e12) } else { 0.0 };
@@ -105,6 +113,11 @@ pub fn duration(seconds: f64) -> String {
         _ if minutes < 48 * 60 => counted((minutes + 30) / 60, "hour"),
         _ => counted((minutes + 12 * 60) / (24 * 60), "day"),
     }
+}
+
+/// The same words on one line: a number must not lose its unit to the next.
+pub fn kept_together(words: &str) -> String {
+    words.replace(' ', "\u{a0}")
 }
 
 /// A day in UTC, as 2026-11-24, from seconds since 1970-01-01. By Howard Hinnant's `civil_from_days`.

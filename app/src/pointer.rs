@@ -1,0 +1,154 @@
+//! What follows the pointer and the focus on a report: the arm that is met stays while the others fade everywhere, the legend reads
+//! its lines at the epoch under the pointer, and another metric's curves come without the page being left.
+
+use leptos::prelude::*;
+
+/// Follows the pointer on the page around it. It shows nothing itself.
+#[island]
+pub fn Pointer() -> impl IntoView {
+    #[cfg(feature = "hydrate")]
+    Effect::new(|_| follow::follow());
+}
+
+#[cfg(feature = "hydrate")]
+mod follow {
+    use crate::{
+        readout::{self, Epochs},
+        update::{self, Update},
+    };
+    use leptos::{ev, prelude::*, task::spawn_local};
+    use wasm_bindgen::{JsCast, JsValue};
+    use web_sys::{Element, EventTarget, MouseEvent, NodeList, PointerEvent};
+
+    pub fn follow() {
+        let lit = StoredValue::new(None::<String>);
+        let light = move |target: Option<EventTarget>| {
+            let arm = target.and_then(|it| closest(&it, "[data-arm]")).and_then(|it| it.get_attribute("data-arm"));
+            if lit.get_value() != arm {
+                fade_others(arm.as_deref());
+                lit.set_value(arm);
+            }
+        };
+        window_event_listener(ev::pointerover, move |event| light(event.target()));
+        window_event_listener(ev::pointerout, move |event| light(event.related_target()));
+        window_event_listener(ev::focusin, move |event| light(event.target()));
+        window_event_listener(ev::focusout, move |event| light(event.related_target()));
+
+        let read = StoredValue::new(None::<u32>);
+        window_event_listener(ev::pointermove, move |event| {
+            let under = under_pointer(&event);
+            let epoch = under.as_ref().map(|(_, epoch)| *epoch);
+            if read.get_value() != epoch {
+                read.set_value(epoch);
+                for curves in all("div.curves") {
+                    let epoch = under.as_ref().filter(|(its, _)| *its == curves).map(|(_, epoch)| *epoch);
+                    read_at(&curves, epoch);
+                }
+            }
+        });
+
+        window_event_listener(ev::click, |event| {
+            let link = event.target().and_then(|target| closest(&target, ".metrics a"));
+            if let Some(address) = link.filter(|_| is_plain(&event)).and_then(|link| link.get_attribute("href")) {
+                event.prevent_default();
+                pick(address, true);
+            }
+        });
+        window_event_listener(ev::popstate, |_| pick(update::address(), false));
+    }
+
+    fn elements(list: Result<NodeList, JsValue>) -> impl Iterator<Item = Element> {
+        let list = list.ok();
+        let count = list.as_ref().map_or(0, NodeList::length);
+        (0..count).filter_map(move |index| list.as_ref()?.item(index)?.dyn_into().ok())
+    }
+
+    fn all(selector: &str) -> impl Iterator<Item = Element> + use<> {
+        elements(document().query_selector_all(selector))
+    }
+
+    fn closest(target: &EventTarget, selector: &str) -> Option<Element> {
+        target.dyn_ref::<Element>()?.closest(selector).ok().flatten()
+    }
+
+    fn fade_others(lit: Option<&str>) {
+        for element in all("[data-arm]") {
+            let fades = lit.is_some() && element.get_attribute("data-arm").as_deref() != lit;
+            // It fails for names with spaces alone.
+            let _ = element.class_list().toggle_with_force("faded", fades);
+        }
+    }
+
+    /// The curves under the pointer, and the epoch there.
+    fn under_pointer(event: &PointerEvent) -> Option<(Element, u32)> {
+        let chart = closest(&event.target()?, "svg.over-epochs")?;
+        let plot = chart.query_selector("rect.plot").ok()??.get_bounding_client_rect();
+        let share = (f64::from(event.client_x()) - plot.left()) / plot.width();
+        let (from, until) = window_of(&chart)?;
+        let curves = chart.closest("div.curves").ok()??;
+        let epoch = (from + share.clamp(0.0, 1.0) * (until - from)).round() as u32;
+        let epoch = held(&curves)?.from(epoch);
+        (-0.01..=1.01).contains(&share).then_some((curves, epoch))
+    }
+
+    /// The epochs whose values curves hold.
+    fn held(curves: &Element) -> Option<Epochs> {
+        let number = |name| curves.get_attribute(name)?.parse::<u32>().ok();
+        Some(Epochs { step: number("data-step").filter(|step| *step > 0)?, last: number("data-last")? })
+    }
+
+    /// The first and the last epoch that a chart shows.
+    fn window_of(chart: &Element) -> Option<(f64, f64)> {
+        let number = |name| chart.get_attribute(name)?.parse::<f64>().ok();
+        Some((number("data-from")?, number("data-until")?))
+    }
+
+    /// Lets the legend read its lines at `epoch`, and both charts show where that is.
+    fn read_at(curves: &Element, epoch: Option<u32>) {
+        let Some(held) = held(curves) else { return };
+        let unit = curves.get_attribute("data-unit").unwrap_or_default();
+        if let Ok(Some(heading)) = curves.query_selector(".legend-head") {
+            heading.set_text_content(Some(&readout::heading(epoch)));
+        }
+        for value in elements(curves.query_selector_all(".legend-value")) {
+            let values = value.get_attribute("data-values").unwrap_or_default();
+            value.set_text_content(held.value(&values, &unit, epoch).as_deref());
+        }
+        for chart in elements(curves.query_selector_all("svg.over-epochs")) {
+            let (Some((from, until)), Ok(Some(line))) = (window_of(&chart), chart.query_selector(".crosshair")) else {
+                continue;
+            };
+            let share = epoch
+                .map(|epoch| (f64::from(epoch) - from) / (until - from))
+                .filter(|share| (0.0..=1.0).contains(share));
+            if let Some(at) = share.map(|share| format!("{:.2}%", 100.0 * share)) {
+                // Attributes of these names may always be set.
+                let _ = line.set_attribute("x1", &at).and_then(|()| line.set_attribute("x2", &at));
+            }
+            let _ = line.class_list().toggle_with_force("shown", share.is_some());
+        }
+    }
+
+    /// A click that asks for nothing but the page itself: no other tab or window.
+    fn is_plain(event: &MouseEvent) -> bool {
+        event.button() == 0 && !event.ctrl_key() && !event.meta_key() && !event.shift_key() && !event.alt_key()
+    }
+
+    /// Shows the curves that an address names; `goes_there`: the browser is not there yet.
+    fn pick(address: String, goes_there: bool) {
+        spawn_local(async move {
+            let done = matches!(update::go_to(&address).await, Update::Done);
+            let history = window().history();
+            let moved = match history {
+                Ok(history) if done && goes_there => {
+                    history.push_state_with_url(&JsValue::NULL, "", Some(&address)).is_ok()
+                }
+                _ => done,
+            };
+            if !moved {
+                // The browser's own way says what is wrong.
+                let _ = window().location().set_href(&address);
+            }
+        });
+    }
+}

@@ -1,0 +1,125 @@
+//! Reading a page anew without leaving it: only what differs is changed, so that what a reader opened, typed or marked stays.
+
+use crate::error::is_trouble;
+use leptos::prelude::*;
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{Document, DomParser, Element, Node, Response, SupportedType};
+
+/// How it went.
+pub enum Update {
+    Done,
+    /// The server did not answer, or could not do it now.
+    Unreachable,
+    /// The server answers with another page, as where it asks for its password.
+    Elsewhere,
+}
+
+/// Where the browser is now.
+pub fn address() -> String {
+    window().location().href().unwrap_or_default()
+}
+
+/// Makes this page what the server says where the browser is now. Where it went on meanwhile, there is nothing to do.
+pub async fn keep_up() -> Update {
+    let begin = address();
+    let page = fetch(&begin).await;
+    if address() == begin { show(page) } else { Update::Done }
+}
+
+/// Makes this page what the server says at `address`.
+pub async fn go_to(address: &str) -> Update {
+    show(fetch(address).await)
+}
+
+type Answer = Result<Option<(Document, bool)>, JsValue>;
+
+fn show(answer: Answer) -> Update {
+    let Ok(Some((page, redirected))) = answer else { return Update::Unreachable };
+    let now = document().query_selector("main").ok().flatten();
+    let then = page.query_selector("main").ok().flatten();
+    match (now, then) {
+        (Some(now), Some(then)) if !redirected => {
+            document().set_title(&page.title());
+            become_like(&now, &then);
+            Update::Done
+        }
+        _ => Update::Elsewhere,
+    }
+}
+
+/// The page at an address, also one that says that there is nothing, and whether the server led elsewhere. `None`: none came.
+async fn fetch(address: &str) -> Answer {
+    let response: Response = JsFuture::from(window().fetch_with_str(address)).await?.dyn_into()?;
+    if is_trouble(response.status()) {
+        return Ok(None);
+    }
+    let Some(text) = JsFuture::from(response.text()?).await?.as_string() else { return Ok(None) };
+    let page = DomParser::new()?.parse_from_string(&text, SupportedType::TextHtml)?;
+    Ok(Some((page, response.redirected())))
+}
+
+/// Changes `now`, an element of this page, into `then`, its like of another page.
+fn become_like(now: &Element, then: &Element) {
+    if now.is_equal_node(Some(then)) || now.local_name() == "leptos-island" {
+        return;
+    }
+    for name in then.get_attribute_names() {
+        let Some(name) = name.as_string() else { continue };
+        let value = then.get_attribute(&name);
+        if now.get_attribute(&name) != value {
+            // A name that stands on one element may stand on its like.
+            let _ = now.set_attribute(&name, &value.unwrap_or_default());
+        }
+    }
+    for name in now.get_attribute_names() {
+        // Whether it is open is the reader's business.
+        if let Some(name) = name.as_string().filter(|name| name != "open" && !then.has_attribute(name)) {
+            let _ = now.remove_attribute(&name);
+        }
+    }
+    // From here on no step can fail: every node that is moved or removed is where it is looked for.
+    let mut old = now.first_child();
+    let mut next = then.first_child();
+    while let Some(new) = next {
+        next = new.next_sibling();
+        match like(old.as_ref(), &new) {
+            Some(kept) => {
+                while let Some(gone) = old.take_if(|old| !old.is_same_node(Some(&kept))) {
+                    old = gone.next_sibling();
+                    let _ = now.remove_child(&gone);
+                }
+                match (kept.dyn_ref::<Element>(), new.dyn_ref::<Element>()) {
+                    (Some(kept), Some(new)) => become_like(kept, new),
+                    _ if kept.node_value() != new.node_value() => kept.set_node_value(new.node_value().as_deref()),
+                    _ => {}
+                }
+                old = kept.next_sibling();
+            }
+            None => drop(now.insert_before(&new, old.as_ref())),
+        }
+    }
+    while let Some(gone) = old {
+        old = gone.next_sibling();
+        let _ = now.remove_child(&gone);
+    }
+}
+
+/// The node from `old` on that stands for `new`: an element of the same kind and name wherever it is; of words only the next.
+fn like(old: Option<&Node>, new: &Node) -> Option<Node> {
+    let mut old = old.cloned()?;
+    let Some(new) = new.dyn_ref::<Element>() else { return (old.node_type() == new.node_type()).then_some(old) };
+    loop {
+        if old.dyn_ref::<Element>().is_some_and(|old| kind(old) == kind(new)) {
+            return Some(old);
+        }
+        old = old.next_sibling()?;
+    }
+}
+
+/// What an element is: its name, and its class without what the pointer made of it.
+fn kind(element: &Element) -> (String, Option<String>, String) {
+    let class = element.get_attribute("class").unwrap_or_default();
+    // Not `element.id()`: of a form that has a field called "id", that is the field.
+    (element.local_name(), element.get_attribute("id"), class.replace("faded", "").trim_end().to_owned())
+}

@@ -1,0 +1,260 @@
+//! A convolution with what happens before it and after it: directly, or by Winograd's products where its geometry has them.
+
+use std::ops::Range;
+use std::ptr::null;
+
+use crate::buffer::{BLOCK, Buffer};
+use crate::convolution::Convolution;
+use crate::elementwise::{NormGradient, Window};
+use crate::instances::Kernels;
+use crate::threads::SharedPointer;
+use crate::winograd::{self, Finish, Scratch, Target, Winograd};
+
+/// A convolution and its weights, in the kernels' layout.
+pub(crate) struct Layer {
+    pub(crate) geometry: Convolution,
+    pub(crate) weights: Buffer,
+    /// The weights as Winograd's products read them.
+    pub(crate) transformed: Buffer,
+    pub(crate) gradient: Buffer,
+    pub(crate) velocity: Buffer,
+}
+
+impl Layer {
+    pub(crate) fn new(geometry: Convolution, trains: bool) -> Self {
+        let len = geometry.weights_len();
+        let state = if trains { len } else { 0 };
+        let transformed = geometry.winograd.as_ref().map_or(0, |winograd| winograd.weights_len());
+        Layer {
+            geometry,
+            weights: Buffer::zeros(len),
+            transformed: Buffer::zeros(transformed),
+            gradient: Buffer::zeros(state),
+            velocity: Buffer::zeros(state),
+        }
+    }
+
+    /// Transforms the weights; to be called whenever they have changed.
+    pub(crate) fn transform(&mut self, kernels: &Kernels) {
+        let pairs = self.transformed.len() / (winograd::POSITIONS * BLOCK * BLOCK);
+        // SAFETY: the instruction set is available; the buffers were made for these weights.
+        unsafe {
+            (kernels.winograd_weights)(self.weights.as_ptr(), self.transformed.as_mut_ptr(), pairs, 0..pairs, false);
+        }
+    }
+
+    /// The convolution of `source` for these images, to `to`.
+    ///
+    /// # Safety
+    /// The kernels' instruction set; pointers to whole activations of at least `images.end` images of this geometry; nobody else
+    /// uses the scratch.
+    pub(crate) unsafe fn forward(
+        &self,
+        kernels: &Kernels,
+        scratch: &Scratch,
+        images: Range<usize>,
+        source: &Source,
+        to: &Target,
+    ) {
+        let geometry = &self.geometry;
+        // SAFETY: the caller's promises.
+        unsafe {
+            if let Some(winograd) = &geometry.winograd {
+                let weights = self.transformed.as_ptr();
+                let pad = |image, to| source.pad(kernels, image, winograd.input_blocks, &winograd.window(), to);
+                return winograd.forward(kernels, scratch, images, pad, weights, to);
+            }
+            let (window, output_len) = (Window::whole(geometry.input_size), geometry.output_len());
+            let padded = scratch.padded[0].at(0);
+            for image in images {
+                source.pad(kernels, image, geometry.input_channels / BLOCK, &window, padded);
+                let (start, output) = (offset(to.start, image * output_len), to.output.add(image * output_len));
+                (kernels.convolve)(&geometry.forward, padded, self.weights.as_ptr(), output, start);
+                finish(kernels, to, image, geometry.output_channels / BLOCK, geometry.output_size());
+            }
+        }
+    }
+
+    /// Weight gradients that [`Layer::backward`] adds to what is there: all, or none where it sets them.
+    pub(crate) fn added_len(&self) -> usize {
+        if self.geometry.winograd.is_some() { 0 } else { self.weights.len() }
+    }
+
+    /// For these images the gradient on what `input` gives, to `to`, and on the weights, from `gradient`, that on the outputs.
+    /// `turned`: of these weights.
+    ///
+    /// # Safety
+    /// As [`Layer::forward`]; `weight_gradient` covers the weights.
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) unsafe fn backward(
+        &self,
+        kernels: &Kernels,
+        scratch: &Scratch,
+        images: Range<usize>,
+        gradient: &Source,
+        input: &Source,
+        turned: &Turned,
+        weight_gradient: *mut f32,
+        to: &Target,
+    ) {
+        let geometry = &self.geometry;
+        // SAFETY: the caller's promises.
+        unsafe {
+            if let Some(winograd) = &geometry.winograd {
+                let weights = turned.transformed.as_ptr();
+                let window = winograd.window();
+                let pad = |image, to| input.pad(kernels, image, winograd.input_blocks, &window, to);
+                let pad_gradient = |image, to| gradient.pad(kernels, image, winograd.output_blocks, &window, to);
+                winograd.backward(kernels, scratch, images, pad, pad_gradient, weights, to);
+                let pairs = winograd.input_blocks * winograd.output_blocks;
+                (kernels.winograd_weight_gradient)(scratch.weight_gradient.at(0), weight_gradient, pairs);
+                return;
+            }
+            let (size, output_size) = (geometry.input_size, geometry.output_size());
+            let (input_blocks, output_blocks) = (geometry.input_channels / BLOCK, geometry.output_channels / BLOCK);
+            let input_len = input_blocks * size * size * BLOCK;
+            let [padded, padded_gradient] = scratch.padded.map(|padded| padded.at(0));
+            for image in images {
+                gradient.pad(kernels, image, output_blocks, &Window::whole(output_size), padded_gradient);
+                input.pad(kernels, image, input_blocks, &Window::whole(size), padded);
+                (kernels.weight_gradient)(&geometry.weight_gradient, padded, padded_gradient, weight_gradient);
+                let (start, output) = (offset(to.start, image * input_len), to.output.add(image * input_len));
+                for sweep in &geometry.input_gradient {
+                    (kernels.convolve)(sweep, padded_gradient, turned.transposed.as_ptr(), output, start);
+                }
+                finish(kernels, to, image, input_blocks, size);
+            }
+        }
+    }
+}
+
+fn offset(pointer: *const f32, by: usize) -> *const f32 {
+    if pointer.is_null() { null() } else { pointer.wrapping_add(by) }
+}
+
+/// What a convolution reads. Pointers are to the first image; constants are per channel.
+pub(crate) enum Source {
+    Plain(*const f32),
+    /// `relu(scale·input + shift)`.
+    Normalised {
+        input: *const f32,
+        scale: *const f32,
+        shift: *const f32,
+    },
+    /// The gradient on what a batch norm read.
+    Gradient(NormGradient),
+    /// What a direct convolution has read just before, of the one image in question: it is still there.
+    Padded,
+}
+
+impl Source {
+    /// One image inside a border of zeros.
+    ///
+    /// # Safety
+    /// As [`Layer::forward`].
+    unsafe fn pad(&self, kernels: &Kernels, image: usize, blocks: usize, window: &Window, padded: *mut f32) {
+        let at = image * blocks * window.size * window.size * BLOCK;
+        // SAFETY: the caller's promises.
+        unsafe {
+            match self {
+                Source::Plain(input) => (kernels.copy_padded)(input.add(at), padded, blocks, window),
+                Source::Normalised { input, scale, shift } => {
+                    (kernels.normalise_padded)(input.add(at), padded, blocks, window, *scale, *shift);
+                }
+                Source::Gradient(of) => (kernels.norm_gradient_padded)(&of.at(at, 0), padded, blocks, window),
+                Source::Padded => {}
+            }
+        }
+    }
+}
+
+/// What is done with the outputs of an image that a direct convolution has stored.
+///
+/// # Safety
+/// As [`Layer::forward`].
+unsafe fn finish(kernels: &Kernels, to: &Target, image: usize, blocks: usize, size: usize) {
+    let pixels = size * size;
+    let at = image * blocks * pixels * BLOCK;
+    // SAFETY: the caller's promises.
+    unsafe {
+        match to.finish {
+            Finish::Stored => {}
+            Finish::Summed { sums, squares } => (kernels.statistics)(to.output.add(at), blocks, pixels, sums, squares),
+            Finish::Gated { input, scale, shift, sums, products } => {
+                (kernels.gate)(to.output.add(at), input.add(at), blocks, pixels, scale, shift, sums, products);
+            }
+            Finish::Rectified { .. } => unreachable!("only what Winograd's products give is rectified on its way"),
+        }
+    }
+}
+
+/// Weights as a gradient on the input reads them, for one layer at a time.
+pub(crate) struct Turned {
+    pub(crate) transposed: Buffer,
+    pub(crate) transformed: Buffer,
+}
+
+impl Turned {
+    /// Room for the largest of some layers.
+    pub(crate) fn new<'a>(layers: impl Iterator<Item = &'a Layer> + Clone) -> Self {
+        let largest = |len: fn(&Layer) -> usize| Buffer::zeros(layers.clone().map(len).max().unwrap_or(0));
+        Turned {
+            transposed: largest(|layer| layer.weights.len()),
+            transformed: largest(|layer| layer.transformed.len()),
+        }
+    }
+
+    /// Turns a layer's weights, its input blocks shared between threads.
+    pub(crate) fn turn(&mut self, layer: &Layer, kernels: &Kernels, threads: &crate::threads::Threads) {
+        let (transposed, transformed) =
+            (SharedPointer::new(&mut self.transposed), SharedPointer::new(&mut self.transformed));
+        let (inputs, outputs) = (layer.geometry.input_channels / BLOCK, layer.geometry.output_channels / BLOCK);
+        threads.run(inputs, &|input, _| {
+            // SAFETY: each input block has stretches of its own in both buffers.
+            unsafe {
+                layer.geometry.transpose(&layer.weights, input, transposed.at(0));
+                if layer.geometry.winograd.is_some() {
+                    let of = input * outputs..(input + 1) * outputs;
+                    (kernels.winograd_weights)(transposed.at(0), transformed.at(0), inputs * outputs, of, true);
+                }
+            }
+        });
+    }
+}
+
+/// The buffers behind a [`Scratch`].
+pub(crate) struct Space {
+    pub(crate) padded: [Buffer; 2],
+    pub(crate) transformed: [Buffer; 3],
+    pub(crate) weight_gradient: Buffer,
+}
+
+impl Space {
+    /// Room for the largest of some layers; `trains`: whether gradients are wanted.
+    pub(crate) fn new<'a>(layers: impl Iterator<Item = &'a Layer> + Clone, trains: bool) -> Self {
+        let largest = |len: fn(&Layer) -> usize| layers.clone().map(len).max().unwrap_or(0);
+        let of_winograd = |len: fn(&Winograd) -> usize| {
+            layers.clone().filter_map(|layer| layer.geometry.winograd.as_ref()).map(len).max().unwrap_or(0)
+        };
+        let if_trains = |len| Buffer::zeros(if trains { len } else { 0 });
+        let padded = largest(|layer| {
+            let geometry = &layer.geometry;
+            let side = geometry.winograd.as_ref().map_or(geometry.input_size + 2, Winograd::side);
+            geometry.input_channels.max(geometry.output_channels) * side * side
+        });
+        let transformed = of_winograd(Winograd::transformed_len);
+        Space {
+            padded: [Buffer::zeros(padded), if_trains(padded)],
+            transformed: [Buffer::zeros(transformed), Buffer::zeros(transformed), if_trains(transformed)],
+            weight_gradient: if_trains(of_winograd(Winograd::weights_len)),
+        }
+    }
+
+    pub(crate) fn pointers(&mut self) -> Scratch {
+        Scratch {
+            padded: self.padded.each_mut().map(|buffer| SharedPointer::new(buffer)),
+            transformed: self.transformed.each_mut().map(|buffer| SharedPointer::new(buffer)),
+            weight_gradient: SharedPointer::new(&mut self.weight_gradient),
+        }
+    }
+}

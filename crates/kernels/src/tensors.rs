@@ -1,0 +1,236 @@
+//! The network's tensors by the model zoo's names, in PyTorch's layout.
+
+use crate::WideResNet;
+use crate::error::KernelError;
+use crate::head::Linear;
+use crate::layer::Layer;
+use crate::layout::{weights_from_pytorch, weights_to_pytorch};
+use crate::norm::Norm;
+
+/// Whether a tensor is trained, or follows along.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TensorKind {
+    /// Has a gradient and momentum.
+    Parameter,
+    /// A running statistic.
+    Buffer,
+}
+
+/// A tensor of the network, by the model zoo's name, with its shape in PyTorch's layout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TensorSpec {
+    pub name: String,
+    pub shape: Vec<usize>,
+    pub kind: TensorKind,
+}
+
+impl WideResNet {
+    /// Every tensor in the model zoo's order and by its names (`block1.layer.0.bn1.weight`, ...).
+    /// Batch counters (`num_batches_tracked`) are the caller's.
+    pub fn tensors(&self) -> Vec<TensorSpec> {
+        let mut tensors = Vec::new();
+        let mut parameter = |name: String, shape: Vec<usize>, kind| tensors.push(TensorSpec { name, shape, kind });
+        self.each(&mut |name, part| match part {
+            Part::Convolution(layer) => {
+                let geometry = &layer.geometry;
+                let shape = vec![geometry.output_channels, geometry.input_channels, geometry.kernel, geometry.kernel];
+                parameter(format!("{name}.weight"), shape, TensorKind::Parameter);
+            }
+            Part::Norm(norm) => {
+                let shape = vec![norm.channels];
+                parameter(format!("{name}.weight"), shape.clone(), TensorKind::Parameter);
+                parameter(format!("{name}.bias"), shape.clone(), TensorKind::Parameter);
+                parameter(format!("{name}.running_mean"), shape.clone(), TensorKind::Buffer);
+                parameter(format!("{name}.running_var"), shape, TensorKind::Buffer);
+            }
+            Part::Linear(linear) => {
+                parameter(format!("{name}.weight"), vec![linear.classes, linear.features], TensorKind::Parameter);
+                parameter(format!("{name}.bias"), vec![linear.classes], TensorKind::Parameter);
+            }
+        });
+        tensors
+    }
+
+    /// A tensor's values in PyTorch's layout; `None` where there is no tensor of this name.
+    pub fn get(&self, name: &str) -> Option<Vec<f32>> {
+        self.read(name, State::Values)
+    }
+
+    /// A parameter's gradient after [`WideResNet::backward`].
+    pub fn gradient(&self, name: &str) -> Option<Vec<f32>> {
+        self.training.as_ref()?;
+        self.read(name, State::Gradient)
+    }
+
+    /// A parameter's momentum: PyTorch's `momentum_buffer`.
+    pub fn momentum(&self, name: &str) -> Option<Vec<f32>> {
+        self.training.as_ref()?;
+        self.read(name, State::Velocity)
+    }
+
+    /// Sets a tensor from values in PyTorch's layout.
+    ///
+    /// # Errors
+    /// An unknown name, or a wrong number of values.
+    pub fn set(&mut self, name: &str, values: &[f32]) -> Result<(), KernelError> {
+        self.write(name, State::Values, values)
+    }
+
+    /// Sets a parameter's momentum.
+    ///
+    /// # Errors
+    /// An unknown name, a wrong number of values, or a tensor that has no momentum here.
+    pub fn set_momentum(&mut self, name: &str, values: &[f32]) -> Result<(), KernelError> {
+        if self.training.is_none() {
+            return Err(KernelError::NoMomentum { name: name.to_string() });
+        }
+        self.write(name, State::Velocity, values)
+    }
+
+    /// Visits the network's parts in the order of the zoo's definition.
+    fn each<'a>(&'a self, visit: &mut dyn FnMut(&str, Part<'a>)) {
+        visit("conv1", Part::Convolution(&self.first));
+        let in_group = self.shape.blocks_in_group();
+        for (index, block) in self.blocks.iter().enumerate() {
+            let name = format!("block{}.layer.{}", index / in_group + 1, index % in_group);
+            visit(&format!("{name}.bn1"), Part::Norm(&block.norm1));
+            visit(&format!("{name}.conv1"), Part::Convolution(&block.convolution1));
+            visit(&format!("{name}.bn2"), Part::Norm(&block.norm2));
+            visit(&format!("{name}.conv2"), Part::Convolution(&block.convolution2));
+            if let Some(shortcut) = &block.shortcut {
+                visit(&format!("{name}.convShortcut"), Part::Convolution(shortcut));
+            }
+        }
+        visit("bn1", Part::Norm(&self.last));
+        visit("fc", Part::Linear(&self.linear));
+    }
+
+    fn read(&self, name: &str, state: State) -> Option<Vec<f32>> {
+        let (owner, tensor) = name.rsplit_once('.')?;
+        let mut found = None;
+        self.each(&mut |name, part| {
+            if name == owner {
+                found = part.read(tensor, state);
+            }
+        });
+        found
+    }
+
+    fn write(&mut self, name: &str, state: State, values: &[f32]) -> Result<(), KernelError> {
+        let unknown = || KernelError::UnknownTensor { name: name.to_string() };
+        let spec = self.tensors().into_iter().find(|spec| spec.name == name).ok_or_else(unknown)?;
+        let expected = spec.shape.iter().product();
+        if values.len() != expected {
+            return Err(KernelError::Length { name: name.to_string(), given: values.len(), expected });
+        }
+        if state == State::Velocity && spec.kind == TensorKind::Buffer {
+            return Err(KernelError::NoMomentum { name: name.to_string() });
+        }
+        let (owner, tensor) = name.rsplit_once('.').ok_or_else(unknown)?;
+        self.transformed = false;
+        match self.part_mut(owner).ok_or_else(unknown)? {
+            PartMut::Convolution(layer) => {
+                let to = if state == State::Velocity { &mut layer.velocity } else { &mut layer.weights };
+                weights_from_pytorch(&layer.geometry, values, to);
+            }
+            PartMut::Norm(norm) => match tensor {
+                "running_mean" => norm.running_mean.copy_from_slice(values),
+                "running_var" => norm.running_variance.copy_from_slice(values),
+                _ => {
+                    let start = if tensor == "weight" { 0 } else { norm.channels };
+                    let to = if state == State::Velocity { &mut norm.velocity } else { &mut norm.values };
+                    to[start..start + values.len()].copy_from_slice(values);
+                }
+            },
+            PartMut::Linear(linear) => {
+                let to = match (tensor, state) {
+                    ("weight", State::Velocity) => &mut linear.weights_velocity,
+                    ("weight", _) => &mut linear.weights,
+                    (_, State::Velocity) => &mut linear.bias_velocity,
+                    _ => &mut linear.bias,
+                };
+                to.copy_from_slice(values);
+            }
+        }
+        Ok(())
+    }
+
+    fn part_mut(&mut self, owner: &str) -> Option<PartMut<'_>> {
+        match owner {
+            "conv1" => return Some(PartMut::Convolution(&mut self.first)),
+            "bn1" => return Some(PartMut::Norm(&mut self.last)),
+            "fc" => return Some(PartMut::Linear(&mut self.linear)),
+            _ => {}
+        }
+        let (group, rest) = owner.strip_prefix("block")?.split_once(".layer.")?;
+        let (index, part) = rest.split_once('.')?;
+        let (group, index): (usize, usize) = (group.parse().ok()?, index.parse().ok()?);
+        let block = self.blocks.get_mut((group.checked_sub(1)?) * self.shape.blocks_in_group() + index)?;
+        Some(match part {
+            "bn1" => PartMut::Norm(&mut block.norm1),
+            "bn2" => PartMut::Norm(&mut block.norm2),
+            "conv1" => PartMut::Convolution(&mut block.convolution1),
+            "conv2" => PartMut::Convolution(&mut block.convolution2),
+            "convShortcut" => PartMut::Convolution(block.shortcut.as_mut()?),
+            _ => return None,
+        })
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Values,
+    Gradient,
+    Velocity,
+}
+
+enum Part<'a> {
+    Convolution(&'a Layer),
+    Norm(&'a Norm),
+    Linear(&'a Linear),
+}
+
+enum PartMut<'a> {
+    Convolution(&'a mut Layer),
+    Norm(&'a mut Norm),
+    Linear(&'a mut Linear),
+}
+
+impl Part<'_> {
+    fn read(&self, tensor: &str, state: State) -> Option<Vec<f32>> {
+        match self {
+            Part::Convolution(layer) if tensor == "weight" => Some(weights_to_pytorch(
+                &layer.geometry,
+                match state {
+                    State::Values => &layer.weights,
+                    State::Gradient => &layer.gradient,
+                    State::Velocity => &layer.velocity,
+                },
+            )),
+            Part::Convolution(_) => None,
+            Part::Norm(norm) => {
+                let from = match state {
+                    State::Values => &norm.values,
+                    State::Gradient => &norm.gradient,
+                    State::Velocity => &norm.velocity,
+                };
+                match (tensor, state) {
+                    ("weight", _) => Some(from[..norm.channels].to_vec()),
+                    ("bias", _) => Some(from[norm.channels..].to_vec()),
+                    ("running_mean", State::Values) => Some(norm.running_mean.clone()),
+                    ("running_var", State::Values) => Some(norm.running_variance.clone()),
+                    _ => None,
+                }
+            }
+            Part::Linear(linear) => match (tensor, state) {
+                ("weight", State::Values) => Some(linear.weights.to_vec()),
+                ("weight", State::Gradient) => Some(linear.weights_gradient.to_vec()),
+                ("weight", State::Velocity) => Some(linear.weights_velocity.to_vec()),
+                ("bias", State::Values) => Some(linear.bias.to_vec()),
+                ("bias", State::Gradient) => Some(linear.bias_gradient.to_vec()),
+                ("bias", State::Velocity) => Some(linear.bias_velocity.to_vec()),
+                _ => None,
+            },
+        }
+    }
+}

@@ -1,0 +1,47 @@
+import { expect, hydrated, test } from "./server";
+
+test("a report is read under the pointer, and another metric's curves come without leaving the page", async ({ page }) => {
+  await page.goto("/example");
+  await hydrated(page);
+  const curves = page.getByRole("region", { name: "Learning curves" });
+  const heading = curves.locator(".legend-head");
+  await expect(heading).toHaveText("At the last epoch");
+
+  // The legend reads the lines at the epoch under the pointer, and both charts show where that is.
+  await heading.scrollIntoViewIfNeeded();
+  const plot = await curves.locator(".curves-whole svg.chart").boundingBox();
+  if (!plot) throw new Error("the curves are not drawn");
+  await page.mouse.move(plot.x + plot.width / 2, plot.y + plot.height / 2);
+  await expect(heading).toHaveText(/^At epoch \d+$/);
+  await expect(curves.locator(".curves-whole .crosshair")).toHaveClass(/shown/);
+  await page.mouse.move(plot.x + plot.width / 2, plot.y - 40);
+  await expect(heading).toHaveText("At the last epoch");
+
+  // The arm that is met stays, the others fade, wherever they stand.
+  const faded = page.locator("[data-arm].faded");
+  const rows = page.getByRole("table").first().locator("tbody tr");
+  await rows.first().hover();
+  await expect(rows.first()).not.toHaveClass(/faded/);
+  await expect(rows.nth(1)).toHaveClass(/faded/);
+  await expect(page.locator("svg .faded").first()).toBeAttached();
+  await page.mouse.move(2, 2);
+  await expect(faded).toHaveCount(0);
+  await rows.first().focus();
+  await expect(rows.nth(1)).toHaveClass(/faded/);
+  await rows.first().blur();
+  await expect(faded).toHaveCount(0);
+
+  await page.getByText("Every run", { exact: true }).click();
+  const explained = curves.locator(".metric-explained");
+  const first = await explained.innerText();
+  await page.evaluate(() => document.documentElement.setAttribute("data-still-here", ""));
+  await curves.getByRole("link").nth(1).click();
+  await expect(page).toHaveURL(/\/example\?metric=\w+$/);
+  await expect(explained).not.toHaveText(first);
+  await expect(curves.getByRole("link").nth(1)).toHaveAttribute("aria-current", "true");
+  await page.goBack();
+  await expect(explained).toHaveText(first);
+  // The page was never left: what was opened is open.
+  await expect(page.locator("html[data-still-here]")).toBeAttached();
+  await expect(page.getByRole("region", { name: "Every run" })).toBeVisible();
+});
