@@ -149,29 +149,6 @@ mod tests {
     }
 
     #[test]
-    fn zz_speed() {
-        let images = crate::dataset::load(Dataset::FashionMnist12k, None, None).unwrap();
-        let n = Normalisation::of(&images);
-        let mut out = vec![0.0; 784 * 128];
-        for _ in 0..5 {
-            let t = std::time::Instant::now();
-            let mut k = 0u32;
-            for i in 0..12_000u32 {
-                let v = view(Augmentation::CropFlip, Seed(0), Epoch(3), i);
-                k += v.top;
-            }
-            let a = t.elapsed();
-            let t = std::time::Instant::now();
-            for i in 0..12_000usize {
-                let v = view(Augmentation::CropFlip, Seed(0), Epoch(3), i as u32);
-                n.render(&images.train.images[i * 784..][..784], v, &mut out[(i % 128) * 784..][..784]);
-            }
-            let b = t.elapsed();
-            println!("views {:?} all {:?} per 128: {:?} {k}", a, b, b * 128 / 12_000);
-        }
-    }
-
-    #[test]
     fn the_middle_crop_is_the_image_itself_normalised_by_channel() {
         let images = images();
         let mut plain = vec![f32::NAN; 50];

@@ -250,6 +250,11 @@ mod tests {
     }
 
     #[test]
+    fn a_worker_is_expected_to_use_as_many_threads_as_it_can() {
+        assert_eq!(THREADS_MAX, study::cost::WORKER_THREADS_MAX);
+    }
+
+    #[test]
     fn a_frozen_teacher_says_what_the_network_it_was_says() {
         let architecture = Architecture::WideResNet { depth: 10, width: 1 };
         let shape = NetworkShape { architecture, channels: 1, image_size: 28, classes: 10 };

@@ -352,12 +352,13 @@ fn a_data_set_is_unpacked_once_for_all_and_again_where_that_was_damaged() {
 
     let file = folder.join(format!("{}.images", own.facts.checksum));
     let whole = fs::read(&file).unwrap();
-    let damages: [&dyn Fn(&mut Vec<u8>); 5] = [
-        &|bytes| bytes.clear(),
-        &|bytes| bytes.truncate(bytes.len() - 1),
-        &|bytes| bytes.push(0),
-        &|bytes| bytes[0] ^= 1,
-        &|bytes| *bytes.last_mut().unwrap() ^= 1,
+    type Damage = fn(&mut Vec<u8>);
+    let damages: [Damage; 5] = [
+        Vec::clear,
+        |bytes| bytes.truncate(bytes.len() - 1),
+        |bytes| bytes.push(0),
+        |bytes| bytes[0] ^= 1,
+        |bytes| *bytes.last_mut().unwrap() ^= 1,
     ];
     for damage in damages {
         let mut bytes = whole.clone();

@@ -241,31 +241,31 @@ fn a_worker_that_does_not_fit_into_memory_waits_and_a_smaller_one_goes_before_it
     let study = stored(1, EXAMPLE);
     let wanted = wanted(std::slice::from_ref(&study));
     let images = &study.dataset;
-    let bytes = |key: &SegmentKey| {
-        let segment = &find(&wanted, key).segment;
-        cost::worker_bytes(segment.architecture, images, segment.batch_size, 1)
-    };
-    let (teacher, student) = (&study.plan.segments[0].key, labels_only(&study));
-    let nobody = BTreeMap::new();
-    let at_work = BTreeMap::from([working(find(&wanted, teacher), 1)]);
+    let teacher = &study.plan.segments[0];
+    let own = |segment: &Segment| cost::worker_bytes(segment.architecture, images, segment.batch_size, 1);
+    // The teacher's first stop is there: three students learn from it.
+    let facts = Facts::from([(teacher.key.clone(), trained(teacher, 8))]);
+    let learns = |segment: &&Segment| teachers(segment).iter().any(|teacher| teacher.epoch == Epoch(8));
+    let student = study.plan.segments.iter().find(learns).expect("a student");
+    let (of_teacher, of_student) = (own(teacher), own(student) + cost::teacher_bytes(teacher.architecture, images, 1));
     let starts = |working: &BTreeMap<SegmentKey, Working>, memory: u64| {
         let room = Room { threads: 4, memory: Some(memory), teacher_logits: &[] };
-        started(super::next_work(&wanted, &Facts::new(), working, &room))
+        started(super::next_work(&wanted, &facts, working, &room))
     };
-    // The teacher first, which is the longest path; alone it starts however little there is.
-    assert_eq!(starts(&nobody, 1), [teacher.clone()]);
+    // Alone, the one with the longest path starts however little there is.
+    assert_eq!(starts(&BTreeMap::new(), 1), std::slice::from_ref(&teacher.key));
+    let at_work = BTreeMap::from([working(find(&wanted, &teacher.key), 1)]);
     assert_eq!(starts(&at_work, 1), []);
-    let both = cost::images_bytes(images) + bytes(teacher) + bytes(student);
+    let both = cost::images_bytes(images) + of_teacher + of_student;
     assert_eq!(starts(&at_work, both - 1), []);
     assert_eq!(starts(&at_work, both).len(), 1);
     // The images are there once: a second student needs what a student needs, and nothing else.
-    assert_eq!(starts(&at_work, both + bytes(student)).len(), 2);
+    assert_eq!(starts(&at_work, both + of_student).len(), 2);
     // Beside a student at work the teacher does not fit, but another student does.
-    let at_work = BTreeMap::from([working(find(&wanted, student), 1)]);
-    let little = cost::images_bytes(images) + 2 * bytes(student);
-    assert!(bytes(teacher) > bytes(student));
-    let others = starts(&at_work, little);
-    assert!(others.len() == 1 && others[0] != *teacher, "{others:?}");
+    assert!(of_teacher > of_student);
+    let at_work = BTreeMap::from([working(find(&wanted, &student.key), 1)]);
+    let others = starts(&at_work, cost::images_bytes(images) + 2 * of_student);
+    assert!(others.len() == 1 && others[0] != teacher.key, "{others:?}");
 }
 
 #[test]

@@ -13,8 +13,10 @@ async fn a_study_is_created_trained_and_compared() {
     let study = laboratory.until_finished(id).await;
 
     // The teacher once; two seeds from labels alone; two distilled to the end; two tails after the stop.
-    let plan = json!({ "runs": 6, "segments": 7, "epochs": 3 + 8 + 8 + 4, "epochs_without_sharing": 3 + 24 });
-    assert_eq!(study["plan"], plan);
+    let counts = ["runs", "segments", "epochs", "epochs_without_sharing"].map(|count| &study["plan"][count]);
+    assert_eq!(counts, [6, 7, 3 + 8 + 8 + 4, 3 + 24]);
+    // Two seeds, four epochs each, of 400 images: too few views are met twice for their logits to be kept.
+    assert_eq!(study["plan"]["teacher_logits"]["forward_passes"], 8 * 400);
     assert_eq!(study["study"]["title"], "Does it help?");
     assert_eq!(study["progress"]["epochs_done"], 23);
 
