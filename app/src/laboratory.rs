@@ -27,7 +27,9 @@ pub struct Laboratory {
 /// The report that was made last, with the store's revision: until that moves, a reader who looks at another metric, or another
 /// reader of the same study, is answered without the study's facts being read again.
 #[derive(Clone, Default)]
-pub struct LatestReport(Arc<Mutex<Option<(StudyId, u64, Arc<Report>)>>>);
+pub struct LatestReport(Arc<Mutex<Option<Latest>>>);
+
+type Latest = (StudyId, u64, Arc<Report>);
 
 impl LatestReport {
     fn get(&self, id: StudyId, revision: u64) -> Option<Arc<Report>> {
