@@ -14,7 +14,7 @@ const LABEL: f64 = 15.0;
 /// Between the marks of two lines at the same place at most, and of the way to the next place all lines together: shares of the
 /// width.
 const DODGE_MAX: f64 = 0.03;
-const DODGED: f64 = 0.65;
+const DODGED: f64 = 0.5;
 /// Where arms beside the axis stand, and where the axis begins and ends: shares of the width.
 const BESIDE: f64 = 0.07;
 const BEGIN: f64 = 0.05;
