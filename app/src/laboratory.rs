@@ -29,16 +29,21 @@ pub struct Laboratory {
 #[derive(Clone, Default)]
 pub struct LatestReport(Arc<Mutex<Option<Latest>>>);
 
-type Latest = (StudyId, u64, Arc<Report>);
+struct Latest {
+    study: StudyId,
+    revision: u64,
+    report: Arc<Report>,
+}
 
 impl LatestReport {
-    fn get(&self, id: StudyId, revision: u64) -> Option<Arc<Report>> {
+    fn get(&self, study: StudyId, revision: u64) -> Option<Arc<Report>> {
         let latest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        latest.as_ref().filter(|latest| (latest.0, latest.1) == (id, revision)).map(|latest| latest.2.clone())
+        let same = |latest: &&Latest| (latest.study, latest.revision) == (study, revision);
+        latest.as_ref().filter(same).map(|latest| latest.report.clone())
     }
 
-    fn set(&self, id: StudyId, revision: u64, report: Arc<Report>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((id, revision, report));
+    fn set(&self, study: StudyId, revision: u64, report: Arc<Report>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Latest { study, revision, report });
     }
 }
 
