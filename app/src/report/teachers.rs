@@ -54,7 +54,7 @@ fn said(teacher: &TeacherSummary) -> String {
     let mut tested = teacher.teaches_at.iter().filter_map(|(epoch, test)| Some((epoch, (*test)?)));
     let Some((epoch, first)) = tested.next() else {
         let stops: Vec<String> = teacher.teaches_at.iter().map(|(epoch, _)| epoch.to_string()).collect();
-        return format!("{} trained{state}; it teaches as it is after epoch {}.", done(teacher), stops.join(", "));
+        return format!("{} trained{state}; it teaches as it is after epoch {}.", done(teacher), stops.join(" and "));
     };
     let percent = |accuracy| format!("{}{}", numbers::fixed(accuracy, 2), numbers::PERCENT);
     let more: String = tested.map(|(epoch, test)| format!(", {} after epoch {epoch}", percent(test))).collect();
