@@ -33,16 +33,23 @@ pub struct Laboratory {
 /// The report that was made last, with the store's revision: until that moves, a reader who looks at another metric, or another
 /// reader of the same study, is answered without the study's facts being read again.
 #[derive(Clone, Default)]
-pub struct LatestReport(Arc<Mutex<Option<(StudyId, u64, Arc<Report>)>>>);
+pub struct LatestReport(Arc<Mutex<Option<Latest>>>);
+
+struct Latest {
+    study: StudyId,
+    revision: u64,
+    report: Arc<Report>,
+}
 
 impl LatestReport {
-    fn get(&self, id: StudyId, revision: u64) -> Option<Arc<Report>> {
+    fn get(&self, study: StudyId, revision: u64) -> Option<Arc<Report>> {
         let latest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        latest.as_ref().filter(|latest| (latest.0, latest.1) == (id, revision)).map(|latest| latest.2.clone())
+        let same = |latest: &&Latest| (latest.study, latest.revision) == (study, revision);
+        latest.as_ref().filter(same).map(|latest| latest.report.clone())
     }
 
-    fn set(&self, id: StudyId, revision: u64, report: Arc<Report>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((id, revision, report));
+    fn set(&self, study: StudyId, revision: u64, report: Arc<Report>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Latest { study, revision, report });
     }
 }
 
@@ -126,7 +133,8 @@ pub async fn report(laboratory: &Laboratory, id: StudyId) -> Result<Arc<Report>,
     let known = known(laboratory, id).await?;
     let StoredStudy { study, plan, .. } = &known.stored;
     let report = comparison::report(study, plan, &known.facts, known.stopped(), &laboratory.machine);
-    let report = Arc::new(known.with_what_it_waits_for(report));
+    let report = known.with_what_it_waits_for(report);
+    let report = Arc::new(Report { started_at: Some(known.stored.created_at), ..report });
     laboratory.latest.set(id, revision, report.clone());
     Ok(report)
 }

@@ -18,7 +18,7 @@ pub fn Live() -> impl IntoView {
 #[cfg(feature = "hydrate")]
 mod listening {
     use crate::update::{self, Update};
-    use leptos::{html::Div, leptos_dom::helpers::IntervalHandle, prelude::*, task::spawn_local};
+    use leptos::{ev, html::Div, leptos_dom::helpers::IntervalHandle, prelude::*, task::spawn_local};
     use std::time::Duration;
     use wasm_bindgen::{JsCast, prelude::Closure};
     use web_sys::{Event, EventSource, MessageEvent};
@@ -60,10 +60,16 @@ mod listening {
         };
         let listen = move || {
             let is_there = place.get_untracked().is_some_and(|place| place.is_connected());
-            listening.set_value(is_there.then(|| Listening::new(moved, document().hidden())));
+            listening.set_value(is_there.then(|| Listening::new(moved, lost, document().hidden())));
         };
         listen();
         window_event_listener_untyped("visibilitychange", move |_| listen());
+        // A plain form leads to another page, and what it changes here, such as a study that is deleted, must not be read before.
+        window_event_listener(ev::submit, move |event| {
+            if !event.default_prevented() {
+                listening.set_value(None);
+            }
+        });
     }
 
     /// One way of hearing of changes, until it is dropped.
@@ -74,7 +80,7 @@ mod listening {
     }
 
     impl Listening {
-        fn new(moved: impl Fn() + Copy + 'static, hidden: bool) -> Listening {
+        fn new(moved: impl Fn() + Copy + 'static, lost: RwSignal<bool>, hidden: bool) -> Listening {
             if hidden {
                 return set_interval_with_handle(moved, HIDDEN_EVERY).map_or(Listening::Deaf, Listening::Looks);
             }
@@ -84,6 +90,7 @@ mod listening {
             let told = Closure::<dyn Fn(MessageEvent)>::new(move |_| moved());
             let stream = events.clone();
             let refused = Closure::<dyn Fn(Event)>::new(move |_| {
+                lost.set(true);
                 // A server that is away is asked again by the browser; one that refuses is not: the page itself says why.
                 if stream.ready_state() == EventSource::CLOSED {
                     set_timeout(|| drop(window().location().reload()), REFUSED_AFTER);

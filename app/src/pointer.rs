@@ -36,6 +36,10 @@ mod follow {
 
         let read = StoredValue::new(None::<u32>);
         window_event_listener(ev::pointermove, move |event| {
+            // Over the legend, what was read stays to be looked at.
+            if event.target().is_some_and(|target| closest(&target, ".legend").is_some()) {
+                return;
+            }
             let under = under_pointer(&event);
             let epoch = under.as_ref().map(|(_, epoch)| *epoch);
             if read.get_value() != epoch {

@@ -38,7 +38,7 @@ fn NewLink(link: String) -> impl IntoView {
                     {move || if copied.get() { "Copied" } else { "Copy" }}
                 </button>
                 <a class="button quiet" href=link.clone() rel="external">"Open"</a>
-                <a class="button quiet" href=format!("{link}/download") rel="external" download="comparison.html">
+                <a class="button quiet" href=format!("{link}/download") rel="external" download="">
                     "Download as one file"
                 </a>
             </div>

@@ -18,6 +18,29 @@ pub fn snapshot_html(snapshot: &Snapshot, css: &str) -> String {
     )
 }
 
+/// What the file is called: its question in letters that every file system takes.
+pub fn snapshot_file_name(snapshot: &Snapshot) -> String {
+    let title = snapshot.report.study.title.to_lowercase();
+    let words: Vec<&str> =
+        title.split(|letter: char| !letter.is_ascii_alphanumeric()).filter(|it| !it.is_empty()).collect();
+    let name: String = words.join("-").chars().take(60).collect();
+    if name.is_empty() { "comparison.html".to_owned() } else { format!("{}.html", name.trim_end_matches('-')) }
+}
+
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::tests::report;
+
+    #[test]
+    fn a_file_is_called_after_its_question() {
+        let mut snapshot = Snapshot { version: Snapshot::VERSION, frozen_at: 0, report: report() };
+        assert_eq!(snapshot_file_name(&snapshot), "when-should-distillation-stop.html");
+        snapshot.report.study.title = "Наука?".into();
+        assert_eq!(snapshot_file_name(&snapshot), "comparison.html");
+    }
 }

@@ -28,10 +28,13 @@ test("a study is stopped, resumed, watched over a restart of the server, and del
     // The page is left open while the server ends and another takes over at the same address.
     const port = new URL(server.baseUrl).port;
     await server.end({ keepData: true });
+    // It is said at once, where a reader looks.
+    await expect(page.getByText("The server does not answer.")).toBeInViewport();
     const done = Number((await page.locator(".state-line").innerText()).match(/(\d+) of \d+ epochs/)?.[1]);
     server = await startServer({ more, port, dataFolder: first.dataFolder });
     const epochs = async () => Number((await page.locator(".state-line").innerText()).match(/(\d+) of \d+ epochs/)?.[1]);
     await expect.poll(epochs, { timeout: 120_000 }).toBeGreaterThan(done);
+    await expect(page.getByText("The server does not answer.")).toHaveCount(0);
 
     await page.getByText("Delete …").click();
     await page.getByRole("button", { name: "Delete this study" }).click();

@@ -19,18 +19,35 @@ test("a study is configured, started, watched, compared, shared and opened by so
   await field("KD stop epoch").fill("0, 5");
   await expect(field("KD stop epoch")).toHaveAttribute("aria-invalid", "true");
   await expect(page.getByText(/Allowed: .*0 to 1/)).toBeVisible();
+  // Start leads to what is wrong, and each line of that to its field; Enter in a field starts nothing.
+  await page.getByLabel("Seeds", { exact: true }).press("Enter");
+  await page.getByRole("button", { name: "Start", exact: true }).click();
+  await expect(page.locator(".summary")).toBeFocused();
+  await page.locator(".summary").getByRole("link", { name: "KD stop epoch" }).click();
+  await expect(field("KD stop epoch")).toBeFocused();
   await field("KD stop epoch").fill("0, 1");
+  await expect(page.locator(".summary .problem")).toHaveCount(0);
   await expect(field("KD stop epoch")).not.toHaveAttribute("aria-invalid", "true");
   await expect(page.getByText(/4 runs/).first()).toBeVisible();
 
+  await field("Batch size").evaluate((input) => input.closest("details")?.setAttribute("open", ""));
+  await field("Batch size").fill("64");
+  await field("Batch size").press("Enter");
+  await expect(page).toHaveURL(/\/studies\/new/);
   await page.getByRole("button", { name: "Start", exact: true }).click();
   await expect(page).toHaveURL(/\/studies\/\d+/);
+  // Back leads to the form as it was left.
+  const address = page.url();
+  await page.goBack();
+  await expect(field("Question")).toHaveValue("Does a teacher help in one epoch?");
+  await expect(field("Batch size")).toHaveValue("64");
+  await page.goto(address);
   await expect(page.getByRole("heading", { level: 1 })).toHaveText("Does a teacher help in one epoch?");
-  await expect(page.getByText("No epoch is finished yet")).toBeVisible();
+  await expect(page.getByText("No epoch of a student is finished yet")).toBeVisible();
 
   // It goes on by itself: what a person opened stays open while an epoch arrives, and curves are drawn.
   await page.getByText("Delete …").click();
-  await expect(page.getByText("No epoch is finished yet")).toHaveCount(0, { timeout: 300_000 });
+  await expect(page.getByText("No epoch of a student is finished yet")).toHaveCount(0, { timeout: 300_000 });
   await expect(page.getByText(/^[123] of 4 epochs$/)).toBeVisible();
   await expect(page.getByRole("region", { name: "Learning curves" }).locator("svg[role=img]")).toBeVisible();
   await expect(page.getByRole("button", { name: "Delete this study" })).toBeVisible();

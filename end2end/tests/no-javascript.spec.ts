@@ -15,6 +15,9 @@ test("without scripts a study is set up, put right, started, stopped, shared, ta
   // It comes back with what was typed, and says what is wrong beside its field.
   await expect(field("Question")).toHaveValue("Does it work without scripts?");
   await expect(field("KD stop epoch")).toHaveAttribute("aria-invalid", "true");
+  await expect(page.locator(".summary").getByRole("link", { name: "KD stop epoch" })).toBeInViewport();
+  await field("Seeds").press("Enter");
+  await expect(page).toHaveURL(/\/studies\/new/);
   await field("KD stop epoch").fill("0, 20");
   await page.getByRole("button", { name: "Start", exact: true }).click();
 

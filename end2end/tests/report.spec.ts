@@ -14,7 +14,7 @@ test("a report is read under the pointer, and another metric's curves come witho
   await page.mouse.move(plot.x + plot.width / 2, plot.y + plot.height / 2);
   await expect(heading).toHaveText(/^At epoch \d+$/);
   await expect(curves.locator(".curves-whole .crosshair")).toHaveClass(/shown/);
-  await page.mouse.move(plot.x + plot.width / 2, plot.y - 40);
+  await page.getByRole("heading", { name: "Learning curves" }).hover();
   await expect(heading).toHaveText("At the last epoch");
 
   // The arm that is met stays, the others fade, wherever they stand.

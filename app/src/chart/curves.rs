@@ -10,7 +10,7 @@ use leptos::prelude::*;
 use study::{Metric, Point, Series};
 
 const PLOT: f64 = 270.0;
-const ABOVE: f64 = 18.0;
+const ABOVE: f64 = 26.0;
 const BELOW: f64 = 48.0;
 const LABEL: f64 = 15.0;
 /// Width of the stretched drawing inside the plot.
@@ -21,6 +21,13 @@ const NARROW: f64 = 250.0;
 const DOTS_MAX: usize = 8;
 /// From so many epochs on the end is drawn closer.
 const CLOSER_FROM: u32 = 5;
+/// Arms whose bands can be told apart; of more only that of the one pointed at is drawn.
+const BANDS_MAX: usize = 8;
+/// Arms whose labels stand at their lines' ends; more are found in the legend.
+const LABELLED_MAX: usize = 12;
+
+/// In place of curves.
+pub const NOTHING_YET: &str = "No epoch of a student is finished yet: curves appear with the first.";
 
 /// One arm's curve as it is drawn.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,8 +39,8 @@ struct Trace {
     dots: Vec<(f64, f64)>,
     /// Where KD stops, if that is in sight: share of the width, pixels from the top.
     stop: Option<(f64, f64)>,
-    /// Pixels from the top at its last point.
-    end: Option<f64>,
+    /// Its last point: share of the width, pixels from the top.
+    end: Option<(f64, f64)>,
 }
 
 /// A window on the curves of a metric.
@@ -49,7 +56,9 @@ fn window(series: &[Series], metric: Metric, from: u32, until: u32, height: f64)
     let in_sight = |point: &&Point| (from..=until).contains(&point.epoch.0);
     let points = || series.iter().flat_map(|series| series.points.iter().filter(in_sight));
     let seen = || {
-        let ends = |point: &Point| [Some(point.mean), point.band().map(|it| it.0), point.band().map(|it| it.1)];
+        // Bands that are not drawn take no room.
+        let band = |point: &Point| point.band().filter(|_| series.len() <= BANDS_MAX);
+        let ends = move |point: &Point| [Some(point.mean), band(point).map(|it| it.0), band(point).map(|it| it.1)];
         points().flat_map(ends).flatten().filter(not_absurd(points()))
     };
     let y = match metric {
@@ -62,7 +71,7 @@ fn window(series: &[Series], metric: Metric, from: u32, until: u32, height: f64)
     drops.sort_by(f64::total_cmp);
     drops.dedup();
     drops.retain(|drop| (x.low..=x.high).contains(drop));
-    let traces = series.iter().map(|series| trace(series, &x, &y, height)).collect();
+    let traces = series.iter().map(|series| trace(series, metric, &x, &y, height)).collect();
     Window { x, y, height, traces, drops }
 }
 
@@ -75,7 +84,7 @@ fn not_absurd<'a>(points: impl Iterator<Item = &'a Point>) -> impl Fn(&f64) -> b
     move |value| (low - 0.5 * room..=high + 0.5 * room).contains(value)
 }
 
-fn trace(series: &Series, x: &Scale, y: &Scale, height: f64) -> Trace {
+fn trace(series: &Series, metric: Metric, x: &Scale, y: &Scale, height: f64) -> Trace {
     // Points out of sight are drawn too, one before the window: the frame cuts them, and lines reach its edge.
     let first = series.points.iter().rposition(|point| f64::from(point.epoch.0) < x.low).unwrap_or(0);
     let points = &series.points[first.min(series.points.len())..];
@@ -87,8 +96,12 @@ fn trace(series: &Series, x: &Scale, y: &Scale, height: f64) -> Trace {
     };
     let column = |point: &Point| (x.place(f64::from(point.epoch.0)) * WIDTH).floor() as i64;
     let columns = || points.chunk_by(|one, next| column(one) == column(next));
-    let line: Vec<String> = columns().flat_map(outline).map(|point| drawn(point.epoch.0, point.mean)).collect();
-    let banded: Vec<(u32, (f64, f64))> = columns().filter_map(envelope).collect();
+    let steps = metric::is_stepped(metric);
+    let line: Vec<String> = match steps {
+        true => stairs(points).into_iter().map(|(epoch, value)| drawn(epoch, value)).collect(),
+        false => columns().flat_map(outline).map(|point| drawn(point.epoch.0, point.mean)).collect(),
+    };
+    let banded: Vec<(u32, (f64, f64))> = columns().filter_map(envelope).filter(|_| !steps).collect();
     let band = banded.iter().any(|(_, (low, high))| high > low).then(|| {
         let above = banded.iter().map(|(epoch, (_, high))| drawn(*epoch, *high));
         let under = banded.iter().rev().map(|(epoch, (low, _))| drawn(*epoch, *low));
@@ -99,7 +112,7 @@ fn trace(series: &Series, x: &Scale, y: &Scale, height: f64) -> Trace {
         let point = points.iter().filter(in_sight).find(|point| point.epoch == epoch)?;
         Some(at(epoch.0, point.mean))
     });
-    let few = points.len() <= DOTS_MAX;
+    let few = points.len() <= DOTS_MAX && !steps;
     Trace {
         arm: series.arm,
         label: series.label.clone(),
@@ -107,7 +120,7 @@ fn trace(series: &Series, x: &Scale, y: &Scale, height: f64) -> Trace {
         band,
         dots: points.iter().filter(in_sight).filter(|_| few).map(|point| at(point.epoch.0, point.mean)).collect(),
         stop,
-        end: points.iter().rfind(in_sight).map(|point| at(point.epoch.0, point.mean).1),
+        end: points.iter().rfind(in_sight).map(|point| at(point.epoch.0, point.mean)),
     }
 }
 
@@ -128,31 +141,53 @@ fn outline(column: &[Point]) -> Vec<&Point> {
     kept
 }
 
+/// The corners of a value that stays throughout each epoch: where it changes, a step.
+fn stairs(points: &[Point]) -> Vec<(u32, f64)> {
+    let stays = points.chunk_by(|one, next| one.mean == next.mean && next.epoch.0 == one.epoch.0 + 1);
+    let corners = stays.filter_map(|stay| {
+        let (first, last) = (stay.first()?, stay.last()?);
+        Some([(first.epoch.0.saturating_sub(1), first.mean), (last.epoch.0, last.mean)])
+    });
+    corners.flatten().collect()
+}
+
 /// What a band covers in one column of pixels, at its first epoch.
 fn envelope(column: &[Point]) -> Option<(u32, (f64, f64))> {
     let bands = column.iter().filter_map(|point| Some((point.epoch.0, point.band()?)));
     bands.reduce(|(epoch, (low, high)), (_, next)| (epoch, (low.min(next.0), high.max(next.1))))
 }
 
-/// The curves of one metric and their close-up. `name` tells these charts' elements from others on the page.
-pub fn curves(metric: Metric, series: &[Series], tints: &[Tint], name: &str) -> AnyView {
+/// The curves of one metric by arm, and their close-up. `name` tells these charts' elements from others on the page; `pointed`: the
+/// page follows the pointer.
+pub fn curves(metric: Metric, series: &[Series], tints: &[Tint], name: &str, pointed: bool) -> AnyView {
+    drawn(series, Look { metric, tints, of_arms: true, pointed }, name)
+}
+
+/// The curves of a study's teachers: they stand for no arm.
+pub fn teacher_curves(metric: Metric, series: &[Series], tints: &[Tint], name: &str) -> AnyView {
+    drawn(series, Look { metric, tints, of_arms: false, pointed: false }, name)
+}
+
+fn drawn(series: &[Series], look: Look<'_>, name: &str) -> AnyView {
+    let metric = look.metric;
     let last = series.iter().flat_map(|series| &series.points).map(|point| point.epoch.0).max().unwrap_or(0);
     if last == 0 {
-        return view! { <p class="empty">"No epoch is finished yet: curves appear with the first."</p> }.into_any();
+        return view! { <p class="empty">{NOTHING_YET}</p> }.into_any();
     }
     let names: Vec<String> = series.iter().map(|series| series.label.clone()).collect();
     let longest = names.iter().map(|label| label.chars().count()).max().unwrap_or(0);
-    let fit_beside = names.len() as f64 * LABEL <= 2.0 * PLOT && longest <= 44;
-    let height = PLOT.max(if fit_beside { names.len() as f64 * LABEL } else { 0.0 });
+    let fit_beside = names.len() <= LABELLED_MAX && longest <= 44;
+    let height = PLOT;
     let whole = window(series, metric, 0, last, height);
     // Of a few epochs there is nothing to see closer.
     let end = (last >= CLOSER_FROM).then(|| window(series, metric, last - last.div_ceil(5).max(2), last, height));
     let beside = if fit_beside { labels::room(longest) } else { "labels-none" };
-    let class = if end.is_some() { format!("curves {beside}") } else { format!("curves alone {beside}") };
+    let alone = if end.is_some() { "" } else { " alone" };
+    let many = if names.len() > BANDS_MAX { " many" } else { "" };
+    let class = format!("curves{alone}{many} {beside}");
 
-    let key = legend(series, metric, tints, last);
+    let key = legend(series, look, last);
     let said = description(metric, series);
-    let look = Look { metric, tints };
     let whole_labels = fit_beside && end.is_none();
     view! {
         <div class=class data-unit=metric::unit(metric) data-step=Epochs::up_to(last).step data-last=last>
@@ -172,6 +207,16 @@ pub fn curves(metric: Metric, series: &[Series], tints: &[Tint], name: &str) -> 
 struct Look<'a> {
     metric: Metric,
     tints: &'a [Tint],
+    /// Each series is an arm's; else a teacher's.
+    of_arms: bool,
+    pointed: bool,
+}
+
+impl Look<'_> {
+    /// What makes the other arms fade.
+    fn arm(&self, index: usize) -> Option<usize> {
+        self.of_arms.then_some(index)
+    }
 }
 
 fn description(metric: Metric, series: &[Series]) -> String {
@@ -189,7 +234,7 @@ fn drawing(
     name: String,
     description: String,
 ) -> impl IntoView + use<> {
-    let Look { metric, tints } = look;
+    let Look { metric, tints, .. } = look;
     let Window { x, y, height, traces, drops } = window;
     let grid =
         y.ticks.iter().map(|tick| (pixels(height * (1.0 - y.place(*tick))), y.written(*tick))).map(|(at, written)| {
@@ -213,13 +258,13 @@ fn drawing(
     });
     let bands = traces.iter().filter_map(|trace| {
         let (arm, band) = (trace.arm, trace.band.clone()?);
-        Some(view! { <path class=format!("band {}", tints[arm].class()) data-arm=arm d=band></path> })
+        Some(view! { <path class=format!("band {}", tints[arm].class()) data-arm=look.arm(arm) d=band></path> })
     });
     let lines = traces.iter().map(|trace| {
         let (arm, id) = (trace.arm, format!("{name}-line-{}", trace.arm));
         let touch = format!("#{id}");
         view! {
-            <g class=format!("curve {}", tints[arm].class()) data-arm=arm>
+            <g class=format!("curve {}", tints[arm].class()) data-arm=look.arm(arm)>
                 <path class="line" id=id d=trace.line.clone()></path>
                 <use class="line-touch" href=touch></use>
             </g>
@@ -233,25 +278,31 @@ fn drawing(
         let stop = trace.stop.map(|(share, down)| {
             view! { <circle class="kd-stop" cx=across(share) cy=pixels(down) r="5"></circle> }
         });
-        view! { <g class=tints[arm].class() data-arm=arm>{dots.collect_view()} {stop}</g> }
+        view! { <g class=tints[arm].class() data-arm=look.arm(arm)>{dots.collect_view()} {stop}</g> }
     });
-    let labelled: Vec<(usize, String, f64)> = match with_labels {
+    let labelled: Vec<(usize, String, (f64, f64))> = match with_labels {
         true => traces.iter().filter_map(|trace| Some((trace.arm, trace.label.clone(), trace.end?))).collect(),
         false => Vec::new(),
     };
-    let wanted: Vec<f64> = labelled.iter().map(|(_, _, end)| end.clamp(0.0, height)).collect();
+    let wanted: Vec<f64> = labelled.iter().map(|(_, _, (_, down))| down.clamp(0.0, height)).collect();
     let feet = labels::spread(&wanted, LABEL, height);
-    let end_labels = labelled.into_iter().zip(feet).zip(wanted).map(|(((arm, label, _), foot), end)| {
+    let end_labels = labelled.into_iter().zip(feet).zip(wanted).map(|(((arm, label, (share, _)), foot), end)| {
+        // A line that is not at the last epoch yet is led there.
+        let reach = (share < 0.999).then(|| {
+            let at = pixels(end);
+            view! { <line class="reach" x1=across(share) x2="100%" y1=at.clone() y2=at></line> }
+        });
         view! {
-            <svg x="100%" class="end-labels" overflow="visible">
-                <g
-                    class=tints[arm].class()
-                    data-arm=arm
-                >
+            <g
+                class=format!("{} end-labels", tints[arm].class())
+                data-arm=look.arm(arm)
+            >
+                {reach}
+                <svg x="100%" overflow="visible">
                     <path class="leader" d=format!("M2 {end:.1}L14 {foot:.1}")></path>
                     <text class="end-label" x="18" y=pixels(foot) dy="0.35em">{label}</text>
-                </g>
-            </svg>
+                </svg>
+            </g>
         }
     });
 
@@ -268,7 +319,7 @@ fn drawing(
         >
             <title id=title_id>{metric::name(metric)}</title>
             <desc id=description_id>{description}</desc>
-            <text class="axis-title" x="-44" y="-8">{metric::axis(metric)}</text>
+            <text class="axis-title" x="-44" y="-14">{metric::axis(metric)}</text>
             {grid.collect_view()}
             {hairlines.collect_view()}
             <svg width="100%" height=pixels(height) viewBox=format!("0 0 {WIDTH} {height:.1}") preserveAspectRatio="none">
@@ -287,7 +338,8 @@ fn drawing(
 }
 
 /// Names the lines, and holds their values at the epochs up to `last`, to be read under the pointer.
-fn legend(series: &[Series], metric: Metric, tints: &[Tint], last: u32) -> impl IntoView + use<> {
+fn legend(series: &[Series], look: Look<'_>, last: u32) -> impl IntoView + use<> {
+    let Look { metric, tints, .. } = look;
     let epochs = Epochs::up_to(last);
     let items = series.iter().map(|series| {
         let arm = series.arm;
@@ -296,7 +348,7 @@ fn legend(series: &[Series], metric: Metric, tints: &[Tint], last: u32) -> impl 
         view! {
             <li
                 class=tints[arm].class()
-                data-arm=arm
+                data-arm=look.arm(arm)
             >
                 <span class="swatch"></span>
                 <span class="legend-label">{series.label.clone()}</span>
@@ -309,6 +361,8 @@ fn legend(series: &[Series], metric: Metric, tints: &[Tint], last: u32) -> impl 
     let most_seeds = series.iter().flat_map(|series| &series.points).map(|point| point.seeds).max().unwrap_or(0);
     let some_of_two = series.iter().flat_map(|series| &series.points).any(|point| point.seeds == 2);
     let bands = match most_seeds {
+        _ if metric::is_stepped(metric) => "Every seed has the same. ",
+        0 | 1 if !look.of_arms => "",
         0 | 1 => "Line: one seed. ",
         2 => {
             "Line: mean over two seeds. Band: from the lower to the higher of the two; their interval would be a dozen times as wide. "
@@ -318,6 +372,11 @@ fn legend(series: &[Series], metric: Metric, tints: &[Tint], last: u32) -> impl 
         }
         _ => "Line: mean over seeds. Band: 95 % interval of the mean, point by point. ",
     };
+    let few_bands = match (series.len() > BANDS_MAX && most_seeds > 1 && !metric::is_stepped(metric), look.pointed) {
+        (false, _) => "",
+        (true, true) => "Of so many arms only the one that is pointed at shows its band. ",
+        (true, false) => "Of so many arms no bands are shown. ",
+    };
     let items = items.collect_view();
     view! {
         <div class="legend">
@@ -325,6 +384,7 @@ fn legend(series: &[Series], metric: Metric, tints: &[Tint], last: u32) -> impl 
             <ul>{items}</ul>
             <p class="legend-notes">
                 {bands}
+                {few_bands}
                 {has_stops.then_some("Ring: KD stops here. ")}
                 {has_drops.then_some("Hairline: the learning rate drops.")}
             </p>
@@ -373,8 +433,8 @@ mod tests {
         let end = window(&all, Metric::ValidationAccuracy, 8, 10, 270.0);
         assert!(end.y.low > 90.0, "{:?}", end.y);
         assert_eq!((end.drops.len(), end.traces[0].stop), (0, None));
-        let foot = end.traces[0].end.unwrap();
-        assert!((0.0..=270.0).contains(&foot));
+        let (share, down) = end.traces[0].end.unwrap();
+        assert!((0.0..=270.0).contains(&down) && share == 1.0);
     }
 
     #[test]
@@ -424,6 +484,19 @@ mod tests {
         wild.points[0].high = 400.0;
         let window = window(&[wild], Metric::ValidationAccuracy, 0, 3, 270.0);
         assert!(window.y.low > 85.0 && window.y.high < 95.0, "{:?}", window.y);
+    }
+
+    #[test]
+    fn the_learning_rate_goes_in_steps_without_a_band() {
+        let all = [series(&[0.1, 0.1, 0.02, 0.02])];
+        let trace = &window(&all, Metric::LearningRate, 0, 4, 270.0).traces[0];
+        let corners: Vec<(f64, f64)> = trace.line[1..]
+            .split('L')
+            .map(|corner| corner.split_once(' ').map(|(x, y)| (x.parse().unwrap(), y.parse().unwrap())).unwrap())
+            .collect();
+        assert_eq!(corners.iter().map(|corner| corner.0).collect::<Vec<f64>>(), [0.0, 500.0, 500.0, 1000.0]);
+        assert!(corners[0].1 == corners[1].1 && corners[1].1 < corners[2].1 && corners[2].1 == corners[3].1);
+        assert!(trace.band.is_none() && trace.dots.is_empty());
     }
 
     #[test]

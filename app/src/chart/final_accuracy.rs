@@ -17,7 +17,7 @@ use study::{
 };
 
 /// Heights in pixels; the padding of `svg.chart` in the style sheet leaves room for axes.
-const ABOVE: f64 = 18.0;
+const ABOVE: f64 = 26.0;
 const BELOW: f64 = 48.0;
 
 /// All that both ways of drawing need.
@@ -48,10 +48,10 @@ pub fn final_accuracy(report: &Report, name: &'static str) -> AnyView {
     };
     let room = labels::room(longest);
     let along = swept::drawn(&picture, &sweep, longest).into_any();
-    if longest <= labels::LONGEST_BESIDE_NARROW {
+    if longest <= labels::LONGEST_BESIDE_NARROW && sweep.lines.len() <= swept::LINES_WITH_ROOM {
         return chart(&format!("chart swept {room}"), swept::height(), name, said, along).into_any();
     }
-    // Beside such labels a narrow screen has no room for a plot: there the arms stand one under the other.
+    // Beside such labels, or for so many lines, a narrow screen has no room for a plot: there the arms stand one under the other.
     let rows = rows::drawn(&picture).into_any();
     let rows = chart("chart rows only-narrow", rows::height(report), &format!("{name}-rows"), said.clone(), rows);
     let along = chart(&format!("chart swept {room} only-wide"), swept::height(), name, said, along);

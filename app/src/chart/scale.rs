@@ -16,8 +16,8 @@ impl Scale {
     /// their own, so that nothing divides by zero.
     pub fn fitted(values: impl Iterator<Item = f64>, count: usize) -> Scale {
         let (low, high) = extent(values).unwrap_or((0.0, 1.0));
-        let span = if high > low { high - low } else { low.abs().max(1.0) * 0.02 };
-        Scale::round(low - 0.06 * span, high + 0.06 * span, count)
+        let room = if high > low { 0.06 * (high - low) } else { low.abs().max(1.0) * 0.02 };
+        Scale::round(low - room, high + room, count)
     }
 
     /// As [`Scale::fitted`], for shares in percent: no axis goes where none can be.
@@ -144,6 +144,7 @@ mod tests {
             let scale = Scale::fitted(values.iter().copied(), 5);
             assert!(scale.high > scale.low && !scale.ticks.is_empty(), "{values:?}: {scale:?}");
             assert!(scale.place(scale.low).abs() < 1e-12 && (scale.place(scale.high) - 1.0).abs() < 1e-12);
+            assert!(scale.ticks.len() <= 8, "{scale:?}");
         }
     }
 

@@ -216,11 +216,16 @@ pub enum Tint {
     Ramp(usize),
     /// One of [`Tint::CATEGORIES`] colours that are told apart at a glance.
     Category(usize),
+    /// A line's colour, and the place along it as a shade (0, light, to [`Tint::SHADE_LAST`]) and a way of drawing.
+    Line { category: usize, shade: usize, dash: usize },
 }
 
 impl Tint {
     pub const RAMP_LAST: usize = 11;
     pub const CATEGORIES: usize = 8;
+    pub const SHADE_LAST: usize = 4;
+    /// Ways of drawing a curve: unbroken, dashed, dotted.
+    const DASHES: usize = 3;
 
     /// The class that sets `--tint`.
     pub fn class(self) -> String {
@@ -228,20 +233,31 @@ impl Tint {
             Tint::Labels => "arm tint-labels".into(),
             Tint::Ramp(step) => format!("arm tint-ramp-{step}"),
             Tint::Category(index) => format!("arm tint-category-{index}"),
+            Tint::Line { category, shade, dash } => {
+                format!("arm tint-category-{category} shade-{shade} dash-{dash}")
+            }
         }
+    }
+
+    /// The colour of a sweep's line, whatever the place along it.
+    pub fn of_line(line: usize) -> Tint {
+        Tint::Category(line % Tint::CATEGORIES)
     }
 }
 
-/// Each arm's colour, the same everywhere on a page: one swept quantity is a ramp, a few other arms are categories, and the
-/// one arm that learns from labels alone is neutral.
+/// Each arm's colour, the same everywhere on a page: one swept quantity is a ramp, of several lines each has a colour and its
+/// arms are shades of it, a few other arms are categories, and the one arm that learns from labels alone is neutral.
 pub fn tints(arms: &[Arm]) -> Vec<Tint> {
     let is_labels = |arm: &Arm| arm.distillation.is_none();
     let one_neutral = arms.iter().filter(|arm| is_labels(arm)).count() == 1 && arms.len() > 1;
     let coloured: Vec<usize> = (0..arms.len()).filter(|index| !(one_neutral && is_labels(&arms[*index]))).collect();
-    let one_line = sweep(arms).filter(|sweep| sweep.lines.len() == 1);
 
     let mut tints = vec![Tint::Labels; arms.len()];
-    let ordered = match one_line {
+    let ordered = match sweep(arms) {
+        Some(sweep) if sweep.lines.len() > 1 => {
+            shade_lines(arms, &sweep, &mut tints);
+            return tints;
+        }
         Some(sweep) => {
             let number = |index: &usize| sweep.quantity.of(&arms[*index]).map_or(0.0, |value| value.number);
             let mut ordered = coloured;
@@ -259,4 +275,29 @@ pub fn tints(arms: &[Arm]) -> Vec<Tint> {
         tints[*index] = Tint::Ramp((rank * Tint::RAMP_LAST + last / 2) / last);
     }
     tints
+}
+
+/// Gives each arm of a line the line's colour and the shade of its place; where a line begins at labels only, that stays neutral.
+fn shade_lines(arms: &[Arm], sweep: &Sweep, tints: &mut [Tint]) {
+    let number = |index: usize| sweep.quantity.of(&arms[index]).map_or(0.0, |value| value.number);
+    let shared = |index: usize| arms[index].distillation.is_none() && sweep.quantity.begins_with_labels();
+    let on_lines = || sweep.lines.iter().flat_map(|line| &line.arms).copied().filter(|index| !shared(*index));
+    let mut places: Vec<f64> = on_lines().map(number).collect();
+    places.sort_by(f64::total_cmp);
+    places.dedup();
+    let last = places.len().saturating_sub(1).max(1);
+    for (line, its) in sweep.lines.iter().enumerate() {
+        for index in its.arms.iter().copied().filter(|index| !shared(*index)) {
+            let rank = places.iter().position(|place| *place == number(index)).unwrap_or(0);
+            let shade = match places.len() {
+                1 => Tint::SHADE_LAST / 2,
+                _ => (rank * Tint::SHADE_LAST + last / 2) / last,
+            };
+            let dash = (places.len() - 1 - rank) % Tint::DASHES;
+            tints[index] = Tint::Line { category: line % Tint::CATEGORIES, shade, dash };
+        }
+    }
+    for (rank, index) in sweep.beside.iter().filter(|index| arms[**index].distillation.is_some()).enumerate() {
+        tints[*index] = Tint::Category((sweep.lines.len() + rank) % Tint::CATEGORIES);
+    }
 }

@@ -4,9 +4,10 @@ use super::{
     Fields, Preview,
     fields::{self, Entry, Field},
     preview,
+    words::{in_the_forms_words, said, said_of_the_rest},
 };
-use crate::{api, clipboard::copy, done, error::ApiError, numbers};
-use leptos::prelude::*;
+use crate::{about, api, clipboard::copy, done, error::ApiError, numbers};
+use leptos::{ev, html, prelude::*};
 use study::{Arm, Machine, Plan, SpecError, Study};
 
 /// The form, from `first` on, for `machine`. It is a plain form too: without scripts it is sent, and comes back with errors.
@@ -14,12 +15,28 @@ use study::{Arm, Machine, Plan, SpecError, Study};
 pub fn Form(first: Fields, machine: Machine) -> impl IntoView {
     let start = ServerAction::<api::StartStudy>::new();
     let typed = RwSignal::new(first);
-    let notice = machine.notice.clone();
+    let notice = machine.notice.as_deref().map(in_the_forms_words);
     let shown = Memo::new(move |_| typed.with(|fields| preview(fields, &machine)));
     // What the server refused, until the next key is typed: it may know more than the browser does.
     let refused = RwSignal::new(Vec::<SpecError>::new());
+    // Every error stands together at the top once a person has tried to start with one, or comes back from it.
+    let tried = RwSignal::new(shown.with_untracked(|preview| !preview.errors.is_empty()));
+    let summary = NodeRef::<html::Div>::new();
+    let tell = move || {
+        tried.set(true);
+        // It is there to be focused from the next frame on.
+        request_animation_frame(move || {
+            if let Some(summary) = summary.get_untracked() {
+                // Where it cannot be focused it still stands there.
+                let _ = summary.focus();
+            }
+        });
+    };
     Effect::new(move |_| match start.value().get() {
-        Some(Err(ApiError::Spec(errors))) => refused.set(errors),
+        Some(Err(ApiError::Spec(errors))) => {
+            refused.set(errors);
+            tell();
+        }
         _ => refused.set(Vec::new()),
     });
     Effect::new(move |_| {
@@ -33,6 +50,24 @@ pub fn Form(first: Fields, machine: Machine) -> impl IntoView {
         });
         errors
     });
+    Effect::new(move |_| {
+        if errors.with(Vec::is_empty) {
+            tried.set(false);
+        }
+    });
+    // Whoever leaves and comes back finds what was typed, as does whoever is given the address.
+    Effect::new(move |was: Option<()>| {
+        let address = typed.with(|fields| fields.address("/studies/new"));
+        if was.is_some() {
+            put_into_address(&address);
+        }
+    });
+    let check_first = move |event: ev::MouseEvent| {
+        if !errors.with_untracked(Vec::is_empty) {
+            event.prevent_default();
+            tell();
+        }
+    };
     // Once opened for an error it stays open: it must not close under the hand that puts it right.
     let recipe_is_wrong = Memo::new(move |was: Option<&bool>| {
         was.is_some_and(|was| *was)
@@ -54,10 +89,15 @@ pub fn Form(first: Fields, machine: Machine) -> impl IntoView {
                 <code>"stillroom run STUDY.toml"</code>"."
             </p>
         </noscript>
-        {notice.map(|notice| view! { <p class="notice">{notice}</p> })}
         <div class="setup">
             <ActionForm action=start>
+                // Enter in a field presses a form's first button: this one, which does nothing.
+                <button type="submit" disabled hidden></button>
                 <div class="form">
+                    {notice.map(|notice| view! { <p class="notice">{notice}</p> })}
+                    <div class="summary" tabindex="-1" node_ref=summary>
+                        {move || tried.get().then(|| errors.with(|errors| (!errors.is_empty()).then(|| to_put_right(errors, typed))))}
+                    </div>
                     <fieldset>
                         <legend>"The question"</legend>
                         {field(&fields::TITLE)}
@@ -81,9 +121,14 @@ pub fn Form(first: Fields, machine: Machine) -> impl IntoView {
                         <div class="fields">{fields::RECIPE.iter().map(field).collect_view()}</div>
                     </details>
                     {other_problem}
-                    <div class="choices">
-                        <button class="button" type="submit" disabled=start.pending()>"Start"</button>
-                        <span class="aside">{move || blocked(&errors.get())}</span>
+                    <div class="choices start">
+                        <button class="button" type="submit" disabled=start.pending() on:click=check_first>"Start"</button>
+                        <p class="aside">
+                            {move || errors.with(|errors| match errors.is_empty() {
+                                true => shown.with(|preview| Some(in_short(preview).into_any())),
+                                false => Some(blocked(errors).into_any()),
+                            })}
+                        </p>
                     </div>
                 </div>
             </ActionForm>
@@ -92,12 +137,67 @@ pub fn Form(first: Fields, machine: Machine) -> impl IntoView {
     }
 }
 
-fn blocked(errors: &[SpecError]) -> Option<String> {
+/// Keeps what stands in the form in the browser's address.
+#[cfg(feature = "hydrate")]
+fn put_into_address(address: &str) {
+    let history = window().history();
+    // A browser that finds this too often refuses; the next key is heard again.
+    let _ = history.and_then(|history| history.replace_state_with_url(&wasm_bindgen::JsValue::NULL, "", Some(address)));
+}
+
+#[cfg(not(feature = "hydrate"))]
+fn put_into_address(address: &str) {
+    let _ = address;
+}
+
+fn field_of(error: &SpecError) -> Option<&'static Field> {
+    fields::all().find(|field| field.path == error.field)
+}
+
+fn how_many(errors: &[SpecError]) -> String {
     match errors.len() {
-        0 => None,
-        1 => Some("One thing is to be put right first.".into()),
-        more => Some(format!("{more} things are to be put right first.")),
+        1 => "One thing is to be put right first".into(),
+        more => format!("{more} things are to be put right first"),
     }
+}
+
+/// Beside the button: which fields are wrong, each a way to it.
+fn blocked(errors: &[SpecError]) -> impl IntoView + use<> {
+    let mut fields: Vec<&Field> = errors.iter().filter_map(field_of).collect();
+    fields.dedup_by_key(|field| field.path);
+    let links = fields.into_iter().enumerate().map(|(index, field)| {
+        let before = if index == 0 { ": " } else { ", " };
+        view! { {before}<a href=format!("#{}", fields::element_id(field.path))>{field.label}</a> }
+    });
+    view! { {how_many(errors)} {links.collect_view()} "." }
+}
+
+/// At the top: everything that is wrong, each with a way to its field.
+fn to_put_right(errors: &[SpecError], typed: RwSignal<Fields>) -> impl IntoView + use<> {
+    let items = errors.iter().map(|error| match field_of(error) {
+        Some(field) => {
+            let said = typed.with_untracked(|fields| said(error, field, fields.get(field.path)));
+            let place = format!("#{}", fields::element_id(field.path));
+            view! { <li><a href=place>{field.label}</a>": "{said}</li> }.into_any()
+        }
+        None => view! { <li>{said_of_the_rest(error)}</li> }.into_any(),
+    });
+    view! {
+        <div class="problem">
+            <p>{how_many(errors)}":"</p>
+            <ul>{items.collect_view()}</ul>
+        </div>
+    }
+}
+
+/// Beside the button, where a small screen shows nothing else of the plan.
+fn in_short(preview: &Preview) -> impl IntoView + use<> {
+    let plan = preview.plan.as_ref();
+    let counts = plan.map(|plan| {
+        format!("{}, {}", numbers::counted(plan.runs.len() as u64, "run"), numbers::counted(plan.epochs, "epoch"))
+    });
+    let time = preview.seconds.map(|seconds| format!(" · {}", about(seconds)));
+    view! { {counts}{time} }
 }
 
 /// One field with its label, hint and errors.
@@ -183,7 +283,8 @@ fn entry(field: &'static Field, typed: RwSignal<Fields>, errors: Memo<Vec<SpecEr
     let told = move || {
         errors.with(|errors| {
             let own = errors.iter().filter(|error| error.field == field.path);
-            own.map(|error| view! { <span class="error-line">{said(error)}</span> }).collect_view()
+            let lines = own.map(|error| typed.with(|fields| said(error, field, fields.get(field.path))));
+            lines.map(|said| view! { <span class="error-line">{said}</span> }).collect_view()
         })
     };
     let check = matches!(field.entry, Entry::Check);
@@ -197,20 +298,13 @@ fn entry(field: &'static Field, typed: RwSignal<Fields>, errors: Memo<Vec<SpecEr
     }
 }
 
-/// "is beyond the student’s last epoch: 30. Allowed: 0 to 20."
-fn said(error: &SpecError) -> String {
-    let mut problem = error.problem.chars();
-    let problem: String = problem.next().into_iter().flat_map(char::to_uppercase).chain(problem).collect();
-    format!("{problem}: {}. Allowed: {}.", error.given, error.allowed)
-}
-
 /// What stands beside the form: what the study comes to, and the study file.
 #[component]
 fn Side(typed: RwSignal<Fields>, shown: Memo<Preview>, errors: Memo<Vec<SpecError>>) -> impl IntoView {
     let homeless = move || {
         errors.with(|errors| {
-            let homeless = errors.iter().filter(|error| fields::all().all(|field| field.path != error.field));
-            homeless.map(|error| view! { <p class="problem">{error.to_string()}</p> }).collect_view()
+            let homeless = errors.iter().filter(|error| field_of(error).is_none());
+            homeless.map(|error| view! { <p class="problem">{said_of_the_rest(error)}</p> }).collect_view()
         })
     };
     let toml = Memo::new(move |_| typed.with(Fields::toml));
@@ -245,7 +339,7 @@ fn Side(typed: RwSignal<Fields>, shown: Memo<Preview>, errors: Memo<Vec<SpecErro
 
 fn in_numbers(plan: &Plan, preview: &Preview) -> impl IntoView + use<> {
     let time = match preview.seconds {
-        Some(seconds) => format!("About {} on this machine.", numbers::duration(seconds)),
+        Some(seconds) => format!("On this machine it takes {}.", about(seconds)),
         None => "How long it takes is not known: this machine’s speed could not be measured.".into(),
     };
     let counts =
@@ -254,12 +348,23 @@ fn in_numbers(plan: &Plan, preview: &Preview) -> impl IntoView + use<> {
         let saved = 100 - plan.epochs * 100 / plan.epochs_without_sharing.max(1);
         format!(" What several arms share is trained once, which saves {saved} %.")
     });
+    let images = plan.segments.first().map(|segment| {
+        let images = |count: u32, of: &str| numbers::counted(u64::from(count), of);
+        let split = &segment.dataset;
+        format!(
+            "Trains on {}, with {} held out for validation and {} to test.",
+            images(split.train, "image"),
+            numbers::count(u64::from(split.validation)),
+            numbers::count(u64::from(split.test))
+        )
+    });
     view! {
         <p class="plan-counts">{counts}</p>
         <p>{time}{shared}</p>
+        <p>{images}</p>
         {preview.teachers.clone().map(|teachers| view! { <p>{teachers}</p> })}
         {(!plan.remarks.is_empty()).then(|| view! {
-            <ul class="remarks">{plan.remarks.iter().map(|remark| view! { <li>{remark.clone()}</li> }).collect_view()}</ul>
+            <ul class="remarks">{plan.remarks.iter().map(|remark| view! { <li>{in_the_forms_words(remark)}</li> }).collect_view()}</ul>
         })}
     }
 }
@@ -302,8 +407,7 @@ fn Paste(typed: RwSignal<Fields>) -> impl IntoView {
         let text = pasted.get();
         // Errors that a field of the form shows are shown there; here stand those that have no place in it.
         let errors = Study::from_toml(&text).err().unwrap_or_default();
-        let homeless =
-            errors.into_iter().filter(|error| fields::all().all(|field| field.path != error.field)).collect();
+        let homeless = errors.into_iter().filter(|error| field_of(error).is_none()).collect();
         trouble.set(homeless);
         if let Ok(table) = text.parse::<toml::Table>() {
             typed.set(Fields::of_table(&table));

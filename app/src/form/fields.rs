@@ -36,7 +36,7 @@ const NETWORKS: &[&str] = &[
 pub const TITLE: Field = Field {
     path: "title",
     label: "Question",
-    hint: "What this study is to answer; it becomes the page's title.",
+    hint: "What this study is to answer; it becomes the page’s title.",
     entry: Entry::Words,
     first: "When should distillation stop?",
 };
@@ -44,9 +44,9 @@ pub const TITLE: Field = Field {
 pub const DATASET: Field = Field {
     path: "dataset",
     label: "Images",
-    hint: "What is trained and tested on.",
+    hint: "What is trained and tested on. The 12,000 images are built in.",
     entry: Entry::OneOf(&[
-        ("fashion-mnist-12k", "Fashion-MNIST, 12,000 images (built in)"),
+        ("fashion-mnist-12k", "Fashion-MNIST, 12,000 images"),
         ("fashion-mnist", "Fashion-MNIST, all"),
         ("mnist", "MNIST"),
         ("cifar-10", "CIFAR-10"),

@@ -4,6 +4,7 @@ mod entry;
 pub mod fields;
 mod preview;
 mod table;
+mod words;
 
 #[cfg(test)]
 mod tests;

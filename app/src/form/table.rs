@@ -44,10 +44,10 @@ impl Fields {
         (!named.is_empty()).then_some(Fields(named))
     }
 
-    /// `page` with what stands in the form behind it.
+    /// `page` with what stands in the form behind it. What is not there is empty; the question always is.
     pub fn address(&self, page: &str) -> String {
-        let pairs: Vec<String> =
-            self.0.iter().map(|(path, text)| format!("{path}={}", percent_encoded(text))).collect();
+        let filled = self.0.iter().filter(|(path, text)| !text.is_empty() || path.as_str() == fields::TITLE.path);
+        let pairs: Vec<String> = filled.map(|(path, text)| format!("{path}={}", percent_encoded(text))).collect();
         format!("{page}?{}", pairs.join("&"))
     }
 

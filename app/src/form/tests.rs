@@ -113,6 +113,9 @@ fn an_address_carries_the_form_there_and_back() {
     form.set("title", "50 % of what & why? ä".into());
     let address = form.address("/studies/new");
     assert!(address.starts_with("/studies/new?dataset=fashion-mnist-12k&"));
+    assert!(!address.contains("=&") && Fields::default().address("/studies/new").len() == "/studies/new?".len());
+    let empty = Fields([("title".to_owned(), String::new())].into());
+    assert_eq!(empty.address("/studies/new"), "/studies/new?title=", "nothing typed is not a new form");
     assert!(address.contains("title=50%20%25%20of%20what%20%26%20why%3F%20%C3%A4"), "{address}");
     let pairs = form.0.iter().map(|(path, text)| (path.as_str(), text.as_str()));
     assert_eq!(Fields::of_query(pairs), Some(form.clone()));
@@ -166,14 +169,18 @@ fn the_example_comes_to_the_numbers_that_sharing_promises() {
     let html = page(Fields::first());
     for expected in [
         "15 runs, 16 segments, 272 epochs instead of 320",
-        "About ",
+        "15 runs, 272 epochs",
+        "On this machine it takes about ",
+        "Trains on 12,000 images, with 5,000 held out",
         "Teachers&#x27; logits are kept (171 MB on disk): ",
         "labels only",
         "no GPU with a working driver",
     ] {
         assert!(html.contains(expected), "{expected} is not in the page");
     }
-    assert!(!html.contains("aria-invalid"));
+    assert!(!html.contains("aria-invalid") && !html.contains("to be put right"));
+    let first = html.find("<button").unwrap();
+    assert!(html[first..].starts_with("<button type=\"submit\" disabled hidden"), "Enter in a field starts nothing");
 }
 
 #[test]
@@ -187,6 +194,13 @@ fn errors_stand_beside_their_fields_without_scripts() {
     let field = &field[..field.find("class=\"hint\"").unwrap()];
     assert!(field.contains("aria-invalid=\"true\"") && field.contains("treatment-kd-stop-epoch-error"), "{field}");
     assert!(field.contains("Allowed: 0 to 20"), "{field}");
+    // All together at the top, each with a way to its field.
+    let summary = html.split("class=\"summary\"").nth(1).unwrap();
+    let summary = &summary[..summary.find("</ul>").unwrap()];
+    for place in ["#treatment-kd-stop-epoch", "#recipe-device"] {
+        assert!(summary.contains(place), "{place} is not in {summary}");
+    }
+    assert!(html.contains("2 things are to be put right first"));
 
     form.set("dataset", "cifar-10".into());
     form.set("seeds", "0".into());

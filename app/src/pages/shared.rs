@@ -1,7 +1,7 @@
 use super::study::picked_metric;
 use crate::{
     api, numbers,
-    report::{Curve, answer, report_view},
+    report::{Curve, answer, report_view, setup},
     shell::Still,
 };
 use leptos::prelude::*;
@@ -36,7 +36,7 @@ pub fn Shared() -> impl IntoView {
                             <article class="page">
                                 <h1>"This link opens nothing"</h1>
                                 <p>
-                                    "It may have been mistyped, it may have expired, or whoever shared it took it back. Ask them for a new one."
+                                    "It may have been mistyped, or whoever shared it took it back. Ask them for a new one."
                                 </p>
                             </article>
                         </main>
@@ -74,6 +74,7 @@ pub fn frozen(snapshot: &Snapshot, curve: &Curve) -> impl IntoView + use<> {
     view! {
         <h1>{report.study.title.clone()}</h1>
         {answer(report)}
+        {setup(report)}
         <p class="frozen">{frozen}</p>
         {report_view(report, curve, None)}
     }

@@ -1,16 +1,18 @@
 use super::refused;
 use crate::{
-    api,
+    about, api,
     error::{ApiError, answer_with_status_of},
+    laboratory::{self, Laboratory},
     live::Live,
     numbers,
     problem::Problem,
-    report::{Curve, answer, metric, report_view, state_class, state_in_words},
+    report::{Curve, answer, metric, report_view, setup, state_class, state_in_words, teachers_in_training},
     share::ShareButton,
 };
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::{use_params_map, use_query_map};
+use std::sync::Arc;
 use study::{Metric, Progress, Report, State, StudyId};
 
 /// The curve that the address names: `?metric=kd_loss_validation`; validation accuracy where it names none.
@@ -36,11 +38,12 @@ pub fn StudyPage() -> impl IntoView {
     }
 }
 
-async fn read(id: Option<StudyId>) -> Result<(StudyId, Report), ApiError> {
-    match id {
-        Some(id) => api::study_report(id).await.map(|report| (id, report)),
-        None => Err(ApiError::NotFound("study".into())).inspect_err(answer_with_status_of),
-    }
+async fn read(id: Option<StudyId>) -> Result<(StudyId, Arc<Report>), ApiError> {
+    let found = match id {
+        Some(id) => laboratory::report(&expect_context::<Laboratory>(), id).await.map(|report| (id, report)),
+        None => Err(ApiError::NotFound("study".into())),
+    };
+    found.inspect_err(answer_with_status_of)
 }
 
 fn failed(error: ApiError) -> impl IntoView {
@@ -64,7 +67,9 @@ fn found(id: StudyId, report: &Report, metric: Metric) -> impl IntoView + use<> 
         <article class="page report">
             <h1>{title}</h1>
             {answer(report)}
+            {setup(report)}
             {state_line(&report.progress)}
+            {teachers_in_training(report).map(|said| view! { <p class="teacher-line">{said}</p> })}
             {buttons(id, &report.progress)}
             {report_view(report, &curve, Some(id))}
             {can_change.then(|| view! { <Live/> })}
@@ -97,7 +102,7 @@ fn state_line(progress: &Progress) -> impl IntoView + use<> {
                 <span>{done}</span>
             })}
             <span>{runs}</span>
-            {left.map(|estimate| view! { <span>{format!("about {} left", numbers::duration(estimate.seconds))}</span> })}
+            {left.map(|estimate| view! { <span>{format!("{} left", about(estimate.seconds))}</span> })}
         </div>
     }
 }

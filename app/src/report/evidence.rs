@@ -1,7 +1,10 @@
 //! The evidence: learning curves of one metric that a reader picks, or of all of them on paper.
 
 use super::metric;
-use crate::chart::{curves::curves, swept::tints};
+use crate::chart::{
+    curves::{NOTHING_YET, curves},
+    swept::tints,
+};
 use leptos::prelude::*;
 use study::{Metric, Report};
 
@@ -25,17 +28,16 @@ pub fn evidence(report: &Report, curve: &Curve) -> impl IntoView + use<> {
         of.filter(|(_, series)| series.iter().any(|series| !series.points.is_empty()))
     };
     let offered: Vec<Metric> = metric::ALL.into_iter().filter(|metric| measured(metric).is_some()).collect();
+    let pointed = matches!(curve, Curve::Picked { .. });
     let drawn = |metric: Metric, name: &str| {
         let series = measured(&metric).map_or(&[][..], |(_, series)| series);
         view! {
             <p class="metric-explained">{metric::explanation(metric)}</p>
-            {curves(metric, series, &tints, name)}
+            {curves(metric, series, &tints, name, pointed)}
         }
     };
     let body = match curve {
-        _ if offered.is_empty() => {
-            view! { <p class="empty">"No epoch is finished yet: curves appear with the first."</p> }.into_any()
-        }
+        _ if offered.is_empty() => view! { <p class="empty">{NOTHING_YET}</p> }.into_any(),
         Curve::Picked { metric, page } => {
             let shown = shown(*metric, &offered);
             let links = offered.iter().map(|offered| {
@@ -52,7 +54,6 @@ pub fn evidence(report: &Report, curve: &Curve) -> impl IntoView + use<> {
         }
         Curve::Every => offered
             .into_iter()
-            .filter(|offered| *offered != Metric::LearningRate)
             .map(|offered| {
                 view! {
                     <h3>{metric::name(offered)}</h3>

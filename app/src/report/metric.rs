@@ -48,7 +48,7 @@ pub fn explanation(metric: Metric) -> &'static str {
     match metric {
         Metric::ValidationAccuracy => "Share of held-out training images named right, after each epoch.",
         Metric::TestAccuracy => {
-            "Share of test images named right, where test was looked at: at stops, at the best and at the end."
+            "Share of test images named right, where test was looked at: at stops, at the end and, with images held out for validation, at the best on those."
         }
         Metric::TrainAccuracy => "Running over the epoch, on varied images while they are learnt.",
         Metric::KdLossValidation => {
@@ -61,6 +61,11 @@ pub fn explanation(metric: Metric) -> &'static str {
         Metric::TrainCrossEntropy => "Against the labels, running over the epoch.",
         Metric::LearningRate => "What each epoch was trained with, on a logarithmic axis.",
     }
+}
+
+/// Whether it stays as it is throughout an epoch, and for every seed.
+pub fn is_stepped(metric: Metric) -> bool {
+    metric == Metric::LearningRate
 }
 
 pub fn is_logarithmic(metric: Metric) -> bool {
@@ -83,9 +88,19 @@ pub fn written(metric: Metric, value: f64) -> String {
 pub fn number(metric: Metric, value: f64) -> String {
     match metric {
         _ if is_share(metric) => numbers::fixed(value, 2),
-        Metric::LearningRate => format!("{value:.2e}"),
+        Metric::LearningRate => significant(value),
         _ => numbers::fixed(value, 3),
     }
+}
+
+/// Three figures, without the noughts behind them: "0.004". Such numbers are too small for a fixed number of decimals.
+fn significant(value: f64) -> String {
+    let decimals = 2.0 - value.abs().log10().floor();
+    if !(0.0..=9.0).contains(&decimals) {
+        return format!("{value:.2e}");
+    }
+    let text = numbers::fixed(value, decimals as usize);
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
 /// What follows a number, with the space between them.
@@ -110,4 +125,16 @@ pub fn address(metric: Metric) -> &'static str {
 
 pub fn of_address(text: &str) -> Option<Metric> {
     ALL.into_iter().find(|metric| address(*metric) == text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_learning_rate_is_written_as_one_writes_it() {
+        let written =
+            [0.1, 0.1 * 0.2, 0.1 * 0.2 * 0.2, 0.0008, 1.0, 12.5, 1e-12].map(|it| number(Metric::LearningRate, it));
+        assert_eq!(written, ["0.1", "0.02", "0.004", "0.0008", "1", "12.5", "1.00e-12"]);
+    }
 }

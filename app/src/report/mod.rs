@@ -5,12 +5,16 @@ mod evidence;
 mod incidents;
 pub mod metric;
 mod provenance;
+mod setup;
 mod table;
+mod teachers;
 
 #[cfg(test)]
-mod tests;
+pub mod tests;
 
 pub use evidence::Curve;
+pub use setup::setup;
+pub use teachers::teachers_in_training;
 
 use crate::{
     chart::{
@@ -29,15 +33,13 @@ use study::{
     published::{self, Reading},
 };
 use table::arms;
+use teachers::teachers;
 
 /// What failed, picture, evidence, table and provenance. `downloads` names the study whose files can be fetched from here.
 pub fn report_view(report: &Report, curve: &Curve, downloads: Option<StudyId>) -> impl IntoView + use<> {
     let picture = match report.comparison.arms.iter().any(|arm| arm.mean.is_some()) {
         true => final_accuracy(report, "final-accuracy"),
-        false => {
-            view! { <p class="empty">"No run is finished yet: the picture appears with the first test accuracy."</p> }
-                .into_any()
-        }
+        false => view! { <p class="empty">{nothing_yet(report.progress.state)}</p> }.into_any(),
     };
     // A file that goes by mail runs nothing.
     let pointer = matches!(curve, Curve::Picked { .. }).then(|| view! { <Pointer/> });
@@ -49,9 +51,18 @@ pub fn report_view(report: &Report, curve: &Curve, downloads: Option<StudyId>) -
             {under_the_picture(report)}
         </section>
         {evidence(report, curve)}
+        {teachers(report)}
         {arms(report)}
         {how_it_was_trained(report, downloads)}
         {pointer}
+    }
+}
+
+/// In place of the picture.
+fn nothing_yet(state: State) -> &'static str {
+    match state {
+        State::Failed => "No run came to its end: there is nothing to picture.",
+        _ => "No run is finished yet: the picture appears with the first test accuracy.",
     }
 }
 
@@ -84,8 +95,15 @@ fn under_the_picture(report: &Report) -> impl IntoView + use<> {
         )
     });
     let residual = comparison.residual_deviation.map(|deviation| {
-        format!("A seed adds about {} points of noise beyond its own level.", numbers::fixed(deviation, 2))
+        format!(
+            "What arm and seed leave unexplained of one run’s accuracy has a standard deviation of {} points.",
+            numbers::fixed(deviation, 2)
+        )
     });
+    let unvalidated = report.images.as_ref().is_some_and(|images| images.validation == 0);
+    let unvalidated = unvalidated
+        .then(|| "No image was held out for validation: there is no validation curve and no best epoch.".to_owned());
+    let remarks: Vec<String> = comparison.remarks.iter().cloned().chain(unvalidated).collect();
     view! {
         <div class="small-print">
             <p>
@@ -95,10 +113,8 @@ fn under_the_picture(report: &Report) -> impl IntoView + use<> {
             </p>
             {published.filter(|_| has_result).map(|sentence| view! { <p>{sentence}</p> })}
             {sampling.map(|sentence| view! { <p>{sentence}</p> })}
-            {(!comparison.remarks.is_empty()).then(|| view! {
-                <ul class="remarks">
-                    {comparison.remarks.iter().map(|remark| view! { <li>{remark.clone()}</li> }).collect_view()}
-                </ul>
+            {(!remarks.is_empty()).then(|| view! {
+                <ul class="remarks">{remarks.into_iter().map(|remark| view! { <li>{remark}</li> }).collect_view()}</ul>
             })}
         </div>
     }
@@ -106,7 +122,8 @@ fn under_the_picture(report: &Report) -> impl IntoView + use<> {
 
 /// What the marks of the picture mean, and how many seeds stand behind a mean.
 fn key(report: &Report) -> String {
-    let baselines = match ruled(&report.arms, sweep(&report.arms).as_ref()).len() {
+    let drawn = |arm: &usize| report.comparison.arms.get(*arm).is_some_and(|arm| arm.mean.is_some());
+    let baselines = match ruled(&report.arms, sweep(&report.arms).as_ref()).into_iter().filter(drawn).count() {
         0 => "",
         1 => "Dashed: the baseline. ",
         _ => "Dashed: the baselines, each of its own student. ",

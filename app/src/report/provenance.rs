@@ -3,6 +3,7 @@
 use super::incidents::notes;
 use crate::numbers;
 use leptos::prelude::*;
+use std::collections::BTreeSet;
 use study::{Provenance, Report, StudyId};
 
 pub fn how_it_was_trained(report: &Report, downloads: Option<StudyId>) -> impl IntoView + use<> {
@@ -31,7 +32,7 @@ pub fn how_it_was_trained(report: &Report, downloads: Option<StudyId>) -> impl I
 }
 
 fn where_and_how(report: &Report) -> impl IntoView + use<> {
-    let provenance = report.provenance.iter().map(|provenance| view! { <li>{said(provenance)}</li> }).collect_view();
+    let provenance = alike(&report.provenance).into_iter().map(|it| view! { <li>{said(&it)}</li> }).collect_view();
     let notes = notes(report);
     let notes = (!notes.is_empty()).then(|| {
         view! {
@@ -46,15 +47,50 @@ fn where_and_how(report: &Report) -> impl IntoView + use<> {
     }
 }
 
-fn said(provenance: &Provenance) -> String {
+/// What differs in nothing but the threads of its workers, with those.
+struct Alike<'a> {
+    provenance: &'a Provenance,
+    threads: BTreeSet<u32>,
+}
+
+fn alike(all: &[Provenance]) -> Vec<Alike<'_>> {
+    let mut found: Vec<Alike<'_>> = Vec::new();
+    for provenance in all {
+        let same =
+            |it: &&mut Alike<'_>| Provenance { threads: it.provenance.threads, ..provenance.clone() } == *it.provenance;
+        match found.iter_mut().find(same) {
+            Some(it) => drop(it.threads.insert(provenance.threads)),
+            None => found.push(Alike { provenance, threads: BTreeSet::from([provenance.threads]) }),
+        }
+    }
+    found
+}
+
+fn said(Alike { provenance, threads }: &Alike<'_>) -> String {
+    let said: Vec<String> = threads.iter().map(u32::to_string).collect();
+    let noun = if threads.iter().eq(&[1]) { "thread" } else { "threads" };
     let host = if provenance.host.is_empty() { String::new() } else { format!(" on {}", provenance.host) };
     let checksum: String = provenance.data_checksum.chars().take(12).collect();
     format!(
-        "Stillroom {}{host}: {}, {}, {} a worker; training version {}; data {checksum}…",
+        "Stillroom {}{host}: {}, {}, {} {noun} a worker; training version {}; data {checksum}…",
         provenance.version,
         provenance.device,
         provenance.instruction_set,
-        numbers::counted(u64::from(provenance.threads), "thread"),
+        said.join(" or "),
         provenance.training_version,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::report::tests::{page, report};
+    use study::Provenance;
+
+    #[test]
+    fn machines_that_differ_in_threads_alone_are_one_line() {
+        let mut report = report();
+        let other = Provenance { threads: 2, ..report.provenance[0].clone() };
+        report.provenance.push(other);
+        assert!(page(&report).contains("avx2, 1 or 2 threads a worker"));
+    }
 }

@@ -20,6 +20,9 @@ pub fn arms(report: &Report) -> impl IntoView + use<> {
 
 fn table(report: &Report) -> impl IntoView + use<> {
     let tints = tints(&report.arms);
+    let has_best = report.comparison.arms.iter().any(|summary| summary.best_mean.is_some());
+    // So many lists under each other would be longer than a table that is moved sideways.
+    let class = if report.arms.len() <= STACKED_MAX { "arms stacked" } else { "arms" };
     let rows = report.comparison.arms.iter().map(|summary| {
         let arm = summary.arm;
         let state = state_of(arm, report);
@@ -36,7 +39,9 @@ fn table(report: &Report) -> impl IntoView + use<> {
                 <th role="rowheader" scope="row"><span class="swatch"></span>{summary.label.clone()}</th>
                 <td role="cell" class="number" data-label="Seeds done">{seeds_done(summary)}</td>
                 <td role="cell" class="number" data-label="Test accuracy, %">{mean}</td>
-                <td role="cell" class="number" data-label="At best, %">{summary.best_mean.map(|mean| numbers::fixed(mean, 2))}</td>
+                {has_best.then(|| view! {
+                    <td role="cell" class="number" data-label="At best, %">{summary.best_mean.map(|mean| numbers::fixed(mean, 2))}</td>
+                })}
                 <td role="cell" class="number first" data-label="Difference, points">{difference}</td>
                 <td role="cell" class="number first" data-label="p">{p}</td>
                 <td role="cell" class="verdict first" data-label="Verdict">{verdict}</td>
@@ -45,17 +50,22 @@ fn table(report: &Report) -> impl IntoView + use<> {
         }
     });
     let rows = rows.collect_view();
+    let at_best = has_best.then_some("At best: test accuracy at the epoch that was best on validation. ");
+    let has_p =
+        report.comparison.arms.iter().filter_map(|summary| summary.difference.as_ref()).any(|it| it.p_value.is_some());
+    let p = has_p.then_some("p: two-sided, Holm-corrected over the study’s comparisons.");
+    let notes = [at_best, p].into_iter().flatten().collect::<String>();
     view! {
             <div class="scrolled" role="region" aria-label="Table of arms" tabindex="0">
-                <table role="table" class="arms stacked">
+                <table role="table" class=class>
                     <thead role="rowgroup">
                         <tr role="row">
                             <th role="columnheader" scope="col">"Arm"</th>
                             <th role="columnheader" scope="col" class="number">"Seeds done"</th>
                             <th role="columnheader" scope="col" class="number">"Test accuracy, %"</th>
-                            <th role="columnheader" scope="col" class="number"><abbr title="Test accuracy at the epoch that was best on validation">"At best, %"</abbr></th>
+                            {has_best.then(|| view! { <th role="columnheader" scope="col" class="number">"At best, %"</th> })}
                             <th role="columnheader" scope="col" class="number">"Difference, points"</th>
-                            <th role="columnheader" scope="col" class="number"><abbr title="Two-sided, Holm-corrected over the study’s comparisons">"p"</abbr></th>
+                            <th role="columnheader" scope="col" class="number">"p"</th>
                             <th role="columnheader" scope="col">"Verdict"</th>
                             <th role="columnheader" scope="col">"State"</th>
                         </tr>
@@ -63,6 +73,7 @@ fn table(report: &Report) -> impl IntoView + use<> {
                     <tbody role="rowgroup">{rows}</tbody>
                 </table>
             </div>
+            <p class="small-print arms-notes">{notes}</p>
     }
 }
 
@@ -70,6 +81,9 @@ fn seeds_done(summary: &ArmSummary) -> String {
     let done = summary.by_seed.iter().flatten().count();
     format!("{done} of {}", summary.seeds.len())
 }
+
+/// Arms that a narrow screen shows as a list of named values each.
+const STACKED_MAX: usize = 12;
 
 /// A verdict in words, and what would change it.
 type Said = (&'static str, Option<String>);
@@ -97,7 +111,7 @@ fn verdict(difference: &Difference) -> Said {
     }
 }
 
-/// An arm's state, from those of its runs: what goes on or is still to come; where nothing is, what kept it from being finished.
+/// An arm's state, from those of its runs: what may still come of it, then what keeps it from being finished.
 fn state_of(arm: usize, report: &Report) -> State {
     let states: Vec<State> = report.progress.runs.iter().filter(|run| run.arm == arm).map(|run| run.state).collect();
     [State::Training, State::Waiting, State::Stopped, State::Failed]

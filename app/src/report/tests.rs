@@ -1,3 +1,4 @@
+use super::teachers::tests::teacher;
 use crate::{
     chart::swept::{Quantity, Tint, ruled, sweep, tints},
     snapshot_html,
@@ -67,7 +68,7 @@ fn summary(index: usize, arm: &Arm, mean: f64) -> ArmSummary {
     }
 }
 
-fn curve(arm: usize, label: &str, stop: Option<u32>, last: f64, scale: f64) -> Series {
+pub fn curve(arm: usize, label: &str, stop: Option<u32>, last: f64, scale: f64) -> Series {
     let points = (1..=20u32).map(|epoch| {
         let learnt = 1.0 - (-f64::from(epoch) / 3.0).exp();
         let ripple = f64::from((epoch * 7 + arm as u32 * 3) % 5) * 0.12;
@@ -157,6 +158,10 @@ pub fn report() -> Report {
         }],
         incidents: Vec::new(),
         test_images: 10_000,
+        teachers: Vec::new(),
+        images: None,
+        started_at: None,
+        training_seconds: None,
     }
 }
 
@@ -203,9 +208,12 @@ fn a_study_that_just_began_says_what_is_missing() {
     report.comparison.answer = "Still training: 0 of 15 runs are done".into();
     report.progress.state = State::Training;
     let html = snapshot_html(&Snapshot { version: Snapshot::VERSION, frozen_at: 0, report }, "");
-    for expected in
-        ["Still training: 0 of 15 runs are done", "No run is finished yet", "No epoch is finished yet", "0 of 3"]
-    {
+    for expected in [
+        "Still training: 0 of 15 runs are done",
+        "No run is finished yet",
+        "No epoch of a student is finished yet",
+        "0 of 3",
+    ] {
         assert!(html.contains(expected), "{expected} is not in the page");
     }
 }
@@ -247,8 +255,13 @@ fn arms_of_one_swept_quantity_share_a_ramp_and_others_are_told_apart() {
     let said: Vec<(&str, &[usize])> =
         swept.lines.iter().map(|line| (line.label.as_str(), line.arms.as_slice())).collect();
     assert_eq!(said, [("teacher stopped at 8", &[0, 1, 3][..]), ("teacher stopped at 20", &[0, 2, 4][..])]);
-    let categories = tints(&two_lines.arms);
-    assert_eq!(categories[1..], [Tint::Category(0), Tint::Category(1), Tint::Category(2), Tint::Category(3)]);
+    // A line, a colour; along it shades, of which the last is drawn unbroken.
+    let line = |category, shade, dash| Tint::Line { category, shade, dash };
+    let last = Tint::SHADE_LAST;
+    assert_eq!(
+        tints(&two_lines.arms),
+        [Tint::Labels, line(0, 0, 1), line(1, 0, 1), line(0, last, 0), line(1, last, 0)]
+    );
 
     assert_eq!(sweep(&two_lines.arms[..2]), None, "two arms stand side by side");
 }
@@ -281,7 +294,7 @@ fn planned(dataset: &str, student: &str, teacher: &str, treatment: &str) -> Repo
     Report { study, arms: plan.arms, runs: plan.runs.len() as u64, ..report }
 }
 
-fn page(report: &Report) -> String {
+pub fn page(report: &Report) -> String {
     snapshot_html(&Snapshot { version: Snapshot::VERSION, frozen_at: 0, report: report.clone() }, "")
 }
 
@@ -431,6 +444,34 @@ fn n_stands_beside_each_mean_and_a_long_label_leaves_the_axis() {
     assert!(html.contains("(n = 3)"), "beside each mean of the picture");
 }
 
+#[test]
+fn many_arms_are_told_apart_without_bands_over_each_other() {
+    let treatment = "kd_stop_epoch = [0, 1, 2, 4]\nteacher_stop_epoch = [1, 2]\ntemperature = [1.0, 2.0, 4.0, 8.0]";
+    let many = planned("fashion-mnist-12k", ONE_STUDENT, ONE_TEACHER, treatment);
+    assert_eq!(many.arms.len(), 25);
+    let mut looks: Vec<String> = tints(&many.arms).into_iter().map(Tint::class).collect();
+    looks.sort();
+    looks.dedup();
+    assert_eq!(looks.len(), 25, "each arm has a look of its own");
+    let html = page(&many);
+    assert!(html.contains("curves many") && html.contains("Of so many arms no bands are shown."));
+    assert!(html.contains("class=\"arms\"") && !html.contains("class=\"arms stacked\""));
+    let swept = html.split("chart swept").nth(1).unwrap();
+    let swept = &swept[..swept.find("chart rows").unwrap()];
+    assert_eq!((swept.matches("class=\"reach\"").count(), swept.matches("class=\"leader\"").count()), (8, 9));
+    let places = swept.split("class=\"through-means\" x1=\"").skip(1);
+    let begin: Vec<f64> = places.map(|rest| rest[..rest.find('%').unwrap()].parse().unwrap()).collect();
+    assert!(begin.iter().all(|share| (0.0..100.0).contains(share)), "no line leaves the plot: {begin:?}");
+}
+
+#[test]
+fn a_rule_that_is_not_drawn_is_not_explained() {
+    let mut report = report();
+    assert!(page(&report).contains("Dashed: the baseline."));
+    report.comparison.arms[0].mean = None;
+    assert!(!page(&report).contains("Dashed"));
+}
+
 /// Writes the page to look at, where `STILLROOM_LOOK` names a folder.
 #[test]
 fn the_page_can_be_looked_at() {
@@ -462,6 +503,13 @@ fn the_page_can_be_looked_at() {
     write("temperature", page(planned("fashion-mnist-12k", two_students, ONE_TEACHER, treatment)));
     let treatment = "kd_stop_epoch = [0, 4, 8, 12, 20]\nteacher_stop_epoch = [8, 20]";
     write("two-students", page(planned("fashion-mnist-12k", two_students, ONE_TEACHER, treatment)));
+    let treatment = "kd_stop_epoch = [0, 1, 2, 4]\nteacher_stop_epoch = [1, 2]\ntemperature = [1.0, 2.0, 4.0, 8.0]";
+    write("many", page(planned("fashion-mnist-12k", ONE_STUDENT, ONE_TEACHER, treatment)));
+    let mut training = report();
+    training.teachers = vec![teacher(0, 3, [None, None])];
+    training.teachers.push(teacher(1, 20, [Some(86.12), Some(88.9)]));
+    training.teachers[1].validation = curve(1, "wrn-16-2, seed 1", None, 90.0, 25.0);
+    write("teachers", page(training));
     let treatment = "kd_stop_epoch = [0, 4, 8, 12]\nteacher_stop_epoch = [8, 20]\ntemperature = [1.0, 16.0]";
     write("long-labels", page(planned("fashion-mnist-12k", two_students, ONE_TEACHER, treatment)));
     let student = "architecture = \"wrn-16-1\"\nepochs = 60";

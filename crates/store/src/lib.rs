@@ -45,6 +45,8 @@ impl Store {
     pub const FILE: &str = "stillroom.db";
 
     const READERS: u32 = 4;
+    /// Each connection's own cache, in KiB: the file's pages lie in the system's cache anyway, which all connections share.
+    const CACHE: &str = "-256";
     /// How long to wait for another process that holds the file, such as a copy being made.
     const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -57,7 +59,11 @@ impl Store {
         let path = data_dir.join(Self::FILE);
         let unopened = |source| StoreError::Open { path: path.clone(), source };
 
-        let options = SqliteConnectOptions::new().filename(&path).foreign_keys(true).busy_timeout(Self::BUSY_TIMEOUT);
+        let options = SqliteConnectOptions::new()
+            .filename(&path)
+            .foreign_keys(true)
+            .busy_timeout(Self::BUSY_TIMEOUT)
+            .pragma("cache_size", Self::CACHE);
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
             .idle_timeout(None)

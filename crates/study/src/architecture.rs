@@ -282,7 +282,9 @@ mod tests {
         assert_eq!((bytes(64) - bytes(16)) / 48, (bytes(4096) - bytes(64)) / 4032);
         // Fewer parts than a batch has images sum gradients apart.
         assert!(bytes(9) - bytes(8) < bytes(2) - bytes(1));
-        assert!(large.evaluation_bytes(3, 32, 10, 1) < bytes(1) / 3);
+        assert!(large.evaluation_bytes(3, 32, 10, 1) < bytes(1));
+        let usual = wrn("wrn-16-2");
+        assert!(usual.evaluation_bytes(3, 32, 10, 1) < usual.training_bytes(3, 32, 10, 64, 1) / 3);
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! What a study found: each arm's accuracy, the differences, and how sure one can be.
 
 use crate::{
-    Arm, Epoch, Incident, Machine, Metric, Plan, Progress, Provenance, RunId, Series, State, Study, answer, arms,
-    blocks,
+    Arm, DatasetFacts, Epoch, Incident, Machine, Metric, Plan, Progress, Provenance, RunId, Series, State, Study,
+    TeacherSummary, answer, arms, blocks,
     incidents::incidents,
     metrics::{Facts, best_on_validation, result, run_metrics, series},
     progress::{self, RunProgress, WaitsFor},
     statistics::{self, Blocks},
+    teachers,
 };
 use serde::{Deserialize, Serialize};
 
@@ -94,6 +95,18 @@ pub struct Report {
     /// What went wrong or was put right, and which runs it touches.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub incidents: Vec<Incident>,
+    /// What became of the teachers; empty too in what was frozen before this was kept, as are the next three.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub teachers: Vec<TeacherSummary>,
+    /// The images, split as they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images: Option<DatasetFacts>,
+    /// When a person started it, in seconds since 1970-01-01 UTC; `None` where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<i64>,
+    /// What its epochs took so far, summed over workers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub training_seconds: Option<f64>,
 }
 
 impl Report {
@@ -423,5 +436,19 @@ pub fn report_without_curves(study: &Study, plan: &Plan, facts: &Facts, stopped:
         provenance,
         test_images: plan.segments.first().map_or(0, |segment| segment.dataset.test),
         incidents: incidents(plan, facts),
+        teachers: teachers::summaries(plan, facts),
+        images: plan.segments.first().map(|segment| segment.dataset.clone()),
+        started_at: None,
+        training_seconds: training_seconds(plan, facts),
     }
+}
+
+/// `None` before the first epoch.
+fn training_seconds(plan: &Plan, facts: &Facts) -> Option<f64> {
+    let trained = plan.segments.iter().filter_map(|segment| Some((segment, facts.get(&segment.key)?)));
+    let seconds: f64 = trained
+        .flat_map(|(segment, facts)| facts.metrics.iter().filter(|metrics| metrics.epoch <= segment.until))
+        .map(|metrics| metrics.seconds)
+        .sum();
+    (seconds > 0.0).then_some(seconds)
 }

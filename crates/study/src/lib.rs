@@ -58,7 +58,7 @@ pub use spec::{
     Augmentation, AugmentationSeed, Choices, Device, EvaluateTest, Method, Recipe, Student, Study, TeacherChoices,
     Treatment,
 };
-pub use teachers::TeacherTraining;
+pub use teachers::{TeacherSummary, TeacherTraining};
 pub use training::{CheckpointId, Epoch, Lesson, Optimizer, Seed, Teacher, Term, Training};
 
 /// Raised by hand whenever the bits that a training leaves behind change: a new version trains anew

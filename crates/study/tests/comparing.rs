@@ -725,6 +725,46 @@ fn the_metrics_of_a_run_are_those_of_its_legs() {
     }
 }
 
+#[test]
+fn a_teacher_is_seen_while_it_trains_and_keeps_its_accuracy_and_curve() {
+    let (study, plan) = planned_of(&STUDY.replace("[0, 2, 4] }", "[0, 4], teacher_stop_epoch = [2, 4] }"));
+    let teacher = plan.segments.iter().find(|it| it.architecture.to_string() == "wrn-16-2").unwrap().key.clone();
+    let read = |facts: &Facts| report(&study, &plan, facts, false, &machine(None));
+    let mut facts = Facts::new();
+    let before = &read(&facts).teachers[0];
+    assert_eq!((before.epochs_done, before.epochs_total, before.training), (Epoch(0), Epoch(4), false));
+
+    train(&plan, &mut facts, &teacher, 3);
+    let its = facts.get_mut(&teacher).unwrap();
+    its.working = true;
+    its.metrics[1].test = Some(scores(0.85));
+    let seen = read(&facts);
+    let [teacher] = seen.teachers.as_slice() else { panic!("one teacher") };
+    assert_eq!((teacher.label.as_str(), teacher.epochs_done, teacher.training), ("wrn-16-2, seed 0", Epoch(3), true));
+    assert_eq!(teacher.teaches_at, [(Epoch(2), Some(85.0)), (Epoch(4), None)]);
+    assert_eq!(teacher.validation.points.len(), 3);
+    assert!(seen.training_seconds.is_some_and(|seconds| seconds > 0.0));
+    assert_eq!(seen.images.as_ref().map(|images| (images.train, images.validation)), Some((12_000, 5_000)));
+
+    let lengths = STUDY.replace("\"wrn-16-2\", epochs = 4 }", "\"wrn-16-2\", epochs = [4, 8], per_seed = true }");
+    let (study, plan) = planned_of(&lengths);
+    let labels: Vec<String> =
+        report(&study, &plan, &Facts::new(), false, &machine(None)).teachers.into_iter().map(|it| it.label).collect();
+    assert_eq!(labels.len(), 6);
+    assert!(labels.contains(&"wrn-16-2 of 8 epochs, seed 1".to_owned()), "{labels:?}");
+}
+
+#[test]
+fn a_snapshot_frozen_before_teachers_were_kept_is_still_read() {
+    let mut old = serde_json::to_value(Snapshot::freeze(finished_report(), 0)).unwrap();
+    let report = old["report"].as_object_mut().unwrap();
+    for name in ["teachers", "images", "training_seconds"] {
+        assert!(report.remove(name).is_some(), "{name}");
+    }
+    let read: Snapshot = serde_json::from_value(old).unwrap();
+    assert!(read.report.teachers.is_empty() && read.report.images.is_none());
+}
+
 fn finished_report() -> Report {
     let (study, plan) = planned();
     let mut facts = trained(&plan, &ACCURACIES);

@@ -95,8 +95,8 @@ fn events(segment: &Segment) -> Vec<Event> {
 fn metrics(segment: &Segment, epoch: Epoch) -> EpochMetrics {
     let noise = |which: &str| noise(&format!("{} {epoch} {which}", segment.key));
     let learning_rate = segment.schedule.learning_rate_after(Epoch(epoch.0 - 1));
-    let drops = segment.schedule.drops.iter().filter(|drop| **drop < epoch);
-    let (stage, begin) = (drops.clone().count(), drops.last().map_or(0, |drop| drop.0));
+    let drops: Vec<Epoch> = segment.schedule.drops.iter().copied().filter(|drop| *drop < epoch).collect();
+    let (stage, begin) = (drops.len(), drops.last().map_or(0, |drop| drop.0));
     let settled = 1.0 - (-f64::from(epoch.0 - begin) / (f64::from(segment.schedule.horizon.0) / 25.0)).exp();
     let level = [0.1, 0.74, 0.87, 0.9, 0.905];
     let (before, after) = (level[stage.min(3)], level[stage.min(3) + 1]);

@@ -2,6 +2,8 @@
 //!
 //! Errors are JSON: a study that is wrong is answered 422 with `{"errors": [{"field", "problem", "given", "allowed"}]}`,
 //! everything else with `{"error": "a sentence"}`.
+//!
+//! `comparison` says accuracies in percent and differences in points; `metrics` say what was measured, from 0 to 1.
 
 use super::{Site, json, metrics};
 use crate::{process, summary};

@@ -74,7 +74,7 @@ pub fn object(plan: &Plan, facts: &Facts) -> Value {
     let teachers = plan.teachers().into_iter().map(|teacher| {
         let stops = teacher.segment.stops.iter();
         json!({
-            "name": teacher.name,
+            "name": teacher.name(),
             "architecture": teacher.segment.architecture,
             "seed": teacher.segment.seed,
             "segment": teacher.segment.key,
@@ -100,10 +100,11 @@ fn names_of_run(run: &Run, arm: &Arm) -> Names {
     [run.id.to_string(), run.arm.to_string(), text_cell(&arm.label), student, run.seed.to_string()]
 }
 
-fn names_of_teacher(TeacherTraining { name, segment }: &TeacherTraining<'_>) -> Names {
-    let last = study::CheckpointId { segment: segment.key.clone(), epoch: segment.until };
+fn names_of_teacher(teacher: &TeacherTraining<'_>) -> Names {
+    let segment = teacher.segment;
+    let last = teacher.checkpoint(segment.until);
     let (network, seed) = (segment.architecture.to_string(), segment.seed.to_string());
-    [last.to_string(), String::new(), text_cell(name), network, seed]
+    [last.to_string(), String::new(), text_cell(&teacher.name()), network, seed]
 }
 
 fn line(

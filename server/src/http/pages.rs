@@ -56,9 +56,10 @@ async fn file(request: Request) -> Response {
 async fn download(State(site): State<Site>, Path(token): Path<String>) -> Response {
     match laboratory::shared(&site.laboratory, &token).await {
         Ok(Some(snapshot)) => {
+            let disposition = format!("attachment; filename=\"{}\"", app::snapshot_file_name(&snapshot));
             let headers = [
-                (header::CONTENT_DISPOSITION, "attachment; filename=\"comparison.html\""),
-                (header::CONTENT_SECURITY_POLICY, headers::STANDALONE_POLICY),
+                (header::CONTENT_DISPOSITION, disposition),
+                (header::CONTENT_SECURITY_POLICY, headers::STANDALONE_POLICY.to_owned()),
             ];
             (headers, Html(app::snapshot_html(&snapshot, &assets::style()))).into_response()
         }

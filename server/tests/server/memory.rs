@@ -47,7 +47,7 @@ fn a_step_that_does_not_fit_is_refused_before_it_is_begun() {
     // Which of the two it is depends on whether this machine could hold one image at a time.
     let either = [
         "--batch: needs 2.0 TB of memory to train wrn-604-20; ",
-        "--architecture: needs 62 GB of memory to train on one image",
+        "--architecture: needs 109 GB of memory to train on one image",
     ];
     assert!(either.iter().any(|sentence| said.starts_with(sentence)) && said.contains("this machine has"), "{said}");
 }

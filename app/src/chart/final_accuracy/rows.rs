@@ -54,12 +54,26 @@ pub(super) fn drawn(picture: &Picture<'_>) -> impl IntoView + use<> {
             <text class="tick" x=at y=pixels(bottom + 19.0) text-anchor="middle">{written}</text>
         }
     });
+    // A rule stands beside the marks alone: nothing runs through names and numbers.
+    let mut top = 0.0;
+    let beside_marks: Vec<(f64, f64)> = report
+        .comparison
+        .arms
+        .iter()
+        .map(|arm| {
+            let row = row(arm);
+            let first = top + TEXT * row.lines as f64 + 4.0;
+            top += row_height(&row);
+            (first, top)
+        })
+        .collect();
     let rules =
         ruled.iter().filter_map(|(arm, _)| Some((*arm, at(report.comparison.arms[*arm].mean?)))).map(|(arm, at)| {
+            let parts = beside_marks.iter().map(|(first, last)| {
+                view! { <line class="rule" x1=at.clone() x2=at.clone() y1=pixels(*first) y2=pixels(*last)></line> }
+            });
             view! {
-                <g class=tints[arm].class() data-arm=arm>
-                    <line class="rule" x1=at.clone() x2=at y1="0" y2=pixels(bottom)></line>
-                </g>
+                <g class=tints[arm].class() data-arm=arm>{parts.collect_view()}</g>
             }
         });
     let mut top = 0.0;

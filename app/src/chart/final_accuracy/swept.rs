@@ -3,7 +3,7 @@
 use super::{Picture, accuracies, said_of, said_of_published};
 use crate::chart::{
     across, labels, pixels,
-    swept::{Quantity, Sweep},
+    swept::{Quantity, Sweep, Tint},
 };
 use leptos::prelude::*;
 use study::Arm;
@@ -11,13 +11,17 @@ use study::Arm;
 const PLOT: f64 = 290.0;
 /// Between the feet of two labels at the right.
 const LABEL: f64 = 15.0;
-/// Between the marks of two lines at the same place.
-const DODGE: f64 = 14.0;
+/// Between the marks of two lines at the same place at most, and of the way to the next place all lines together: shares of the
+/// width.
+const DODGE_MAX: f64 = 0.03;
+const DODGED: f64 = 0.5;
 /// Where arms beside the axis stand, and where the axis begins and ends: shares of the width.
 const BESIDE: f64 = 0.07;
 const BEGIN: f64 = 0.05;
 const BEGIN_AFTER_BESIDE: f64 = 0.2;
 const END: f64 = 0.95;
+/// Of so many lines a seed's dot still has room beside its mean.
+pub(super) const LINES_WITH_ROOM: usize = 3;
 
 pub(super) fn height() -> f64 {
     PLOT
@@ -33,7 +37,16 @@ struct Place {
     share: f64,
 }
 
-fn places(sweep: &Sweep, arms: &[Arm]) -> Vec<Place> {
+/// The horizontal axis.
+struct Axis {
+    places: Vec<Place>,
+    /// Between the marks of two lines at the same place: share of the width.
+    dodge: f64,
+    /// Places stand at equal distances: their values lie too close together for several marks at each.
+    evenly: bool,
+}
+
+fn axis(sweep: &Sweep, arms: &[Arm]) -> Axis {
     let mut values: Vec<(f64, String)> =
         arms.iter().filter_map(|arm| sweep.quantity.of(arm)).map(|value| (value.number, value.written)).collect();
     values.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -41,21 +54,35 @@ fn places(sweep: &Sweep, arms: &[Arm]) -> Vec<Place> {
     let (low, high) = (values.first().map_or(0.0, |v| v.0), values.last().map_or(1.0, |v| v.0));
     let last = (values.len().max(2) - 1) as f64;
     let by_ratio = sweep.quantity == Quantity::Temperature && low > 0.0;
-    let begin = if sweep.beside.is_empty() { BEGIN } else { BEGIN_AFTER_BESIDE };
-    let along = values.into_iter().enumerate().map(|(rank, (number, written))| {
-        let share = match () {
-            _ if sweep.quantity.is_named() => rank as f64 / last,
-            _ if by_ratio => (number / low).ln() / (high / low).ln(),
-            _ => (number - low) / (high - low),
-        };
-        Place { number: Some(number), written: vec![written], share: begin + (END - begin) * share }
+    let ranks: Vec<f64> = (0..values.len()).map(|rank| rank as f64 / last).collect();
+    let to_scale = values.iter().map(|(number, _)| match by_ratio {
+        true => (number / low).ln() / (high / low).ln(),
+        false => (number - low) / (high - low),
+    });
+    let to_scale: Vec<f64> = if sweep.quantity.is_named() { ranks.clone() } else { to_scale.collect() };
+    let lines = sweep.lines.len();
+    let closest = to_scale.windows(2).map(|pair| pair[1] - pair[0]).fold(1.0, f64::min);
+    let evenly = lines > LINES_WITH_ROOM && closest * last < 0.5;
+    let (shares, closest) = if evenly { (ranks, 1.0 / last) } else { (to_scale, closest) };
+
+    let dodge = (DODGED * (END - BEGIN) * closest / lines as f64).min(DODGE_MAX);
+    let half = |marks: usize| (marks.max(1) as f64 - 1.0) / 2.0 * dodge;
+    let begin = match sweep.beside.len() {
+        0 => BEGIN.max(half(lines) + 0.02),
+        beside => BEGIN_AFTER_BESIDE.max(BESIDE + half(beside) + half(lines) + 0.04),
+    };
+    let end = END.min(0.98 - half(lines));
+    let along = values.into_iter().zip(shares).map(|((number, written), share)| Place {
+        number: Some(number),
+        written: vec![written],
+        share: begin + (end - begin) * share,
     });
     let beside = (!sweep.beside.is_empty()).then(|| {
         let labels_only = sweep.beside.iter().all(|arm| arms[*arm].distillation.is_none());
         let written = if labels_only { ["labels", "only"] } else { ["no", "stop"] };
         Place { number: None, written: written.map(str::to_owned).into(), share: BESIDE }
     });
-    beside.into_iter().chain(along).collect()
+    Axis { places: beside.into_iter().chain(along).collect(), dodge, evenly }
 }
 
 /// `longest`: characters of the longest label at the right.
@@ -63,10 +90,17 @@ pub(super) fn drawn(picture: &Picture<'_>, sweep: &Sweep, longest: usize) -> imp
     let Picture { report, tints, ruled, published } = picture;
     let y = accuracies(picture, 6);
     let height = |value: f64| PLOT * (1.0 - y.place(y.within(value)));
-    let places = places(sweep, &report.arms);
+    let Axis { places, dodge, evenly } = axis(sweep, &report.arms);
+    let aside = |index: usize, many: usize| (index as f64 - (many as f64 - 1.0) / 2.0) * dodge;
     let place = |arm: usize| {
         let number = sweep.quantity.of(&report.arms[arm]).map(|value| value.number);
-        places.iter().find(|place| place.number == number).map(|place| place.share)
+        let share = places.iter().find(|place| place.number == number)?.share;
+        if let Some(index) = sweep.beside.iter().position(|it| *it == arm) {
+            return Some(share + aside(index, sweep.beside.len()));
+        }
+        // An arm at which several lines begin stands in their middle.
+        let its: Vec<usize> = (0..sweep.lines.len()).filter(|line| sweep.lines[*line].arms.contains(&arm)).collect();
+        Some(share + if its.len() == 1 { aside(its[0], sweep.lines.len()) } else { 0.0 })
     };
     let summary = |arm: usize| &report.comparison.arms[arm];
 
@@ -104,7 +138,8 @@ pub(super) fn drawn(picture: &Picture<'_>, sweep: &Sweep, longest: usize) -> imp
             }
         });
 
-    let dodge = |index: usize, many: usize| (index as f64 - (many as f64 - 1.0) / 2.0) * DODGE;
+    let several = sweep.lines.len() > 1;
+    let line_class = |index: usize| if several { Tint::of_line(index).class() } else { String::new() };
     let lines = sweep.lines.iter().enumerate().map(|(index, line)| {
         let means: Vec<(f64, f64)> =
             line.arms.iter().filter_map(|arm| Some((place(*arm)?, height(summary(*arm).mean?)))).collect();
@@ -113,22 +148,16 @@ pub(super) fn drawn(picture: &Picture<'_>, sweep: &Sweep, longest: usize) -> imp
                 <line class="through-means" x1=across(pair[0].0) y1=pixels(pair[0].1) x2=across(pair[1].0) y2=pixels(pair[1].1)></line>
             }
         });
-        let aside = dodge(index, sweep.lines.len());
-        view! { <g transform=format!("translate({aside:.0} 0)")>{strokes.collect_view()}</g> }
+        view! { <g class=line_class(index)>{strokes.collect_view()}</g> }
     });
 
-    let aside = |arm: usize| {
-        if let Some(index) = sweep.beside.iter().position(|it| *it == arm) {
-            return dodge(index, sweep.beside.len());
-        }
-        let its: Vec<usize> = (0..sweep.lines.len()).filter(|line| sweep.lines[*line].arms.contains(&arm)).collect();
-        if its.len() == 1 { dodge(its[0], sweep.lines.len()) } else { 0.0 }
-    };
+    // Where there is no room beside it, a seed's dot stands behind its mean.
+    let seeds_aside = if sweep.lines.len() > LINES_WITH_ROOM { "" } else { "translate(-6 0)" };
     let marks = (0..report.arms.len()).filter_map(|arm| {
         let share = place(arm)?;
         let summary = summary(arm);
         let dots = summary.by_seed.iter().flatten().map(|accuracy| {
-            view! { <circle class="seed" cx=across(share) cy=pixels(height(*accuracy)) r="3" transform="translate(-6 0)"></circle> }
+            view! { <circle class="seed" cx=across(share) cy=pixels(height(*accuracy)) r="3" transform=seeds_aside></circle> }
         });
         let interval = summary.interval.map(|(low, high)| {
             view! { <line class="interval" x1=across(share) x2=across(share) y1=pixels(height(low)) y2=pixels(height(high))></line> }
@@ -148,12 +177,10 @@ pub(super) fn drawn(picture: &Picture<'_>, sweep: &Sweep, longest: usize) -> imp
                 </g>
             }
         });
-        let aside = aside(arm);
         Some(view! {
             <g
                 class=tints[arm].class()
                 data-arm=arm
-                transform=format!("translate({aside:.0} 0)")
             >
                 <title>{said_of(summary)}</title>
                 {interval}
@@ -164,30 +191,56 @@ pub(super) fn drawn(picture: &Picture<'_>, sweep: &Sweep, longest: usize) -> imp
         })
     });
 
-    // A label for each rule and for each line, at the right.
-    let of_lines = sweep.lines.iter().filter(|line| !line.label.is_empty()).filter_map(|line| {
-        let last = line.arms.iter().rev().find_map(|arm| summary(*arm).mean)?;
-        Some((line.label.clone(), last))
+    // A label for each rule and for each line, at the right, joined to it.
+    let of_rules = ruled.iter().filter_map(|(arm, label)| {
+        let mean = summary(*arm).mean?;
+        Some(End { class: tints[*arm].class(), label: label.clone(), from: 1.0, height: height(mean) })
     });
-    let of_rules = ruled.iter().filter_map(|(arm, label)| Some((label.clone(), summary(*arm).mean?)));
-    let ends: Vec<(String, f64)> = of_rules.chain(of_lines).collect();
-    let wanted: Vec<f64> = ends.iter().map(|(_, value)| height(*value)).collect();
+    let of_lines = sweep.lines.iter().enumerate().filter(|(_, line)| !line.label.is_empty());
+    let of_lines = of_lines.filter_map(|(index, line)| {
+        let (arm, mean) = line.arms.iter().rev().find_map(|arm| Some((*arm, summary(*arm).mean?)))?;
+        Some(End { class: line_class(index), label: line.label.clone(), from: place(arm)?, height: height(mean) })
+    });
+    let ends: Vec<End> = of_rules.chain(of_lines).collect();
+    let wanted: Vec<f64> = ends.iter().map(|end| end.height).collect();
     let feet = labels::spread(&wanted, LABEL, PLOT);
-    let ends = ends.into_iter().zip(feet).map(|((label, _), foot)| {
-        view! { <text class="end-label" x="100%" y=pixels(foot) dx="10" dy="0.35em">{label}</text> }
+    let ends = ends.into_iter().zip(feet).map(|(End { class, label, from, height }, foot)| {
+        let reach = (from < 1.0).then(|| {
+            let at = pixels(height);
+            view! { <line class="reach" x1=across(from) x2="100%" y1=at.clone() y2=at></line> }
+        });
+        view! {
+            <g class=class>
+                {reach}
+                <svg x="100%" overflow="visible">
+                    <path class="leader" d=format!("M0 {height:.1}L11 {foot:.1}")></path>
+                    <text class="end-label" x="14" y=pixels(foot) dy="0.35em">{label}</text>
+                </svg>
+            </g>
+        }
     });
 
     // Under a place with two lines of text there is a little less room.
     let title = PLOT + if sweep.beside.is_empty() { 40.0 } else { 46.0 };
     view! {
-        <text class="axis-title" x="-44" y="-8">"test accuracy, %"</text>
+        <text class="axis-title" x="-44" y="-14">"test accuracy, %"</text>
         {grid.collect_view()}
         <line class="axis" x1="0" x2="100%" y1=pixels(PLOT) y2=pixels(PLOT)></line>
         {below.collect_view()}
-        <text class="axis-title" x="50%" y=pixels(title) text-anchor="middle">{sweep.quantity.name()}</text>
+        <text class="axis-title" x="50%" y=pixels(title) text-anchor="middle">
+            {sweep.quantity.name()} {evenly.then_some(", evenly spaced")}
+        </text>
         {rules.collect_view()}
         {lines.collect_view()}
-        {marks.collect_view()}
         {ends.collect_view()}
+        {marks.collect_view()}
     }
+}
+
+/// What stands at the right of a line, and where that ends: share of the width, pixels from the top.
+struct End {
+    class: String,
+    label: String,
+    from: f64,
+    height: f64,
 }

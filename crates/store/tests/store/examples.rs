@@ -194,6 +194,10 @@ pub fn snapshot(title: &str) -> Snapshot {
         provenance: vec![provenance("")],
         incidents: Vec::new(),
         test_images: 10_000,
+        teachers: Vec::new(),
+        images: None,
+        started_at: None,
+        training_seconds: None,
     };
     Snapshot { version: Snapshot::VERSION, frozen_at: 1_700_000_000, report }
 }

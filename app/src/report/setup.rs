@@ -1,0 +1,132 @@
+//! What was trained on what, when, and how long it took: the plain words under a study's answer.
+
+use crate::numbers;
+use leptos::prelude::*;
+use std::fmt::Display;
+use study::{Choices, Dataset, Report, Study, Treatment};
+
+pub fn setup(report: &Report) -> impl IntoView + use<> {
+    view! {
+        <p class="setup-line">{what(report)}</p>
+        {when(report).map(|when| view! { <p class="aside">{when}</p> })}
+    }
+}
+
+/// "wrn-10-1 taught by wrn-16-2 · Fashion-MNIST, 12,000 images · KD, temperature 4, weight 0.9 · 20 epochs · 3 seeds".
+fn what(report: &Report) -> String {
+    let study = &report.study;
+    let students = one_of(&study.student.architecture);
+    let taught = study.teacher.as_ref().zip(study.treatment.as_ref().filter(|it| it.distils()));
+    let networks = match taught {
+        Some((teacher, _)) => format!("{students} taught by {}", one_of(&teacher.architecture)),
+        None => format!("{students} from labels alone"),
+    };
+    let images = match &report.images {
+        Some(images) => {
+            format!("{}, {} images", named(study.dataset), numbers::count(u64::from(images.train)))
+        }
+        None => named(study.dataset).to_owned(),
+    };
+    let parts = [
+        Some(networks),
+        Some(images),
+        taught.map(|(_, treatment)| distillation(treatment)),
+        Some(epochs(study)),
+        Some(numbers::counted(u64::from(study.seeds), "seed")),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
+}
+
+fn named(dataset: Dataset) -> &'static str {
+    match dataset {
+        Dataset::FashionMnist12k | Dataset::FashionMnist => "Fashion-MNIST",
+        Dataset::Mnist => "MNIST",
+        Dataset::Cifar10 => "CIFAR-10",
+    }
+}
+
+fn distillation(treatment: &Treatment) -> String {
+    let stops = |name: &str, stops: &Option<Choices<u32>>| stops.as_ref().map(|it| format!(", {name} {}", one_of(it)));
+    let (kd, teacher) = (stops("stopped at", &treatment.kd_stop_epoch), &treatment.teacher_stop_epoch);
+    format!(
+        "KD, temperature {}, weight {}{}{}",
+        one_of(&treatment.temperature),
+        one_of(&treatment.kd_weight),
+        kd.unwrap_or_default(),
+        stops("by a teacher stopped at", teacher).unwrap_or_default(),
+    )
+}
+
+fn epochs(study: &Study) -> String {
+    let students = &study.student.epochs;
+    let counted = match students.0.as_slice() {
+        [1] => "1 epoch".to_owned(),
+        _ => format!("{} epochs", one_of(students)),
+    };
+    match &study.teacher {
+        Some(teacher) if teacher.epochs != *students => {
+            format!("{counted}, the teacher {}", one_of(&teacher.epochs))
+        }
+        _ => counted,
+    }
+}
+
+/// "1, 4 or 16".
+fn one_of<T: Display + Clone>(choices: &Choices<T>) -> String {
+    let words: Vec<String> = choices.0.iter().map(ToString::to_string).collect();
+    match words.as_slice() {
+        [rest @ .., last] if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => words.concat(),
+    }
+}
+
+/// "Started 2026-11-24 09:37 UTC. 272 epochs took 46 minutes of workers’ time." A shared comparison says when it was frozen beside it.
+fn when(report: &Report) -> Option<String> {
+    let started = report.started_at.map(|at| format!("Started {}.", numbers::moment(at)));
+    let epochs = numbers::counted(report.progress.epochs_done, "epoch");
+    let took = report
+        .training_seconds
+        .map(|seconds| format!("{epochs} took {} of training, summed over workers.", numbers::duration(seconds)));
+    let said: Vec<String> = [started, took].into_iter().flatten().collect();
+    (!said.is_empty()).then(|| said.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::report::tests::{page, report};
+    use study::{DatasetFacts, Report};
+
+    #[test]
+    fn what_was_trained_is_said_in_plain_words_under_the_answer() {
+        let mut report = report();
+        let said = |report: &Report| {
+            let html = page(report);
+            let line = html.split("class=\"setup-line\">").nth(1).unwrap();
+            line[..line.find("</p>").unwrap()].to_owned()
+        };
+        let stops = "stopped at 0, 8 or 20, by a teacher stopped at 8 or 20";
+        let kd = format!("KD, temperature 4, weight 0.9, {stops} · 20 epochs · 3 seeds");
+        assert_eq!(said(&report), format!("wrn-10-1 taught by wrn-16-2 · Fashion-MNIST · {kd}"));
+        report.images = Some(DatasetFacts {
+            dataset: report.study.dataset,
+            checksum: "of the images".into(),
+            classes: 10,
+            channels: 1,
+            image_size: 28,
+            train: 12_000,
+            validation: 0,
+            test: 10_000,
+        });
+        (report.started_at, report.training_seconds) = (Some(1_795_512_345), Some(2_750.0));
+        assert_eq!(said(&report), format!("wrn-10-1 taught by wrn-16-2 · Fashion-MNIST, 12,000 images · {kd}"));
+        let html = page(&report);
+        for expected in [
+            "Started 2026-11-24 09:25 UTC. 272 epochs took 46 minutes of training",
+            "No image was held out for validation: there is no validation curve",
+        ] {
+            assert!(html.contains(expected), "{expected} is not in the page");
+        }
+        report.study.treatment = None;
+        assert!(said(&report).starts_with("wrn-10-1 from labels alone · "));
+    }
+}
