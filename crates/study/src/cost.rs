@@ -101,7 +101,10 @@ pub fn estimate(plan: &Plan, facts: &Facts, machine: &Machine) -> Option<Estimat
         let mut reached = *own;
         let milestones = segment.stops.range(Epoch(own.0 + 1)..).map(|stop| {
             let ends = if segment.ends.contains(stop) { cost.end } else { 0.0 };
-            work += f64::from(stop.0 - reached.0) * (epoch + CHECKPOINT_SECONDS) + (cost.stop + ends) * slower;
+            let epochs = stop.0 - reached.0;
+            // The stop itself and the best epoch so far, which most often is another one of those since the stop before.
+            let evaluated = if segment.dataset.validation > 0 && epochs > 1 { 2.0 } else { 1.0 };
+            work += f64::from(epochs) * (epoch + CHECKPOINT_SECONDS) + (evaluated * cost.evaluation + ends) * slower;
             reached = *stop;
             work
         });
@@ -127,8 +130,8 @@ pub fn estimate(plan: &Plan, facts: &Facts, machine: &Machine) -> Option<Estimat
 #[derive(Clone, Copy)]
 struct Cost {
     epoch: f64,
-    /// Evaluating at a stop.
-    stop: f64,
+    /// Of a checkpoint that is tested.
+    evaluation: f64,
     /// The clean pass at a run's end.
     end: f64,
 }
@@ -162,11 +165,9 @@ fn costs(plan: &Plan, facts: &Facts, machine: &Machine, speed: &Speed) -> Vec<Co
             image += share * speed.evaluation.seconds(taught_by.architecture, images);
         }
         let [train, validation, test] = [images.train, images.validation, images.test].map(f64::from);
-        // The stop itself and the best epoch so far, which most often is another one; without validation there is none.
-        let evaluated = if images.validation > 0 { 2.0 } else { 1.0 };
         costs[place] = Some(Cost {
             epoch: train * image + validation * student,
-            stop: evaluated * (test + validation) * student,
+            evaluation: (test + validation) * student,
             end: train * student,
         });
     }
