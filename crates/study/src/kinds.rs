@@ -86,15 +86,12 @@ pub(crate) fn boolean() -> Kind<bool> {
     Kind::new("true, false", |value| value.as_bool().ok_or_else(|| "is neither true nor false".into()))
 }
 
-fn is_beyond_all(value: &Value) -> bool {
-    value.as_str().is_some_and(numeral::is_beyond_all)
-}
-
 /// `beyond`: what to say of a number above the range; empty for a plain "is out of range".
 pub(crate) fn whole(range: RangeInclusive<u32>, beyond: &'static str) -> Kind<u32> {
     Kind::new(check::allowed_range(&range), move |value| {
-        if is_beyond_all(value) {
-            return Err(if beyond.is_empty() { "is out of range" } else { beyond }.into());
+        if let Some(text) = value.as_str().filter(|text| numeral::is_beyond_all(text)) {
+            let below = text.starts_with('-') || beyond.is_empty();
+            return Err(if below { "is out of range" } else { beyond }.into());
         }
         let given = value.as_integer().ok_or("is not a whole number")?;
         match u32::try_from(given) {
@@ -110,7 +107,7 @@ pub(crate) fn number(interval: check::Interval) -> Kind<f64> {
         let number = match value {
             Value::Integer(integer) => *integer as f64,
             Value::Float(float) => *float,
-            _ if is_beyond_all(value) => return Err("is out of range".into()),
+            Value::String(text) if numeral::is_beyond_all(text) => return Err("is out of range".into()),
             _ => return Err("is not a number".into()),
         };
         match interval.contains(number) {

@@ -192,12 +192,13 @@ fn absurd_numbers_are_refused_before_anything_is_made() {
 fn a_number_beyond_all_hides_nothing_else_and_is_told_as_it_was_written() {
     let text = with("seeds = 3", "seeds = 99999999999999999999999")
         .replace("temperature = 4.0", "temperature = [4, 1e400]")
-        .replace("[0, 8, 20]", "[0, 99999999999999999999]")
+        .replace("[0, 8, 20]", "[-99999999999999999999, 99999999999999999999]")
         + "[recipe]\nmomentum = 7";
     let told: Vec<_> = errors(&text).into_iter().map(|error| (error.field, error.problem, error.given)).collect();
     let expected = [
         ("seeds", "is out of range", "99999999999999999999999"),
         ("treatment.temperature", "is out of range (number 2 of the list)", "1e400"),
+        ("treatment.kd_stop_epoch", "is out of range (number 1 of the list)", "-99999999999999999999"),
         (
             "treatment.kd_stop_epoch",
             "is beyond the student's last epoch (number 2 of the list)",

@@ -88,7 +88,7 @@ pub async fn run(arguments: command_line::Run, bar: ProgressBar) -> Result<(), C
         println!("{}", summary::in_json(&object));
         eprint!("{}{}", summary::footnotes(&comparison), summary::teachers(&plan, &facts));
     } else {
-        println!("{}\n{}", summary::result_table(&comparison), summary::teachers(&plan, &facts));
+        print!("{}\n{}", summary::result_table(&comparison), summary::teachers(&plan, &facts));
     }
     let failures = summary::failures(&plan, &facts);
     match state {

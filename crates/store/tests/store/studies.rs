@@ -50,6 +50,26 @@ async fn studies_are_listed_newest_first_and_it_is_known_who_goes_on() {
 }
 
 #[tokio::test]
+async fn it_is_known_which_other_study_has_a_worker() {
+    let (_folder, store) = empty_store().await;
+    let with = |numbers: &[u32]| plan(numbers.iter().map(|number| segment(*number, 20, Vec::new())).collect());
+    let first = create(&store, "first", &with(&[1, 2])).await;
+    let second = create(&store, "second", &with(&[2, 3])).await;
+    let third = create(&store, "third", &with(&[3, 4])).await;
+    let other = async |id: &StudyId| store.oldest_other_at_work(id).await.unwrap();
+    assert_eq!(other(&second).await, None);
+
+    // What several ask for is everyone's own.
+    store.set_working(&key(2), true).await;
+    assert_eq!((other(&first).await, other(&second).await, other(&third).await), (None, None, Some(first)));
+    store.set_working(&key(1), true).await;
+    assert_eq!(other(&second).await, Some(first));
+    // One that was stopped stands before nobody, also while its workers leave.
+    store.stop_study(&first, 50).await.unwrap();
+    assert_eq!((other(&second).await, other(&third).await), (None, Some(second)));
+}
+
+#[tokio::test]
 async fn stopping_twice_keeps_the_first_time_and_resuming_clears_it() {
     let (_folder, store) = empty_store().await;
     let id = create(&store, "stop", &plan(vec![segment(1, 20, Vec::new())])).await;
