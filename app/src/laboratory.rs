@@ -115,11 +115,13 @@ async fn known_of(laboratory: &Laboratory, stored: StoredStudy) -> Result<Known,
 
 /// What stands before a study: its images are not here, an older study has workers, or nobody works on it while another one has.
 async fn waits_for(laboratory: &Laboratory, stored: &StoredStudy, facts: &Facts) -> Result<Option<WaitsFor>, ApiError> {
+    let at_work = facts.values().any(|facts| facts.working);
     let mut unusable = laboratory.machine.unusable.iter();
-    if let Some((dataset, reason)) = unusable.find(|(dataset, _)| *dataset == stored.study.dataset) {
+    let lacking = unusable.find(|(dataset, _)| *dataset == stored.study.dataset);
+    // What was not there when the server started may be there by now: whoever trains on it has it.
+    if let Some((dataset, reason)) = lacking.filter(|_| !at_work) {
         return Ok(Some(WaitsFor::Images(format!("{dataset} {reason}"))));
     }
-    let at_work = facts.values().any(|facts| facts.working);
     let other = laboratory.store.oldest_other_at_work(&stored.id).await?;
     Ok(other.filter(|other| *other < stored.id || !at_work).map(|_| WaitsFor::AnotherStudy))
 }

@@ -41,7 +41,7 @@ const DEATHS_MAX: u32 = 5;
 pub struct Runner {
     pub store: Store,
     pub data_dir: PathBuf,
-    /// Those that can be used. Segments of others wait until a server is told where they are.
+    /// Where they lie, as far as that was told. Segments of others wait until a server is told.
     pub datasets: DatasetPaths,
     /// Threads that may train at once.
     pub threads: u32,

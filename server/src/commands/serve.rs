@@ -45,14 +45,11 @@ pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
     let url = format!("http://{address}");
     folder.say(&format!("the server at {url}")).map_err(io("write", "the data folder's lock"))?;
 
-    // What cannot be read fails no training: it waits, and its page says for what.
-    let mut usable = paths;
-    usable.retain(|dataset, _| machine.unusable.iter().all(|(unusable, _)| unusable != dataset));
     let program = arguments.worker_program.map_or_else(local::program, Ok).map_err(io("find", "this program"))?;
     let runner = Runner {
         store: store.clone(),
         data_dir: folder.path().to_owned(),
-        datasets: usable,
+        datasets: paths,
         threads: machine.threads,
         memory: machine.memory,
         teacher_logits_limit: machine.teacher_logits_limit,
