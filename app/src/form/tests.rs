@@ -172,7 +172,7 @@ fn the_example_comes_to_the_numbers_that_sharing_promises() {
         "15 runs, 272 epochs",
         "On this machine it takes about ",
         "Trains on 12,000 images, with 5,000 held out",
-        "Teachers&#x27; logits are kept (171 MB on disk): ",
+        " logits are kept (171 MB on disk): ",
         "labels only",
         "no GPU with a working driver",
     ] {
