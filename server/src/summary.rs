@@ -240,7 +240,7 @@ pub fn teachers(plan: &Plan, facts: &Facts) -> String {
             format!("{} after {after} ({})", numbers::percent(accuracy, 2), teacher.checkpoint(epoch))
         });
         let said: Vec<String> = said.collect();
-        (!said.is_empty()).then(|| format!("{} on test images: {}.\n", sentence(&teacher.name()), said.join(", ")))
+        (!said.is_empty()).then(|| format!("{} on test images: {}.\n", sentence(&teacher.name(facts)), said.join(", ")))
     };
     plan.teachers().into_iter().filter_map(line).collect()
 }

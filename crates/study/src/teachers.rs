@@ -1,7 +1,7 @@
 //! The trainings that others learn from, as results of their own.
 
 use crate::{
-    Architecture, CheckpointId, Epoch, Plan, Point, Seed, Segment, SegmentKey, Series, metrics::Facts,
+    Architecture, CheckpointId, Epoch, Plan, Point, Provenance, Seed, Segment, SegmentKey, Series, metrics::Facts,
     progress::epochs_done,
 };
 use serde::{Deserialize, Serialize};
@@ -36,9 +36,11 @@ pub struct TeacherSummary {
 }
 
 impl TeacherTraining<'_> {
-    /// "teacher wrn-16-2, seed 0".
-    pub fn name(&self) -> String {
-        format!("teacher {}", self.label)
+    /// "teacher wrn-16-2, seed 0", and says so where its numbers are made up.
+    pub fn name(&self, facts: &Facts) -> String {
+        let provenance = facts.get(&self.segment.key).and_then(|facts| facts.provenance.as_ref());
+        let made_up = if provenance.is_some_and(Provenance::is_synthetic) { "synthetic: " } else { "" };
+        format!("{made_up}teacher {}", self.label)
     }
 
     /// Its test accuracy in percent at each stop that is trained and tested.

@@ -241,7 +241,8 @@ fn how_many_images_are_trained_on_is_said_where_it_is_not_as_usual() {
 
 #[test]
 fn teachers_are_named_by_network_and_seed_and_by_their_length_where_that_differs() {
-    let names = |text: &str| plan_of(text).teachers().into_iter().map(|teacher| teacher.name()).collect::<Vec<_>>();
+    let name = |teacher: TeacherTraining<'_>| teacher.name(&Facts::new());
+    let names = |text: &str| plan_of(text).teachers().into_iter().map(name).collect::<Vec<_>>();
     assert_eq!(names(EXAMPLE), ["teacher wrn-16-2, seed 0"]);
     let lengths = EXAMPLE.replace("\"wrn-16-2\"\nepochs = 20", "\"wrn-16-2\"\nepochs = [20, 35]\nper_seed = true");
     let expected = ["20 epochs, seed 0", "35 epochs, seed 0", "20 epochs, seed 1", "35 epochs, seed 1"];

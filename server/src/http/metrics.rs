@@ -52,7 +52,7 @@ pub fn csv(plan: &Plan, facts: &Facts) -> String {
         }
     }
     for teacher in plan.teachers() {
-        let names = names_of_teacher(&teacher);
+        let names = names_of_teacher(&teacher, facts);
         trained(&teacher, facts).for_each(|metrics| write(line(&names, metrics, None, &segments)));
     }
     text
@@ -74,7 +74,7 @@ pub fn object(plan: &Plan, facts: &Facts) -> Value {
     let teachers = plan.teachers().into_iter().map(|teacher| {
         let stops = teacher.segment.stops.iter();
         json!({
-            "name": teacher.name(),
+            "name": teacher.name(facts),
             "architecture": teacher.segment.architecture,
             "seed": teacher.segment.seed,
             "segment": teacher.segment.key,
@@ -100,11 +100,11 @@ fn names_of_run(run: &Run, arm: &Arm) -> Names {
     [run.id.to_string(), run.arm.to_string(), text_cell(&arm.label), student, run.seed.to_string()]
 }
 
-fn names_of_teacher(teacher: &TeacherTraining<'_>) -> Names {
+fn names_of_teacher(teacher: &TeacherTraining<'_>, facts: &Facts) -> Names {
     let segment = teacher.segment;
     let last = teacher.checkpoint(segment.until);
     let (network, seed) = (segment.architecture.to_string(), segment.seed.to_string());
-    [last.to_string(), String::new(), text_cell(&teacher.name()), network, seed]
+    [last.to_string(), String::new(), text_cell(&teacher.name(facts)), network, seed]
 }
 
 fn line(

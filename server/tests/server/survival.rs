@@ -182,6 +182,8 @@ async fn what_failed_for_a_reason_that_may_pass_goes_on_when_a_person_says_so() 
 
     let (images, elsewhere) = (bench.folder.path().join("images"), bench.folder.path().join("elsewhere"));
     std::fs::rename(&images, &elsewhere).expect("the images are moved away");
+    // With what was unpacked of them for all workers nobody would miss them.
+    std::fs::remove_dir_all(bench.folder.path().join("data/images")).expect("unpacked images");
     let laboratory = bench.serve("data");
     let failed = laboratory.until(id, "a failure", |study| study["progress"]["state"] == "failed").await;
     let failure = &failed["progress"]["failures"][0];
