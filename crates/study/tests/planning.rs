@@ -4,7 +4,8 @@ use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use study::{
     Architecture, Arm, AugmentationSeed, CheckpointId, Choices, Dataset, DatasetFacts, Device, Epoch, EvaluateTest,
-    Numerics, Observer, Plan, Recipe, Seed, SegmentKey, Start, Student, Study, TeacherChoices, Term, Treatment,
+    Facts, Numerics, Observer, Plan, Recipe, Seed, SegmentKey, Start, Student, Study, TeacherChoices, TeacherTraining,
+    Term, Treatment,
 };
 
 fn dataset() -> DatasetFacts {
