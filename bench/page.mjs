@@ -17,7 +17,8 @@ const { chromium } = require("@playwright/test");
 
 const given = process.argv.slice(2);
 const quick = given.includes("--quick");
-const binary = resolve(given[given.indexOf("--binary") + 1] ?? "target/release/stillroom");
+const binaryAt = given.indexOf("--binary");
+const binary = resolve(binaryAt < 0 ? "target/release/stillroom" : given[binaryAt + 1]);
 const temperatures = quick ? 3 : 13;
 const epochs = quick ? 60 : 200;
 const arms = 1 + 3 * temperatures;

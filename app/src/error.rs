@@ -73,12 +73,10 @@ impl From<store::StoreError> for ApiError {
     }
 }
 
-/// Gives the page or answer being made the error's status, so that a wrong address is not "200 OK". Nothing in the browser.
+/// Gives the page or answer being made the error's status, so that a wrong address is not "200 OK".
+#[cfg(feature = "ssr")]
 pub fn answer_with_status_of(error: &ApiError) {
-    #[cfg(feature = "ssr")]
     if let Some(response) = leptos::prelude::use_context::<leptos_axum::ResponseOptions>() {
         response.set_status(error.status());
     }
-    #[cfg(not(feature = "ssr"))]
-    let _ = error;
 }

@@ -51,14 +51,27 @@ mod follow {
             }
         });
 
+        // A page that is kept up to date loses what was made of it here: it is made again, and read at the next move.
+        window_event_listener_untyped(update::UPDATED, move |_| {
+            fade_others(lit.get_value().as_deref());
+            read.set_value(None);
+        });
+
         window_event_listener(ev::click, |event| {
             let link = event.target().and_then(|target| closest(&target, ".metrics a"));
             if let Some(address) = link.filter(|_| is_plain(&event)).and_then(|link| link.get_attribute("href")) {
                 event.prevent_default();
-                pick(address, true);
+                pick(address);
             }
         });
-        window_event_listener(ev::popstate, |_| pick(update::address(), false));
+        window_event_listener(ev::popstate, |_| {
+            spawn_local(async {
+                if !matches!(update::keep_up().await, Update::Done) {
+                    // The browser's own way says what is wrong.
+                    drop(window().location().reload());
+                }
+            });
+        });
     }
 
     fn elements(list: Result<NodeList, JsValue>) -> impl Iterator<Item = Element> {
@@ -138,18 +151,13 @@ mod follow {
         event.button() == 0 && !event.ctrl_key() && !event.meta_key() && !event.shift_key() && !event.alt_key()
     }
 
-    /// Shows the curves that an address names; `goes_there`: the browser is not there yet.
-    fn pick(address: String, goes_there: bool) {
+    /// Shows the curves that an address names, and goes there.
+    fn pick(address: String) {
         spawn_local(async move {
             let done = matches!(update::go_to(&address).await, Update::Done);
-            let history = window().history();
-            let moved = match history {
-                Ok(history) if done && goes_there => {
-                    history.push_state_with_url(&JsValue::NULL, "", Some(&address)).is_ok()
-                }
-                _ => done,
-            };
-            if !moved {
+            let history = window().history().ok().filter(|_| done);
+            let moved = history.map(|history| history.push_state_with_url(&JsValue::NULL, "", Some(&address)));
+            if !matches!(moved, Some(Ok(()))) {
                 // The browser's own way says what is wrong.
                 let _ = window().location().set_href(&address);
             }

@@ -37,8 +37,8 @@ fn NewLink(link: String) -> impl IntoView {
                 <button type="button" class="button quiet" on:click=move |_| copy(ID, copied)>
                     {move || if copied.get() { "Copied" } else { "Copy" }}
                 </button>
-                <a class="button quiet" href=link.clone() rel="external">"Open"</a>
-                <a class="button quiet" href=format!("{link}/download") rel="external" download="">
+                <a class="button quiet" href=link.clone()>"Open"</a>
+                <a class="button quiet" href=format!("{link}/download") download="">
                     "Download as one file"
                 </a>
             </div>

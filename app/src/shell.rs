@@ -18,8 +18,7 @@ pub struct AssetVersions {
 }
 
 /// The HTML document. `has_password`: whoever reads it has logged in, and may log out.
-pub fn shell(options: LeptosOptions, assets: AssetVersions, has_password: bool) -> impl IntoView {
-    let _ = options;
+pub fn shell(assets: AssetVersions, has_password: bool) -> impl IntoView {
     let nonce = leptos::nonce::use_nonce().map(|nonce| nonce.as_inner().to_string());
     let (script, program) =
         (format!("/pkg/stillroom.js?v={}", assets.js), format!("/pkg/stillroom_bg.wasm?v={}", assets.wasm));
@@ -90,7 +89,7 @@ pub fn App() -> impl IntoView {
 #[component]
 fn Frame(children: Children) -> impl IntoView {
     view! {
-        <a class="skip" href="#content" rel="external">"Skip to the page"</a>
+        <a class="skip" href="#content">"Skip to the page"</a>
         <header class="site">
             <a class="wordmark" href="/"><Still/>"Stillroom"</a>
             <nav aria-label="Site">

@@ -4,7 +4,7 @@ use crate::error::is_trouble;
 use leptos::prelude::*;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{Document, DomParser, Element, Node, Response, SupportedType};
+use web_sys::{Document, DomParser, Element, Event, Node, Response, SupportedType};
 
 /// How it went.
 pub enum Update {
@@ -15,8 +15,11 @@ pub enum Update {
     Elsewhere,
 }
 
+/// What the window is told once a page was read anew.
+pub const UPDATED: &str = "updated";
+
 /// Where the browser is now.
-pub fn address() -> String {
+fn address() -> String {
     window().location().href().unwrap_or_default()
 }
 
@@ -42,6 +45,8 @@ fn show(answer: Answer) -> Update {
         (Some(now), Some(then)) if !redirected => {
             document().set_title(&page.title());
             become_like(&now, &then);
+            // An event of this name can be made, and nobody cancels it.
+            let _ = Event::new(UPDATED).and_then(|event| window().dispatch_event(&event));
             Update::Done
         }
         _ => Update::Elsewhere,
@@ -120,6 +125,7 @@ fn like(old: Option<&Node>, new: &Node) -> Option<Node> {
 /// What an element is: its name, and its class without what the pointer made of it.
 fn kind(element: &Element) -> (String, Option<String>, String) {
     let class = element.get_attribute("class").unwrap_or_default();
+    let own: Vec<&str> = class.split_whitespace().filter(|name| !["faded", "shown"].contains(name)).collect();
     // Not `element.id()`: of a form that has a field called "id", that is the field.
-    (element.local_name(), element.get_attribute("id"), class.replace("faded", "").trim_end().to_owned())
+    (element.local_name(), element.get_attribute("id"), own.join(" "))
 }

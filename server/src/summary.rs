@@ -175,20 +175,16 @@ fn found<'a>(plan: &'a Plan, summary: &'a ArmSummary) -> Found<'a> {
 
 /// "5 arms, 15 runs, 16 segments, 272 epochs instead of 320", and on how many images.
 pub fn counts(plan: &Plan) -> String {
-    let [arms, runs, segments] = [(plan.arms.len(), "arm"), (plan.runs.len(), "run"), (plan.segments.len(), "segment")]
-        .map(|(count, noun)| numbers::counted(count as u64, noun));
-    let epochs = numbers::counted(plan.epochs, "epoch");
-    let instead = match plan.epochs_without_sharing {
-        more if more > plan.epochs => format!(" instead of {}", numbers::count(more)),
-        _ => String::new(),
-    };
+    let arms = numbers::counted(plan.arms.len() as u64, "arm");
+    let (runs, segments) = (plan.runs.len() as u64, plan.segments.len() as u64);
+    let trained = numbers::plan(runs, segments, plan.epochs, plan.epochs_without_sharing);
     let images = plan.segments.first().map_or(String::new(), |segment| {
         let images = &segment.dataset;
         let [train, validation, test] =
             [images.train, images.validation, images.test].map(|it| numbers::count(it.into()));
         format!("\n{}: {train} images to train on, {validation} to validate, {test} to test", images.dataset)
     });
-    format!("{arms}, {runs}, {segments}, {epochs}{instead}{images}")
+    format!("{arms}, {trained}{images}")
 }
 
 /// A table of the arms, for a terminal.

@@ -54,7 +54,7 @@ pub fn frozen_page(snapshot: &Snapshot, curve: &Curve, download: Option<String>)
         <header class="site alone">
             <span class="wordmark"><Still/>"Stillroom"</span>
             {download.map(|address| view! {
-                <a class="download" href=address download="" rel="external">"Download as one HTML file"</a>
+                <a class="download" href=address download="">"Download as one HTML file"</a>
             })}
         </header>
         <main class="alone" id="content">

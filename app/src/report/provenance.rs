@@ -11,10 +11,10 @@ pub fn how_it_was_trained(report: &Report, downloads: Option<StudyId>) -> impl I
         view! {
             <p class="downloads">
                 "Every epoch of every run: "
-                <a href=format!("/api/v1/studies/{id}/metrics.csv") download="" rel="external">"CSV"</a>", "
-                <a href=format!("/api/v1/studies/{id}/metrics.json") download="" rel="external">"JSON"</a>
+                <a href=format!("/api/v1/studies/{id}/metrics.csv") download="">"CSV"</a>", "
+                <a href=format!("/api/v1/studies/{id}/metrics.json") download="">"JSON"</a>
                 ". The comparison: "
-                <a href=format!("/api/v1/studies/{id}/comparison") rel="external">"JSON"</a>"."
+                <a href=format!("/api/v1/studies/{id}/comparison")>"JSON"</a>"."
             </p>
         }
     });

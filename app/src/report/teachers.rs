@@ -56,7 +56,7 @@ fn said(teacher: &TeacherSummary) -> String {
         let stops: Vec<String> = teacher.teaches_at.iter().map(|(epoch, _)| epoch.to_string()).collect();
         return format!("{} trained{state}; it teaches as it is after epoch {}.", done(teacher), stops.join(" and "));
     };
-    let percent = |accuracy| format!("{}{}", numbers::fixed(accuracy, 2), numbers::PERCENT);
+    let percent = |accuracy| numbers::percent(accuracy, 2);
     let more: String = tested.map(|(epoch, test)| format!(", {} after epoch {epoch}", percent(test))).collect();
     format!(
         "{} trained{state}. It teaches with {} test accuracy after epoch {epoch}{more}.",

@@ -134,34 +134,24 @@ impl WideResNet {
                         };
                         let added = Target { start: to, output: to, finish };
                         let to = Target { start: null(), output: to, finish: Finish::Stored };
-                        let (of_output, turned_two) = (Source::Plain(carried.at(0)), turned_shortcut);
-                        let weights_two = cleared(part_gradients[part].at(shortcut_start), shortcut.added_len());
-                        if layer.geometry.winograd.is_some() {
-                            let whole = images.clone();
-                            layer.backward(kernels, scratch, whole, &of_middle, &source, turned, weights, &to);
-                            return shortcut.backward(
-                                kernels,
-                                scratch,
-                                images,
-                                &of_output,
-                                &source,
-                                turned_two,
-                                weights_two,
-                                &added,
-                            );
-                        }
-                        for image in images {
-                            let image = image..image + 1;
-                            let padded = &Source::Padded;
-                            layer.backward(kernels, scratch, image.clone(), &of_middle, &source, turned, weights, &to);
+                        let of_output = Source::Plain(carried.at(0));
+                        let shortcut_weights = cleared(part_gradients[part].at(shortcut_start), shortcut.added_len());
+                        // An image at a time, what a direct convolution read is still there for the shortcut.
+                        let (step, again) = match layer.geometry.winograd {
+                            Some(_) => (images.len(), &source),
+                            None => (1, &Source::Padded),
+                        };
+                        for first in images.step_by(step) {
+                            let some = first..first + step;
+                            layer.backward(kernels, scratch, some.clone(), &of_middle, &source, turned, weights, &to);
                             shortcut.backward(
                                 kernels,
                                 scratch,
-                                image,
+                                some,
                                 &of_output,
-                                padded,
-                                turned_two,
-                                weights_two,
+                                again,
+                                turned_shortcut,
+                                shortcut_weights,
                                 &added,
                             );
                         }

@@ -40,6 +40,27 @@ pub(crate) struct Sweep {
     pub(crate) weight_block: usize,
 }
 
+impl Sweep {
+    /// A matrix product: at each of `columns` places, `inputs` blocks of channels with weights for `outputs` blocks.
+    pub(crate) fn product(columns: usize, inputs: usize, outputs: usize) -> Sweep {
+        Sweep {
+            pixels: Pixels::Blocks,
+            blocks: outputs,
+            rows: 1,
+            columns,
+            taps: (0..inputs)
+                .map(|block| Tap { input: block * columns * BLOCK, weight: block * BLOCK * BLOCK })
+                .collect(),
+            input_row: 0,
+            output_start: 0,
+            output_block: columns * BLOCK,
+            output_row: 0,
+            output_pixel: BLOCK,
+            weight_block: inputs * BLOCK * BLOCK,
+        }
+    }
+}
+
 /// Weight gradients: for every tap and pair of channels a sum over `size × size` pixels.
 pub(crate) struct WeightSweep {
     pub(crate) pixels: Pixels,

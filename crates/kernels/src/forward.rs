@@ -86,13 +86,15 @@ impl WideResNet {
                             return layer.forward(kernels, scratch, images, &source, &to);
                         };
                         let shortcut_to = Target { start: null(), output: output.at(0), finish: Finish::Stored };
-                        if layer.geometry.winograd.is_some() {
-                            layer.forward(kernels, scratch, images.clone(), &source, &to);
-                            return shortcut.forward(kernels, scratch, images, &source, &shortcut_to);
-                        }
-                        for image in images {
-                            layer.forward(kernels, scratch, image..image + 1, &source, &to);
-                            shortcut.forward(kernels, scratch, image..image + 1, &Source::Padded, &shortcut_to);
+                        // An image at a time, what a direct convolution read is still there for the shortcut.
+                        let (step, again) = match layer.geometry.winograd {
+                            Some(_) => (images.len(), &source),
+                            None => (1, &Source::Padded),
+                        };
+                        for first in images.step_by(step) {
+                            let some = first..first + step;
+                            layer.forward(kernels, scratch, some.clone(), &source, &to);
+                            shortcut.forward(kernels, scratch, some, again, &shortcut_to);
                         }
                     }
                 });

@@ -10,10 +10,10 @@ impl WideResNet {
     pub fn bytes(&self) -> usize {
         let buffers = |buffers: &[&Buffer]| buffers.iter().map(|buffer| bytes_of(buffer)).sum::<usize>();
         let layer = |it: &Layer| buffers(&[&it.weights, &it.transformed, &it.gradient, &it.velocity]);
-        let blocks = self.blocks.iter().map(|block| {
-            let layers = [&block.convolution1, &block.convolution2].into_iter().chain(&block.shortcut);
-            layers.map(layer).sum::<usize>() + block.norm1.bytes() + block.norm2.bytes()
-        });
+        let blocks = self
+            .blocks
+            .iter()
+            .map(|block| block.layers().map(layer).sum::<usize>() + block.norm1.bytes() + block.norm2.bytes());
         let linear = &self.linear;
         let linear = buffers(&[
             &linear.weights,

@@ -24,7 +24,7 @@ pub(crate) struct Block {
 }
 
 impl Block {
-    fn layers(&self) -> impl Iterator<Item = &Layer> + Clone {
+    pub(crate) fn layers(&self) -> impl Iterator<Item = &Layer> + Clone {
         [&self.convolution1, &self.convolution2].into_iter().chain(&self.shortcut)
     }
 }

@@ -4,7 +4,7 @@ use std::ptr::null;
 
 use crate::InstructionSet;
 use crate::buffer::{BLOCK, Buffer};
-use crate::convolution::{Pixels, Sweep, Tap};
+use crate::convolution::Sweep;
 use crate::error::KernelError;
 use crate::instances::Kernels;
 use crate::threads::FlushToZero;
@@ -39,21 +39,7 @@ impl Product {
         };
         Ok(Product {
             kernels: Kernels::of(instruction_set),
-            sweep: Sweep {
-                pixels: Pixels::Blocks,
-                blocks: COLUMNS,
-                rows: 1,
-                columns: ROWS,
-                taps: (0..SUMMED)
-                    .map(|block| Tap { input: block * ROWS * BLOCK, weight: block * BLOCK * BLOCK })
-                    .collect(),
-                input_row: 0,
-                output_start: 0,
-                output_block: ROWS * BLOCK,
-                output_row: 0,
-                output_pixel: BLOCK,
-                weight_block: SUMMED * BLOCK * BLOCK,
-            },
+            sweep: Sweep::product(ROWS, SUMMED, COLUMNS),
             left: filled(ROWS * SUMMED * BLOCK),
             right: filled(SUMMED * COLUMNS * BLOCK * BLOCK),
             result: Buffer::zeros(ROWS * COLUMNS * BLOCK),

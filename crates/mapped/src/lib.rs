@@ -35,6 +35,14 @@ fn sync_folder(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Removes a file; that it is gone already is as good.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
 /// Writes a file beside `path`, syncs it and puts it into place; what could not be finished is removed, so that a full disk has
 /// that room again.
 fn put(
@@ -44,10 +52,7 @@ fn put(
 ) -> io::Result<()> {
     let (temporary, file) = beside(path)?;
     let done = write(&file).and_then(|()| file.sync_all()).and_then(|()| into_place(&temporary));
-    match fs::remove_file(&temporary) {
-        // It was renamed, or is gone; in either case nothing of it is left.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        removed => removed?,
-    }
-    done.and_then(|()| sync_folder(path))
+    // Where it was renamed, nothing of it is left; why it could not be written matters more than that it cannot be removed.
+    let removed = remove(&temporary);
+    done.and(removed).and_then(|()| sync_folder(path))
 }

@@ -3,7 +3,7 @@
 use memmap2::{MmapOptions, MmapRaw};
 use std::{
     fs::{self, File, OpenOptions},
-    io,
+    io::{self, Read},
     os::unix::fs::FileExt,
     path::Path,
     sync::atomic::{AtomicU32, Ordering},
@@ -43,7 +43,7 @@ impl MappedWords {
                     let map = MmapOptions::new().map_raw(&file)?;
                     return Ok(MappedWords { file, map });
                 }
-                Ok(_) => fs::remove_file(path)?,
+                Ok(_) => crate::remove(path)?,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }
@@ -61,13 +61,21 @@ impl MappedWords {
         Err(io::Error::other("others put something else into its place again and again"))
     }
 
-    /// Words in all.
-    pub fn len(&self) -> usize {
-        (self.map.len() - HEADER_BYTES) / size_of::<u32>()
+    /// What the file at `path` says that it is.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn header(path: &Path) -> io::Result<Vec<u8>> {
+        let mut header = Vec::new();
+        File::open(path)?.take(HEADER_BYTES as u64).read_to_end(&mut header)?;
+        let end = header.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        header.truncate(end);
+        Ok(header)
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+    /// Words in all.
+    fn len(&self) -> usize {
+        (self.map.len() - HEADER_BYTES) / size_of::<u32>()
     }
 
     /// Reads words from place `at` on. Another process may be writing the same: each word is then the old or the new one.

@@ -20,12 +20,11 @@ pub(crate) fn answer(arms: &[ArmSummary], plan: &Plan, runs: &[RunProgress], sta
     let done = done(runs);
     match state {
         State::Stopped => return format!("Stopped: {done}."),
-        State::Training => return format!("Still training: {done}."),
         State::Waiting if runs.iter().all(|run| run.epochs_done == 0 && run.state == State::Waiting) => {
             return format!("Not started yet: {done}.");
         }
         // Between two workers nothing trains for a moment.
-        State::Waiting => return format!("Still training: {done}."),
+        State::Training | State::Waiting => return format!("Still training: {done}."),
         State::Finished | State::Failed => {}
     }
     if runs.iter().all(|run| run.state != State::Finished) {

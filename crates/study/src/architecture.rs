@@ -121,7 +121,7 @@ impl Architecture {
     const FLOAT: u64 = 4;
 
     /// Parts of a batch that sum gradients of their own in the hand-written engine.
-    const PARTS_MAX: u32 = 8;
+    pub(crate) const PARTS_MAX: u32 = 8;
 
     /// Images that it takes through the network together when it evaluates.
     const EVALUATED_TOGETHER: u64 = 8;

@@ -5,6 +5,7 @@ use crate::{
     TeacherSummary, answer, arms, blocks,
     incidents::incidents,
     metrics::{Facts, best_on_validation, result, run_metrics, series},
+    numbers,
     progress::{self, RunProgress, WaitsFor},
     statistics::{self, Blocks},
     teachers,
@@ -238,7 +239,7 @@ impl Model {
     }
 
     fn description(&self, arms: &[ArmSummary]) -> String {
-        let freedom = |degrees: u32| format!("{} of freedom", counted(degrees as usize, "degree", "degrees"));
+        let freedom = |degrees: u32| format!("{} of freedom", numbers::counted(degrees.into(), "degree"));
         match (&self.blocks, seeds_of(arms)) {
             (Some(blocks), _) => {
                 let compared = answer::compared(arms);
@@ -363,7 +364,7 @@ fn remarks(study: &Study, plan: &Plan, arms: &[ArmSummary], states: &[RunProgres
     });
     let failed = states.iter().filter(|run| run.state == State::Failed).count();
     let failed = (failed > 0 && abandoned.is_none())
-        .then(|| format!("{failed} of {} failed.", counted(states.len(), "run", "runs")));
+        .then(|| format!("{failed} of {} failed.", numbers::counted(states.len() as u64, "run")));
     let remarks =
         [one_teacher, shared_views, arms::baseline_remark(&plan.arms), abandoned, failed, missing(arms, model)];
     remarks.into_iter().flatten().collect()
@@ -393,17 +394,13 @@ fn missing(arms: &[ArmSummary], model: &Model) -> Option<String> {
     let mut incomplete: Vec<String> = arms.iter().filter_map(of_arm).collect();
     let more = incomplete.len().saturating_sub(MISSING_MAX);
     incomplete.truncate(MISSING_MAX);
-    let more = if more > 0 { format!(" and {}", counted(more, "other arm", "other arms")) } else { String::new() };
+    let more = if more > 0 { format!(" and {}", numbers::counted(more as u64, "other arm")) } else { String::new() };
     (!incomplete.is_empty()).then(|| {
         format!(
             "Results are missing of {}{more}: means are adjusted to all seeds, and intervals are wider for it.",
             incomplete.join("; ")
         )
     })
-}
-
-pub(crate) fn counted(n: usize, one: &str, many: &str) -> String {
-    format!("{n} {}", if n == 1 { one } else { many })
 }
 
 /// Puts a study's page together from facts.

@@ -189,7 +189,9 @@ const EVALUATION_BATCH: u64 = 500;
 
 /// Bytes that a worker holds at most while it trains a network by the hand-written engine, apart from its images and its teachers:
 /// the network with its batch, the views it is shown, and the copies of weights and momentum of which a checkpoint is written.
+/// More threads than a worker uses are not counted.
 pub fn worker_bytes(architecture: Architecture, images: &DatasetFacts, batch_size: u32, threads: u32) -> u64 {
+    let threads = threads.min(WORKER_THREADS_MAX);
     let (channels, size, classes) = (images.channels, images.image_size, images.classes);
     let views = 4 * images.values_per_image() * u64::from(batch_size).max(EVALUATION_BATCH);
     let copies = 4 * 4 * architecture.parameters(channels, classes);
@@ -202,9 +204,9 @@ pub fn images_bytes(images: &DatasetFacts) -> u64 {
     (images.values_per_image() + 1) * all
 }
 
-/// Bytes of a teacher that looks on or teaches.
+/// Bytes of a teacher that looks on or teaches. More threads than a worker uses are not counted.
 pub fn teacher_bytes(architecture: Architecture, images: &DatasetFacts, threads: u32) -> u64 {
-    architecture.evaluation_bytes(images.channels, images.image_size, images.classes, threads)
+    architecture.evaluation_bytes(images.channels, images.image_size, images.classes, threads.min(WORKER_THREADS_MAX))
 }
 
 /// "1.9 TB": in powers of ten, with two digits.

@@ -7,7 +7,7 @@ pub const PERCENT: &str = "\u{202f}%";
 const MINUS: char = '\u{2212}';
 
 /// Decimals that leave two figures of a half width: 0.031 supports three, 1.4 one.
-pub fn decimals_for(half_width: f64) -> usize {
+fn decimals_for(half_width: f64) -> usize {
     if !half_width.is_finite() || half_width <= 0.0 {
         return 2;
     }
@@ -37,24 +37,18 @@ pub fn half_width((low, high): (f64, f64)) -> f64 {
 
 /// "91.32 ± 0.28", or without an interval "91.32".
 pub fn with_interval(mean: f64, interval: Option<(f64, f64)>) -> String {
-    match interval.map(half_width) {
-        Some(half) => {
-            let decimals = decimals_for(half);
-            format!("{} ±{NARROW}{}", fixed(mean, decimals), fixed(half, decimals))
-        }
-        None => fixed(mean, 2),
-    }
+    beside_its_interval(fixed, mean, interval)
 }
 
 /// As [`with_interval`], for a difference.
 pub fn signed_with_interval(mean: f64, interval: Option<(f64, f64)>) -> String {
-    match interval.map(half_width) {
-        Some(half) => {
-            let decimals = decimals_for(half);
-            format!("{} ±{NARROW}{}", signed(mean, decimals), fixed(half, decimals))
-        }
-        None => signed(mean, 2),
-    }
+    beside_its_interval(signed, mean, interval)
+}
+
+fn beside_its_interval(write: fn(f64, usize) -> String, mean: f64, interval: Option<(f64, f64)>) -> String {
+    let Some(half) = interval.map(half_width) else { return write(mean, 2) };
+    let decimals = decimals_for(half);
+    format!("{} ±{NARROW}{}", write(mean, decimals), fixed(half, decimals))
 }
 
 /// How many seeds stand behind a mean: "n = 3".

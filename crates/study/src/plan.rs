@@ -259,7 +259,7 @@ impl Plan {
     }
 
     /// Every segment by its key, for walks over many runs.
-    pub(crate) fn by_key(&self) -> BTreeMap<&SegmentKey, &Segment> {
+    pub fn by_key(&self) -> BTreeMap<&SegmentKey, &Segment> {
         self.segments.iter().map(|segment| (&segment.key, segment)).collect()
     }
 

@@ -1,6 +1,6 @@
 //! A comparison, frozen: what a link shows, what an example is, what a downloaded page holds.
 
-use crate::{Happened, Report, comparison::counted};
+use crate::{Happened, Report, numbers};
 use serde::{Deserialize, Serialize};
 
 /// Outlives its study. Only what a reader may see is in it. Reading one of another version fails and says so.
@@ -36,7 +36,7 @@ impl Snapshot {
         for failure in report.progress.failures.iter_mut().chain(told) {
             if names_a_path(&failure.reason) {
                 failure.reason =
-                    format!("Training failed after {}.", counted(failure.epoch.0 as usize, "epoch", "epochs"));
+                    format!("Training failed after {}.", numbers::counted(failure.epoch.0.into(), "epoch"));
             }
         }
         report.progress.left = None;

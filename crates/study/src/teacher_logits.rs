@@ -4,7 +4,7 @@
 //! students that share a seed ask for the same ones, whatever their temperature, weight or network; other seeds and epochs meet
 //! them by chance.
 
-use crate::{Augmentation, CheckpointId, Numerics, Seed, Segment, cost::bytes_in_words};
+use crate::{Augmentation, CheckpointId, Numerics, Seed, Segment, cost::bytes_in_words, numbers};
 use serde::{Deserialize, Serialize};
 use std::{
     cmp::Reverse,
@@ -223,9 +223,9 @@ impl TeacherLogits {
         match self.usage {
             Usage::Used => "they are".into(),
             Usage::SavesTooLittle => format!(
-                "with {} and {} of views drawn apart, too few would be asked for twice",
-                plural(self.views, "view an image", "views an image"),
-                plural(self.distinct_epochs, "epoch", "epochs")
+                "with {} an image and {} of views drawn apart, too few would be asked for twice",
+                numbers::counted(self.views.into(), "view"),
+                numbers::counted(self.distinct_epochs.into(), "epoch")
             ),
             Usage::NoRoom => {
                 format!(
@@ -240,15 +240,10 @@ impl TeacherLogits {
     }
 }
 
-fn plural(count: u32, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
-}
-
 /// "1.2 million", "36,000".
-fn count(passes: u64) -> impl fmt::Display {
+fn count(passes: u64) -> String {
     match passes {
-        0..1_000 => passes.to_string(),
-        1_000..1_000_000 => format!("{},{:03}", passes / 1_000, passes % 1_000),
+        0..1_000_000 => numbers::count(passes),
         _ => format!("{:.1} million", passes as f64 / 1e6),
     }
 }

@@ -1,8 +1,8 @@
 //! The trainings that others learn from, as results of their own.
 
 use crate::{
-    Architecture, CheckpointId, Epoch, Plan, Point, Provenance, Seed, Segment, SegmentKey, Series, metrics::Facts,
-    progress::epochs_done,
+    Architecture, CheckpointId, Epoch, EpochMetrics, Plan, Point, Provenance, Seed, Segment, SegmentKey, Series,
+    metrics::Facts, progress::epochs_done, teacher_logits,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,10 +43,16 @@ impl TeacherTraining<'_> {
         format!("{made_up}teacher {}", self.label)
     }
 
+    /// Its epochs that the study asks for: another may have had it trained further.
+    pub fn epochs<'f>(&self, facts: &'f Facts) -> impl Iterator<Item = &'f EpochMetrics> + use<'f> {
+        let until = self.segment.until;
+        let metrics = facts.get(&self.segment.key).map_or(&[][..], |facts| &facts.metrics);
+        metrics.iter().filter(move |metrics| metrics.epoch <= until)
+    }
+
     /// Its test accuracy in percent at each stop that is trained and tested.
     pub fn test_accuracies(&self, facts: &Facts) -> Vec<(Epoch, f64)> {
-        let metrics = facts.get(&self.segment.key).map_or(&[][..], |facts| &facts.metrics);
-        let at_stops = metrics.iter().filter(|metrics| self.segment.stops.contains(&metrics.epoch));
+        let at_stops = self.epochs(facts).filter(|metrics| self.segment.stops.contains(&metrics.epoch));
         at_stops.filter_map(|metrics| Some((metrics.epoch, 100.0 * metrics.test?.accuracy))).collect()
     }
 
@@ -57,10 +63,8 @@ impl TeacherTraining<'_> {
 
     fn summary(&self, index: usize, facts: &Facts) -> TeacherSummary {
         let TeacherTraining { label, segment, teaches_at } = self;
-        let its = facts.get(&segment.key);
-        let metrics = its.map_or(&[][..], |facts| &facts.metrics);
         let tested: BTreeMap<Epoch, f64> = self.test_accuracies(facts).into_iter().collect();
-        let validated = metrics.iter().filter_map(|it| Some((it.epoch, 100.0 * it.validation?.accuracy)));
+        let validated = self.epochs(facts).filter_map(|it| Some((it.epoch, 100.0 * it.validation?.accuracy)));
         let points = validated.map(|(epoch, mean)| Point { epoch, mean, low: mean, high: mean, seeds: 1 });
         TeacherSummary {
             label: label.clone(),
@@ -68,7 +72,7 @@ impl TeacherTraining<'_> {
             seed: segment.seed,
             epochs_done: Epoch(segment.from().0 + epochs_done(segment, facts)),
             epochs_total: segment.until,
-            training: its.is_some_and(|facts| facts.working),
+            training: facts.get(&segment.key).is_some_and(|facts| facts.working),
             teaches_at: teaches_at.iter().map(|epoch| (*epoch, tested.get(epoch).copied())).collect(),
             validation: Series {
                 arm: index,
@@ -85,8 +89,7 @@ impl Plan {
     /// Every training that others learn from, in the plan's order.
     pub fn teachers(&self) -> Vec<TeacherTraining<'_>> {
         let mut teaching: BTreeMap<&SegmentKey, BTreeSet<Epoch>> = BTreeMap::new();
-        let terms = self.segments.iter().flat_map(|segment| &segment.terms);
-        for CheckpointId { segment, epoch } in terms.filter_map(|(_, term)| term.teacher()) {
+        for CheckpointId { segment, epoch } in self.segments.iter().flat_map(teacher_logits::teachers) {
             teaching.entry(segment).or_default().insert(*epoch);
         }
         let teachers = || self.segments.iter().filter(|segment| teaching.contains_key(&segment.key));

@@ -1,9 +1,10 @@
 //! When a plan would be through: its segments worked off as the runner does, as far as that can be said beforehand.
 
+use crate::Architecture;
 use std::{cmp::Ordering, collections::BinaryHeap};
 
 /// Threads beyond these find nothing to do in a training step.
-pub const WORKER_THREADS_MAX: u32 = 8;
+pub const WORKER_THREADS_MAX: u32 = Architecture::PARTS_MAX;
 /// A worker's process begins, finds its images and is noticed when it ends.
 const START_SECONDS: f64 = 0.5;
 

@@ -1,9 +1,11 @@
 //! From facts to curves, progress, cost, comparison and snapshot.
 
+mod images;
+
+use images::fashion_mnist_12k;
 use study::{
-    CheckpointId, Dataset, DatasetFacts, Epoch, EpochMetrics, Facts, Failure, Fidelity, Happened, Machine, Metric,
-    Numerics, Plan, Provenance, Report, Scores, Seed, SegmentFacts, SegmentKey, Snapshot, Speed, State, Study, Verdict,
-    WaitsFor,
+    CheckpointId, Epoch, EpochMetrics, Facts, Failure, Fidelity, Happened, Machine, Metric, Numerics, Plan, Provenance,
+    Report, Scores, Seed, SegmentFacts, SegmentKey, Snapshot, Speed, State, Study, Verdict, WaitsFor,
     comparison::{compare, report},
     cost::{Measured, Pace, estimate},
     metrics::{run_metrics, series},
@@ -28,16 +30,7 @@ fn planned() -> (Study, Plan) {
 
 fn planned_of(text: &str) -> (Study, Plan) {
     let study = Study::from_toml(text).unwrap();
-    let dataset = DatasetFacts {
-        dataset: Dataset::FashionMnist12k,
-        checksum: "of the images".into(),
-        classes: 10,
-        channels: 1,
-        image_size: 28,
-        train: 12_000,
-        validation: 5_000,
-        test: 10_000,
-    };
+    let dataset = fashion_mnist_12k();
     let plan = Plan::new(&study, &dataset, Numerics::CpuF32).unwrap();
     (study, plan)
 }
@@ -743,6 +736,12 @@ fn a_teacher_is_seen_while_it_trains_and_keeps_its_accuracy_and_curve() {
     assert_eq!((teacher.label.as_str(), teacher.epochs_done, teacher.training), ("wrn-16-2, seed 0", Epoch(3), true));
     assert_eq!(teacher.teaches_at, [(Epoch(2), Some(85.0)), (Epoch(4), None)]);
     assert_eq!(teacher.validation.points.len(), 3);
+    // Another study had it trained further.
+    let further = plan.segments.iter().find(|it| it.architecture.to_string() == "wrn-16-2").unwrap();
+    let its = facts.get_mut(&further.key).unwrap();
+    let last = its.metrics.last().unwrap().clone();
+    its.metrics.extend([4, 5].map(|epoch| EpochMetrics { epoch: Epoch(epoch), ..last.clone() }));
+    assert_eq!(read(&facts).teachers[0].validation.points.len(), 4);
     assert!(seen.training_seconds.is_some_and(|seconds| seconds > 0.0));
     assert_eq!(seen.images.as_ref().map(|images| (images.train, images.validation)), Some((12_000, 5_000)));
 

@@ -1,5 +1,8 @@
 //! What a study comes to, and what the planner promises of every study.
 
+mod images;
+
+use images::fashion_mnist_12k as dataset;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use study::{
@@ -7,19 +10,6 @@ use study::{
     Facts, Numerics, Observer, Plan, Recipe, Seed, SegmentKey, Start, Student, Study, TeacherChoices, TeacherTraining,
     Term, Treatment,
 };
-
-fn dataset() -> DatasetFacts {
-    DatasetFacts {
-        dataset: Dataset::FashionMnist12k,
-        checksum: "of the images".into(),
-        classes: 10,
-        channels: 1,
-        image_size: 28,
-        train: 12_000,
-        validation: 5_000,
-        test: 10_000,
-    }
-}
 
 const EXAMPLE: &str = include_str!("../../../examples/study.toml");
 

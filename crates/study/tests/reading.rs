@@ -1,7 +1,10 @@
 //! A study file is read whole, and everything wrong with it is told at once, in the file's order.
 
+mod images;
+
+use images::fashion_mnist_12k;
 use proptest::prelude::*;
-use study::{Architecture, Augmentation, Choices, Dataset, DatasetFacts, Device, Numerics, Plan, SpecError, Study};
+use study::{Architecture, Augmentation, Choices, Device, Numerics, Plan, SpecError, Study};
 
 const EXAMPLE: &str = include_str!("../../../examples/study.toml");
 
@@ -384,16 +387,7 @@ proptest! {
             Err(errors) => prop_assert!(errors.iter().all(|error| !error.problem.is_empty() && !error.allowed.is_empty())),
             Ok(study) => {
                 prop_assert_eq!(study.check(), []);
-                let dataset = DatasetFacts {
-                    dataset: Dataset::FashionMnist12k,
-                    checksum: String::new(),
-                    classes: 10,
-                    channels: 1,
-                    image_size: 28,
-                    train: 12_000,
-                    validation: 5_000,
-                    test: 10_000,
-                };
+                let dataset = fashion_mnist_12k();
                 prop_assert!(Plan::new(&study, &dataset, Numerics::CpuF32).is_ok());
             }
         }

@@ -1,23 +1,17 @@
 //! Where keeping what a teacher says pays off, and what is said about it.
 
+mod images;
+
+use images::fashion_mnist_12k;
 use study::{
-    Augmentation, Dataset, DatasetFacts, Numerics, Plan, Study,
+    Augmentation, Numerics, Plan, Study,
     teacher_logits::{Usage, in_words, passes, teacher_logits, views},
 };
 
 const LIMIT: u64 = 4_000_000_000;
 
 fn plan_with(text: &str, numerics: Numerics) -> Plan {
-    let images = DatasetFacts {
-        dataset: Dataset::FashionMnist12k,
-        checksum: "of the images".into(),
-        classes: 10,
-        channels: 1,
-        image_size: 28,
-        train: 12_000,
-        validation: 5_000,
-        test: 10_000,
-    };
+    let images = fashion_mnist_12k();
     Plan::new(&Study::from_toml(text).unwrap(), &images, numerics).unwrap()
 }
 

@@ -10,11 +10,7 @@ use crate::engine::instruction_set;
 use crate::folder::make_folder;
 use mapped::MappedWords;
 use serde::Serialize;
-use std::{
-    fs::File,
-    io::Read,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 use study::{Augmentation, CheckpointId, Segment, TRAINING_VERSION, teacher_logits};
 
 /// Everything that decides the bits of a table. It stands at the beginning of the file, and its hash is the file's name.
@@ -34,9 +30,6 @@ struct Header<'a> {
     views: u32,
     classes: u32,
 }
-
-/// No header is longer.
-const HEADER_BYTES_MAX: u64 = 4096;
 
 /// The table of one teacher.
 #[derive(Debug)]
@@ -120,10 +113,7 @@ impl TeacherLogits {
 
 /// Whose logits a file holds, as its header says; `None` where it is no table.
 pub fn teacher_of(path: &Path) -> Option<CheckpointId> {
-    let mut header = Vec::new();
-    File::open(path).and_then(|file| file.take(HEADER_BYTES_MAX).read_to_end(&mut header)).ok()?;
-    let header = header.split(|byte| *byte == 0).next()?;
-    let header: serde_json::Value = serde_json::from_slice(header).ok()?;
+    let header: serde_json::Value = serde_json::from_slice(&MappedWords::header(path).ok()?).ok()?;
     serde_json::from_value(header.get("teacher")?.clone()).ok()
 }
 

@@ -66,8 +66,11 @@ pub fn product(arguments: &BenchProduct) -> Result<(), CommandError> {
         return Ok(());
     }
     println!(
-        "{} threads, {}: {:.1} GFLOP/s at best, {:.1} in the median",
-        arguments.threads, rate.instruction_set, rate.gflops_max, rate.gflops_median
+        "{}, {}: {:.1} GFLOP/s at best, {:.1} in the median",
+        study::numbers::counted(arguments.threads.into(), "thread"),
+        rate.instruction_set,
+        rate.gflops_max,
+        rate.gflops_median
     );
     Ok(())
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fmt::Write};
 use study::{
-    Arm, EpochMetrics, Facts, Fidelity, Observer, Plan, Run, Scores, Segment, SegmentKey, TeacherTraining,
+    Arm, EpochMetrics, Facts, Fidelity, Leg, Observer, Plan, Run, Scores, Segment, SegmentKey, TeacherTraining,
     metrics::run_metrics,
 };
 
@@ -29,8 +29,7 @@ fn units() -> Value {
 /// name under which their last weights are exported. An empty cell was not measured. For the units see [`units`].
 pub fn csv(plan: &Plan, facts: &Facts) -> String {
     let mut text = format!("{COLUMNS}\n");
-    let segments: BTreeMap<&SegmentKey, &Segment> =
-        plan.segments.iter().map(|segment| (&segment.key, segment)).collect();
+    let segments = plan.by_key();
     let mut write = |line: [String; 25]| {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{}", line.join(","));
@@ -38,10 +37,11 @@ pub fn csv(plan: &Plan, facts: &Facts) -> String {
     for run in &plan.runs {
         let Some(arm) = plan.arms.get(run.arm) else { continue };
         let names = names_of_run(run, arm);
+        let of_leg = |leg: &Leg| segments.get(&leg.segment).map_or_else(Vec::new, |segment| segment.measured_against());
+        let by_leg: Vec<Vec<Observer>> = run.legs.iter().map(of_leg).collect();
         for metrics in run_metrics(run, facts) {
-            let leg = run.legs.iter().find(|leg| leg.from < metrics.epoch && metrics.epoch <= leg.until);
-            let observers =
-                leg.and_then(|leg| segments.get(&leg.segment)).map_or_else(Vec::new, |it| it.measured_against());
+            let leg = run.legs.iter().position(|leg| leg.from < metrics.epoch && metrics.epoch <= leg.until);
+            let observers = leg.map_or(&[][..], |leg| &by_leg[leg][..]);
             let measured = observers.iter().filter(|observer| metrics.fidelity_to(observer).is_some());
             let mut measured: Vec<Option<&Observer>> = measured.map(Some).collect();
             if measured.is_empty() {
@@ -53,7 +53,7 @@ pub fn csv(plan: &Plan, facts: &Facts) -> String {
     }
     for teacher in plan.teachers() {
         let names = names_of_teacher(&teacher, facts);
-        trained(&teacher, facts).for_each(|metrics| write(line(&names, metrics, None, &segments)));
+        teacher.epochs(facts).for_each(|metrics| write(line(&names, metrics, None, &segments)));
     }
     text
 }
@@ -79,17 +79,10 @@ pub fn object(plan: &Plan, facts: &Facts) -> Value {
             "seed": teacher.segment.seed,
             "segment": teacher.segment.key,
             "checkpoints": stops.map(|stop| teacher.checkpoint(*stop).to_string()).collect::<Vec<_>>(),
-            "epochs": trained(&teacher, facts).collect::<Vec<_>>(),
+            "epochs": teacher.epochs(facts).collect::<Vec<_>>(),
         })
     });
     json!({ "units": units(), "runs": runs.collect::<Vec<_>>(), "teachers": teachers.collect::<Vec<_>>() })
-}
-
-/// The epochs of a teacher that its study asks for.
-fn trained<'a>(teacher: &TeacherTraining<'_>, facts: &'a Facts) -> impl Iterator<Item = &'a EpochMetrics> + use<'a> {
-    let until = teacher.segment.until;
-    let metrics = facts.get(&teacher.segment.key).map_or(&[][..], |facts| &facts.metrics);
-    metrics.iter().filter(move |metrics| metrics.epoch <= until)
 }
 
 /// What is trained: `run`, `arm`, `label`, `student` and `seed`.

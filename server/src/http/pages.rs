@@ -31,8 +31,8 @@ pub fn routes(site: &Site) -> Router<Site> {
         }
     };
     let shell = {
-        let (options, has_password) = (site.options.clone(), site.password.is_some());
-        move || app::shell(options.clone(), versions(), has_password)
+        let has_password = site.password.is_some();
+        move || app::shell(versions(), has_password)
     };
     let (paths, _) = route_list(app::App, None, context.clone());
     Router::new()

@@ -1,6 +1,6 @@
 //! What a plan promises is what happens: every epoch is trained once, within a study and across studies.
 
-use crate::laboratory::{Bench, object, output};
+use crate::laboratory::{self, Bench, object, output};
 use std::{
     collections::BTreeMap,
     fs,
@@ -10,28 +10,12 @@ use study::{Event, SegmentKey};
 
 /// Two temperatures, a stop on the way, a teacher that is stopped twice, two seeds.
 fn study(title: &str, temperatures: &str, stops: &str) -> String {
-    format!(
-        r#"
-        title = "{title}"
-        dataset = "fashion-mnist"
-        validation = 100
-        seeds = 2
-        [student]
-        architecture = "wrn-10-1"
-        epochs = 4
-        [teacher]
-        architecture = "wrn-10-1"
-        epochs = 3
-        [treatment]
-        temperature = {temperatures}
-        kd_stop_epoch = {stops}
-        teacher_stop_epoch = [2, 3]
-        [recipe]
-        batch_size = 50
-        learning_rate = 0.05
-        augmentation_seed = "shared"
-        device = "cpu"
-        "#
+    laboratory::study(title, 4, stops).replace(
+        "[recipe]",
+        &format!(
+            "temperature = {temperatures}\nteacher_stop_epoch = [2, 3]\n\
+             [recipe]\nlearning_rate = 0.05\naugmentation_seed = \"shared\""
+        ),
     )
 }
 
@@ -71,7 +55,7 @@ fn as_many_epochs_are_trained_as_the_plan_says_within_a_study_and_across_studies
         };
         let planned = output(&mut command("plan"));
         let run = output(command("run").args(["--threads", "2"]));
-        assert!(run.status.success(), "{}", crate::laboratory::text(&run.stderr));
+        assert!(run.status.success(), "{}", laboratory::text(&run.stderr));
         let (planned, run) = (object(&planned.stdout), object(&run.stdout));
         assert_eq!(planned["plan"], run["plan"]);
         (run["plan"]["epochs"].as_u64().expect("epochs") as usize, run)

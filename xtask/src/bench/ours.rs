@@ -47,8 +47,7 @@ impl Ours {
     /// The call of one round.
     pub fn command(&self, work: Work, case: &Case) -> Command {
         let mut command = Command::new(&self.binary);
-        command.args(["bench", work.name(), "--architecture", &case.architecture.to_string(), "--json"]);
-        command.args(["--batch", &case.batch.to_string(), "--threads", &case.threads.to_string()]);
+        command.args(["bench", work.name(), "--json"]).args(case.arguments());
         if case.avx2 {
             command.args(["--instruction-set", "avx2"]);
         }

@@ -64,8 +64,7 @@ impl Peer {
     /// Starts a process that measures when it is told to.
     pub fn serve(&self, work: Work, case: &Case) -> Result<Served> {
         let mut command = self.command(case.threads, case.avx2);
-        let arguments = [work.name(), "--architecture", &case.architecture.to_string(), "--serve"];
-        command.args(arguments).args(["--batch", &case.batch.to_string(), "--threads", &case.threads.to_string()]);
+        command.args([work.name(), "--serve"]).args(case.arguments());
         let started = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
         let mut child = started.context("cannot start bench/peer.py")?;
         let input = child.stdin.take();
@@ -81,8 +80,7 @@ impl Peer {
     /// Peak resident size of training steps, and what of it Python and torch hold before there is a network; in bytes.
     pub fn memory(&self, case: &Case) -> Result<Memory> {
         let mut command = self.command(case.threads, case.avx2);
-        command.args(["memory", "--architecture", &case.architecture.to_string()]);
-        command.args(["--batch", &case.batch.to_string(), "--threads", &case.threads.to_string()]);
+        command.arg("memory").args(case.arguments());
         serde_json::from_str(&read(&mut command)?).context("`peer.py memory` should print sizes as JSON")
     }
 }

@@ -30,6 +30,14 @@ pub struct Case {
     pub avx2: bool,
 }
 
+impl Case {
+    /// As both sides take it.
+    pub fn arguments(&self) -> [String; 6] {
+        let [architecture, batch, threads] = ["--architecture", "--batch", "--threads"].map(String::from);
+        [architecture, self.architecture.to_string(), batch, self.batch.to_string(), threads, self.threads.to_string()]
+    }
+}
+
 impl Work {
     /// As both sides call it.
     pub fn name(self) -> &'static str {

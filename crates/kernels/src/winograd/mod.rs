@@ -16,7 +16,7 @@ use std::ops::Range;
 use std::ptr::null_mut;
 
 use crate::buffer::BLOCK;
-use crate::convolution::{Sweep, Tap};
+use crate::convolution::Sweep;
 use crate::elementwise::Window;
 use crate::instances::Kernels;
 use crate::threads::SharedPointer;
@@ -60,29 +60,14 @@ impl Winograd {
         let (input_blocks, output_blocks) = (input_channels / BLOCK, output_channels / BLOCK);
         let strips = strips(input_blocks.max(output_blocks), across);
         let tiles = strips * across;
-        let sweep = |inputs: usize, outputs: usize| Sweep {
-            pixels: crate::convolution::Pixels::Blocks,
-            blocks: outputs,
-            rows: 1,
-            columns: tiles,
-            taps: (0..inputs)
-                .map(|block| Tap { input: block * tiles * BLOCK, weight: block * BLOCK * BLOCK })
-                .collect(),
-            input_row: 0,
-            output_start: 0,
-            output_block: tiles * BLOCK,
-            output_row: 0,
-            output_pixel: BLOCK,
-            weight_block: inputs * BLOCK * BLOCK,
-        };
         Some(Winograd {
             size,
             across,
             input_blocks,
             output_blocks,
             strips,
-            forward: sweep(input_blocks, output_blocks),
-            input_gradient: sweep(output_blocks, input_blocks),
+            forward: Sweep::product(tiles, input_blocks, output_blocks),
+            input_gradient: Sweep::product(tiles, output_blocks, input_blocks),
         })
     }
 

@@ -7,7 +7,7 @@
 use super::{Bytes, Content, Images, Split, checksum, place, read, split};
 use crate::{TrainError, folder::make_folder};
 use mapped::MappedBytes;
-use std::{path::Path, sync::Arc};
+use std::{fs::File, path::Path, sync::Arc};
 use study::DatasetFacts;
 
 const MAGIC: &[u8; 24] = b"stillroom images 1     \n";
@@ -32,7 +32,7 @@ pub fn shared(
         None => {
             let own = read(planned.dataset, path)?;
             let found = checksum(&own);
-            let unpacked = (found == planned.checksum).then(|| unpack(folder, &file, &own));
+            let unpacked = (found == planned.checksum).then(|| unpack(folder, &file, &found, &own));
             match unpacked {
                 Some(Ok(())) => (open(&file, &found).unwrap_or(own), found),
                 Some(Err(error)) => {
@@ -50,13 +50,20 @@ pub fn shared(
     Ok((images, note))
 }
 
-fn unpack(folder: &Path, file: &Path, content: &Content) -> Result<(), TrainError> {
+fn unpack(folder: &Path, file: &Path, expected: &str, content: &Content) -> Result<(), TrainError> {
     let Content { train, test, channels, image_size } = content;
     let numbers = [train.len() as u64, test.len() as u64, u64::from(*channels), u64::from(*image_size)];
     let numbers: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
     make_folder(folder)?;
-    MappedBytes::write(file, &[MAGIC, &numbers, &train.images, &train.labels, &test.images, &test.labels])
-        .map_err(|source| TrainError::Io { doing: "write", path: file.into(), source })
+    let failed = |source| TrainError::Io { doing: "write", path: file.into(), source };
+    // One at a time: a second file of this name would push the first aside, and both would take room while they are mapped.
+    let turn = File::open(folder).map_err(failed)?;
+    turn.lock().map_err(failed)?;
+    if open(file, expected).is_some() {
+        return Ok(());
+    }
+    let parts = [MAGIC, &numbers[..], &train.images, &train.labels, &test.images, &test.labels];
+    MappedBytes::write(file, &parts).map_err(failed)
 }
 
 /// `None` where it is not there, or not what its name says.
