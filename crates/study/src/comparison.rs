@@ -1,8 +1,9 @@
 //! What a study found: each arm's accuracy, the differences, and how sure one can be.
 
 use crate::{
-    Arm, DatasetFacts, Epoch, Incident, Machine, Metric, Plan, Progress, Provenance, RunId, Series, State, Study,
-    TeacherSummary, answer, arms, blocks,
+    Arm, Conflict, Confusion, DatasetFacts, Epoch, Incident, Machine, Metric, Plan, Progress, Provenance, RunId,
+    Series, State, Study, TeacherSummary, answer, arms, blocks,
+    conflict::conflicts,
     incidents::incidents,
     metrics::{Facts, best_on_validation, result, run_metrics, series},
     numbers,
@@ -108,6 +109,13 @@ pub struct Report {
     /// What its epochs took so far, summed over workers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub training_seconds: Option<f64>,
+    /// Where the gradients of the two losses conflict, arm by arm; empty where that was not measured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conflicts: Vec<Conflict>,
+    /// What is taken for what on the test images, where classes are few enough to be shown ([`Confusion::CLASSES_MAX`]) and a run is
+    /// at its end. It is counted from kept logits, by whoever has their files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confusion: Option<Confusion>,
 }
 
 impl Report {
@@ -407,7 +415,8 @@ fn missing(arms: &[ArmSummary], model: &Model) -> Option<String> {
 pub fn report(study: &Study, plan: &Plan, facts: &Facts, stopped: bool, machine: &Machine) -> Report {
     let curves = Metric::ALL.into_iter().map(|metric| (metric, series(plan, facts, metric)));
     let curves = curves.filter(|(_, series)| series.iter().any(|series| !series.points.is_empty())).collect();
-    Report { curves, ..report_without_curves(study, plan, facts, stopped, machine) }
+    let conflicts = conflicts(plan, facts);
+    Report { curves, conflicts, ..report_without_curves(study, plan, facts, stopped, machine) }
 }
 
 /// As [`report`], without its curves: for a list of studies.
@@ -437,6 +446,8 @@ pub fn report_without_curves(study: &Study, plan: &Plan, facts: &Facts, stopped:
         images: plan.segments.first().map(|segment| segment.dataset.clone()),
         started_at: None,
         training_seconds: training_seconds(plan, facts),
+        conflicts: Vec::new(),
+        confusion: None,
     }
 }
 

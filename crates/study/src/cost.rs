@@ -1,7 +1,7 @@
 //! What a plan costs on this machine.
 
 use crate::{
-    Architecture, CheckpointId, DatasetFacts, Epoch, Machine, Numerics, Plan, Segment, SegmentKey,
+    Architecture, CheckpointId, DatasetFacts, Epoch, Machine, Numerics, PROBE_IMAGES, Plan, Segment, SegmentKey,
     metrics::Facts,
     progress::epochs_done,
     statistics,
@@ -80,8 +80,9 @@ const CHECKPOINT_SECONDS: f64 = 0.05;
 /// Time for what `facts` leave to be trained; with empty facts, for the whole plan. `None` where the speed is not known.
 ///
 /// An epoch is a training step for each training image, a forward pass of each teacher that teaches where the table of its logits
-/// does not have it yet, and an evaluation of each validation image; at each stop its test images and those of the best epoch so far
-/// are evaluated, and where a run ends the training images. Measuring against teachers costs nothing here: their logits are kept.
+/// does not have it yet, an evaluation of each validation image, and a backward pass of [`PROBE_IMAGES`] for each teacher that the
+/// student is measured against and one more; at each stop its test images and those of the best epoch so far are evaluated, and where
+/// a run ends the training images. Beyond that, measuring against teachers costs nothing here: their logits are kept.
 /// The plan is then worked off as the runner does (`timetable`). Once epochs of this plan were measured, their seconds stand for
 /// those segments, and how they compare with what was expected for the others. A GPU is not estimated beforehand.
 pub fn estimate(plan: &Plan, facts: &Facts, machine: &Machine) -> Option<Estimate> {
@@ -150,7 +151,12 @@ fn costs(plan: &Plan, facts: &Facts, machine: &Machine, speed: &Speed) -> Vec<Co
         let segment = &plan.segments[place];
         let images = &segment.dataset;
         let student = speed.evaluation.seconds(segment.architecture, images);
-        let mut image = speed.step.seconds(segment.architecture, images);
+        let step = speed.step.seconds(segment.architecture, images);
+        let observers = segment.measured_against().len() as f64;
+        let probe =
+            f64::from(PROBE_IMAGES.min(images.train)) * (student + (1.0 + observers) * (step - student).max(0.0));
+        let compared = if observers > 0.0 { probe } else { 0.0 };
+        let mut image = step;
         for teacher in teachers(segment) {
             let Some(taught_by) = segments.get(&teacher.segment) else { continue };
             let share = match tables.get(teacher) {
@@ -166,7 +172,7 @@ fn costs(plan: &Plan, facts: &Facts, machine: &Machine, speed: &Speed) -> Vec<Co
         }
         let [train, validation, test] = [images.train, images.validation, images.test].map(f64::from);
         costs[place] = Some(Cost {
-            epoch: train * image + validation * student,
+            epoch: train * image + validation * student + compared,
             evaluation: (test + validation) * student,
             end: train * student,
         });

@@ -12,6 +12,8 @@ mod arms;
 mod blocks;
 pub mod check;
 pub mod comparison;
+pub mod conflict;
+pub mod confusion;
 pub mod cost;
 pub mod dataset;
 mod file;
@@ -41,14 +43,16 @@ pub mod training;
 pub use architecture::Architecture;
 pub use check::SpecError;
 pub use comparison::{ArmSummary, Comparison, Difference, Report, Verdict};
+pub use conflict::Conflict;
+pub use confusion::{ArmConfusion, Confusion};
 pub use cost::{Estimate, Speed};
 pub use dataset::{Dataset, DatasetFacts};
 pub use incidents::{Happened, Incident, incidents};
 pub use laboratory::{Share, ShareId, StudyCard, StudyId};
 pub use machine::{Machine, Ready};
 pub use metrics::{
-    CheckpointFile, EpochMetrics, Event, Facts, Failure, Fidelity, Job, Kept, Metric, Point, Provenance, Scores,
-    SegmentFacts, Series,
+    CheckpointFile, EpochMetrics, Event, Facts, Failure, Fidelity, GradientCosine, Job, Kept, Metric, PROBE_IMAGES,
+    Point, Provenance, Scores, SegmentFacts, Series,
 };
 pub use plan::{Arm, Distillation, Leg, Numerics, Observer, Plan, Run, RunId, Segment, SegmentKey, Start};
 pub use progress::{Progress, State, WaitsFor};
