@@ -183,7 +183,7 @@ impl Engine for CandleNetwork {
     }
 
     fn backward(&mut self, logits_gradient: &Tensor) -> Result<(), TrainError> {
-        let logits = self.logits.take().expect("backward needs a forward pass before it");
+        let logits = self.logits.clone().expect("backward needs a forward pass before it");
         let gradient = logits_gradient.detach().to_device(&self.device)?.to_dtype(self.dtype)?;
         let gradients = (logits * gradient)?.sum_all()?.backward()?;
         for (name, parameter) in &self.parameters {

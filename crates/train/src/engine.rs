@@ -84,7 +84,8 @@ pub trait Engine {
     fn set_momentum(&mut self, momentum: &Weights) -> Result<(), TrainError>;
     /// Training mode: logits (n, classes) on the CPU. `images`: (n, channels, size, size), normalised and augmented.
     fn forward(&mut self, images: &[f32]) -> Result<Tensor, TrainError>;
-    /// Gradients of all parameters from the loss's gradient on the logits of the last `forward`.
+    /// Gradients of all parameters from the loss's gradient on the logits of the last `forward`. Until `step` it may be called again
+    /// with another: each gives its own.
     fn backward(&mut self, logits_gradient: &Tensor) -> Result<(), TrainError>;
     /// The gradients of the last `backward`, by parameter.
     fn gradients(&self) -> Result<Weights, TrainError>;

@@ -2,11 +2,15 @@
 
 use crate::TrainError;
 use crate::augmentation::Normalisation;
+use crate::checkpoint;
 use crate::dataset::{Images, Split};
 use crate::engine::{Engine, Values};
+use crate::folder::logits_path;
+use crate::measures;
 use crate::objective::{self, named_classes, scalar};
 use candle_core::{DType, Device, Tensor};
-use study::Scores;
+use std::path::Path;
+use study::{Epoch, Scores};
 
 /// Images evaluated at a time.
 const EVALUATION_BATCH: usize = 500;
@@ -36,14 +40,15 @@ pub fn logits(
     Ok(Some(Tensor::cat(&logits, 0)?))
 }
 
-/// Mean cross-entropy and accuracy. `logits`: (n, classes), of a split with at least one image.
+/// Mean cross-entropy, accuracy and calibration error. `logits`: (n, classes), of a split with at least one image.
 pub fn scores(logits: &Tensor, split: &Split) -> Result<Scores, TrainError> {
-    let labels: Vec<u32> = split.labels.iter().map(|label| u32::from(*label)).collect();
+    let labels = split.class_numbers();
     let correct = agreeing(&named_classes(logits)?, &labels);
+    let calibration_error = Some(measures::calibration_error(logits, &labels)?);
     let count = labels.len();
     let labels = Tensor::from_vec(labels, count, &Device::Cpu)?;
     let cross_entropy = scalar(&objective::cross_entropy(logits, &labels)?)?;
-    Ok(Scores { cross_entropy, accuracy: correct as f64 / count as f64 })
+    Ok(Scores { cross_entropy, accuracy: correct as f64 / count as f64, calibration_error })
 }
 
 /// KD loss and the share of images on which both name the same class. Both: (n, classes) with n > 0.
@@ -51,6 +56,25 @@ pub fn kd_loss_and_agreement(student: &Tensor, teacher: &Tensor, temperature: f6
     let named = named_classes(student)?;
     let agreement = agreeing(&named, &named_classes(teacher)?) as f64 / named.len() as f64;
     Ok((scalar(&objective::kd(student, teacher, temperature)?)?, agreement))
+}
+
+/// What the test logits that are kept with a checkpoint take for what: `counts[true class][named class]`, `classes` × `classes`.
+/// `labels` are those of the test split.
+///
+/// # Errors
+/// Where none are kept, or of other images or classes.
+pub fn kept_confusion(
+    folder: &Path,
+    epoch: Epoch,
+    labels: &[u32],
+    classes: usize,
+) -> Result<Vec<Vec<u32>>, TrainError> {
+    let kept = checkpoint::load_logits(folder, epoch)?.test;
+    if kept.shape != [labels.len(), classes] {
+        let problem = format!("holds logits of {:?}, not of {} images and {classes} classes", kept.shape, labels.len());
+        return Err(TrainError::Checkpoint { path: logits_path(folder, epoch), problem });
+    }
+    measures::confusion(&from_values(&kept)?, labels, classes)
 }
 
 /// Images on which both name the same class.
@@ -67,4 +91,25 @@ pub fn to_values(logits: &Tensor) -> Result<Values, TrainError> {
 /// Kept logits, to calculate with.
 pub fn from_values(values: &Values) -> Result<Tensor, TrainError> {
     Ok(Tensor::from_slice(&values.values, values.shape.as_slice(), &Device::Cpu)?.to_dtype(DType::F64)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// By hand: five images, three of them said to be of the class with a confidence in the same fifteenth. In that bin two are right
+    /// at a mean confidence of 2.71/3, and each of the others is alone: one right at 0.65, one wrong at 0.7.
+    #[test]
+    fn scores_tell_how_far_a_network_is_right_to_be_as_sure_as_it_is() {
+        let probabilities = [[0.9, 0.1], [0.1, 0.9], [0.09, 0.91], [0.65, 0.35], [0.3, 0.7]];
+        let logits = Tensor::new(&probabilities, &Device::Cpu).and_then(|it| it.log()).expect("logits");
+        let split = Split { images: vec![].into(), labels: vec![0, 0, 1, 0, 0].into() };
+        let scores = scores(&logits, &split).expect("scores");
+        let bins = [(2.0f64 - 2.71).abs(), 1.0 - 0.65, 0.7];
+        let error = scores.calibration_error.expect("it is measured");
+        assert!((error - bins.iter().sum::<f64>() / 5.0).abs() < 1e-12, "{error}");
+        assert_eq!(scores.accuracy, 0.6);
+        let cross_entropy = -[0.9f64, 0.1, 0.91, 0.65, 0.3].map(f64::ln).iter().sum::<f64>() / 5.0;
+        assert!((scores.cross_entropy - cross_entropy).abs() < 1e-12, "{}", scores.cross_entropy);
+    }
 }

@@ -11,16 +11,18 @@ pub use crate::course::best_epoch;
 use crate::course::{Course, LATEST_KEPT, Next, Pruning};
 use crate::dataset::{Images, Split};
 use crate::engine::{Engine, NetworkShape, Values, Weights, open, resolve};
-use crate::evaluation::{self, agreeing, kd_loss_and_agreement};
+use crate::evaluation::{self, agreeing};
 use crate::folder::{EventLog, sibling};
 use crate::frozen::{Frozen, Opening, Shown, shape};
 use crate::initial::initial_weights;
 use crate::objective::{self, named_classes, scalar};
+use crate::observers::{Hearing, Measured};
+use crate::probe::Probe;
 use candle_core::{Device, Tensor};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
-use study::{CheckpointId, Epoch, EpochMetrics, Event, Fidelity, Job, Observer, Provenance, Scores, Start, Term};
+use study::{CheckpointId, Epoch, EpochMetrics, Event, Fidelity, Job, Provenance, Scores, Start};
 
 /// How a training ended that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,15 +111,6 @@ fn prune(folder: &Path, course: &mut Course<'_>, pruning: Pruning, log: &mut Eve
     Ok(())
 }
 
-/// Someone whom the student is measured against.
-struct Measured {
-    observer: Observer,
-    /// Its place among the segment's terms, where it teaches.
-    term: Option<usize>,
-    /// Its logits on the validation split, (n, classes); `None` where nothing is held out.
-    validation: Option<Tensor>,
-}
-
 /// The networks and the images of a segment.
 struct Training<'a> {
     folder: &'a Path,
@@ -130,10 +123,13 @@ struct Training<'a> {
     opening: Opening<'a>,
     teachers: BTreeMap<CheckpointId, Frozen>,
     measured: Vec<Measured>,
+    probe: Probe,
+    /// What a person should know of those who look on.
+    notes: Vec<String>,
 }
 
 impl<'a> Training<'a> {
-    /// Opens the student's network and looks for its teachers; `None` where `leave` says so.
+    /// Opens the student's network and hears its teachers; `None` where `leave` says so.
     fn open(
         folder: &'a Path,
         job: &'a Job,
@@ -143,9 +139,8 @@ impl<'a> Training<'a> {
         let segment = &job.segment;
         let (device, _) = resolve(job.device);
         let threads = job.threads.max(1) as usize;
+        let batch_size = segment.batch_size as usize;
         let normalisation = Normalisation::of(images);
-        let shape = shape(segment.architecture, images);
-        let network = open(&shape, segment.numerics, device, threads, segment.batch_size as usize)?;
         let opening = Opening { folder, images, job, device, threads };
         let mut teachers = BTreeMap::new();
         for teacher in segment.terms.iter().filter_map(|(_, term)| term.teacher()) {
@@ -153,42 +148,32 @@ impl<'a> Training<'a> {
                 teachers.insert(teacher.clone(), Frozen::new(&opening, teacher)?);
             }
         }
-        let mut said: BTreeMap<CheckpointId, Tensor> = BTreeMap::new();
-        let mut measured = Vec::new();
-        for observer in segment.measured_against() {
-            let teacher = &observer.teacher;
-            if !images.validation.is_empty() && !said.contains_key(teacher) {
-                let logits = match kept_validation_logits(folder, teacher, images) {
-                    Some(kept) => kept?,
-                    None => {
-                        let mut looking_on = None;
-                        let network = match teachers.get_mut(teacher) {
-                            Some(teaching) => teaching.network(&opening, teacher)?,
-                            None => looking_on.insert(opening.open(teacher)?).as_mut(),
-                        };
-                        let split = &images.validation;
-                        let logits = evaluation::logits(network, &normalisation, images, split, leave)?;
-                        let Some(logits) = logits else { return Ok(None) };
-                        logits
-                    }
-                };
-                said.insert(teacher.clone(), logits);
-            }
-            let teaches = |term: &Term<CheckpointId>| match term {
-                Term::CrossEntropy => false,
-                Term::Kd { teacher, temperature } => {
-                    (teacher, *temperature) == (&observer.teacher, observer.temperature)
-                }
-            };
-            let term = segment.terms.iter().position(|(_, term)| teaches(term));
-            measured.push(Measured { validation: said.get(teacher).cloned(), term, observer });
-        }
-        Ok(Some(Training { folder, job, images, leave, normalisation, shape, network, opening, teachers, measured }))
+        let probe = Probe::draw(images, &normalisation, batch_size)?;
+        let hearing = Hearing { opening, normalisation: &normalisation, probe: &probe, leave };
+        let Some((measured, notes)) = hearing.all(&mut teachers)? else { return Ok(None) };
+        // After those who look on: their networks are closed again, and their memory is there for this one.
+        let shape = shape(segment.architecture, images);
+        let network = open(&shape, segment.numerics, device, threads, batch_size)?;
+        Ok(Some(Training {
+            folder,
+            job,
+            images,
+            leave,
+            normalisation,
+            shape,
+            network,
+            opening,
+            teachers,
+            measured,
+            probe,
+            notes,
+        }))
     }
 
     /// Says what a person should know of the teachers.
     fn tell_notes(&mut self, log: &mut EventLog) -> Result<(), TrainError> {
-        let notes = self.teachers.values_mut().filter_map(|teacher| teacher.note.take());
+        let of_teachers = self.teachers.values_mut().filter_map(|teacher| teacher.note.take());
+        let notes = std::mem::take(&mut self.notes).into_iter().chain(of_teachers);
         notes.map(|message| Event::Note { message }).try_for_each(|note| log.append(&note))
     }
 
@@ -280,18 +265,27 @@ impl<'a> Training<'a> {
 
         let Some(logits) = self.evaluate_split(&self.images.validation)? else { return Ok(None) };
         let validation = self.validation_scores(complete, &logits)?;
-        let mut fidelity = self.fidelity_on_validation(&logits)?;
+        let mut fidelity: Vec<Fidelity> = self.measured.iter().map(|it| Fidelity::to(it.observer.clone())).collect();
         for (fidelity, measured) in fidelity.iter_mut().zip(&self.measured) {
+            measured.on_validation(&logits, fidelity)?;
             if let Some(term) = measured.term {
                 fidelity.kd_loss_train = Some(by_term[term].0 / count);
                 fidelity.agreement_train = Some(by_term[term].1 as f64 / count);
             }
         }
-        fidelity.retain(|it| it.kd_loss_train.is_some() || it.kd_loss_validation.is_some());
+        if !self.compare_gradients(&mut fidelity)? {
+            return Ok(None);
+        }
+        fidelity
+            .retain(|it| it.kd_loss_train.is_some() || it.kd_loss_validation.is_some() || it.gradient_cosine.is_some());
         Ok(Some(EpochMetrics {
             epoch: Epoch(complete.0 + 1),
             learning_rate,
-            train: Scores { cross_entropy: cross_entropy / count, accuracy: correct as f64 / count },
+            train: Scores {
+                cross_entropy: cross_entropy / count,
+                accuracy: correct as f64 / count,
+                calibration_error: None,
+            },
             train_clean: None,
             validation,
             test: None,
@@ -299,6 +293,21 @@ impl<'a> Training<'a> {
             seconds: begin.elapsed().as_secs_f64(),
             images_per_second,
         }))
+    }
+
+    /// Fills in how far the gradients of cross-entropy and of each teacher's KD loss agree; `false` where someone asked to leave. No
+    /// bit of the network that an epoch or an evaluation reads is another after it.
+    fn compare_gradients(&mut self, fidelity: &mut [Fidelity]) -> Result<bool, TrainError> {
+        let (places, teachers): (Vec<usize>, Vec<_>) =
+            self.measured.iter().enumerate().filter_map(|(place, it)| Some((place, it.on_probe()?))).unzip();
+        if teachers.is_empty() {
+            return Ok(true);
+        }
+        let Some(cosines) = self.probe.cosines(self.network.as_mut(), &teachers, self.leave)? else { return Ok(false) };
+        for (place, cosine) in places.into_iter().zip(cosines) {
+            fidelity[place].gradient_cosine = Some(cosine);
+        }
+        Ok(true)
     }
 
     /// The last step of an epoch has no loss after it that would tell: a checkpoint is finite or is not written.
@@ -326,38 +335,46 @@ impl<'a> Training<'a> {
     ) -> Result<Option<(EpochMetrics, Option<KeptLogits>)>, TrainError> {
         let lacking = course.lacking(epoch);
         let mut metrics = course.metrics[&epoch].clone();
-        let mut logits = None;
-        if lacking.test || lacking.logits {
-            let Some(test) = self.evaluate_split(&self.images.test)? else { return Ok(None) };
-            let scores = self.finite(epoch, evaluation::scores(&test, &self.images.test)?)?;
-            metrics.test = metrics.test.or(Some(scores));
-            logits = lacking.logits.then(|| evaluation::to_values(&test)).transpose()?;
+        // Kept logits are what an observer who comes later is measured by.
+        let kept = course.held[&epoch].logits.then(|| checkpoint::load_logits(self.folder, epoch)).transpose()?;
+        let (mut test, mut validation) = (None, None);
+        if lacking.test || lacking.logits || lacking.fidelity {
+            let kept = kept.as_ref().map(|kept| &kept.test);
+            let Some(logits) = self.kept_or_evaluated(kept, &self.images.test)? else { return Ok(None) };
+            metrics.test = Some(self.finite(epoch, evaluation::scores(&logits, &self.images.test)?)?);
+            test = Some(logits);
         }
         if lacking.train_clean {
             let Some(train) = self.evaluate_split(&self.images.train)? else { return Ok(None) };
             metrics.train_clean = Some(self.finite(epoch, evaluation::scores(&train, &self.images.train)?)?);
         }
-        if !lacking.logits && !lacking.fidelity {
-            return Ok(Some((metrics, None)));
+        if lacking.logits || lacking.fidelity {
+            let kept = kept.as_ref().map(|kept| &kept.validation);
+            let Some(logits) = self.kept_or_evaluated(kept, &self.images.validation)? else { return Ok(None) };
+            validation = Some(logits);
         }
-        // Kept logits are what an observer who comes later is measured by.
-        let kept = course.held[&epoch].logits.then(|| checkpoint::load_logits(self.folder, epoch)).transpose()?;
-        let validation = match kept {
-            Some(kept) => evaluation::from_values(&kept.validation)?,
-            None => match self.evaluate_split(&self.images.validation)? {
-                Some(validation) => validation,
-                None => return Ok(None),
-            },
+        for measured in &self.measured {
+            let (Some(test), observer) = (&test, &measured.observer) else { break };
+            let known = metrics.fidelity.iter().position(|it| it.is_to(observer));
+            let place = known.unwrap_or_else(|| {
+                metrics.fidelity.push(Fidelity::to(observer.clone()));
+                metrics.fidelity.len() - 1
+            });
+            measured.on_test(test, &mut metrics.fidelity[place])?;
+            validation.iter().try_for_each(|it| measured.on_validation(it, &mut metrics.fidelity[place]))?;
+        }
+        let logits = match (validation, test) {
+            (Some(validation), Some(test)) if lacking.logits => {
+                let (validation, test) = (evaluation::to_values(&validation)?, evaluation::to_values(&test)?);
+                Some(KeptLogits { validation, test })
+            }
+            _ => None,
         };
-        if lacking.fidelity {
-            let known = metrics.fidelity.clone();
-            let is_new = |new: &Fidelity| {
-                known.iter().all(|old| (&old.teacher, old.temperature) != (&new.teacher, new.temperature))
-            };
-            metrics.fidelity.extend(self.fidelity_on_validation(&validation)?.into_iter().filter(is_new));
-        }
-        let validation = evaluation::to_values(&validation)?;
-        Ok(Some((metrics, logits.map(|test| KeptLogits { validation, test }))))
+        Ok(Some((metrics, logits)))
+    }
+
+    fn kept_or_evaluated(&mut self, kept: Option<&Values>, split: &Split) -> Result<Option<Tensor>, TrainError> {
+        kept.map_or_else(|| self.evaluate_split(split), |kept| evaluation::from_values(kept).map(Some))
     }
 
     fn evaluate_split(&mut self, split: &Split) -> Result<Option<Tensor>, TrainError> {
@@ -379,33 +396,4 @@ impl<'a> Training<'a> {
         }
         Err(TrainError::NonFinite { epoch: Epoch(epoch.0.saturating_sub(1)), step: self.steps() })
     }
-
-    /// One for each whom the student is measured against, in their order; empty of numbers where nothing is held out.
-    fn fidelity_on_validation(&self, student: &Tensor) -> Result<Vec<Fidelity>, TrainError> {
-        let measure = |measured: &Measured| {
-            let Observer { teacher, temperature } = measured.observer.clone();
-            let validation = measured.validation.as_ref();
-            let both = validation.map(|said| kd_loss_and_agreement(student, said, temperature)).transpose()?;
-            Ok(Fidelity {
-                teacher,
-                temperature,
-                kd_loss_train: None,
-                kd_loss_validation: both.map(|(kd_loss, _)| kd_loss),
-                agreement_train: None,
-                agreement_validation: both.map(|(_, agreement)| agreement),
-            })
-        };
-        self.measured.iter().map(measure).collect()
-    }
-}
-
-/// What a teacher said of the validation split, where it was kept with its checkpoint and is of this split.
-fn kept_validation_logits(
-    folder: &Path,
-    teacher: &CheckpointId,
-    images: &Images,
-) -> Option<Result<Tensor, TrainError>> {
-    let kept = checkpoint::load_logits(&sibling(folder, teacher), teacher.epoch).ok()?;
-    let expected = [images.validation.len(), images.facts.classes as usize];
-    (kept.validation.shape == expected).then(|| evaluation::from_values(&kept.validation))
 }
