@@ -74,7 +74,7 @@ function watchPage(arms) {
   const painted = (then) => requestAnimationFrame(() => setTimeout(() => then(performance.now())));
   seen.painted = painted;
   const look = () => {
-    const lines = [...document.querySelectorAll(".curves-whole path.line")];
+    const lines = [...document.querySelectorAll(".evidence .curves-whole path.line")];
     if (lines.length === arms && lines.every((line) => line.getAttribute("d"))) {
       painted((now) => (seen.drawn = now));
     } else {

@@ -125,11 +125,12 @@ pub async fn example() -> Result<Snapshot, ApiError> {
     told(example.map(|snapshot| Snapshot::clone(&snapshot)))
 }
 
-/// The example without its curves, for the first page; `None` where the program was built without one.
+/// The example without its curves and what else is looked at closely, for the first page; `None` where the program was built without one.
 #[server(endpoint = "example-in-brief", input = GetUrl)]
 pub async fn example_in_brief() -> Result<Option<Report>, ApiError> {
     let example = open_laboratory().example;
-    Ok(example.map(|snapshot| Report { curves: Vec::new(), ..snapshot.report.clone() }))
+    let in_brief = |report: Report| Report { curves: Vec::new(), conflicts: Vec::new(), confusion: None, ..report };
+    Ok(example.map(|snapshot| in_brief(snapshot.report.clone())))
 }
 
 /// Scripts ask for data; a plain form asks for a page.

@@ -10,7 +10,7 @@ use std::{
 };
 use store::{Store, StoredStudy};
 use study::{
-    Facts, Machine, Progress, Report, Share, ShareId, Snapshot, StudyCard, StudyId, WaitsFor,
+    Confusion, Facts, Machine, Plan, Progress, Report, Share, ShareId, Snapshot, StudyCard, StudyId, WaitsFor,
     comparison::{self, report_without_curves},
     teacher_logits::Held,
 };
@@ -28,7 +28,11 @@ pub struct Laboratory {
     /// A study that was trained beforehand by this program.
     pub example: Option<Arc<Snapshot>>,
     pub latest: LatestReport,
+    pub confusion: CountConfusion,
 }
+
+/// Counts what is taken for what at the ends of a plan's runs, by whoever has their files; `None` where there is nothing to count.
+pub type CountConfusion = Arc<dyn Fn(&Plan, &Facts) -> Option<Confusion> + Send + Sync>;
 
 /// The report that was made last, with the store's revision: until that moves, a reader who looks at another metric, or another
 /// reader of the same study, is answered without the study's facts being read again.
@@ -136,9 +140,18 @@ pub async fn report(laboratory: &Laboratory, id: StudyId) -> Result<Arc<Report>,
     let StoredStudy { study, plan, .. } = &known.stored;
     let report = comparison::report(study, plan, &known.facts, known.stopped(), &laboratory.machine);
     let report = known.with_what_it_waits_for(report);
-    let report = Arc::new(Report { started_at: Some(known.stored.created_at), ..report });
+    let confusion = (laboratory.confusion)(plan, &known.facts);
+    let confusion = confusion.filter(|confusion| confusion.classes.len() <= Confusion::CLASSES_MAX);
+    let report = Arc::new(Report { started_at: Some(known.stored.created_at), confusion, ..report });
     laboratory.latest.set(id, revision, report.clone());
     Ok(report)
+}
+
+/// What is taken for what on the test images; without arms where no run is at its end.
+pub async fn confusion(laboratory: &Laboratory, id: StudyId) -> Result<Confusion, ApiError> {
+    let known = known(laboratory, id).await?;
+    let counted = (laboratory.confusion)(&known.stored.plan, &known.facts);
+    Ok(counted.unwrap_or(Confusion { classes: Vec::new(), arms: Vec::new() }))
 }
 
 pub async fn stop(laboratory: &Laboratory, id: StudyId) -> Result<(), ApiError> {

@@ -1,4 +1,7 @@
-use super::{shared::frozen, study::picked_metric};
+use super::{
+    shared::frozen,
+    study::{picked_arm, picked_metric},
+};
 use crate::{api, problem::Problem, report::Curve};
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -6,13 +9,13 @@ use leptos_meta::Title;
 /// A study that was trained beforehand by this program.
 #[component]
 pub fn Example() -> impl IntoView {
-    let metric = picked_metric();
+    let (metric, arm) = (picked_metric(), picked_arm());
     view! {
         <Suspense>
             {Suspend::new(async move {
                 match api::example().await {
                     Ok(snapshot) => {
-                        let curve = Curve::Picked { metric, page: "/example".into() };
+                        let curve = Curve::Picked { metric, arm, page: "/example".into() };
                         view! {
                             <Title text="An example"/>
                             <article class="page report">

@@ -1,4 +1,4 @@
-use super::study::picked_metric;
+use super::study::{picked_arm, picked_metric};
 use crate::{
     api, numbers,
     report::{Curve, answer, report_view, setup},
@@ -14,7 +14,7 @@ use study::{Snapshot, State};
 pub fn Shared() -> impl IntoView {
     let params = use_params_map();
     let token = params.read_untracked().get("token").unwrap_or_default();
-    let metric = picked_metric();
+    let (metric, arm) = (picked_metric(), picked_arm());
     view! {
         <Meta name="robots" content="noindex"/>
         <Suspense>
@@ -26,7 +26,7 @@ pub fn Shared() -> impl IntoView {
                         view! {
                             <Title text=snapshot.report.study.title.clone()/>
                             <Meta name="description" content=snapshot.report.comparison.answer.clone()/>
-                            {frozen_page(&snapshot, &Curve::Picked { metric, page }, Some(download))}
+                            {frozen_page(&snapshot, &Curve::Picked { metric, arm, page }, Some(download))}
                         }
                         .into_any()
                     }

@@ -21,16 +21,24 @@ pub fn picked_metric() -> Metric {
     named.and_then(|text| metric::of_address(&text)).unwrap_or(Metric::ValidationAccuracy)
 }
 
+/// The arm that the address names to be looked at closely: `?arm=3`.
+pub fn picked_arm() -> Option<usize> {
+    use_query_map().read_untracked().get("arm")?.parse().ok()
+}
+
 /// A study: what it found so far. While it can change, the page keeps up with it.
 #[component]
 pub fn StudyPage() -> impl IntoView {
     let id = use_params_map().read_untracked().get("id").and_then(|text| text.parse::<StudyId>().ok());
-    let metric = picked_metric();
+    let (metric, arm) = (picked_metric(), picked_arm());
     view! {
         <Suspense>
             {Suspend::new(async move {
                 match read(id).await {
-                    Ok((id, report)) => found(id, &report, metric).into_any(),
+                    Ok((id, report)) => {
+                        let curve = Curve::Picked { metric, arm, page: format!("/studies/{id}") };
+                        found(id, &report, &curve).into_any()
+                    }
                     Err(error) => failed(error).into_any(),
                 }
             })}
@@ -54,13 +62,12 @@ fn failed(error: ApiError) -> impl IntoView {
 }
 
 /// The page of a study that is there.
-fn found(id: StudyId, report: &Report, metric: Metric) -> impl IntoView + use<> {
+fn found(id: StudyId, report: &Report, curve: &Curve) -> impl IntoView + use<> {
     let title = report.study.title.clone();
     let tab = match percent_done(&report.progress) {
         Some(percent) => format!("{percent} % · {title}"),
         None => title.clone(),
     };
-    let curve = Curve::Picked { metric, page: format!("/studies/{id}") };
     let can_change = report.progress.state != State::Finished;
     view! {
         <Title text=tab/>
@@ -71,7 +78,7 @@ fn found(id: StudyId, report: &Report, metric: Metric) -> impl IntoView + use<> 
             {state_line(&report.progress)}
             {teachers_in_training(report).map(|said| view! { <p class="teacher-line">{said}</p> })}
             {buttons(id, &report.progress)}
-            {report_view(report, &curve, Some(id))}
+            {report_view(report, curve, Some(id))}
             {can_change.then(|| view! { <Live/> })}
         </article>
     }

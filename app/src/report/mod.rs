@@ -1,6 +1,7 @@
 //! What a study found, from the answer down to how it was trained: one view for a study that runs, a shared comparison, the
 //! example and the page that is sent by mail.
 
+mod closer;
 mod evidence;
 mod incidents;
 pub mod metric;
@@ -24,6 +25,7 @@ use crate::{
     numbers,
     pointer::Pointer,
 };
+use closer::closer;
 use evidence::evidence;
 use incidents::what_failed;
 use leptos::prelude::*;
@@ -35,7 +37,7 @@ use study::{
 use table::arms;
 use teachers::teachers;
 
-/// What failed, picture, evidence, table and provenance. `downloads` names the study whose files can be fetched from here.
+/// What failed, picture, evidence, an arm closer, table and provenance. `downloads` names the study whose files can be fetched from here.
 pub fn report_view(report: &Report, curve: &Curve, downloads: Option<StudyId>) -> impl IntoView + use<> {
     let picture = match report.comparison.arms.iter().any(|arm| arm.mean.is_some()) {
         true => final_accuracy(report, "final-accuracy"),
@@ -51,6 +53,7 @@ pub fn report_view(report: &Report, curve: &Curve, downloads: Option<StudyId>) -
             {under_the_picture(report)}
         </section>
         {evidence(report, curve)}
+        {closer(report, curve)}
         {teachers(report)}
         {arms(report)}
         {how_it_was_trained(report, downloads)}

@@ -1,12 +1,13 @@
-use super::teachers::tests::teacher;
+use super::{Curve, report_view, teachers::tests::teacher};
 use crate::{
     chart::swept::{Quantity, Tint, ruled, sweep, tints},
     snapshot_html,
 };
+use leptos::prelude::*;
 use study::{
-    Architecture, Arm, ArmSummary, Comparison, DatasetFacts, Difference, Distillation, Epoch, Failure, Happened,
-    Incident, Method, Metric, Numerics, Plan, Point, Progress, Provenance, Report, RunId, Seed, Series, Snapshot,
-    State, Study, Verdict, progress::RunProgress,
+    Architecture, Arm, ArmConfusion, ArmSummary, Comparison, Conflict, Confusion, DatasetFacts, Difference,
+    Distillation, Epoch, Failure, Happened, Incident, Method, Metric, Numerics, Plan, Point, Progress, Provenance,
+    Report, RunId, Seed, Series, Snapshot, State, Study, Verdict, progress::RunProgress,
 };
 
 const STUDY: &str = r#"
@@ -85,6 +86,26 @@ pub fn curve(arm: usize, label: &str, stop: Option<u32>, last: f64, scale: f64) 
     }
 }
 
+fn conflict(arm: usize, epochs: u32) -> Conflict {
+    let cosine = |group: usize, epoch: u32| {
+        let learnt = 1.0 - (-f64::from(epoch) / 6.0).exp();
+        // The head has none in the first epoch.
+        (group < 4 || epoch > 1)
+            .then_some(((0.9 - learnt - 0.08 * group as f64 + 0.02 * arm as f64) * 1e4).round() / 1e4)
+    };
+    Conflict {
+        arm,
+        epochs: (1..=epochs).map(Epoch).collect(),
+        groups: (0..5).map(|group| (1..=epochs).map(|epoch| cosine(group, epoch)).collect()).collect(),
+    }
+}
+
+fn confusion(arm: usize, label: String) -> ArmConfusion {
+    let more = arm as u32;
+    let counts = vec![vec![2_700, 240 + more, 60 - more], vec![300, 2_700, 0], vec![6, 0, 2_994]];
+    ArmConfusion { arm, label, seeds: vec![Seed(0), Seed(1), Seed(2)], counts }
+}
+
 /// A report as a finished study gives it, with numbers made up for looking at.
 pub fn report() -> Report {
     let arms = vec![
@@ -141,8 +162,15 @@ pub fn report() -> Report {
                 .into(),
             remarks: vec!["Students of one teacher (seed 0): the intervals speak of students of that teacher.".into()],
         },
+        conflicts: (0..5).map(|arm| conflict(arm, 20)).collect(),
+        confusion: Some(Confusion {
+            classes: ["T-shirt/top", "<Coat>", "Bag"].map(String::from).to_vec(),
+            arms: (0..5).map(|arm| confusion(arm, arms[arm].label.clone())).collect(),
+        }),
         curves: vec![
             (Metric::ValidationAccuracy, curves(88.9, 1.2, 25.0)),
+            (Metric::GradientCosine, curves(-0.1, -0.1, -0.9)),
+            (Metric::CalibrationErrorValidation, curves(4.0, 0.5, -6.0)),
             (Metric::KdLossValidation, curves(2.1, -0.4, -9.0)),
             (Metric::AgreementValidation, curves(90.5, 1.0, 22.0)),
             (Metric::TrainAccuracy, curves(93.0, 1.0, 30.0)),
@@ -207,7 +235,9 @@ fn a_study_that_just_began_says_what_is_missing() {
     report.curves.clear();
     report.comparison.answer = "Still training: 0 of 15 runs are done".into();
     report.progress.state = State::Training;
+    (report.conflicts, report.confusion) = (Vec::new(), None);
     let html = snapshot_html(&Snapshot { version: Snapshot::VERSION, frozen_at: 0, report }, "");
+    assert!(!html.contains("closer"), "nothing of an arm was measured");
     for expected in [
         "Still training: 0 of 15 runs are done",
         "No run is finished yet",
@@ -223,6 +253,7 @@ fn with_arms(labels: &[&str], stop: impl Fn(u32) -> u32) -> Report {
     let mut report = report();
     report.arms.truncate(1);
     report.comparison.arms.truncate(1);
+    (report.conflicts, report.confusion) = (Vec::new(), None);
     for (label, rank) in labels.iter().zip(0..) {
         let arm = arm(label, stop(rank), 20);
         report.comparison.arms.push(summary(rank as usize + 1, &arm, 88.5 + 0.2 * f64::from(rank % 4)));
@@ -291,7 +322,8 @@ fn planned(dataset: &str, student: &str, teacher: &str, treatment: &str) -> Repo
         let arms = plan.arms.iter().enumerate();
         *series = arms.map(|(i, arm)| curve(i, &arm.label, None, last + 0.2 * i as f64, 20.0)).collect();
     }
-    Report { study, arms: plan.arms, runs: plan.runs.len() as u64, ..report }
+    let conflicts = (0..plan.arms.len()).map(|arm| conflict(arm, 20)).collect();
+    Report { study, arms: plan.arms, runs: plan.runs.len() as u64, conflicts, confusion: None, ..report }
 }
 
 pub fn page(report: &Report) -> String {
@@ -301,6 +333,92 @@ pub fn page(report: &Report) -> String {
 const THREE_STUDENTS: &str = "architecture = [\"wrn-10-1\", \"wrn-16-1\", \"wrn-22-1\"]\nepochs = 20";
 const ONE_STUDENT: &str = "architecture = \"wrn-10-1\"\nepochs = 20";
 const ONE_TEACHER: &str = "architecture = \"wrn-16-2\"\nepochs = 20";
+
+/// The page of a study that runs, or of a link, at an address.
+fn page_at(report: &Report, metric: Metric, arm: Option<usize>) -> String {
+    let curve = Curve::Picked { metric, arm, page: "/studies/7".into() };
+    Owner::new().with(|| report_view(report, &curve, None).to_html())
+}
+
+/// A panel of a page by its heading's id.
+fn panel<'a>(html: &'a str, heading: &str) -> &'a str {
+    let panel = html.split(&format!("id=\"{heading}\"")).nth(1).unwrap_or_else(|| panic!("no {heading} in {html}"));
+    &panel[..panel.find("</section>").unwrap()]
+}
+
+#[test]
+fn one_arm_is_looked_at_closely_and_another_is_a_plain_link_away() {
+    let report = report();
+    let html = page_at(&report, Metric::GradientCosine, None);
+    let closer = panel(&html, "closer-heading");
+    // The first that distils, beside its baseline; closed until somebody asks.
+    for expected in [
+        "One arm, closer",
+        "Where the two losses conflict",
+        "first convolution: −0.044 at epoch 20",
+        ">group 3</span>",
+        ">head</span>",
+        "href=\"/studies/7?metric=gradient_cosine&amp;arm=2#closer\"",
+        "aria-current=\"true\">KD until 8, teacher stopped at 8<",
+        "labels only, 3 seeds",
+        "KD until 8, teacher stopped at 8, 3 seeds",
+        "&lt;Coat&gt;",
+    ] {
+        assert!(closer.contains(expected), "{expected} is not in {closer}");
+    }
+    assert!(closer.contains("<details class=\"confusions\">"), "{closer}");
+    assert_eq!((closer.matches("<table").count(), closer.matches("class=\"zero\"").count()), (2, 2));
+    assert!(!closer.contains("data-arm"), "groups of layers are no arms");
+    let other = html.split("id=\"evidence-heading\"").nth(1).unwrap();
+    assert!(other.contains("href=\"/studies/7?metric=validation_accuracy\""), "no arm is named before one is picked");
+
+    let html = page_at(&report, Metric::ValidationAccuracy, Some(0));
+    let closer = panel(&html, "closer-heading");
+    assert!(
+        closer.contains("aria-current=\"true\">labels only<") && closer.contains("<details class=\"confusions\" open"),
+        "{closer}"
+    );
+    assert_eq!(closer.matches("<table").count(), 1, "a baseline is compared with nobody");
+    assert!(html.contains("href=\"/studies/7?metric=gradient_cosine&amp;arm=0\""), "the arm stays with another metric");
+    assert!(panel(&page_at(&report, Metric::TestAccuracy, Some(99)), "closer-heading").contains("arm=1#closer"));
+}
+
+#[test]
+fn cells_hold_shares_of_their_class_and_are_as_warm_as_those() {
+    let html = page_at(&report(), Metric::ValidationAccuracy, Some(1));
+    let closer = panel(&html, "closer-heading");
+    let own = closer.split("<table").nth(2).unwrap();
+    let cells: Vec<(&str, &str)> = own
+        .split("<td class=\"")
+        .skip(1)
+        .map(|cell| (cell.split('"').next().unwrap(), cell.split('>').nth(1).unwrap().split('<').next().unwrap()))
+        .collect();
+    // The worst mistake, 300 of 3,000, is the warmest; one of none has no colour.
+    let expected = [
+        ("hit heat-5", "90.0"),
+        ("miss heat-4", "8.0"),
+        ("miss heat-2", "2.0"),
+        ("miss heat-5", "10.0"),
+        ("hit heat-5", "90.0"),
+        ("miss heat-0", "0"),
+        ("miss heat-1", "0.2"),
+        ("miss heat-0", "0"),
+        ("hit heat-5", "99.8"),
+    ];
+    assert_eq!(cells, expected);
+}
+
+#[test]
+fn a_page_without_links_shows_every_arm_closely() {
+    let html = page(&report());
+    let closer = panel(&html, "closer-heading");
+    assert_eq!(closer.matches("Where the two losses conflict").count(), 5);
+    assert_eq!(closer.matches("<table").count(), 1 + 2 * 4);
+    assert!(closer.contains("The arms, closer") && !closer.contains("<nav") && !closer.contains("href=\"/"));
+    for metric in ["Cosine of the two gradients", "Calibration error on validation", "over 15 bins of confidence"] {
+        assert!(html.contains(metric), "{metric}");
+    }
+}
 
 /// The lines of a sweep: what is said of each, and its arms by their labels.
 fn lines(report: &Report) -> Vec<(String, Vec<&str>)> {

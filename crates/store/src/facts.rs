@@ -1,6 +1,6 @@
 //! What is known of segments, read back.
 
-use crate::{Store, StoreError, write_json};
+use crate::{Store, StoreError, cosines, write_json};
 use futures::TryStreamExt;
 use sqlx::SqliteConnection;
 use std::collections::BTreeMap;
@@ -58,7 +58,8 @@ async fn read_epochs(connection: &mut SqliteConnection, keys: &str, facts: &mut 
     let mut rows = sqlx::query!(
         r#"select segment, epoch as "epoch: u32", learning_rate, train_cross_entropy, train_accuracy,
                   train_clean_cross_entropy, train_clean_accuracy, validation_cross_entropy, validation_accuracy,
-                  test_cross_entropy, test_accuracy, seconds, images_per_second
+                  test_cross_entropy, test_accuracy, seconds, images_per_second,
+                  train_clean_calibration_error, validation_calibration_error, test_calibration_error
            from epoch where segment in (select id from segment where key in (select value from json_each(?)))
            order by segment, epoch"#,
         keys
@@ -68,10 +69,18 @@ async fn read_epochs(connection: &mut SqliteConnection, keys: &str, facts: &mut 
         let metrics = EpochMetrics {
             epoch: Epoch(row.epoch),
             learning_rate: row.learning_rate,
-            train: Scores { cross_entropy: row.train_cross_entropy, accuracy: row.train_accuracy },
-            train_clean: scores(row.train_clean_cross_entropy, row.train_clean_accuracy),
-            validation: scores(row.validation_cross_entropy, row.validation_accuracy),
-            test: scores(row.test_cross_entropy, row.test_accuracy),
+            train: Scores {
+                cross_entropy: row.train_cross_entropy,
+                accuracy: row.train_accuracy,
+                calibration_error: None,
+            },
+            train_clean: scores(
+                row.train_clean_cross_entropy,
+                row.train_clean_accuracy,
+                row.train_clean_calibration_error,
+            ),
+            validation: scores(row.validation_cross_entropy, row.validation_accuracy, row.validation_calibration_error),
+            test: scores(row.test_cross_entropy, row.test_accuracy, row.test_calibration_error),
             fidelity: Vec::new(),
             seconds: row.seconds,
             images_per_second: row.images_per_second,
@@ -113,7 +122,8 @@ async fn read_fidelity(
 ) -> Result<(), StoreError> {
     let mut rows = sqlx::query!(
         r#"select segment, epoch as "epoch: u32", observer,
-                  kd_loss_train, kd_loss_validation, agreement_train, agreement_validation
+                  kd_loss_train, kd_loss_validation, kd_loss_test, agreement_train, agreement_validation, agreement_test,
+                  gradient_cosine
            from fidelity where segment in (select id from segment where key in (select value from json_each(?)))
            order by segment, epoch, observer"#,
         keys
@@ -131,8 +141,11 @@ async fn read_fidelity(
                 temperature: observer.temperature,
                 kd_loss_train: row.kd_loss_train,
                 kd_loss_validation: row.kd_loss_validation,
+                kd_loss_test: row.kd_loss_test,
                 agreement_train: row.agreement_train,
                 agreement_validation: row.agreement_validation,
+                agreement_test: row.agreement_test,
+                gradient_cosine: row.gradient_cosine.as_deref().and_then(cosines::read),
             });
         }
     }
@@ -236,7 +249,7 @@ async fn read_notes(connection: &mut SqliteConnection, keys: &str, facts: &mut F
     Ok(())
 }
 
-/// Both or none, as the table promises.
-fn scores(cross_entropy: Option<f64>, accuracy: Option<f64>) -> Option<Scores> {
-    Some(Scores { cross_entropy: cross_entropy?, accuracy: accuracy? })
+/// Cross-entropy and accuracy are both there or none, as the table promises.
+fn scores(cross_entropy: Option<f64>, accuracy: Option<f64>, calibration_error: Option<f64>) -> Option<Scores> {
+    Some(Scores { cross_entropy: cross_entropy?, accuracy: accuracy?, calibration_error })
 }

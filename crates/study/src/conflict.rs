@@ -1,7 +1,7 @@
 //! Where the gradients of the two losses conflict, arm by arm: by epoch and group of layers.
 
 use crate::{
-    Epoch, Plan,
+    Cosine, Epoch, Plan,
     metrics::{Facts, run_metrics},
 };
 use serde::{Deserialize, Serialize};
@@ -55,7 +55,7 @@ struct Sum {
 }
 
 impl Sum {
-    fn add(&mut self, cosine: Option<f32>) {
+    fn add(&mut self, cosine: Option<Cosine>) {
         if let Some(cosine) = cosine {
             self.cosines += f64::from(cosine);
             self.seeds += 1;

@@ -51,8 +51,8 @@ pub use incidents::{Happened, Incident, incidents};
 pub use laboratory::{Share, ShareId, StudyCard, StudyId};
 pub use machine::{Machine, Ready};
 pub use metrics::{
-    CheckpointFile, EpochMetrics, Event, Facts, Failure, Fidelity, GradientCosine, Job, Kept, Metric, PROBE_IMAGES,
-    Point, Provenance, Scores, SegmentFacts, Series,
+    CheckpointFile, Cosine, EpochMetrics, Event, Facts, Failure, Fidelity, GradientCosine, Job, Kept, Metric,
+    PROBE_IMAGES, Point, Provenance, Scores, SegmentFacts, Series,
 };
 pub use plan::{Arm, Distillation, Leg, Numerics, Observer, Plan, Run, RunId, Segment, SegmentKey, Start};
 pub use progress::{Progress, State, WaitsFor};

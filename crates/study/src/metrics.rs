@@ -106,13 +106,38 @@ impl Fidelity {
 
 /// The conflict itself: cosines of two gradients, of cross-entropy and of the KD loss (Hinton et al. 2015, unweighted), both on the
 /// same images, the [`PROBE_IMAGES`] of the data set. From −1 (a small step along one undoes the other) over 0 (neither is felt by
-/// the other) to 1 (they ask for the same); `None` where one is zero. In single precision, as the gradients are.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// the other) to 1 (they ask for the same); `None` where one is zero.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GradientCosine {
     /// Of all parameters as one vector.
-    pub all: Option<f32>,
+    pub all: Option<Cosine>,
     /// Of each group of layers, from the images on: the first convolution, each group of blocks, and what follows the blocks.
-    pub groups: Vec<Option<f32>>,
+    pub groups: Vec<Option<Cosine>>,
+}
+
+/// A cosine with four decimals: of so few images more say nothing, and a study keeps very many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(from = "f64", into = "f64")]
+pub struct Cosine {
+    /// In steps of 0.0001.
+    pub steps: i16,
+}
+
+impl Cosine {
+    const STEPS: f64 = 1e4;
+}
+
+/// The nearest; what is no number is 0.
+impl From<f64> for Cosine {
+    fn from(value: f64) -> Cosine {
+        Cosine { steps: (value.clamp(-1.0, 1.0) * Cosine::STEPS).round() as i16 }
+    }
+}
+
+impl From<Cosine> for f64 {
+    fn from(cosine: Cosine) -> f64 {
+        f64::from(cosine.steps) / Cosine::STEPS
+    }
 }
 
 /// Training images on which gradients are compared, or all where there are fewer: the same for all runs and epochs, unaugmented.

@@ -4,9 +4,9 @@ mod images;
 
 use images::fashion_mnist_12k;
 use study::{
-    CheckpointId, Confusion, Epoch, EpochMetrics, Facts, Failure, Fidelity, GradientCosine, Happened, Machine, Metric,
-    Numerics, Observer, PROBE_IMAGES, Plan, Provenance, Report, Scores, Seed, SegmentFacts, SegmentKey, Snapshot,
-    Speed, State, Study, Verdict, WaitsFor,
+    CheckpointId, Confusion, Cosine, Epoch, EpochMetrics, Facts, Failure, Fidelity, GradientCosine, Happened, Machine,
+    Metric, Numerics, Observer, PROBE_IMAGES, Plan, Provenance, Report, Scores, Seed, SegmentFacts, SegmentKey,
+    Snapshot, Speed, State, Study, Verdict, WaitsFor,
     comparison::{compare, report},
     conflict::conflicts,
     cost::{Measured, Pace, estimate},
@@ -64,8 +64,9 @@ fn scores(accuracy: f64) -> Scores {
 
 /// Falls by 0.2 an epoch, and lies 0.01 apart between seeds; the head's gradient is zero in the first epoch.
 fn cosine(epoch: u32, seed: u32) -> GradientCosine {
-    let all = 0.5 - 0.2 * epoch as f32 + 0.01 * seed as f32;
-    GradientCosine { all: Some(all), groups: vec![Some(all - 0.1), (epoch > 1).then_some(all + 0.1)] }
+    let all = 0.5 - 0.2 * f64::from(epoch) + 0.01 * f64::from(seed);
+    let groups = vec![Some((all - 0.1).into()), (epoch > 1).then(|| (all + 0.1).into())];
+    GradientCosine { all: Some(all.into()), groups }
 }
 
 /// Trains a segment up to `until`, as far as facts can tell. Validation accuracy is best at epoch 3.
@@ -160,7 +161,7 @@ fn the_kd_loss_is_against_the_arms_own_teacher_and_goes_on_after_the_stop() {
         let another = Fidelity {
             kd_loss_train: Some(99.0),
             kd_loss_validation: Some(99.0),
-            gradient_cosine: Some(GradientCosine { all: Some(0.99), groups: vec![Some(0.99); 7] }),
+            gradient_cosine: Some(GradientCosine { all: Some(0.99.into()), groups: vec![Some(0.99.into()); 7] }),
             ..Fidelity::to(Observer { teacher: stranger.clone(), temperature: 4.0 })
         };
         metrics.fidelity.insert(0, another);
@@ -795,6 +796,17 @@ fn lines_told_before_these_measures_were_known_are_still_read() {
         Observer { teacher: CheckpointId { segment: SegmentKey("t".into()), epoch: Epoch(2) }, temperature: 4.0 };
     let expected = Fidelity { kd_loss_validation: Some(0.5), ..Fidelity::to(observer) };
     assert_eq!(serde_json::from_str::<Fidelity>(old).unwrap(), expected);
+}
+
+#[test]
+fn a_cosine_is_written_with_four_decimals_and_read_as_it_was() {
+    let cosine =
+        GradientCosine { all: Some(0.12346.into()), groups: vec![Some((-1.0).into()), None, Some((1.0 / 3.0).into())] };
+    let text = serde_json::to_string(&cosine).unwrap();
+    assert_eq!(text, r#"{"all":0.1235,"groups":[-1.0,null,0.3333]}"#);
+    assert_eq!(serde_json::from_str::<GradientCosine>(&text).unwrap(), cosine);
+    assert!((-10_000..=10_000).all(|steps| Cosine::from(f64::from(Cosine { steps })).steps == steps));
+    assert_eq!((Cosine::from(1.1).steps, Cosine::from(f64::NAN).steps), (10_000, 0));
 }
 
 #[test]

@@ -211,7 +211,7 @@ mod tests {
 
     /// A segment whose run is finished; closed or not.
     fn facts(segment: &Segment, closed: bool) -> SegmentFacts {
-        let scores = Scores { cross_entropy: 1.0, accuracy: 0.5 };
+        let scores = Scores { cross_entropy: 1.0, accuracy: 0.5, calibration_error: None };
         let metrics = EpochMetrics {
             epoch: segment.until,
             learning_rate: 0.1,
