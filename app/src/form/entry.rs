@@ -124,10 +124,8 @@ pub fn Form(first: Fields, machine: Machine) -> impl IntoView {
                     <div class="choices start">
                         <button class="button" type="submit" disabled=start.pending() on:click=check_first>"Start"</button>
                         <p class="aside">
-                            {move || errors.with(|errors| match errors.is_empty() {
-                                true => shown.with(|preview| Some(in_short(preview).into_any())),
-                                false => Some(blocked(errors).into_any()),
-                            })}
+                            {move || errors.with(|errors| (!errors.is_empty()).then(|| blocked(errors)))}
+                            {move || if errors.with(Vec::is_empty) { shown.with(in_short) } else { String::new() }}
                         </p>
                     </div>
                 </div>
@@ -191,13 +189,13 @@ fn to_put_right(errors: &[SpecError], typed: RwSignal<Fields>) -> impl IntoView 
 }
 
 /// Beside the button, where a small screen shows nothing else of the plan.
-fn in_short(preview: &Preview) -> impl IntoView + use<> {
+fn in_short(preview: &Preview) -> String {
     let plan = preview.plan.as_ref();
     let counts = plan.map(|plan| {
         format!("{}, {}", numbers::counted(plan.runs.len() as u64, "run"), numbers::counted(plan.epochs, "epoch"))
     });
     let time = preview.seconds.map(|seconds| format!(" · {}", about(seconds)));
-    view! { {counts}{time} }
+    [counts, time].into_iter().flatten().collect()
 }
 
 /// One field with its label, hint and errors.

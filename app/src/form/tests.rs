@@ -208,19 +208,3 @@ fn errors_stand_beside_their_fields_without_scripts() {
     let expected = ["dataset", "seeds", "treatment.kd_stop_epoch", "recipe.device"];
     assert_eq!(told, expected, "what this machine lacks is told with what is wrong");
 }
-
-/// Writes the form to look at, where `STILLROOM_LOOK` names a folder.
-#[test]
-fn the_form_can_be_looked_at() {
-    let Ok(folder) = std::env::var("STILLROOM_LOOK") else { return };
-    let mut wrong = Fields::first();
-    wrong.set("treatment.kd_stop_epoch", "0, 8, 30".into());
-    wrong.set("student.architecture", "wrn-11-1".into());
-    for (name, form) in [("form", Fields::first()), ("form-wrong", wrong)] {
-        let body = page(form);
-        let html = format!(
-            "<!DOCTYPE html><link rel=stylesheet href=style.css><body><main><article class=page><h1>New study</h1>{body}</article></main>"
-        );
-        std::fs::write(format!("{folder}/{name}.html"), html).unwrap();
-    }
-}

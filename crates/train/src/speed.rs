@@ -8,6 +8,7 @@ use crate::objective;
 use crate::random::{Purpose, stream};
 use candle_core::Tensor;
 use kernels::{InstructionSet, Product};
+use rustix::time::{ClockId, clock_gettime};
 use std::collections::BTreeMap;
 use std::sync::Barrier;
 use std::thread;
@@ -133,7 +134,7 @@ const MEASURED_BATCH: usize = 64;
 /// After one to warm up.
 const MEASURED_TIMES: usize = 3;
 
-/// For each network of [`MEASURED`], seconds an image in a step and in evaluation, on this thread.
+/// For each network of [`MEASURED`], seconds of this thread for an image in a step and in evaluation.
 fn both_paces() -> Result<[[f64; 2]; 2], TrainError> {
     let mut paces = [[0.0; 2]; 2];
     for (architecture, pace) in MEASURED.into_iter().zip(&mut paces) {
@@ -169,23 +170,30 @@ impl Probe {
         Ok(Probe { network, images, labels, optimizer })
     }
 
-    /// Seconds of one training step.
+    /// Seconds of this thread for one training step.
     fn step(&mut self) -> Result<f64, TrainError> {
         let terms = [(1.0, Term::CrossEntropy)];
-        let start = Instant::now();
+        let start = seconds_of_this_thread();
         let logits = self.network.forward(&self.images)?;
         let values = objective::terms(&terms, &logits, &self.labels, &BTreeMap::new())?;
         self.network.backward(&objective::weighted_gradient(&terms, &values)?)?;
         self.network.step(0.01, &self.optimizer)?;
-        Ok(start.elapsed().as_secs_f64())
+        Ok(seconds_of_this_thread() - start)
     }
 
-    /// Seconds of evaluating the batch.
+    /// Seconds of this thread for evaluating the batch.
     fn evaluate(&mut self) -> Result<f64, TrainError> {
-        let start = Instant::now();
+        let start = seconds_of_this_thread();
         self.network.evaluate(&self.images)?;
-        Ok(start.elapsed().as_secs_f64())
+        Ok(seconds_of_this_thread() - start)
     }
+}
+
+/// The processor's time that this thread has had: what is measured once and kept must not depend on what else the machine did
+/// just then.
+fn seconds_of_this_thread() -> f64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
 }
 
 fn colour(architecture: Architecture) -> NetworkShape {

@@ -1,19 +1,18 @@
 //! `stillroom plan STUDY.toml`: what a study comes to.
 
 use super::{Planned, read_and_plan};
-use crate::{command_line, error::CommandError, summary};
+use crate::{command_line, error::CommandError, summary, terminal::tell};
 use study::teacher_logits::{in_words, teacher_logits};
 
 pub fn plan(arguments: &command_line::Plan) -> Result<(), CommandError> {
     let Planned { study, plan, machine, .. } = read_and_plan(&arguments.study, &arguments.installation, None)?;
     let teachers = teacher_logits(&plan.segments, machine.teacher_logits_limit);
     if arguments.json {
-        println!("{}", summary::in_json(&summary::plan_object(&plan, &teachers)));
-        return Ok(());
+        return tell(&format!("{}\n", summary::in_json(&summary::plan_object(&plan, &teachers))));
     }
-    println!("{}\n{}\n\n{}", study.title, summary::counts(&plan), summary::plan_table(&plan));
+    let mut text = format!("{}\n{}\n\n{}\n", study.title, summary::counts(&plan), summary::plan_table(&plan));
     for remark in plan.remarks.iter().chain(&in_words(&teachers)) {
-        println!("{remark}");
+        text += &format!("{remark}\n");
     }
-    Ok(())
+    tell(&text)
 }

@@ -11,6 +11,7 @@ use crate::{
     process,
     runner::{self, Runner},
     summary,
+    terminal::tell,
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{collections::BTreeSet, io::IsTerminal, sync::Arc, time::Instant};
@@ -39,7 +40,7 @@ pub async fn run(arguments: command_line::Run, bar: ProgressBar) -> Result<(), C
     let same = |stored: &StoredStudy| stored.study == study && stored.dataset == dataset && stored.plan == plan;
     let id = match store.studies().await?.into_iter().find(same) {
         Some(stored) => {
-            eprintln!("This study was begun before: going on from there.");
+            eprintln!("This study was begun before: what was trained of it is not trained again.");
             store.resume_study(&stored.id).await?;
             stored.id
         }
@@ -85,10 +86,10 @@ pub async fn run(arguments: command_line::Run, bar: ProgressBar) -> Result<(), C
     let comparison = study::comparison::compare(&study, &plan, &facts, state == State::Stopped);
     if arguments.json {
         let object = summary::result_object(&plan, &teachers, &comparison, begin.elapsed().as_secs_f64());
-        println!("{}", summary::in_json(&object));
+        tell(&format!("{}\n", summary::in_json(&object)))?;
         eprint!("{}{}", summary::footnotes(&comparison), summary::teachers(&plan, &facts));
     } else {
-        print!("{}\n{}", summary::result_table(&comparison), summary::teachers(&plan, &facts));
+        tell(&format!("{}\n{}", summary::result_table(&comparison), summary::teachers(&plan, &facts)))?;
     }
     let failures = summary::failures(&plan, &facts);
     match state {
