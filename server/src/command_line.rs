@@ -183,7 +183,7 @@ pub struct BenchNetwork {
     /// Threads that share the work.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub threads: u32,
-    /// avx512, avx2 or portable; the best this machine has unless given.
+    /// avx512, avx2, neon or portable; the best this machine has unless given.
     #[arg(long)]
     pub instruction_set: Option<String>,
     /// Print one JSON object.
@@ -196,7 +196,7 @@ pub struct BenchProduct {
     /// Threads that multiply at once, each its own numbers.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub threads: u32,
-    /// avx512, avx2 or portable; the best this machine has unless given.
+    /// avx512, avx2, neon or portable; the best this machine has unless given.
     #[arg(long)]
     pub instruction_set: Option<String>,
     /// Print one JSON object.

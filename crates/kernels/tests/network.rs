@@ -303,7 +303,7 @@ fn evaluation_between_forward_and_backward_changes_no_gradient() {
 /// Momentum that fades out becomes zero instead of a denormal number, which a processor computes with two orders of
 /// magnitude more slowly; and the caller's own arithmetic keeps its denormals.
 #[test]
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 fn denormal_numbers_are_zero_in_a_step_and_only_there() {
     let tiny = std::hint::black_box(1e-38f32);
     assert!(tiny / 16.0 != 0.0, "this test needs denormals outside of the engine");

@@ -65,7 +65,7 @@ pub struct Provenance {
     pub version: String,
     pub training_version: u32,
     pub host: String,
-    /// "avx512", "avx2", "portable".
+    /// "avx512", "avx2", "neon", "portable".
     pub instruction_set: String,
     pub threads: u32,
     /// "cpu" or "cuda:0".

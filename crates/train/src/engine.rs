@@ -190,7 +190,7 @@ fn candle_device(device: Device) -> Result<candle_core::Device, TrainError> {
     }
 }
 
-/// What [`CpuNetwork`] uses on this machine: "avx512", "avx2" or "portable". `STILLROOM_INSTRUCTION_SET` overrides the best.
+/// What [`CpuNetwork`] uses on this machine: "avx512", "avx2", "neon" or "portable". `STILLROOM_INSTRUCTION_SET` overrides the best.
 pub fn instruction_set() -> String {
     preferred_instruction_set().map_or_else(|_| InstructionSet::best().to_string(), |set| set.to_string())
 }
