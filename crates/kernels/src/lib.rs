@@ -41,6 +41,6 @@ mod winograd;
 pub use error::KernelError;
 pub use instruction_set::InstructionSet;
 pub use network::{PARTS_MAX, WideResNet};
-pub use product::Product;
+pub use product::{Precision, Product};
 pub use shape::Shape;
 pub use tensors::{TensorKind, TensorSpec};

@@ -244,10 +244,7 @@ impl<'a> Training<'a> {
             let pixels = &mut pixels[..indices.len() * values_per_image];
             let drawn = |&index: &u32| view(segment.augmentation, segment.views_seed(), complete, index);
             let views: Vec<View> = indices.iter().map(drawn).collect();
-            for ((&index, view), out) in indices.iter().zip(&views).zip(pixels.chunks_exact_mut(values_per_image)) {
-                let image = &train.images[index as usize * values_per_image..][..values_per_image];
-                self.normalisation.render(image, *view, out);
-            }
+            self.normalisation.render_batch(train, indices, &views, pixels);
             let labels: Vec<u32> = indices.iter().map(|&index| u32::from(train.labels[index as usize])).collect();
             let label_tensor = Tensor::from_slice(&labels, labels.len(), &Device::Cpu)?;
             let shown = Shown { images: indices, views: &views, pixels };

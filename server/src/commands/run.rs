@@ -18,6 +18,7 @@ use std::{collections::BTreeSet, io::IsTerminal, sync::Arc, time::Instant};
 use store::{Store, StoreError, StoredStudy};
 use study::{
     EvaluateTest, Facts, Machine, Plan, Progress, SegmentKey, State, StudyId,
+    cost::estimate,
     progress::progress,
     teacher_logits::{in_words, teacher_logits},
 };
@@ -29,9 +30,10 @@ pub async fn run(arguments: command_line::Run, bar: ProgressBar) -> Result<(), C
         read_and_plan(&arguments.study, &arguments.installation, arguments.threads)?;
     let folder = DataFolder::open(&arguments.installation.data_dir, "`stillroom run`")?;
     let store = Store::open(folder.path()).await?;
-    let machine = machine::measured(machine, folder.path());
+    let machine = machine::measured(machine, Some(folder.path()));
     eprintln!("{}\n{}", study.title, summary::counts(&plan));
     let teachers = teacher_logits(&plan.segments, machine.teacher_logits_limit);
+    let estimate = estimate(&plan, &Facts::new(), &machine);
     for remark in plan.remarks.iter().chain(&in_words(&teachers)) {
         eprintln!("{remark}");
     }
@@ -85,7 +87,8 @@ pub async fn run(arguments: command_line::Run, bar: ProgressBar) -> Result<(), C
     let facts = store.facts(&plan).await?;
     let comparison = study::comparison::compare(&study, &plan, &facts, state == State::Stopped);
     if arguments.json {
-        let object = summary::result_object(&plan, &teachers, &comparison, begin.elapsed().as_secs_f64());
+        let seconds = begin.elapsed().as_secs_f64();
+        let object = summary::result_object(&plan, &teachers, estimate, &comparison, seconds);
         tell(&format!("{}\n", summary::in_json(&object)))?;
         eprint!("{}{}", summary::footnotes(&comparison), summary::teachers(&plan, &facts));
     } else {
