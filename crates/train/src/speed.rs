@@ -59,11 +59,8 @@ pub fn evaluation_time(
     let mut network = CpuNetwork::for_evaluation(&shape, threads, set)?;
     network.set_weights(&initial_weights(&shape, Seed(0)))?;
     let (images, _) = random_batch(&shape, batch);
-    let [time] = time(batch, set, Duration::from_secs(1), || {
-        let start = Instant::now();
-        network.evaluate(&images)?;
-        Ok([start.elapsed().as_secs_f64()])
-    })?;
+    let [time] =
+        time(batch, set, Duration::from_secs(1), || Ok([seconds(PASSED, || network.evaluate(&images).map(drop))?]))?;
     Ok(time)
 }
 
@@ -96,11 +93,13 @@ fn augmentation_and_step(
     let mut order = order(Seed(0), Epoch(0), images.train.len() as u32).into_iter().cycle();
     time(batch, set, at_least, || {
         let indices: Vec<u32> = order.by_ref().take(batch).collect();
-        let start = Instant::now();
-        let drawn = |&index: &u32| view(Augmentation::CropFlip, Seed(0), Epoch(0), index);
-        let views: Vec<View> = indices.iter().map(drawn).collect();
-        normalisation.render_batch(&images.train, &indices, &views, &mut probe.images);
-        Ok([start.elapsed().as_secs_f64(), probe.step()?])
+        let augmentation = seconds(PASSED, || {
+            let drawn = |&index: &u32| view(Augmentation::CropFlip, Seed(0), Epoch(0), index);
+            let views: Vec<View> = indices.iter().map(drawn).collect();
+            normalisation.render_batch(&images.train, &indices, &views, &mut probe.images);
+            Ok(())
+        })?;
+        Ok([augmentation, seconds(PASSED, || probe.step())?])
     })
 }
 
@@ -205,8 +204,10 @@ fn both_paces() -> Result<[[f64; 2]; 2], TrainError> {
     for (architecture, pace) in MEASURED.into_iter().zip(&mut paces) {
         let shape = NetworkShape { architecture, channels: 1, image_size: 28, classes: 10 };
         let mut probe = Probe::new(&shape, MEASURED_BATCH, 1, parsed(None)?)?;
-        let mut median = |run: &dyn Fn(&mut Probe) -> Result<f64, TrainError>| {
-            let times: Result<Vec<f64>, _> = (0..=MEASURED_TIMES).map(|_| run(&mut probe)).collect();
+        let mut median = |run: &dyn Fn(&mut Probe) -> Result<(), TrainError>| {
+            // What is measured once and kept must not depend on what else the machine did just then.
+            let times: Result<Vec<f64>, _> =
+                (0..=MEASURED_TIMES).map(|_| seconds(OF_THIS_THREAD, || run(&mut probe))).collect();
             let mut times = times?.split_off(1);
             times.sort_by(f64::total_cmp);
             Ok::<_, TrainError>(times[times.len() / 2] / MEASURED_BATCH as f64)
@@ -235,30 +236,34 @@ impl Probe {
         Ok(Probe { network, images, labels, optimizer })
     }
 
-    /// Seconds of this thread for one training step.
-    fn step(&mut self) -> Result<f64, TrainError> {
+    /// One training step.
+    fn step(&mut self) -> Result<(), TrainError> {
         let terms = [(1.0, Term::CrossEntropy)];
-        let start = seconds_of_this_thread();
         let logits = self.network.forward(&self.images)?;
         let values = objective::terms(&terms, &logits, &self.labels, &BTreeMap::new())?;
         self.network.backward(&objective::weighted_gradient(&terms, &values)?)?;
-        self.network.step(0.01, &self.optimizer)?;
-        Ok(seconds_of_this_thread() - start)
+        self.network.step(0.01, &self.optimizer)
     }
 
-    /// Seconds of this thread for evaluating the batch.
-    fn evaluate(&mut self) -> Result<f64, TrainError> {
-        let start = seconds_of_this_thread();
-        self.network.evaluate(&self.images)?;
-        Ok(seconds_of_this_thread() - start)
+    fn evaluate(&mut self) -> Result<(), TrainError> {
+        self.network.evaluate(&self.images).map(drop)
     }
 }
 
-/// The processor's time that this thread has had: what is measured once and kept must not depend on what else the machine did
-/// just then.
-fn seconds_of_this_thread() -> f64 {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
+/// As a person's watch tells it.
+const PASSED: ClockId = ClockId::Monotonic;
+/// What this thread has had of the processor.
+const OF_THIS_THREAD: ClockId = ClockId::ThreadCPUTime;
+
+/// Seconds by `clock` that `work` takes.
+fn seconds(clock: ClockId, work: impl FnOnce() -> Result<(), TrainError>) -> Result<f64, TrainError> {
+    let now = || {
+        let time = clock_gettime(clock);
+        time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
+    };
+    let begin = now();
+    work()?;
+    Ok(now() - begin)
 }
 
 fn colour(architecture: Architecture) -> NetworkShape {
@@ -286,7 +291,7 @@ fn measure(
 ) -> Result<BatchTime, TrainError> {
     let set = parsed(instruction_set)?;
     let mut probe = Probe::new(shape, batch, threads, set)?;
-    let [time] = time(batch, set, at_least, || Ok([probe.step()?]))?;
+    let [time] = time(batch, set, at_least, || Ok([seconds(PASSED, || probe.step())?]))?;
     Ok(time)
 }
 
