@@ -3,6 +3,7 @@
 pub mod augmentation;
 pub mod candle_network;
 pub mod checkpoint;
+pub mod cosine;
 pub mod course;
 pub mod cpu_network;
 pub mod dataset;
@@ -12,6 +13,7 @@ pub mod evaluation;
 pub mod folder;
 mod frozen;
 pub mod initial;
+pub mod measures;
 pub mod objective;
 pub mod random;
 pub mod segment;

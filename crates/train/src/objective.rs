@@ -1,27 +1,14 @@
-//! The losses' equations, written once, for both engines: over logits of shape (batch, classes).
+//! What is learnt: the losses' equations, written once, for both engines, and their weighted sum.
 
-use candle_core::{D, DType, Tensor, Var};
-use candle_nn::ops::{log_softmax, softmax};
+mod equations;
+
+pub use equations::{attention, cross_entropy, dist, dkd, kd, standardised_kd};
+
+use candle_core::{DType, Tensor, Var};
 use std::collections::BTreeMap;
 use study::{CheckpointId, Term};
 
 type Result<T> = std::result::Result<T, candle_core::Error>;
-
-/// Cross-entropy: `−log softmax(logits)[label]`, mean over the batch.
-/// `logits`: (batch, classes); `labels`: (batch), u32.
-pub fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
-    log_softmax(logits, D::Minus1)?.gather(&labels.unsqueeze(1)?, 1)?.mean_all()?.neg()
-}
-
-/// Hinton et al. 2015: `T²·KL(softmax(teacher/T) ‖ softmax(student/T))`, mean over the batch, unweighted.
-/// `student`, `teacher`: (batch, classes) logits. T² keeps the gradient's size independent of T.
-pub fn kd(student: &Tensor, teacher: &Tensor, temperature: f64) -> Result<Tensor> {
-    let student = log_softmax(&(student / temperature)?, D::Minus1)?;
-    let teacher = (teacher.detach() / temperature)?;
-    let divergence =
-        (softmax(&teacher, D::Minus1)? * (log_softmax(&teacher, D::Minus1)? - student)?)?.sum(D::Minus1)?;
-    divergence.mean_all()? * (temperature * temperature)
-}
 
 /// One term of a loss, unweighted: its value and its gradient on the logits, apart from all others.
 pub struct TermValue {

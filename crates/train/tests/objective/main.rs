@@ -18,6 +18,8 @@
 //! print(p.tolist(), sgd.state[p]["momentum_buffer"].tolist())
 //! ```
 
+mod losses;
+
 use candle_core::{DType, Device, Tensor};
 use std::collections::BTreeMap;
 use study::{Architecture, CheckpointId, Epoch, Numerics, Optimizer, SegmentKey, Term};
