@@ -2,7 +2,7 @@
 
 use crate::TrainError;
 use crate::cpu_network::CpuNetwork;
-use crate::engine::{Engine, NetworkShape, instruction_set as best};
+use crate::engine::{Engine, NetworkShape, OutputGradient, instruction_set as best};
 use crate::initial::initial_weights;
 use crate::objective;
 use crate::random::{Purpose, stream};
@@ -175,7 +175,7 @@ impl Probe {
         let start = Instant::now();
         let logits = self.network.forward(&self.images)?;
         let values = objective::terms(&terms, &logits, &self.labels, &BTreeMap::new())?;
-        self.network.backward(&objective::weighted_gradient(&terms, &values)?)?;
+        self.network.backward(&OutputGradient::of_logits(objective::weighted_gradient(&terms, &values)?))?;
         self.network.step(0.01, &self.optimizer)?;
         Ok(start.elapsed().as_secs_f64())
     }
