@@ -70,6 +70,11 @@ impl<T> Term<T> {
 pub enum Optimizer {
     /// Stochastic gradient descent as PyTorch defines it: `v ← momentum·v + (gradient + weight_decay·w)`, `w ← w − learning_rate·v`.
     Sgd { momentum: f64, weight_decay: f64 },
+    /// Zhao et al. 2023, "DOT: A Distillation-Oriented Trainer": the gradients of the labels' share of the loss and of the
+    /// teacher's, each weighted, keep momentum apart, with `Δ = momentum_difference`, from 0 to below `momentum` and `1 − momentum`:
+    /// `v_ce ← (momentum − Δ)·v_ce + (g_ce + weight_decay·w)`, `v_kd ← (momentum + Δ)·v_kd + g_kd`,
+    /// `w ← w − learning_rate·(v_ce + v_kd)`. With Δ = 0 it is [`Optimizer::Sgd`] on their sum.
+    Dot { momentum: f64, weight_decay: f64, momentum_difference: f64 },
 }
 
 /// A frozen network that others learn from.

@@ -10,7 +10,7 @@ use crate::checkpoint::{self, KeptLogits};
 pub use crate::course::best_epoch;
 use crate::course::{Course, LATEST_KEPT, Next, Pruning};
 use crate::dataset::{Images, Split};
-use crate::engine::{Engine, NetworkShape, Values, Weights, open, resolve};
+use crate::engine::{Engine, NetworkShape, OutputGradient, Values, Weights, open, resolve};
 use crate::evaluation::{self, agreeing, kd_loss_and_agreement};
 use crate::folder::{EventLog, sibling};
 use crate::frozen::{Frozen, Opening, Shown, shape};
@@ -258,7 +258,8 @@ impl<'a> Training<'a> {
             if values.iter().any(|term| !term.value.is_finite()) || !unweighted.is_finite() {
                 return Err(TrainError::NonFinite { epoch: complete, step: step + 1 });
             }
-            self.network.backward(&objective::weighted_gradient(&segment.terms, &values)?)?;
+            let gradient = OutputGradient::of_logits(objective::weighted_gradient(&segment.terms, &values)?);
+            self.network.backward(&gradient)?;
             self.network.step(learning_rate, &segment.optimizer)?;
 
             let named = named_classes(&logits)?;

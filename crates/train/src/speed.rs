@@ -3,9 +3,13 @@
 use crate::TrainError;
 use crate::augmentation::{Normalisation, View, order, view};
 use crate::cpu_network::CpuNetwork;
+<<<<<<< HEAD
 use crate::dataset::{Images, Split, load};
 use crate::engine::{Engine, NetworkShape, instruction_set as best};
 use crate::frozen::shape;
+=======
+use crate::engine::{Engine, NetworkShape, OutputGradient, instruction_set as best};
+>>>>>>> room-engine
 use crate::initial::initial_weights;
 use crate::objective;
 use crate::random::{Purpose, stream};
@@ -241,8 +245,14 @@ impl Probe {
         let terms = [(1.0, Term::CrossEntropy)];
         let logits = self.network.forward(&self.images)?;
         let values = objective::terms(&terms, &logits, &self.labels, &BTreeMap::new())?;
+<<<<<<< HEAD
         self.network.backward(&objective::weighted_gradient(&terms, &values)?)?;
         self.network.step(0.01, &self.optimizer)
+=======
+        self.network.backward(&OutputGradient::of_logits(objective::weighted_gradient(&terms, &values)?))?;
+        self.network.step(0.01, &self.optimizer)?;
+        Ok(start.elapsed().as_secs_f64())
+>>>>>>> room-engine
     }
 
     fn evaluate(&mut self) -> Result<(), TrainError> {

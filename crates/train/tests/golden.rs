@@ -12,7 +12,7 @@ use study::{
 use train::augmentation::{Normalisation, order, view};
 use train::cpu_network::CpuNetwork;
 use train::dataset::{self, Images};
-use train::engine::{Engine, NetworkShape};
+use train::engine::{Engine, NetworkShape, OutputGradient};
 use train::initial::initial_weights;
 use train::objective;
 use train::random::{Purpose, stream};
@@ -59,7 +59,8 @@ fn digest(images: &Images, set: InstructionSet, threads: usize) -> String {
         let teachers = BTreeMap::from([(teacher.clone(), logits)]);
         let logits = network.forward(&views).expect("logits");
         let values = objective::terms(&terms, &logits, &labels, &teachers).expect("terms");
-        network.backward(&objective::weighted_gradient(&terms, &values).expect("a sum")).expect("gradients");
+        let gradient = OutputGradient::of_logits(objective::weighted_gradient(&terms, &values).expect("a sum"));
+        network.backward(&gradient).expect("gradients");
         let optimizer = Optimizer::Sgd { momentum: 0.9, weight_decay: 5e-4 };
         network.step(schedule.learning_rate_after(complete), &optimizer).expect("a step");
     }

@@ -23,7 +23,7 @@ mod losses;
 use candle_core::{DType, Device, Tensor};
 use std::collections::BTreeMap;
 use study::{Architecture, CheckpointId, Epoch, Numerics, Optimizer, SegmentKey, Term};
-use train::engine::{NetworkShape, open};
+use train::engine::{NetworkShape, OutputGradient, open};
 use train::initial::initial_weights;
 use train::objective;
 
@@ -163,7 +163,8 @@ fn sgd_is_pytorchs_in_both_engines() {
         network.set_weights(&weights).expect("its own weights");
         for gradient in [[0.25f32, 1.0, -0.5], [0.5, -1.0, 0.0], [0.0, 0.125, 2.0]] {
             network.forward(&[0.0; 64]).expect("logits");
-            network.backward(&Tensor::new(&[gradient], &Device::Cpu).expect("a gradient")).expect("gradients");
+            let gradient = OutputGradient::of_logits(Tensor::new(&[gradient], &Device::Cpu).expect("a gradient"));
+            network.backward(&gradient).expect("gradients");
             network.step(0.1, &Optimizer::Sgd { momentum: 0.9, weight_decay: 5e-4 }).expect("a step");
         }
         let of = |weights: train::engine::Weights| -> Vec<f64> {
