@@ -201,7 +201,11 @@ impl Engine for CandleNetwork {
     }
 
     fn step(&mut self, learning_rate: f64, optimizer: &Optimizer) -> Result<(), TrainError> {
-        let Optimizer::Sgd { momentum, weight_decay } = *optimizer;
+        let (momentum, weight_decay) = match *optimizer {
+            Optimizer::Sgd { momentum, weight_decay } => (momentum, weight_decay),
+            // wired at the merge
+            Optimizer::Dot { .. } => unimplemented!("steps of DOT"),
+        };
         for (name, parameter) in &self.parameters {
             let weights = parameter.as_tensor().detach();
             let decayed = (&self.gradients[name] + (&weights * weight_decay)?)?;

@@ -109,7 +109,11 @@ impl Engine for CpuNetwork {
     }
 
     fn step(&mut self, learning_rate: f64, optimizer: &Optimizer) -> Result<(), TrainError> {
-        let Optimizer::Sgd { momentum, weight_decay } = *optimizer;
+        let (momentum, weight_decay) = match *optimizer {
+            Optimizer::Sgd { momentum, weight_decay } => (momentum, weight_decay),
+            // wired at the merge
+            Optimizer::Dot { .. } => unimplemented!("steps of DOT"),
+        };
         self.network.step(learning_rate as f32, momentum as f32, weight_decay as f32);
         Ok(())
     }
