@@ -3,7 +3,11 @@
 use serde::Serialize;
 use std::fmt::Write;
 use study::{
+<<<<<<< HEAD
     Architecture, Arm, ArmSummary, Comparison, Epoch, Estimate, Facts, Happened, Method, Plan, RunId, Seed,
+=======
+    Architecture, Arm, ArmSummary, Comparison, Epoch, Facts, Happened, Line, Plan, RunId, Scheme, Seed,
+>>>>>>> room-schemes
     TeacherTraining, Verdict, numbers,
     teacher_logits::{Passes, TeacherLogits, in_words, passes},
 };
@@ -44,7 +48,7 @@ struct ArmObject<'a> {
     label: &'a str,
     student: Architecture,
     teacher: Option<Architecture>,
-    treatment: TreatmentObject,
+    treatment: TreatmentObject<'a>,
     /// By seed.
     runs: Vec<&'a RunId>,
     seeds: Vec<Seed>,
@@ -54,16 +58,14 @@ struct ArmObject<'a> {
 
 /// The canonical `[treatment]`: the fields that count, each with one value.
 #[derive(Default, Serialize)]
-struct TreatmentObject {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    method: Option<Method>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    temperature: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    kd_weight: Option<f64>,
+struct TreatmentObject<'a> {
+    #[serde(flatten)]
+    scheme: Option<&'a Scheme>,
     kd_stop_epoch: Epoch,
     #[serde(skip_serializing_if = "Option::is_none")]
     teacher_stop_epoch: Option<Epoch>,
+    #[serde(flatten)]
+    line: Option<&'a Line>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cross_entropy_weight_after_stop: Option<f64>,
 }
@@ -147,14 +149,13 @@ fn arm_object<'a>(plan: &'a Plan, index: usize, arm: &'a Arm, summary: Option<&'
     }
 }
 
-fn treatment_object(arm: &Arm) -> TreatmentObject {
+fn treatment_object(arm: &Arm) -> TreatmentObject<'_> {
     let Some(distillation) = &arm.distillation else { return TreatmentObject::default() };
     TreatmentObject {
-        method: Some(distillation.method),
-        temperature: Some(distillation.temperature),
-        kd_weight: Some(distillation.kd_weight),
+        scheme: Some(&distillation.scheme),
         kd_stop_epoch: distillation.kd_stop_epoch,
         teacher_stop_epoch: Some(distillation.teacher_stop_epoch),
+        line: Some(&distillation.line),
         cross_entropy_weight_after_stop: distillation.cross_entropy_weight_after_stop,
     }
 }

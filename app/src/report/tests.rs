@@ -5,8 +5,8 @@ use crate::{
 };
 use study::{
     Architecture, Arm, ArmSummary, Comparison, DatasetFacts, Difference, Distillation, Epoch, Failure, Happened,
-    Incident, Method, Metric, Numerics, Plan, Point, Progress, Provenance, Report, RunId, Seed, Series, Snapshot,
-    State, Study, Verdict, progress::RunProgress,
+    Incident, Line, Metric, Number, Numerics, Plan, Point, Progress, Provenance, Report, RunId, Scheme, Seed, Series,
+    Snapshot, State, Study, Verdict, progress::RunProgress,
 };
 
 const STUDY: &str = r#"
@@ -31,14 +31,13 @@ fn arm(label: &str, stop: u32, teacher_stop: u32) -> Arm {
         student: wide(10, 1),
         epochs: Epoch(20),
         distillation: (stop > 0).then(|| Distillation {
-            method: Method::Kd,
-            temperature: 4.0,
-            kd_weight: 0.9,
+            scheme: Scheme::Kd { temperature: 4.0, kd_weight: 0.9 },
             kd_stop_epoch: Epoch(stop),
             cross_entropy_weight_after_stop: (stop < 20).then_some(1.0),
             teacher: wide(16, 2),
             teacher_epochs: Epoch(20),
             teacher_stop_epoch: Epoch(teacher_stop),
+            line: Line::default(),
         }),
         baseline: 0,
     }
@@ -336,7 +335,10 @@ fn labels_alone_stand_beside_an_axis_on_which_they_have_no_value() {
     let treatment = "temperature = [1.0, 4.0, 16.0]\nkd_stop_epoch = [0, 20]";
     let one = planned("fashion-mnist-12k", ONE_STUDENT, ONE_TEACHER, treatment);
     let swept = sweep(&one.arms).unwrap();
-    assert_eq!((swept.quantity, swept.beside.clone(), swept.lines.len()), (Quantity::Temperature, vec![0], 1));
+    assert_eq!(
+        (swept.quantity, swept.beside.clone(), swept.lines.len()),
+        (Quantity::Number(Number::Temperature), vec![0], 1)
+    );
     let html = page(&one);
     // The mark is drawn with its interval and its dots, as any other.
     assert_eq!(html.matches("class=\"interval\"").count(), 4);

@@ -59,6 +59,27 @@ pub(crate) fn segment_key(content: &Content<'_>) -> SegmentKey {
                 bytes.checkpoint(teacher);
                 bytes.real(*temperature);
             }
+            Term::StandardisedKd { teacher, temperature } => {
+                bytes.tag(2);
+                bytes.checkpoint(teacher);
+                bytes.real(*temperature);
+            }
+            Term::Attention { teacher } => {
+                bytes.tag(3);
+                bytes.checkpoint(teacher);
+            }
+            Term::Dkd { teacher, temperature, target_weight, non_target_weight, warm_up } => {
+                bytes.tag(4);
+                bytes.checkpoint(teacher);
+                [temperature, target_weight, non_target_weight].iter().for_each(|real| bytes.real(**real));
+                // Counted from the student's own first epoch: the segment's start, which is in here, says where in it that is.
+                bytes.epoch(*warm_up);
+            }
+            Term::Dist { teacher, temperature, between_weight, within_weight } => {
+                bytes.tag(5);
+                bytes.checkpoint(teacher);
+                [temperature, between_weight, within_weight].iter().for_each(|real| bytes.real(**real));
+            }
         }
     }
     match content.optimizer {

@@ -34,6 +34,10 @@ pub fn terms(
             let value = match term {
                 Term::CrossEntropy => cross_entropy(logits.as_tensor(), labels)?,
                 Term::Kd { teacher, temperature } => kd(logits.as_tensor(), &teachers[teacher], *temperature)?,
+                // wired at the merge
+                Term::StandardisedKd { .. } | Term::Attention { .. } | Term::Dkd { .. } | Term::Dist { .. } => {
+                    unimplemented!("the losses of other methods")
+                }
             };
             let gradients = value.backward()?;
             let logits_gradient = match gradients.get(logits.as_tensor()) {

@@ -174,11 +174,16 @@ impl<'a> Training<'a> {
                 };
                 said.insert(teacher.clone(), logits);
             }
+            // The values of other losses are no KD loss.
             let teaches = |term: &Term<CheckpointId>| match term {
-                Term::CrossEntropy => false,
                 Term::Kd { teacher, temperature } => {
                     (teacher, *temperature) == (&observer.teacher, observer.temperature)
                 }
+                Term::CrossEntropy
+                | Term::StandardisedKd { .. }
+                | Term::Attention { .. }
+                | Term::Dkd { .. }
+                | Term::Dist { .. } => false,
             };
             let term = segment.terms.iter().position(|(_, term)| teaches(term));
             measured.push(Measured { validation: said.get(teacher).cloned(), term, observer });
@@ -230,6 +235,8 @@ impl<'a> Training<'a> {
         let segment = &self.job.segment;
         let train = &self.images.train;
         let learning_rate = segment.schedule.learning_rate_after(complete);
+        let warmed_up = |(weight, term): &(f64, Term<CheckpointId>)| (weight * term.ramp(complete), term.clone());
+        let terms: Vec<_> = segment.terms.iter().map(warmed_up).collect();
         let batch_size = segment.batch_size as usize;
         let values_per_image = self.images.values_per_image();
         let order = order(segment.seed, complete, train.len() as u32);
@@ -258,8 +265,12 @@ impl<'a> Training<'a> {
             if values.iter().any(|term| !term.value.is_finite()) || !unweighted.is_finite() {
                 return Err(TrainError::NonFinite { epoch: complete, step: step + 1 });
             }
+<<<<<<< HEAD
             let gradient = OutputGradient::of_logits(objective::weighted_gradient(&segment.terms, &values)?);
             self.network.backward(&gradient)?;
+=======
+            self.network.backward(&objective::weighted_gradient(&terms, &values)?)?;
+>>>>>>> room-schemes
             self.network.step(learning_rate, &segment.optimizer)?;
 
             let named = named_classes(&logits)?;
