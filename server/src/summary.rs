@@ -3,11 +3,7 @@
 use serde::Serialize;
 use std::fmt::Write;
 use study::{
-<<<<<<< HEAD
-    Architecture, Arm, ArmSummary, Comparison, Epoch, Estimate, Facts, Happened, Method, Plan, RunId, Seed,
-=======
-    Architecture, Arm, ArmSummary, Comparison, Epoch, Facts, Happened, Line, Plan, RunId, Scheme, Seed,
->>>>>>> room-schemes
+    Architecture, Arm, ArmSummary, Comparison, Epoch, Estimate, Facts, Happened, Line, Plan, RunId, Scheme, Seed,
     TeacherTraining, Verdict, numbers,
     teacher_logits::{Passes, TeacherLogits, in_words, passes},
 };

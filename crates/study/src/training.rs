@@ -133,16 +133,10 @@ impl<T> Term<T> {
 pub enum Optimizer {
     /// Stochastic gradient descent as PyTorch defines it: `v ← momentum·v + (gradient + weight_decay·w)`, `w ← w − learning_rate·v`.
     Sgd { momentum: f64, weight_decay: f64 },
-<<<<<<< HEAD
     /// Zhao et al. 2023, "DOT: A Distillation-Oriented Trainer": the gradients of the labels' share of the loss and of the
     /// teacher's, each weighted, keep momentum apart, with `Δ = momentum_difference`, from 0 to below `momentum` and `1 − momentum`:
     /// `v_ce ← (momentum − Δ)·v_ce + (g_ce + weight_decay·w)`, `v_kd ← (momentum + Δ)·v_kd + g_kd`,
     /// `w ← w − learning_rate·(v_ce + v_kd)`. With Δ = 0 it is [`Optimizer::Sgd`] on their sum.
-    Dot { momentum: f64, weight_decay: f64, momentum_difference: f64 },
-=======
-    /// Zhao et al. 2023 (distillation-oriented trainer): two velocities, of the gradient of the labels' loss and of that of the
-    /// teachers': `v ← (momentum − momentum_difference)·v + (gradient + weight_decay·w)` and
-    /// `u ← (momentum + momentum_difference)·u + teachers' gradient`, `w ← w − learning_rate·(v + u)`.
     Dot { momentum: f64, weight_decay: f64, momentum_difference: f64 },
 }
 
@@ -157,7 +151,6 @@ impl Optimizer {
             Optimizer::Dot { .. } => Self::SGD_PASSES + 2,
         }
     }
->>>>>>> room-schemes
 }
 
 /// A frozen network that others learn from.

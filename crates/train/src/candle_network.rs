@@ -278,7 +278,6 @@ impl Engine for CandleNetwork {
     }
 
     fn step(&mut self, learning_rate: f64, optimizer: &Optimizer) -> Result<(), TrainError> {
-<<<<<<< HEAD
         self.passed = None;
         let aside = std::mem::take(&mut self.aside);
         match *optimizer {
@@ -312,19 +311,6 @@ impl Engine for CandleNetwork {
                     self.distillation_momentum.insert(name.clone(), distillation);
                 }
             }
-=======
-        let (momentum, weight_decay) = match *optimizer {
-            Optimizer::Sgd { momentum, weight_decay } => (momentum, weight_decay),
-            // wired at the merge
-            Optimizer::Dot { .. } => unimplemented!("steps of DOT"),
-        };
-        for (name, parameter) in &self.parameters {
-            let weights = parameter.as_tensor().detach();
-            let decayed = (&self.gradients[name] + (&weights * weight_decay)?)?;
-            let velocity = ((&self.momentum[name] * momentum)? + decayed)?.detach();
-            parameter.set(&(weights - (&velocity * learning_rate)?)?)?;
-            self.momentum.insert(name.clone(), velocity);
->>>>>>> room-schemes
         }
         Ok(())
     }

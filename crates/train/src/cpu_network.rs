@@ -149,7 +149,6 @@ impl Engine for CpuNetwork {
     }
 
     fn step(&mut self, learning_rate: f64, optimizer: &Optimizer) -> Result<(), TrainError> {
-<<<<<<< HEAD
         match *optimizer {
             Optimizer::Sgd { momentum, weight_decay } => {
                 self.network.step(learning_rate as f32, momentum as f32, weight_decay as f32);
@@ -159,14 +158,6 @@ impl Engine for CpuNetwork {
                 self.network.step_along_both(learning_rate as f32, momenta.map(|it| it as f32), weight_decay as f32);
             }
         }
-=======
-        let (momentum, weight_decay) = match *optimizer {
-            Optimizer::Sgd { momentum, weight_decay } => (momentum, weight_decay),
-            // wired at the merge
-            Optimizer::Dot { .. } => unimplemented!("steps of DOT"),
-        };
-        self.network.step(learning_rate as f32, momentum as f32, weight_decay as f32);
->>>>>>> room-schemes
         Ok(())
     }
 

@@ -10,17 +10,19 @@ use crate::checkpoint::{self, KeptLogits};
 pub use crate::course::best_epoch;
 use crate::course::{Course, LATEST_KEPT, Next, Pruning};
 use crate::dataset::{Images, Split};
-use crate::engine::{Engine, NetworkShape, OutputGradient, Values, Weights, open, resolve};
+use crate::engine::{Engine, NetworkShape, Values, Weights, open, resolve};
 use crate::evaluation::{self, agreeing, kd_loss_and_agreement};
 use crate::folder::{EventLog, sibling};
 use crate::frozen::{Frozen, Opening, Shown, shape};
 use crate::initial::initial_weights;
-use crate::objective::{self, named_classes, scalar};
+use crate::objective::{self, Outputs, TermValue, named_classes, scalar, weighted_gradient};
 use candle_core::{Device, Tensor};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
-use study::{CheckpointId, Epoch, EpochMetrics, Event, Fidelity, Job, Observer, Provenance, Scores, Start, Term};
+use study::{
+    CheckpointId, Epoch, EpochMetrics, Event, Fidelity, Job, Observer, Optimizer, Provenance, Scores, Start, Term,
+};
 
 /// How a training ended that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,8 +114,10 @@ fn prune(folder: &Path, course: &mut Course<'_>, pruning: Pruning, log: &mut Eve
 /// Someone whom the student is measured against.
 struct Measured {
     observer: Observer,
-    /// Its place among the segment's terms, where it teaches.
-    term: Option<usize>,
+    /// Whether the student learns from it, rather than only being looked at.
+    teaches: bool,
+    /// The place of its KD loss among the segment's terms, where that is what is learnt.
+    kd_term: Option<usize>,
     /// Its logits on the validation split, (n, classes); `None` where nothing is held out.
     validation: Option<Tensor>,
 }
@@ -174,19 +178,17 @@ impl<'a> Training<'a> {
                 };
                 said.insert(teacher.clone(), logits);
             }
-            // The values of other losses are no KD loss.
-            let teaches = |term: &Term<CheckpointId>| match term {
-                Term::Kd { teacher, temperature } => {
-                    (teacher, *temperature) == (&observer.teacher, observer.temperature)
-                }
-                Term::CrossEntropy
-                | Term::StandardisedKd { .. }
-                | Term::Attention { .. }
-                | Term::Dkd { .. }
-                | Term::Dist { .. } => false,
+            let of_it = |term: &Term<CheckpointId>| {
+                (term.teacher(), term.temperature()) == (Some(&observer.teacher), Some(observer.temperature))
             };
-            let term = segment.terms.iter().position(|(_, term)| teaches(term));
-            measured.push(Measured { validation: said.get(teacher).cloned(), term, observer });
+            // The values of other losses are no KD loss.
+            let is_kd = |term: &Term<CheckpointId>| matches!(term, Term::Kd { .. }) && of_it(term);
+            measured.push(Measured {
+                teaches: segment.terms.iter().any(|(_, term)| of_it(term)),
+                kd_term: segment.terms.iter().position(|(_, term)| is_kd(term)),
+                validation: said.get(teacher).cloned(),
+                observer,
+            });
         }
         Ok(Some(Training { folder, job, images, leave, normalisation, shape, network, opening, teachers, measured }))
     }
@@ -242,8 +244,9 @@ impl<'a> Training<'a> {
         let order = order(segment.seed, complete, train.len() as u32);
         let mut pixels = vec![0.0; values_per_image * batch_size.min(train.len())];
         let (mut cross_entropy, mut correct) = (0.0, 0);
-        // By term: the loss, and images on which student and teacher name the same class.
-        let mut by_term = vec![(0.0, 0); segment.terms.len()];
+        // Of each whom the student is measured against: the KD loss, and images on which both name the same class.
+        let mut of_teachers = vec![(0.0, 0); self.measured.len()];
+        let looks = segment.needs_attention_maps();
         for (step, indices) in order.chunks(batch_size).enumerate() {
             if (self.leave)() {
                 return Ok(None);
@@ -260,27 +263,29 @@ impl<'a> Training<'a> {
                 said.insert(id.clone(), teacher.say(&self.opening, id, &shown)?);
             }
             let logits = self.network.forward(pixels)?;
-            let values = objective::terms(&segment.terms, &logits, &label_tensor, &said)?;
-            let unweighted = scalar(&objective::cross_entropy(&logits, &label_tensor)?)?;
+            let attention = if looks { self.network.attention()? } else { Vec::new() };
+            let student = Outputs { logits, attention };
+            let values = objective::terms(&terms, &student, &label_tensor, &said)?;
+            let logits = &student.logits;
+            let unweighted = scalar(&objective::cross_entropy(logits, &label_tensor)?)?;
             if values.iter().any(|term| !term.value.is_finite()) || !unweighted.is_finite() {
                 return Err(TrainError::NonFinite { epoch: complete, step: step + 1 });
             }
-<<<<<<< HEAD
-            let gradient = OutputGradient::of_logits(objective::weighted_gradient(&segment.terms, &values)?);
-            self.network.backward(&gradient)?;
-=======
-            self.network.backward(&objective::weighted_gradient(&terms, &values)?)?;
->>>>>>> room-schemes
+            self.learn(&terms, &values)?;
             self.network.step(learning_rate, &segment.optimizer)?;
 
-            let named = named_classes(&logits)?;
+            let named = named_classes(logits)?;
             cross_entropy += unweighted * indices.len() as f64;
             correct += agreeing(&named, &labels);
-            for (((_, term), value), sum) in segment.terms.iter().zip(&values).zip(&mut by_term) {
-                sum.0 += value.value * indices.len() as f64;
-                if let Some(teacher) = term.teacher() {
-                    sum.1 += agreeing(&named, &named_classes(&said[teacher])?);
-                }
+            for (measured, sum) in self.measured.iter().zip(&mut of_teachers) {
+                // Who only looks on is not asked.
+                let Some(said) = said.get(&measured.observer.teacher).filter(|_| measured.teaches) else { continue };
+                let kd_loss = match measured.kd_term {
+                    Some(term) => values[term].value,
+                    None => scalar(&objective::kd(logits, &said.logits, measured.observer.temperature)?)?,
+                };
+                sum.0 += kd_loss * indices.len() as f64;
+                sum.1 += agreeing(&named, &named_classes(&said.logits)?);
             }
         }
         let count = train.len() as f64;
@@ -290,10 +295,10 @@ impl<'a> Training<'a> {
         let Some(logits) = self.evaluate_split(&self.images.validation)? else { return Ok(None) };
         let validation = self.validation_scores(complete, &logits)?;
         let mut fidelity = self.fidelity_on_validation(&logits)?;
-        for (fidelity, measured) in fidelity.iter_mut().zip(&self.measured) {
-            if let Some(term) = measured.term {
-                fidelity.kd_loss_train = Some(by_term[term].0 / count);
-                fidelity.agreement_train = Some(by_term[term].1 as f64 / count);
+        for ((fidelity, measured), (kd_loss, agreeing)) in fidelity.iter_mut().zip(&self.measured).zip(of_teachers) {
+            if measured.teaches {
+                fidelity.kd_loss_train = Some(kd_loss / count);
+                fidelity.agreement_train = Some(agreeing as f64 / count);
             }
         }
         fidelity.retain(|it| it.kd_loss_train.is_some() || it.kd_loss_validation.is_some());
@@ -308,6 +313,20 @@ impl<'a> Training<'a> {
             seconds: begin.elapsed().as_secs_f64(),
             images_per_second,
         }))
+    }
+
+    /// The gradients of what was just looked at: of the whole loss, or, where the optimizer keeps them apart, of the labels' share
+    /// of it and of the teachers'.
+    fn learn(&mut self, terms: &[(f64, Term<CheckpointId>)], values: &[TermValue]) -> Result<(), TrainError> {
+        let network = &mut self.network;
+        match self.job.segment.optimizer {
+            Optimizer::Sgd { .. } => network.backward(&weighted_gradient(terms, values, |_| true)?),
+            Optimizer::Dot { .. } => {
+                network.backward(&weighted_gradient(terms, values, |term| term.teacher().is_none())?)?;
+                network.set_gradient_aside()?;
+                network.backward(&weighted_gradient(terms, values, |term| term.teacher().is_some())?)
+            }
+        }
     }
 
     /// The last step of an epoch has no loss after it that would tell: a checkpoint is finite or is not written.

@@ -3,15 +3,11 @@
 use crate::TrainError;
 use crate::augmentation::{Normalisation, View, order, view};
 use crate::cpu_network::CpuNetwork;
-<<<<<<< HEAD
 use crate::dataset::{Images, Split, load};
 use crate::engine::{Engine, NetworkShape, instruction_set as best};
 use crate::frozen::shape;
-=======
-use crate::engine::{Engine, NetworkShape, OutputGradient, instruction_set as best};
->>>>>>> room-engine
 use crate::initial::initial_weights;
-use crate::objective;
+use crate::objective::{self, Outputs};
 use crate::random::{Purpose, stream};
 use candle_core::Tensor;
 pub use kernels::Precision;
@@ -243,16 +239,10 @@ impl Probe {
     /// One training step.
     fn step(&mut self) -> Result<(), TrainError> {
         let terms = [(1.0, Term::CrossEntropy)];
-        let logits = self.network.forward(&self.images)?;
-        let values = objective::terms(&terms, &logits, &self.labels, &BTreeMap::new())?;
-<<<<<<< HEAD
-        self.network.backward(&objective::weighted_gradient(&terms, &values)?)?;
+        let outputs = Outputs::of_logits(self.network.forward(&self.images)?);
+        let values = objective::terms(&terms, &outputs, &self.labels, &BTreeMap::new())?;
+        self.network.backward(&objective::weighted_gradient(&terms, &values, |_| true)?)?;
         self.network.step(0.01, &self.optimizer)
-=======
-        self.network.backward(&OutputGradient::of_logits(objective::weighted_gradient(&terms, &values)?))?;
-        self.network.step(0.01, &self.optimizer)?;
-        Ok(start.elapsed().as_secs_f64())
->>>>>>> room-engine
     }
 
     fn evaluate(&mut self) -> Result<(), TrainError> {

@@ -8,7 +8,7 @@ use train::candle_network::CandleNetwork;
 use train::cpu_network::CpuNetwork;
 use train::engine::{Engine, GROUPS, NetworkShape, OutputGradient, Weights};
 use train::initial::initial_weights;
-use train::objective;
+use train::objective::{self, Outputs};
 use train::random::{Purpose, stream};
 
 /// Images in a batch. Of small ones so many that each part of a step sums the gradients of several, and the last of fewer; of
@@ -100,10 +100,12 @@ fn batch(shape: &NetworkShape, step: u32) -> Batch {
 fn learn(engine: &mut dyn Engine, batch: &Batch) -> Vec<f64> {
     let logits = engine.forward(&batch.images).expect("logits");
     let teacher = CheckpointId { segment: SegmentKey("teacher".into()), epoch: Epoch(1) };
-    let teachers = BTreeMap::from([(teacher.clone(), batch.teacher.to_dtype(logits.dtype()).expect("numbers"))]);
+    let said = Outputs::of_logits(batch.teacher.to_dtype(logits.dtype()).expect("numbers"));
+    let teachers = BTreeMap::from([(teacher.clone(), said)]);
     let terms = [(0.1, Term::CrossEntropy), (0.9, Term::Kd { teacher, temperature: 4.0 })];
-    let values = objective::terms(&terms, &logits, &batch.labels, &teachers).expect("terms");
-    let gradient = OutputGradient::of_logits(objective::weighted_gradient(&terms, &values).expect("a sum"));
+    let values =
+        objective::terms(&terms, &Outputs::of_logits(logits.clone()), &batch.labels, &teachers).expect("terms");
+    let gradient = objective::weighted_gradient(&terms, &values, |_| true).expect("a sum");
     engine.backward(&gradient).expect("gradients");
     flat(&logits)
 }
