@@ -17,6 +17,7 @@ pub mod cost;
 mod count;
 pub mod dataset;
 mod file;
+pub mod gallery;
 mod incidents;
 mod key;
 mod kinds;
