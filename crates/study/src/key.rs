@@ -186,18 +186,14 @@ mod tests {
         };
         let schedule = Schedule { horizon: Epoch(20), drops: vec![Epoch(6)], learning_rate: 0.1, decay: 0.2 };
         let key = |optimizer| {
-            let architecture = Architecture::WideResNet { depth: 10, width: 1 };
-            let (start, terms, ground) = (&Start::Initialisation, &[(1.0, Term::CrossEntropy)], &ground);
-            let schedule = &schedule;
-            let seed = Seed(0);
             segment_key(&Content {
-                seed,
-                start,
-                architecture,
-                schedule,
-                terms,
+                seed: Seed(0),
+                start: &Start::Initialisation,
+                architecture: Architecture::WideResNet { depth: 10, width: 1 },
+                schedule: &schedule,
+                terms: &[(1.0, Term::CrossEntropy)],
                 optimizer,
-                ground,
+                ground: &ground,
                 augmentation_seed: None,
             })
         };

@@ -3,7 +3,7 @@
 
 use crate::TrainError;
 use crate::engine::{DISTILLATION, Engine, GROUPS, NetworkShape, OutputGradient};
-use crate::engine::{TensorSpec, Values, Weights, mismatches, momentum_tensors};
+use crate::engine::{TensorSpec, Values, Weights, beside, mismatches, momentum_tensors};
 use candle_core::{DType, Device, Tensor, Var};
 use std::collections::BTreeMap;
 use study::{Architecture, Optimizer};
@@ -207,10 +207,7 @@ impl Engine for CandleNetwork {
     }
 
     fn momentum(&self) -> Result<Weights, TrainError> {
-        let mut momentum = self.read(self.momentum.iter())?;
-        let distillation = self.read(self.distillation_momentum.iter())?;
-        momentum.extend(distillation.into_iter().map(|(name, values)| (format!("{DISTILLATION}{name}"), values)));
-        Ok(momentum)
+        Ok(beside(self.read(self.momentum.iter())?, self.read(self.distillation_momentum.iter())?))
     }
 
     fn set_momentum(&mut self, momentum: &Weights) -> Result<(), TrainError> {

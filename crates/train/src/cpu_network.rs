@@ -2,7 +2,7 @@
 
 use crate::TrainError;
 use crate::engine::{DISTILLATION, Engine, GROUPS, NetworkShape, OutputGradient};
-use crate::engine::{TensorSpec, Values, Weights, mismatches, momentum_tensors};
+use crate::engine::{TensorSpec, Values, Weights, beside, mismatches, momentum_tensors};
 use candle_core::{Device, Tensor};
 use kernels::{InstructionSet, Shape, WideResNet};
 use study::{Architecture, Optimizer};
@@ -97,10 +97,8 @@ impl Engine for CpuNetwork {
     }
 
     fn momentum(&self) -> Result<Weights, TrainError> {
-        let mut momentum = self.trained(|name| self.network.momentum(name));
         let distillation = self.trained(|name| self.network.second_momentum(name));
-        momentum.extend(distillation.into_iter().map(|(name, values)| (format!("{DISTILLATION}{name}"), values)));
-        Ok(momentum)
+        Ok(beside(self.trained(|name| self.network.momentum(name)), distillation))
     }
 
     fn set_momentum(&mut self, momentum: &Weights) -> Result<(), TrainError> {

@@ -100,13 +100,19 @@ impl OutputGradient {
 /// Begins the names of momentum that belongs to a distillation's gradients alone: `distillation.conv1.weight`, ...
 pub const DISTILLATION: &str = "distillation.";
 
+/// A distillation's own momentum, by parameter, beside the other.
+pub(crate) fn beside(mut momentum: Weights, distillation: Weights) -> Weights {
+    momentum.extend(distillation.into_iter().map(|(name, values)| (format!("{DISTILLATION}{name}"), values)));
+    momentum
+}
+
 /// The tensors of an optimizer's state of this kind: one for each that is trained, and a second one where any of those is given.
 pub(crate) fn momentum_tensors(tensors: &[TensorSpec], given: &Weights) -> Vec<TensorSpec> {
     let trained = tensors.iter().filter(|tensor| tensor.trained);
     let apart = given.keys().any(|name| name.starts_with(DISTILLATION));
     let second = |tensor: &TensorSpec| TensorSpec { name: format!("{DISTILLATION}{}", tensor.name), ..tensor.clone() };
     let seconds = trained.clone().filter(|_| apart).map(second);
-    trained.clone().cloned().chain(seconds).collect()
+    trained.cloned().chain(seconds).collect()
 }
 
 /// A network being trained, or frozen for evaluation. One step is `forward`, `backward`, `step`; under [`Optimizer::Dot`] it is
@@ -137,6 +143,8 @@ pub trait Engine {
     /// Keeps the gradients of the last `backward` for a step of [`Optimizer::Dot`], as the labels', apart from those of the next
     /// `backward`, the distillation's. In between there are none to be asked for.
     fn set_gradient_aside(&mut self) -> Result<(), TrainError>;
+    /// One step of the optimizer with the gradients that `backward` gave.
+    ///
     /// # Panics
     /// Under [`Optimizer::Dot`] where no gradient was set aside since the last step, under [`Optimizer::Sgd`] where one was.
     fn step(&mut self, learning_rate: f64, optimizer: &Optimizer) -> Result<(), TrainError>;
