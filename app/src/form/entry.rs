@@ -127,7 +127,7 @@ pub fn Form(first: Fields, machine: Machine) -> impl IntoView {
                         <button class="button" type="submit" disabled=start.pending() on:click=check_first>"Start"</button>
                         <p class="aside">
                             {move || errors.with(|errors| (!errors.is_empty()).then(|| blocked(errors)))}
-                            {move || if errors.with(Vec::is_empty) { shown.with(in_short) } else { String::new() }}
+                            {move || shown.with(in_short)}
                         </p>
                     </div>
                 </div>

@@ -1,4 +1,3 @@
-use super::teachers::tests::teacher;
 use crate::{
     chart::swept::{Quantity, Tint, ruled, sweep, tints},
     snapshot_html,

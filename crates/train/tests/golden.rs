@@ -24,6 +24,7 @@ fn recorded(set: InstructionSet) -> &'static str {
     match set {
         InstructionSet::Avx512 => "561818c80e786b2e",
         InstructionSet::Avx2 => "561818c80e786b2e",
+        InstructionSet::Neon => "561818c80e786b2e",
         InstructionSet::Portable => "1caed9fc8a86d751",
     }
 }
