@@ -150,6 +150,12 @@ mod tests {
         ] {
             assert!(html.contains(expected), "{expected} is not in the page");
         }
+        let several =
+            "method = [\"kd\", \"at\"]\nkd_weight = [0.5, 0.9]\nchain = [\"\", \"wrn-16-1\"]\ngenerations = 3";
+        report.study.treatment = toml::from_str(several).unwrap();
+        let methods = "KD (temperature 4, weight 0.5 or 0.9) or AT (attention weight 1000)";
+        let line = format!(" · {methods}, no chain or through wrn-16-1, 3 generations · ");
+        assert!(said(&report).contains(&line), "{}", said(&report));
         report.study.treatment = None;
         assert!(said(&report).starts_with("wrn-10-1 from labels alone · "));
     }

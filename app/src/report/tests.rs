@@ -330,6 +330,32 @@ fn students_from_labels_alone_and_distilled_ones_are_two_lines() {
 }
 
 #[test]
+fn methods_are_lines_and_what_each_has_by_itself_is_no_choice() {
+    let of = |treatment: &str| planned("fashion-mnist-12k", ONE_STUDENT, ONE_TEACHER, treatment);
+    // Three temperatures, each its method's own.
+    let methods = "method = [\"kd\", \"standardised-kd\", \"dist\"]";
+    assert_eq!(sweep(&of(methods).arms), None);
+    let stops = of(&format!("{methods}\nkd_stop_epoch = [0, 8, 20]"));
+    let said = lines(&stops);
+    let expected = ["KD", "standardised KD", "DIST"].map(|method| {
+        (method.to_owned(), vec!["labels only".to_owned(), format!("{method} until 8"), format!("{method} to the end")])
+    });
+    assert_eq!(said.len(), 3);
+    for ((line, arms), (method, labels)) in said.iter().zip(&expected) {
+        assert_eq!((line, arms), (method, &labels.iter().map(String::as_str).collect()));
+    }
+
+    let temperatures = of("method = [\"kd\", \"dist\", \"at\"]\ntemperature = [1, 4, 16]");
+    let swept = sweep(&temperatures.arms).unwrap();
+    assert_eq!((swept.quantity, &swept.beside), (Quantity::Number(Number::Temperature), &vec![6]));
+    assert!(page(&temperatures).contains(">other</text>"));
+
+    let generations = of("generations = 3\nchain = [\"\", \"wrn-16-1\"]");
+    assert_eq!(sweep(&generations.arms).unwrap().quantity, Quantity::Generation);
+    assert_eq!(lines(&generations).into_iter().map(|it| it.0).collect::<Vec<_>>(), ["no chain", "through wrn-16-1"]);
+}
+
+#[test]
 fn labels_alone_stand_beside_an_axis_on_which_they_have_no_value() {
     let treatment = "temperature = [1.0, 4.0, 16.0]\nkd_stop_epoch = [0, 20]";
     let one = planned("fashion-mnist-12k", ONE_STUDENT, ONE_TEACHER, treatment);

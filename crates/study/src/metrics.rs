@@ -46,7 +46,7 @@ impl EpochMetrics {
 pub struct Fidelity {
     pub teacher: CheckpointId,
     pub temperature: f64,
-    /// `T²·KL`, running over the epoch; only while this teacher teaches.
+    /// `T²·KL`, running over the epoch; only while this teacher teaches by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kd_loss_train: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
