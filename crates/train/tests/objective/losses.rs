@@ -386,30 +386,3 @@ fn extreme_logits_have_finite_losses_and_gradients() {
         }
     }
 }
-#[test]
-fn zz_timing() {
-    let maps: Vec<Var> = [1024, 256, 64].iter().map(|p| Var::from_tensor(&Tensor::rand(0f32, 1.0, (128, *p), &Device::Cpu).unwrap()).unwrap()).collect();
-    let theirs: Vec<Tensor> = [1024, 256, 64].iter().map(|p| Tensor::rand(0f32, 1.0, (128, *p), &Device::Cpu).unwrap()).collect();
-    let cpu = || -> f64 {
-        let s = std::fs::read_to_string("/proc/self/schedstat").unwrap();
-        s.split(' ').next().unwrap().parse::<f64>().unwrap() / 1e9
-    };
-    let student: Vec<Tensor> = maps.iter().map(|m| m.as_tensor().clone()).collect();
-    let ticks = || -> f64 { let s = std::fs::read_to_string("/proc/self/stat").unwrap(); let f: Vec<&str> = s.rsplit(')').next().unwrap().split_whitespace().collect(); (f[11].parse::<f64>().unwrap() + f[12].parse::<f64>().unwrap()) / 100.0 };
-    let _ = cpu;
-    let mut best = f64::MAX;
-    let c0 = ticks();
-    for _ in 0..1000 {
-        let begin = std::time::Instant::now();
-        std::hint::black_box(attention(&student, &theirs).unwrap().backward().unwrap());
-        best = best.min(begin.elapsed().as_secs_f64());
-    }
-    eprintln!("TIME attention: best {:.1} us, cpu {:.1} us", best * 1e6, (ticks() - c0) * 1e3);
-    let mut best = f64::MAX;
-    for _ in 0..1000 {
-        let begin = std::time::Instant::now();
-        std::hint::black_box(attention(&student, &theirs).unwrap());
-        best = best.min(begin.elapsed().as_secs_f64());
-    }
-    eprintln!("TIME attention forward: best {:.1} us", best * 1e6);
-}
