@@ -106,20 +106,20 @@ async function open(browser, address) {
 
 /** From the pointer's move to the frame that shows the numbers at its epoch, in seconds: the median of some moves. */
 async function hover(page) {
-  await page.locator(".curves-whole svg.chart").scrollIntoViewIfNeeded();
+  await page.locator(".evidence .curves-whole svg.chart").scrollIntoViewIfNeeded();
   await page.evaluate(() => {
     addEventListener(
       "pointermove",
       (event) => {
-        const before = document.querySelector(".legend-head").textContent;
+        const before = document.querySelector(".evidence .legend-head").textContent;
         window.seen.painted((now) => {
-          if (document.querySelector(".legend-head").textContent !== before) window.seen.hovers.push(now - event.timeStamp);
+          if (document.querySelector(".evidence .legend-head").textContent !== before) window.seen.hovers.push(now - event.timeStamp);
         });
       },
       { capture: true },
     );
   });
-  const box = await page.locator(".curves-whole rect.plot").boundingBox();
+  const box = await page.locator(".evidence .curves-whole rect.plot").boundingBox();
   for (let step = 1; step <= 24; step += 1) {
     await page.mouse.move(box.x + (box.width * step) / 25, box.y + box.height * (0.3 + 0.02 * (step % 10)));
     await pause(60);

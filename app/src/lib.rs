@@ -49,7 +49,7 @@ where
 }
 
 /// A time that is an estimate, before what it is of: "about 15 minutes", "a few seconds".
-fn about(seconds: f64) -> String {
+pub fn about(seconds: f64) -> String {
     let said = numbers::duration(seconds);
     if said.starts_with("a ") { said } else { format!("about {said}") }
 }

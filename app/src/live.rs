@@ -68,6 +68,7 @@ mod listening {
         window_event_listener(ev::submit, move |event| {
             if !event.default_prevented() {
                 listening.set_value(None);
+                again.set_value(false);
             }
         });
     }

@@ -8,7 +8,11 @@ test("a study is configured, started, watched, compared, shared and opened by so
   await hydrated(page);
   const field = (name: string) => page.getByLabel(name, { exact: true });
   await field("Question").fill("Does a teacher help in one epoch?");
+  // Beside the button, too, stands what the study comes to, as one types.
+  const besideStart = page.locator(".start .aside");
+  await expect(besideStart).toContainText("15 runs");
   await field("Seeds").fill("2");
+  await expect(besideStart).toContainText("10 runs");
   await field("Student’s network").fill("wrn-10-1");
   await field("Student’s epochs").fill("1");
   await field("Teacher’s network").fill("wrn-10-1");

@@ -9,6 +9,12 @@ test("without scripts a study is set up, put right, started, stopped, shared, ta
 
   await page.goto("/studies/new");
   const field = (name: string) => page.getByLabel(name, { exact: true });
+  // A number is asked for where a method that has it is ticked.
+  const curriculum = page.getByLabel("RCO: a curriculum of the teacher’s epochs (Jin et al. 2019)", { exact: true });
+  await expect(field("Anchors")).toBeHidden();
+  await curriculum.check();
+  await expect(field("Anchors")).toBeVisible();
+  await curriculum.uncheck();
   await field("Question").fill("Does it work without scripts?");
   await field("KD stop epoch").fill("0, 500");
   await page.getByRole("button", { name: "Start", exact: true }).click();

@@ -4,6 +4,7 @@ use crate::{datasets::NamedPath, http::password};
 use clap::{Args, Parser, Subcommand};
 use std::{net::IpAddr, path::PathBuf, str::FromStr};
 use study::{Architecture, CheckpointId, RunId};
+use train::speed::Precision;
 
 /// A laboratory for knowledge distillation in a browser.
 #[derive(Debug, Parser)]
@@ -168,6 +169,8 @@ pub enum Bench {
     Step(BenchNetwork),
     /// Evaluations of a frozen network on random 32×32×3 images.
     Evaluate(BenchNetwork),
+    /// What an epoch does before each step: drawing and rendering a batch's views, beside the step.
+    Augmentation(BenchAugmentation),
     /// The engine's innermost matrix product on numbers in the first cache: the most that this machine multiplies.
     Product(BenchProduct),
 }
@@ -183,7 +186,7 @@ pub struct BenchNetwork {
     /// Threads that share the work.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub threads: u32,
-    /// avx512, avx2 or portable; the best this machine has unless given.
+    /// avx512, avx2, neon or portable; the best this machine has unless given.
     #[arg(long)]
     pub instruction_set: Option<String>,
     /// Print one JSON object.
@@ -192,13 +195,25 @@ pub struct BenchNetwork {
 }
 
 #[derive(Clone, Debug, Args)]
+pub struct BenchAugmentation {
+    #[command(flatten)]
+    pub network: BenchNetwork,
+    /// Random 32×32×3 images in the place of the built-in ones of 28×28×1.
+    #[arg(long)]
+    pub colour: bool,
+}
+
+#[derive(Clone, Debug, Args)]
 pub struct BenchProduct {
     /// Threads that multiply at once, each its own numbers.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub threads: u32,
-    /// avx512, avx2 or portable; the best this machine has unless given.
+    /// avx512, avx2, neon or portable; the best this machine has unless given.
     #[arg(long)]
     pub instruction_set: Option<String>,
+    /// fp32, in which networks are trained; or bf16, to compare, on a processor with avx512_bf16.
+    #[arg(long, default_value = "fp32")]
+    pub precision: Precision,
     /// Print one JSON object.
     #[arg(long)]
     pub json: bool,

@@ -86,14 +86,19 @@ fn version() -> String {
     format!("{}, training version {TRAINING_VERSION}", env!("CARGO_PKG_VERSION"))
 }
 
-/// The machine with the speed of a thread: measured where it was not yet, which takes about a second, and kept in `data_dir`. A
-/// folder that cannot be written to only means measuring again next time; without a speed no time is estimated.
-pub fn measured(machine: Machine, data_dir: &Path) -> Machine {
+/// The machine with the speed of a thread: measured where it was not yet, which takes about a second, and kept in `keep_in`
+/// (`None`: for this once). A folder that cannot be written to only means measuring again next time; without a speed no time is
+/// estimated.
+pub fn measured(machine: Machine, keep_in: Option<&Path>) -> Machine {
     if machine.speed.is_some() {
         return machine;
     }
     let speed = train::speed::speed(machine.threads);
-    let kept = speed.as_ref().map(|speed| write_speed(data_dir, &machine.instruction_set, machine.threads, *speed));
+    let keep = |speed: &Speed| match keep_in {
+        Some(folder) => write_speed(folder, &machine.instruction_set, machine.threads, *speed),
+        None => Ok(()),
+    };
+    let kept = speed.as_ref().map(keep);
     match kept {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(%error, "the measured speed is not kept"),

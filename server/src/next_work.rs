@@ -311,7 +311,8 @@ fn remaining(
         facts.get(&segment.key).and_then(|own| own.metrics.last()).map_or(segment.from(), |metrics| metrics.epoch);
     // An earlier stop than what is reached is trained anew, from a checkpoint that is not known here: one epoch at least.
     let epochs = u128::from(segment.until.0.saturating_sub(reached.0)).max(1);
-    epochs * u128::from(images.train) * (3 * one_image(segment) + teachers.sum::<u128>())
+    let step = u128::from(segment.optimizer.passes_of_a_step()) * one_image(segment);
+    epochs * u128::from(images.train) * (step + teachers.sum::<u128>())
 }
 
 #[cfg(test)]

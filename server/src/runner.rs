@@ -460,8 +460,10 @@ fn ask_to_leave(runner: &Runner, bench: &mut Bench, key: &SegmentKey) {
 /// `segment.json` for a worker.
 fn job(wanted: &Wanted, Launch { segment, threads }: Launch, runner: &Runner, tables: &[TeacherLogits]) -> Job {
     let dataset_path = runner.datasets.get(&segment.dataset.dataset);
-    let is_kept =
-        |teacher: &CheckpointId| tables.iter().any(|table| table.teacher == *teacher && table.usage == Usage::Used);
+    let is_kept = |teacher: &CheckpointId| {
+        let used = tables.iter().any(|table| table.teacher == *teacher && table.usage == Usage::Used);
+        used && !segment.needs_attention_maps()
+    };
     Job {
         version: Job::VERSION,
         teacher_logits: teachers(&segment).into_iter().filter(|teacher| is_kept(teacher)).cloned().collect(),

@@ -3,8 +3,8 @@
 use serde::Serialize;
 use std::fmt::Write;
 use study::{
-    Architecture, Arm, ArmSummary, Comparison, Epoch, Facts, Happened, Method, Plan, RunId, Seed, TeacherTraining,
-    Verdict, numbers,
+    Architecture, Arm, ArmSummary, Comparison, Epoch, Estimate, Facts, Happened, Line, Plan, RunId, Scheme, Seed,
+    TeacherTraining, Verdict, numbers,
     teacher_logits::{Passes, TeacherLogits, in_words, passes},
 };
 
@@ -23,6 +23,8 @@ struct Counts {
     segments: usize,
     epochs: u64,
     epochs_without_sharing: u64,
+    /// Wall time of the whole plan, estimated before it begins; `None` where that is not known, as for a GPU.
+    seconds_estimated: Option<f64>,
     /// `None` where nobody teaches.
     teacher_logits: Option<TeachersObject>,
 }
@@ -42,7 +44,7 @@ struct ArmObject<'a> {
     label: &'a str,
     student: Architecture,
     teacher: Option<Architecture>,
-    treatment: TreatmentObject,
+    treatment: TreatmentObject<'a>,
     /// By seed.
     runs: Vec<&'a RunId>,
     seeds: Vec<Seed>,
@@ -52,16 +54,14 @@ struct ArmObject<'a> {
 
 /// The canonical `[treatment]`: the fields that count, each with one value.
 #[derive(Default, Serialize)]
-struct TreatmentObject {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    method: Option<Method>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    temperature: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    kd_weight: Option<f64>,
+struct TreatmentObject<'a> {
+    #[serde(flatten)]
+    scheme: Option<&'a Scheme>,
     kd_stop_epoch: Epoch,
     #[serde(skip_serializing_if = "Option::is_none")]
     teacher_stop_epoch: Option<Epoch>,
+    #[serde(flatten)]
+    line: Option<&'a Line>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cross_entropy_weight_after_stop: Option<f64>,
 }
@@ -93,20 +93,21 @@ struct DifferenceObject<'a> {
 }
 
 /// Counts and arms, no results.
-pub fn plan_object<'a>(plan: &'a Plan, teachers: &[TeacherLogits]) -> Object<'a> {
+pub fn plan_object<'a>(plan: &'a Plan, teachers: &[TeacherLogits], estimate: Option<Estimate>) -> Object<'a> {
     let arms = plan.arms.iter().enumerate().map(|(index, arm)| arm_object(plan, index, arm, None));
-    Object { plan: counts_object(plan, teachers), arms: arms.collect(), seconds: None }
+    Object { plan: counts_object(plan, teachers, estimate), arms: arms.collect(), seconds: None }
 }
 
 pub fn result_object<'a>(
     plan: &'a Plan,
     teachers: &[TeacherLogits],
+    estimate: Option<Estimate>,
     comparison: &'a Comparison,
     seconds: f64,
 ) -> Object<'a> {
     let summary = |index| comparison.arms.iter().find(|summary| summary.arm == index);
     let arms = plan.arms.iter().enumerate().map(|(index, arm)| arm_object(plan, index, arm, summary(index)));
-    Object { plan: counts_object(plan, teachers), arms: arms.collect(), seconds: Some(seconds) }
+    Object { plan: counts_object(plan, teachers, estimate), arms: arms.collect(), seconds: Some(seconds) }
 }
 
 /// For a terminal and for a program.
@@ -114,7 +115,7 @@ pub fn in_json(object: &Object<'_>) -> String {
     serde_json::to_string_pretty(object).expect("an object of texts and numbers is JSON")
 }
 
-fn counts_object(plan: &Plan, teachers: &[TeacherLogits]) -> Counts {
+fn counts_object(plan: &Plan, teachers: &[TeacherLogits], estimate: Option<Estimate>) -> Counts {
     let teacher_logits = passes(teachers).map(|Passes { expected, without, bytes }| TeachersObject {
         forward_passes: expected,
         forward_passes_without: without,
@@ -126,6 +127,7 @@ fn counts_object(plan: &Plan, teachers: &[TeacherLogits]) -> Counts {
         segments: plan.segments.len(),
         epochs: plan.epochs,
         epochs_without_sharing: plan.epochs_without_sharing,
+        seconds_estimated: estimate.map(|estimate| estimate.seconds),
         teacher_logits,
     }
 }
@@ -143,14 +145,13 @@ fn arm_object<'a>(plan: &'a Plan, index: usize, arm: &'a Arm, summary: Option<&'
     }
 }
 
-fn treatment_object(arm: &Arm) -> TreatmentObject {
+fn treatment_object(arm: &Arm) -> TreatmentObject<'_> {
     let Some(distillation) = &arm.distillation else { return TreatmentObject::default() };
     TreatmentObject {
-        method: Some(distillation.method),
-        temperature: Some(distillation.temperature),
-        kd_weight: Some(distillation.kd_weight),
+        scheme: Some(&distillation.scheme),
         kd_stop_epoch: distillation.kd_stop_epoch,
         teacher_stop_epoch: Some(distillation.teacher_stop_epoch),
+        line: Some(&distillation.line),
         cross_entropy_weight_after_stop: distillation.cross_entropy_weight_after_stop,
     }
 }

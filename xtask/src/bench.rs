@@ -2,10 +2,14 @@
 //!
 //! A bench, not a test: it fails where something cannot be measured, never because something is slow. Docs: docs/performance.md.
 
+mod augmentation;
+mod data;
 mod machine;
+mod memory;
 mod ours;
 mod page;
 mod peer;
+mod product;
 mod record;
 mod reduced;
 mod steps;
@@ -19,6 +23,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use serde::Serialize;
+use study::Dataset;
 
 use crate::workspace::say;
 use crate::{Build, build};
@@ -41,6 +46,10 @@ pub struct Arguments {
     /// Fewer rounds and a smaller sweep, to see that all of it works: not for numbers that are reported
     #[arg(long, conflicts_with_all = ["full", "record"])]
     quick: bool,
+    /// Folder with the official files of fashion-mnist or cifar-10, for what is measured of many images; also
+    /// STILLROOM_DATASET_FASHION_MNIST and the like
+    #[arg(long = "dataset", value_name = "NAME=FOLDER", value_parser = data::named)]
+    datasets: Vec<(Dataset, PathBuf)>,
     /// The sweep with all its images on both sides: takes hours
     #[arg(long)]
     full: bool,
@@ -57,8 +66,14 @@ pub enum Group {
     Steps,
     /// Forward passes without training
     Evaluate,
+    /// Drawing and rendering what a step is shown, beside the step
+    Augmentation,
+    /// A matrix product in single precision and in bf16
+    Product,
     /// Peak resident size of training
     Memory,
+    /// What a worker holds for itself, of few images and of many
+    Data,
     /// A study of many arms
     Sweep,
     /// Pages in a browser, start, sizes, and the cost of reading what workers tell
@@ -78,6 +93,7 @@ struct Bench<'a> {
     started: Instant,
     ours: Ours,
     peer: Option<Peer>,
+    datasets: &'a [(Dataset, PathBuf)],
     quick: bool,
     full: bool,
 }
@@ -127,6 +143,7 @@ pub fn bench(root: &Path, started: Instant, arguments: &Arguments) -> Result<()>
         started,
         ours: Ours { binary: build::binary(root) },
         peer,
+        datasets: &arguments.datasets,
         quick: arguments.quick,
         full: arguments.full,
     };
@@ -173,7 +190,10 @@ fn measure(bench: &Bench<'_>, group: Group) -> Result<Measured> {
     match group {
         Group::Steps => steps::steps(bench),
         Group::Evaluate => steps::evaluations(bench),
-        Group::Memory => steps::memory(bench),
+        Group::Augmentation => augmentation::augmentation(bench),
+        Group::Product => product::products(bench),
+        Group::Memory => memory::memory(bench),
+        Group::Data => data::data(bench),
         Group::Sweep => sweep::sweep(bench),
         Group::Page => page::page(bench),
     }

@@ -1,9 +1,10 @@
-//! Stillroom's own commands: `cargo xtask build`, `serve`, `test`, `bench` and `prepare`.
+//! Stillroom's own commands: `cargo xtask build`, `serve`, `test`, `test-neon`, `bench` and `prepare`.
 
 mod bench;
 mod build;
 mod bundle;
 mod invariants;
+mod neon;
 mod prerequisites;
 mod query_data;
 mod rust_source;
@@ -32,7 +33,13 @@ enum Command {
     /// Run every check and every test; the first one that fails ends it
     Test {
         /// Run this step alone
-        #[arg(long, value_name = "STEP", value_parser = test::step_names())]
+        #[arg(long, value_name = "STEP", value_parser = test::step_names(&test::STEPS))]
+        only: Option<String>,
+    },
+    /// Check and test the kernels of 64-bit ARM under emulation; the first step that fails ends it
+    TestNeon {
+        /// Run this step alone
+        #[arg(long, value_name = "STEP", value_parser = test::step_names(&neon::STEPS))]
         only: Option<String>,
     },
     /// Build, then measure this program beside the same work in PyTorch, and its pages in a browser
@@ -74,7 +81,8 @@ fn main() -> ExitCode {
     let done = workspace::root().and_then(|root| match arguments.command {
         Command::Build(what) => build::build(&root, started, &what).map(|()| ExitCode::SUCCESS),
         Command::Serve(serve) => build::serve(&root, started, &serve).map(|never| match never {}),
-        Command::Test { only } => Ok(test::test(&root, only.as_deref())),
+        Command::Test { only } => Ok(test::take(&root, &test::STEPS, only.as_deref())),
+        Command::TestNeon { only } => Ok(test::take(&root, &neon::STEPS, only.as_deref())),
         Command::Bench(arguments) => bench::bench(&root, started, &arguments).map(|()| ExitCode::SUCCESS),
         Command::Prepare => query_data::prepare(&root).map(|()| ExitCode::SUCCESS),
     });

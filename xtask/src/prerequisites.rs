@@ -6,22 +6,26 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::workspace::{WASM, cargo, read, run};
+use crate::workspace::{ARM, WASM, cargo, read, run};
 
 /// Adds the wasm target to the toolchain where it is missing.
 pub fn wasm_target(root: &Path) -> Result<()> {
+    target(root, WASM)
+}
+
+fn target(root: &Path, target: &str) -> Result<()> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let libraries = read(Command::new(rustc).current_dir(root).args(["--print", "target-libdir", "--target", WASM]))?;
+    let libraries = read(Command::new(rustc).current_dir(root).args(["--print", "target-libdir", "--target", target]))?;
     if Path::new(libraries.trim()).is_dir() {
         return Ok(());
     }
     if !answers("rustup", "--version") {
         bail!(
-            "the Rust target {WASM} is missing and rustup, which could add it, was not found: \
+            "the Rust target {target} is missing and rustup, which could add it, was not found: \
              install rustup from https://rustup.rs, or the target by your system's packages"
         );
     }
-    run(Command::new("rustup").current_dir(root).args(["target", "add", WASM]))
+    run(Command::new("rustup").current_dir(root).args(["target", "add", target]))
 }
 
 /// Adds rustfmt and clippy to the toolchain where they are missing.
@@ -61,17 +65,52 @@ pub fn chromium() -> Result<PathBuf> {
     if let Some(chromium) = CHROMIUMS.iter().find_map(|name| found(name)) {
         return Ok(chromium);
     }
+    install(
+        &["chromium", "fonts-dejavu-core"],
+        "the browser tests need Chromium, which was not found: install it or set STILLROOM_CHROMIUM to its path",
+    )?;
+    CHROMIUMS.iter().find_map(|name| found(name)).context("Chromium was installed, and still does not run")
+}
+
+/// Where `qemu-aarch64` finds the libraries of 64-bit ARM.
+pub const ARM_LIBRARIES: &str = "/usr/aarch64-linux-gnu";
+
+/// What builds programs for 64-bit ARM and runs them here: the Rust target, a C compiler that links, and an emulator.
+pub fn arm(root: &Path) -> Result<()> {
+    target(root, ARM)?;
+    let missing = missing_for_arm();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    install(
+        &missing,
+        "programs for 64-bit ARM need a linker, a C library and an emulator, not all of which were found",
+    )?;
+    match missing_for_arm().as_slice() {
+        [] => Ok(()),
+        missing => bail!("{} was installed, and what it brings was still not found", missing.join(" ")),
+    }
+}
+
+/// The Debian packages whose content is not here.
+fn missing_for_arm() -> Vec<&'static str> {
+    let here = [
+        ("gcc-aarch64-linux-gnu", answers("aarch64-linux-gnu-gcc", "--version")),
+        ("libc6-dev-arm64-cross", Path::new(ARM_LIBRARIES).join("lib/crt1.o").is_file()),
+        ("qemu-user", answers("qemu-aarch64", "--version")),
+    ];
+    here.into_iter().filter(|(_, here)| !here).map(|(package, _)| package).collect()
+}
+
+/// Installs packages of the system where this user may; else the error says what is `wanted`, and how Debian has it.
+fn install(packages: &[&str], wanted: &str) -> Result<()> {
     if !answers("apt-get", "--version") || !is_root() {
-        bail!(
-            "the browser tests need Chromium, which was not found: install it (on Debian: `sudo apt-get install \
-             --no-install-recommends chromium fonts-dejavu-core`), or set STILLROOM_CHROMIUM to its path"
-        );
+        bail!("{wanted} (on Debian: `sudo apt-get install --no-install-recommends {}`)", packages.join(" "));
     }
     let apt =
         |arguments: &[&str]| run(Command::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive").args(arguments));
     apt(&["update"])?;
-    apt(&["install", "-y", "--no-install-recommends", "chromium", "fonts-dejavu-core"])?;
-    CHROMIUMS.iter().find_map(|name| found(name)).context("Chromium was installed, and still does not run")
+    apt(&[&["install", "-y", "--no-install-recommends"], packages].concat())
 }
 
 /// The full path of a browser that answers; some systems have a `chromium-browser` that only asks for another one.

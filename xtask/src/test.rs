@@ -1,4 +1,4 @@
-//! `cargo xtask test`: named steps in order; the first one that fails ends it.
+//! `cargo xtask test`: named steps in order; the first one that fails ends it. [`take`] takes those of `test-neon` too.
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -11,14 +11,14 @@ use crate::workspace::{BROWSER, NATIVE, cargo, run};
 use crate::{Build, build, invariants, prerequisites, query_data};
 
 /// One thing that must be true of the workspace. Its promise is said when it starts.
-struct Step {
-    name: &'static str,
-    promise: &'static str,
-    check: fn(&Path) -> Result<()>,
+pub struct Step {
+    pub name: &'static str,
+    pub promise: &'static str,
+    pub check: fn(&Path) -> Result<()>,
 }
 
 /// The bundle comes before everything that compiles `server`, which embeds it: so nothing is compiled twice.
-const STEPS: [Step; 9] = [
+pub const STEPS: [Step; 9] = [
     Step { name: "prerequisites", promise: "the tools of the tests are here", check: bring_prerequisites },
     Step { name: "format", promise: "every Rust file is formatted", check: format },
     Step { name: "bundle", promise: "the pages build for the browser", check: browser_bundle },
@@ -31,13 +31,13 @@ const STEPS: [Step; 9] = [
 ];
 
 /// Accepts the names of the steps.
-pub fn step_names() -> PossibleValuesParser {
-    PossibleValuesParser::new(STEPS.map(|step| step.name))
+pub fn step_names(steps: &'static [Step]) -> PossibleValuesParser {
+    PossibleValuesParser::new(steps.iter().map(|step| step.name))
 }
 
-/// Runs every step, or the one named `only`.
-pub fn test(root: &Path, only: Option<&str>) -> ExitCode {
-    let chosen: Vec<&Step> = STEPS.iter().filter(|step| only.is_none_or(|name| name == step.name)).collect();
+/// Takes every step, or the one named `only`.
+pub fn take(root: &Path, steps: &[Step], only: Option<&str>) -> ExitCode {
+    let chosen: Vec<&Step> = steps.iter().filter(|step| only.is_none_or(|name| name == step.name)).collect();
     let mut results = Vec::new();
     for step in &chosen {
         println!("\n==> {}: {}", step.name, step.promise);
@@ -59,7 +59,7 @@ pub fn test(root: &Path, only: Option<&str>) -> ExitCode {
         }
     }
     let names: Vec<&str> = chosen.iter().map(|step| step.name).collect();
-    print!("\n{}", summary(&names, &results, STEPS.len()));
+    print!("\n{}", summary(&names, &results, steps.len()));
     if results.iter().all(|(_, _, passed)| *passed) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

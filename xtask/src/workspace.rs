@@ -32,6 +32,9 @@ pub const NATIVE: [&str; 18] = [
 /// The wasm target of the browser bundle.
 pub const WASM: &str = "wasm32-unknown-unknown";
 
+/// The target whose kernels are tested under emulation.
+pub const ARM: &str = "aarch64-unknown-linux-gnu";
+
 /// `app` as it runs in the browser.
 pub const BROWSER: [&str; 10] =
     ["--profile", "browser", "-p", "app", "--lib", "--no-default-features", "--features", "hydrate", "--target", WASM];

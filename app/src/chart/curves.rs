@@ -361,6 +361,8 @@ fn legend(series: &[Series], look: Look<'_>, last: u32) -> impl IntoView + use<>
         }
     });
     let has_stops = series.iter().any(|series| series.kd_stops_at.is_some());
+    let has_gaps = matches!(metric, Metric::KdLossValidation | Metric::AgreementValidation)
+        && series.iter().any(|series| !are_of_every_epoch(&series.points));
     let has_drops = series.iter().any(|series| !series.drops.is_empty());
     let most_seeds = series.iter().flat_map(|series| &series.points).map(|point| point.seeds).max().unwrap_or(0);
     let some_of_two = series.iter().flat_map(|series| &series.points).any(|point| point.seeds == 2);
@@ -390,10 +392,16 @@ fn legend(series: &[Series], look: Look<'_>, last: u32) -> impl IntoView + use<>
                 {bands}
                 {few_bands}
                 {has_stops.then_some("Ring: KD stops here. ")}
+                {has_gaps.then_some("A curve with gaps was trained before its teacher was there: it is measured where its checkpoints are kept. ")}
                 {has_drops.then_some("Hairline: the learning rate drops.")}
             </p>
         </div>
     }
+}
+
+/// Whether no epoch is left out up to the last one.
+fn are_of_every_epoch(points: &[Point]) -> bool {
+    points.iter().zip(1..).all(|(point, epoch)| point.epoch.0 == epoch)
 }
 
 /// A number for each of `epochs`, with [`readout::NOT_MEASURED`] where there is none.

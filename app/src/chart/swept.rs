@@ -1,19 +1,25 @@
 //! Which quantity a study sweeps: what stands on the horizontal axis, which lines there are, and each arm's colour.
 
-use study::Arm;
+use std::collections::{BTreeMap, BTreeSet};
+use study::{Arm, Method, Number};
 
 /// A field of a treatment or a network that may differ between arms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Quantity {
     KdStopEpoch,
     TeacherStopEpoch,
-    Temperature,
-    KdWeight,
+    /// Of a method.
+    Number(Number),
+    Generation,
+    GenerationStopEpoch,
     TeacherEpochs,
     StudentEpochs,
     LabelWeightAfterStop,
     Teacher,
     Student,
+    /// Methods and chains have no order: they make lines, and never an axis.
+    Method,
+    Chain,
 }
 
 /// An arm's value of a quantity.
@@ -25,50 +31,66 @@ pub struct Value {
 
 impl Quantity {
     /// In the order in which they are preferred for the horizontal axis where several have as many values.
-    const ALL: [Quantity; 9] = [
-        Self::KdStopEpoch,
-        Self::TeacherStopEpoch,
-        Self::Temperature,
-        Self::KdWeight,
-        Self::TeacherEpochs,
-        Self::StudentEpochs,
-        Self::LabelWeightAfterStop,
-        Self::Teacher,
-        Self::Student,
-    ];
+    fn all() -> impl Iterator<Item = Quantity> {
+        let first = [Self::KdStopEpoch, Self::TeacherStopEpoch];
+        let last = [
+            Self::Generation,
+            Self::GenerationStopEpoch,
+            Self::TeacherEpochs,
+            Self::StudentEpochs,
+            Self::LabelWeightAfterStop,
+            Self::Teacher,
+            Self::Student,
+            Self::Method,
+            Self::Chain,
+        ];
+        first.into_iter().chain(Number::ALL.map(Self::Number)).chain(last)
+    }
 
     pub fn name(self) -> &'static str {
         match self {
             Self::KdStopEpoch => "KD stop epoch",
             Self::TeacherStopEpoch => "teacher stop epoch",
-            Self::Temperature => "temperature",
-            Self::KdWeight => "KD weight",
+            Self::Number(number) => number.name(),
+            Self::Generation => "generation",
+            Self::GenerationStopEpoch => "generation stop epoch",
             Self::TeacherEpochs => "teacher’s epochs",
             Self::StudentEpochs => "student’s epochs",
             Self::LabelWeightAfterStop => "label weight after the stop",
             Self::Teacher => "teacher",
             Self::Student => "student",
+            Self::Method => "method",
+            Self::Chain => "chain",
         }
     }
 
     /// `None` where the quantity does not count for the arm. Labels only is a KD stop at epoch 0.
     pub fn of(self, arm: &Arm) -> Option<Value> {
         let distillation = arm.distillation.as_ref();
+        let method = distillation.map(|it| it.scheme.method());
         let number = match self {
             Self::KdStopEpoch => Some(distillation.map_or(0.0, |it| f64::from(it.kd_stop_epoch.0))),
             Self::TeacherStopEpoch => distillation.map(|it| f64::from(it.teacher_stop_epoch.0)),
-            Self::Temperature => distillation.map(|it| it.temperature),
-            Self::KdWeight => Some(distillation.map_or(0.0, |it| it.kd_weight)),
+            Self::Number(Number::KdWeight) if distillation.is_none() => Some(0.0),
+            Self::Number(number) => distillation.and_then(|it| it.scheme.number(number)),
+            Self::Generation => distillation.map(|it| f64::from(it.line.generation)),
+            Self::GenerationStopEpoch => {
+                distillation.and_then(|it| it.line.generation_stop_epoch).map(|stop| f64::from(stop.0))
+            }
             Self::TeacherEpochs => distillation.map(|it| f64::from(it.teacher_epochs.0)),
             Self::StudentEpochs => Some(f64::from(arm.epochs.0)),
             Self::LabelWeightAfterStop => distillation.and_then(|it| it.cross_entropy_weight_after_stop),
             // Networks are ordered by their size; any image will do for that.
             Self::Teacher => distillation.map(|it| it.teacher.parameters(3, 10) as f64),
             Self::Student => Some(arm.student.parameters(3, 10) as f64),
+            Self::Method => method.and_then(|it| Method::ALL.iter().position(|other| *other == it)).map(|it| it as f64),
+            Self::Chain => distillation.map(|it| it.line.chain.0.len() as f64),
         }?;
         let written = match self {
             Self::Teacher => distillation.map(|it| it.teacher.to_string())?,
             Self::Student => arm.student.to_string(),
+            Self::Method => method?.label().to_owned(),
+            Self::Chain => distillation.map(|it| it.line.chain.to_string())?,
             _ => number.to_string(),
         };
         Some(Value { number, written })
@@ -79,26 +101,34 @@ impl Quantity {
         matches!(self, Self::Teacher | Self::Student)
     }
 
-    fn distinct(self, arms: &[Arm]) -> usize {
-        let mut numbers: Vec<f64> = arms.iter().filter_map(|arm| self.of(arm)).map(|value| value.number).collect();
-        numbers.sort_by(f64::total_cmp);
-        numbers.dedup();
-        numbers.len()
+    fn makes_an_axis(self) -> bool {
+        !matches!(self, Self::Method | Self::Chain)
     }
 
-    /// A stop that always comes at the end of its training is no choice: it only repeats how long the training is.
+    fn distinct(self, arms: &[Arm]) -> usize {
+        let written: BTreeSet<String> = arms.iter().filter_map(|arm| self.of(arm)).map(|value| value.written).collect();
+        written.len()
+    }
+
+    /// A stop that always comes at the end of its training is no choice: it only repeats how long the training is. Nor is a number
+    /// that differs between methods alone, each of which has its own default.
     fn is_chosen(self, arms: &[Arm]) -> bool {
         let mut distilling = arms.iter().filter_map(|arm| Some((arm, arm.distillation.as_ref()?)));
         match self {
             Self::KdStopEpoch => distilling.any(|(arm, it)| it.kd_stop_epoch < arm.epochs),
             Self::TeacherStopEpoch => distilling.any(|(_, it)| it.teacher_stop_epoch < it.teacher_epochs),
+            Self::Number(number) => {
+                let mut of_method: BTreeMap<Method, f64> = BTreeMap::new();
+                let mut values = distilling.filter_map(|(_, it)| Some((it.scheme.method(), it.scheme.number(number)?)));
+                values.any(|(method, value)| *of_method.entry(method).or_insert(value) != value)
+            }
             _ => true,
         }
     }
 
     /// Whether labels only is a value of it like others: KD stopped at 0, KD of weight 0.
     fn begins_with_labels(self) -> bool {
-        matches!(self, Self::KdStopEpoch | Self::KdWeight)
+        matches!(self, Self::KdStopEpoch | Self::Number(Number::KdWeight))
     }
 }
 
@@ -122,9 +152,10 @@ pub struct Line {
 
 /// `None` where no quantity has three values: such arms are compared side by side.
 pub fn sweep(arms: &[Arm]) -> Option<Sweep> {
-    let chosen: Vec<Quantity> = Quantity::ALL.into_iter().filter(|quantity| quantity.is_chosen(arms)).collect();
-    let most = chosen.iter().map(|quantity| quantity.distinct(arms)).max()?;
-    let quantity = *chosen.iter().find(|quantity| quantity.distinct(arms) == most).filter(|_| most >= 3)?;
+    let chosen: Vec<Quantity> = Quantity::all().filter(|quantity| quantity.is_chosen(arms)).collect();
+    let axes = || chosen.iter().filter(|quantity| quantity.makes_an_axis());
+    let most = axes().map(|quantity| quantity.distinct(arms)).max()?;
+    let quantity = *axes().find(|quantity| quantity.distinct(arms) == most).filter(|_| most >= 3)?;
     let differs = |other: &Quantity| {
         *other != quantity && other.distinct(&distilling(arms)) > 1 && !follows(*other, quantity, arms)
     };
@@ -194,13 +225,21 @@ fn follows(other: Quantity, quantity: Quantity, arms: &[Arm]) -> bool {
 fn line_label(arm: &Arm, others: &[Quantity], from_labels: bool) -> String {
     let said = others.iter().filter(|other| !from_labels || !other.begins_with_labels()).filter_map(|other| {
         let written = other.of(arm)?.written;
+        // Which method goes on that long is said once.
+        let method = match &arm.distillation {
+            Some(it) if !others.contains(&Quantity::Method) => format!("{} ", it.scheme.method().label()),
+            _ => String::new(),
+        };
         Some(match other {
             Quantity::TeacherStopEpoch => format!("teacher stopped at {written}"),
-            Quantity::KdStopEpoch if written == arm.epochs.to_string() => "KD to the end".to_owned(),
-            Quantity::KdStopEpoch => format!("KD until {written}"),
-            Quantity::Temperature => format!("T {written}"),
+            Quantity::KdStopEpoch if written == arm.epochs.to_string() => format!("{method}to the end"),
+            Quantity::KdStopEpoch => format!("{method}until {written}"),
+            Quantity::Number(number) => number.said(other.of(arm)?.number),
             Quantity::Teacher => format!("{written} teaches"),
-            Quantity::Student => written,
+            Quantity::Student | Quantity::Method => written,
+            Quantity::Chain if written.is_empty() => "no chain".to_owned(),
+            Quantity::Chain => format!("through {written}"),
+            Quantity::GenerationStopEpoch => format!("generations stopped at {written}"),
             _ => format!("{} {written}", other.name()),
         })
     });

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{about, api, clipboard::copy, done, error::ApiError, numbers};
 use leptos::{ev, html, prelude::*};
-use study::{Arm, Machine, Plan, SpecError, Study};
+use study::{Arm, Machine, Method, Plan, SpecError, Study};
 
 /// The form, from `first` on, for `machine`. It is a plain form too: without scripts it is sent, and comes back with errors.
 #[island]
@@ -114,7 +114,9 @@ pub fn Form(first: Fields, machine: Machine) -> impl IntoView {
                     </fieldset>
                     <fieldset class:unused=labels_alone>
                         <legend>"The teacher"</legend>
-                        <div class="fields">{fields::TEACHER.iter().map(field).collect_view()}</div>
+                        <div class="fields">
+                            {fields::TEACHER.iter().map(field).collect_view()} {fields::LINE.iter().map(field).collect_view()}
+                        </div>
                     </fieldset>
                     <details class="recipe" open=recipe_is_wrong>
                         <summary>"Recipe: batches, learning rate, augmentation, device"</summary>
@@ -124,10 +126,8 @@ pub fn Form(first: Fields, machine: Machine) -> impl IntoView {
                     <div class="choices start">
                         <button class="button" type="submit" disabled=start.pending() on:click=check_first>"Start"</button>
                         <p class="aside">
-                            {move || errors.with(|errors| match errors.is_empty() {
-                                true => shown.with(|preview| Some(in_short(preview).into_any())),
-                                false => Some(blocked(errors).into_any()),
-                            })}
+                            {move || errors.with(|errors| (!errors.is_empty()).then(|| blocked(errors)))}
+                            {move || shown.with(in_short)}
                         </p>
                     </div>
                 </div>
@@ -191,13 +191,13 @@ fn to_put_right(errors: &[SpecError], typed: RwSignal<Fields>) -> impl IntoView 
 }
 
 /// Beside the button, where a small screen shows nothing else of the plan.
-fn in_short(preview: &Preview) -> impl IntoView + use<> {
+fn in_short(preview: &Preview) -> String {
     let plan = preview.plan.as_ref();
     let counts = plan.map(|plan| {
         format!("{}, {}", numbers::counted(plan.runs.len() as u64, "run"), numbers::counted(plan.epochs, "epoch"))
     });
     let time = preview.seconds.map(|seconds| format!(" · {}", about(seconds)));
-    view! { {counts}{time} }
+    [counts, time].into_iter().flatten().collect()
 }
 
 /// One field with its label, hint and errors.
@@ -214,9 +214,9 @@ fn entry(field: &'static Field, typed: RwSignal<Fields>, errors: Memo<Vec<SpecEr
     let text = move || typed.with(|fields| fields.get(field.path).to_owned());
     let change = move |text: String| typed.update(|fields| fields.set(field.path, text));
     let input = match field.entry {
-        Entry::Words | Entry::Value(_) | Entry::Values(_) | Entry::List => {
+        Entry::Words | Entry::Value(_) | Entry::Values(_) | Entry::Chains(_) | Entry::List => {
             let suggestions = match field.entry {
-                Entry::Value(suggestions) | Entry::Values(suggestions) => suggestions,
+                Entry::Value(suggestions) | Entry::Values(suggestions) | Entry::Chains(suggestions) => suggestions,
                 _ => &[],
             };
             let list_id = format!("{id}-suggestions");
@@ -265,6 +265,32 @@ fn entry(field: &'static Field, typed: RwSignal<Fields>, errors: Memo<Vec<SpecEr
             }
             .into_any()
         }
+        Entry::AnyOf(choices) => {
+            let boxes = choices.iter().map(|(choice, label)| {
+                let taken = move || typed.with(|fields| fields.has(field.path, choice));
+                let choose = move |take: bool| typed.update(|fields| fields.choose(field.path, choices, choice, take));
+                view! {
+                    <label>
+                        <input
+                            type="checkbox"
+                            name=format!("fields[{}]", Fields::choice(field.path, choice))
+                            value="true"
+                            data-choice=*choice
+                            checked=typed.with_untracked(|fields| fields.has(field.path, choice))
+                            prop:checked=taken
+                            on:change=move |event| choose(event_target_checked(&event))
+                        />
+                        {*label}
+                    </label>
+                }
+            });
+            view! {
+                <div class="any-of" role="group" id=id.clone() tabindex="-1" aria-label=field.label aria-describedby=described>
+                    {boxes.collect_view()}
+                </div>
+            }
+            .into_any()
+        }
         Entry::Check => view! {
             <input
                 type="checkbox"
@@ -288,9 +314,16 @@ fn entry(field: &'static Field, typed: RwSignal<Fields>, errors: Memo<Vec<SpecEr
         })
     };
     let check = matches!(field.entry, Entry::Check);
+    let label = match field.entry {
+        // Each of its boxes has a label of its own.
+        Entry::AnyOf(_) => view! { <span class="several-label">{field.label}</span> }.into_any(),
+        _ => view! { <label for=id>{field.label}</label> }.into_any(),
+    };
+    // By the style sheet, without scripts too: shown where one of these is ticked.
+    let methods = fields::methods(field).map(|methods| methods.map(Method::name).collect::<Vec<_>>().join(" "));
     view! {
-        <div class="field" class:check=check class:wrong=wrong>
-            <label for=id>{field.label}</label>
+        <div class="field" class:check=check class:wrong=wrong data-methods=methods>
+            {label}
             {input}
             <p class="error" id=error_id aria-live="polite">{told}</p>
             <p class="hint" id=hint_id>{field.hint}</p>

@@ -1,5 +1,7 @@
 //! The form's fields: what each is called, how it is explained, and where it stands in the study file.
 
+use study::{Method, Number};
+
 /// One field of the form.
 pub struct Field {
     /// The path in the study file: the key of its errors too.
@@ -22,8 +24,12 @@ pub enum Entry {
     Values(&'static [&'static str]),
     /// As `Values`, and always a list in the file.
     List,
+    /// As `Values`, each a chain of networks; "none" stands for the empty one.
+    Chains(&'static [&'static str]),
     /// One of these; the empty one leaves the field out.
     OneOf(&'static [(&'static str, &'static str)]),
+    /// Any of these, or none, which leaves the field out.
+    AnyOf(&'static [(&'static str, &'static str)]),
     /// Yes, or left out.
     Check,
 }
@@ -105,13 +111,23 @@ pub const TEACHER: [Field; 3] = [
 
 pub const METHOD: Field = Field {
     path: "treatment.method",
-    label: "Method",
-    hint: "How the student is taught.",
-    entry: Entry::OneOf(&[("kd", "Knowledge distillation (Hinton et al. 2015)"), ("", "From labels alone")]),
+    label: "Methods",
+    hint: "How the student is taught; an arm for each. None of them: from labels alone.",
+    entry: Entry::AnyOf(&[
+        ("kd", "Knowledge distillation (Hinton et al. 2015)"),
+        ("standardised-kd", "KD of standardised logits (Sun et al. 2024)"),
+        ("at", "Attention transfer (Zagoruyko & Komodakis 2017)"),
+        ("kd-at", "KD and attention transfer together"),
+        ("dkd", "Decoupled KD (Zhao et al. 2022)"),
+        ("dist", "DIST: correlations (Huang et al. 2022)"),
+        ("dot", "DOT: KD with two momenta (Zhao et al. 2023)"),
+        ("rco", "RCO: a curriculum of the teacher’s epochs (Jin et al. 2019)"),
+    ]),
     first: "kd",
 };
 
-pub const TREATMENT: [Field; 5] = [
+/// Of these, numbers of methods are shown where one of the chosen methods has them ([`methods`]).
+pub const TREATMENT: [Field; 13] = [
     Field {
         path: "treatment.kd_stop_epoch",
         label: "KD stop epoch",
@@ -129,16 +145,73 @@ pub const TREATMENT: [Field; 5] = [
     Field {
         path: "treatment.temperature",
         label: "Temperature",
-        hint: "Softens the teacher’s and the student’s outputs in the KD loss.",
+        hint: "Softens the teacher’s and the student’s outputs. Empty: each method’s own: 4, of standardised logits 2, of DIST 1.",
         entry: Entry::Values(&["1", "4", "16", "1, 4, 16"]),
-        first: "4",
+        first: "",
     },
     Field {
         path: "treatment.kd_weight",
         label: "KD weight",
-        hint: "From 0 (labels only) to 1 (teacher only); labels have the rest.",
+        hint: "From 0 (labels only) to 1 (teacher only), labels have the rest; of standardised logits up to 1000 beside 0.1. Empty: 0.9, \
+               and 9 there.",
         entry: Entry::Values(&["0.5", "0.9", "1", "0.1, 0.5, 0.9"]),
-        first: "0.9",
+        first: "",
+    },
+    Field {
+        path: "treatment.attention_weight",
+        label: "Attention weight",
+        hint: "Of attention transfer beside the labels’ loss; 1000 where left empty.",
+        entry: Entry::Values(&["1000", "100, 1000"]),
+        first: "",
+    },
+    Field {
+        path: "treatment.target_weight",
+        label: "Target weight",
+        hint: "Of how sure the teacher is of the label’s class; 1 where left empty.",
+        entry: Entry::Values(&["1", "0, 1"]),
+        first: "",
+    },
+    Field {
+        path: "treatment.non_target_weight",
+        label: "Non-target weight",
+        hint: "Of what the teacher says of the other classes; 8 where left empty.",
+        entry: Entry::Values(&["8", "1, 8"]),
+        first: "",
+    },
+    Field {
+        path: "treatment.warm_up_epochs",
+        label: "Warm-up epochs",
+        hint: "Over these the two weights rise to their size; 0: at once. 20 where left empty.",
+        entry: Entry::Values(&["0", "20", "0, 20"]),
+        first: "",
+    },
+    Field {
+        path: "treatment.between_weight",
+        label: "Between-class weight",
+        hint: "Of how an image’s classes go together; 1 where left empty.",
+        entry: Entry::Values(&["1", "0, 1"]),
+        first: "",
+    },
+    Field {
+        path: "treatment.within_weight",
+        label: "Within-class weight",
+        hint: "Of how a batch’s images go together in each class; 1 where left empty.",
+        entry: Entry::Values(&["1", "0, 1"]),
+        first: "",
+    },
+    Field {
+        path: "treatment.momentum_difference",
+        label: "Momentum difference",
+        hint: "More momentum for the teacher’s gradient, less for the labels’; 0.075 where left empty.",
+        entry: Entry::Values(&["0.075", "0.05, 0.075, 0.09"]),
+        first: "",
+    },
+    Field {
+        path: "treatment.anchors",
+        label: "Anchors",
+        hint: "The teacher’s checkpoints at equal intervals that teach one after the other; 4 where left empty.",
+        entry: Entry::Values(&["4", "2, 4, 8"]),
+        first: "",
     },
     Field {
         path: "treatment.cross_entropy_weight_after_stop",
@@ -146,6 +219,32 @@ pub const TREATMENT: [Field; 5] = [
         hint: "Weight of the labels’ loss once distillation has stopped.",
         entry: Entry::Values(&["1", "0.1", "0.1, 1"]),
         first: "1",
+    },
+];
+
+/// Who stands between teacher and student.
+pub const LINE: [Field; 3] = [
+    Field {
+        path: "treatment.chain",
+        label: "Chain",
+        hint: "Networks between teacher and student, each taught by the one before; @8 stops one after 8 epochs. “none, wrn-16-1” \
+               compares.",
+        entry: Entry::Chains(&["wrn-16-1", "none, wrn-16-1", "wrn-28-2 > wrn-16-1@8"]),
+        first: "",
+    },
+    Field {
+        path: "treatment.generations",
+        label: "Generations",
+        hint: "So many students one after the other, each taught by the one before; an arm each. Empty: one.",
+        entry: Entry::Value(&["2", "5"]),
+        first: "",
+    },
+    Field {
+        path: "treatment.generation_stop_epoch",
+        label: "Generation stop epoch",
+        hint: "A generation is taken as it was after this epoch to teach the next. Empty: trained to its end.",
+        entry: Entry::Values(&["8", "8, 20"]),
+        first: "",
     },
 ];
 
@@ -248,8 +347,18 @@ pub fn all() -> impl Iterator<Item = &'static Field> {
     const TEACHER_FIELDS: &[Field] = &TEACHER;
     const METHOD_FIELD: &[Field] = &[METHOD];
     const TREATMENT_FIELDS: &[Field] = &TREATMENT;
+    const LINE_FIELDS: &[Field] = &LINE;
     const RECIPE_FIELDS: &[Field] = &RECIPE;
-    [FIRST, STUDENT_FIELDS, TEACHER_FIELDS, METHOD_FIELD, TREATMENT_FIELDS, RECIPE_FIELDS].into_iter().flatten()
+    [FIRST, STUDENT_FIELDS, TEACHER_FIELDS, METHOD_FIELD, TREATMENT_FIELDS, LINE_FIELDS, RECIPE_FIELDS]
+        .into_iter()
+        .flatten()
+}
+
+/// The methods that have the number which a field is; `None` where it is none, and counts for all of them.
+pub fn methods(field: &Field) -> Option<impl Iterator<Item = Method>> {
+    let name = field.path.strip_prefix("treatment.")?;
+    let number = Number::ALL.into_iter().find(|number| number.field() == name)?;
+    Some(Method::ALL.into_iter().filter(move |method| method.has(number)))
 }
 
 /// An element's name for a field: ids must not hold dots where style sheets and scripts pick them.

@@ -3,13 +3,35 @@
 use super::fields::{self, Entry, Field};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use study::{SpecError, Study, numeral};
+use study::{Method, SpecError, Study, numeral};
 use toml::{Table, Value};
 
-/// What stands in the form, by the field's path; a field that is not there is empty.
+/// What stands in the form, by the field's path; a field that is not there is empty. Of a form that was sent, each box of several has
+/// a path of its own ([`Fields::choice`]), and the field has what they say together.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(from = "BTreeMap<String, String>", into = "BTreeMap<String, String>")]
 pub struct Fields(pub BTreeMap<String, String>);
+
+impl From<BTreeMap<String, String>> for Fields {
+    fn from(sent: BTreeMap<String, String>) -> Fields {
+        let mut fields = Fields(sent);
+        for field in fields::all() {
+            let Entry::AnyOf(choices) = field.entry else { continue };
+            let paths = choices.iter().map(|(choice, _)| (*choice, Fields::choice(field.path, choice)));
+            let ticked: Vec<&str> = paths.filter_map(|(choice, path)| fields.0.remove(&path).map(|_| choice)).collect();
+            if !ticked.is_empty() {
+                fields.set(field.path, ticked.join(", "));
+            }
+        }
+        fields
+    }
+}
+
+impl From<Fields> for BTreeMap<String, String> {
+    fn from(fields: Fields) -> BTreeMap<String, String> {
+        fields.0
+    }
+}
 
 impl Fields {
     /// A new study's form.
@@ -22,7 +44,7 @@ impl Fields {
         let text = |field: &Field| {
             let value =
                 field.path.split('.').try_fold(Value::Table(table.clone()), |value, key| value.get(key).cloned());
-            value.map(|value| as_typed(&value)).unwrap_or_default()
+            value.map(|value| as_typed(field, &value)).unwrap_or_default()
         };
         let mut filled = Fields(fields::all().map(|field| (field.path.to_owned(), text(field))).collect());
         if table.contains_key("treatment") && filled.get("treatment.method").is_empty() {
@@ -59,25 +81,48 @@ impl Fields {
         self.0.insert(path.to_owned(), text);
     }
 
+    /// The path under which a form sends one choice of a field of several.
+    pub fn choice(path: &str, choice: &str) -> String {
+        format!("{path}.{choice}")
+    }
+
+    /// Whether a choice of several is taken.
+    pub fn has(&self, path: &str, choice: &str) -> bool {
+        self.get(path).split(',').any(|part| part.trim() == choice)
+    }
+
+    /// Takes a choice of several, or leaves it: those that are taken stand in the order of `choices`.
+    pub fn choose(&mut self, path: &str, choices: &[(&str, &str)], choice: &str, take: bool) {
+        let taken = |it: &str| if it == choice { take } else { self.has(path, it) };
+        let taken: Vec<&str> = choices.iter().map(|(it, _)| *it).filter(|it| taken(it)).collect();
+        self.set(path, taken.join(", "));
+    }
+
     /// The study, or everything that is wrong with it: read by the same rules as a file.
     pub fn study(&self) -> Result<Study, Vec<SpecError>> {
         Study::from_table(&self.table())
     }
 
     /// The study file's table. Whether its values make sense is the study's to say. From labels alone there is neither a
-    /// teacher nor a treatment, whatever stands in their fields.
+    /// teacher nor a treatment, whatever stands in their fields; nor are there numbers that none of the chosen methods has.
     pub fn table(&self) -> Table {
-        let labels_alone = self.get("treatment.method").is_empty();
+        let labels_alone = self.get(fields::METHOD.path).is_empty();
         let mut table = Table::new();
         for field in fields::all() {
             let text = self.get(field.path).trim();
             let left_out = labels_alone && (field.path.starts_with("teacher.") || field.path.starts_with("treatment."));
-            if text.is_empty() || left_out {
+            if text.is_empty() || left_out || !self.counts(field) {
                 continue;
             }
             put(&mut table, field.path, value_of(field, text));
         }
         table
+    }
+
+    /// Whether a chosen method has the number that a field is; all other fields count.
+    fn counts(&self, field: &Field) -> bool {
+        let chosen = |method: Method| self.has(fields::METHOD.path, method.name());
+        fields::methods(field).is_none_or(|mut methods| methods.any(chosen))
     }
 
     /// As a study file, right or wrong.
@@ -109,11 +154,19 @@ fn value_of(field: &Field, text: &str) -> Value {
         Entry::Check => Value::Boolean(text == "true"),
         Entry::Value(_) => one_value(text),
         Entry::List => Value::Array(parts(text)),
-        Entry::Values(_) => match parts(text) {
-            mut one if one.len() == 1 => one.remove(0),
-            several => Value::Array(several),
-        },
+        Entry::Values(_) | Entry::AnyOf(_) => one_or_several(parts(text)),
+        Entry::Chains(_) => {
+            let chain = |part: Value| if part.as_str() == Some(NO_CHAIN) { Value::String(String::new()) } else { part };
+            one_or_several(parts(text).into_iter().map(chain).collect())
+        }
     }
+}
+
+/// How the empty chain is typed.
+const NO_CHAIN: &str = "none";
+
+fn one_or_several(mut values: Vec<Value>) -> Value {
+    if values.len() == 1 { values.remove(0) } else { Value::Array(values) }
 }
 
 /// The values between commas; a comma at the end is a value still to be typed.
@@ -139,10 +192,11 @@ fn one_value(text: &str) -> Value {
     }
 }
 
-fn as_typed(value: &Value) -> String {
+fn as_typed(field: &Field, value: &Value) -> String {
     match value {
+        Value::String(text) if text.is_empty() && matches!(field.entry, Entry::Chains(_)) => NO_CHAIN.to_owned(),
         Value::String(text) => text.clone(),
-        Value::Array(values) => values.iter().map(as_typed).collect::<Vec<_>>().join(", "),
+        Value::Array(values) => values.iter().map(|value| as_typed(field, value)).collect::<Vec<_>>().join(", "),
         Value::Boolean(false) => String::new(),
         other => other.to_string().trim_end_matches(".0").to_owned(),
     }

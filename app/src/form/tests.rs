@@ -1,12 +1,23 @@
 use super::{Fields, Form, fields, preview};
 use leptos::prelude::*;
-use study::{Dataset, DatasetFacts, Machine, Speed, Study, cost::Pace};
+use study::{Dataset, DatasetFacts, Machine, Method, Speed, Study, cost::Pace};
 
 const EXAMPLE: &str = include_str!("../../../examples/study.toml");
 
+/// What the example says of KD's numbers is what KD takes where nobody says anything.
+fn example() -> Study {
+    let mut study = Study::from_toml(EXAMPLE).unwrap();
+    let treatment = study.treatment.as_mut().unwrap();
+    let written = Method::Kd.numbers().iter().map(|(number, _)| treatment.values(Method::Kd, *number));
+    let usual = Method::Kd.numbers().iter().map(|(_, usual)| vec![*usual]);
+    assert_eq!(written.collect::<Vec<_>>(), usual.collect::<Vec<_>>());
+    (treatment.temperature, treatment.kd_weight) = (None, None);
+    study
+}
+
 #[test]
 fn a_new_form_is_the_example_study() {
-    assert_eq!(Fields::first().study(), Study::from_toml(EXAMPLE));
+    assert_eq!(Fields::first().study(), Ok(example()));
 }
 
 #[test]
@@ -15,7 +26,7 @@ fn a_study_survives_the_form_and_comes_back_equal() {
 title = "Everything at once, \"quoted\", with a comma"
 dataset = "cifar-10"
 validation = 0
-seeds = 7
+seeds = 2
 [student]
 architecture = ["wrn-10-1", "wrn-16-1"]
 epochs = [20, 40]
@@ -24,10 +35,22 @@ architecture = ["wrn-16-2", "wrn-40-2"]
 epochs = [35, 50]
 per_seed = true
 [treatment]
+method = ["rco", "kd", "dot", "dist", "dkd", "at"]
 temperature = [1.0, 4.5, 16.0]
 kd_weight = [0.5, 0.9]
+attention_weight = [100.0, 1000.0]
+target_weight = 1.0
+non_target_weight = [1.0, 8.0]
+warm_up_epochs = [0, 20]
+between_weight = 1.0
+within_weight = 0.5
+momentum_difference = 0.05
+anchors = 3
 kd_stop_epoch = [0, 8]
-teacher_stop_epoch = [8, 20]
+teacher_stop_epoch = 8
+chain = ["", "wrn-28-2@8 > wrn-22-1"]
+generations = 2
+generation_stop_epoch = 8
 cross_entropy_weight_after_stop = [0.1, 1.0]
 [recipe]
 batch_size = 64
@@ -41,8 +64,9 @@ augmentation_seed = "shared"
 device = "cpu"
 evaluate_test = "every-epoch"
 "#;
+    let no_chain = format!("{EXAMPLE}chain = \"\"");
     let labels_alone = "title = \"x\"\ndataset = \"mnist\"\n[student]\narchitecture = \"wrn-10-1\"\nepochs = 2\n";
-    for text in [EXAMPLE, everything, labels_alone, crate::SHORT_STUDY] {
+    for text in [EXAMPLE, everything, &no_chain, labels_alone, crate::SHORT_STUDY] {
         let study = Study::from_toml(text).unwrap();
         assert_eq!(Fields::of_study(&study).study(), Ok(study), "{text}");
     }
@@ -81,9 +105,9 @@ fn every_wrong_field_is_told_at_once_under_a_path_that_the_form_has() {
 fn values_are_separated_by_commas_and_a_trailing_comma_waits() {
     let mut form = Fields::first();
     form.set("treatment.kd_stop_epoch", " 0,8 , 20, ".into());
-    assert_eq!(form.study(), Study::from_toml(EXAMPLE));
+    assert_eq!(form.study(), Ok(example()));
     form.set("treatment.kd_stop_epoch", "[0, 8, 20]".into());
-    assert_eq!(form.study(), Study::from_toml(EXAMPLE));
+    assert_eq!(form.study(), Ok(example()));
 }
 
 #[test]
@@ -105,6 +129,67 @@ fn labels_alone_leave_teacher_and_treatment_out() {
     form.set("treatment.method", String::new());
     let study = form.study().unwrap();
     assert!(study.teacher.is_none() && study.treatment.is_none());
+}
+
+#[test]
+fn numbers_that_no_chosen_method_has_are_left_out_whatever_stands_in_them() {
+    let mut form = Fields::first();
+    form.set("treatment.method", "at, dist".into());
+    form.set("treatment.temperature", "2".into());
+    form.set("treatment.kd_weight", "far too much".into());
+    form.set("treatment.anchors", "0".into());
+    let treatment = form.study().unwrap().treatment.unwrap();
+    assert_eq!((treatment.temperature, treatment.kd_weight), (Some(2.0.into()), None));
+    form.set("treatment.method", "rco".into());
+    let told: Vec<String> = form.study().unwrap_err().into_iter().map(|error| error.field).collect();
+    assert_eq!(told, ["treatment.kd_weight", "treatment.anchors"]);
+    // A method that there is not is told, and none of its numbers.
+    form.set("treatment.method", "at, kl".into());
+    let told: Vec<String> = form.study().unwrap_err().into_iter().map(|error| error.given).collect();
+    assert_eq!(told, ["\"kl\""]);
+}
+
+#[test]
+fn ticked_methods_come_as_boxes_and_are_a_list() {
+    let sent = |ticked: &[&str]| {
+        let boxes = ticked.iter().map(|method| (format!("treatment.method.{method}"), "true".to_owned()));
+        Fields::from(boxes.collect::<std::collections::BTreeMap<_, _>>())
+    };
+    assert_eq!(sent(&["dist", "at", "kd"]).get("treatment.method"), "kd, at, dist");
+    assert_eq!(sent(&[]).get("treatment.method"), "", "from labels alone");
+    assert_eq!(sent(&["dist"]), Fields([("treatment.method".to_owned(), "dist".to_owned())].into()));
+
+    let fields::Entry::AnyOf(choices) = fields::METHOD.entry else { panic!("methods are boxes") };
+    let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, Method::ALL.map(Method::name));
+    let mut form = Fields::first();
+    form.choose("treatment.method", choices, "dist", true);
+    form.choose("treatment.method", choices, "at", true);
+    assert_eq!(form.get("treatment.method"), "kd, at, dist");
+    form.choose("treatment.method", choices, "kd", false);
+    assert_eq!(form.get("treatment.method"), "at, dist");
+}
+
+#[test]
+fn fields_of_methods_are_marked_for_the_style_sheet_which_shows_them_without_scripts() {
+    let html = page(Fields::first());
+    for expected in [
+        "data-methods=\"kd standardised-kd kd-at dot rco\"",
+        "data-methods=\"at kd-at\"",
+        "data-methods=\"dkd\"",
+        "name=\"fields[treatment.method.standardised-kd]\"",
+    ] {
+        assert!(html.contains(expected), "{expected} is not in the page");
+    }
+    // One is ticked: the others' are not to be seen, which the style sheet says for each.
+    let style = include_str!("../../../style/40-parts.css");
+    for method in Method::ALL {
+        let rule = format!(".form:has([data-choice=\"{method}\"]:checked) [data-methods~=\"{method}\"]");
+        assert!(style.contains(&rule), "{rule}");
+        let field = html.split(&format!("data-choice=\"{method}\"")).nth(1).unwrap();
+        let field = &field[..field.find('>').unwrap()];
+        assert_eq!(field.contains("checked"), method == Method::Kd, "{method}: {field}");
+    }
 }
 
 #[test]
@@ -207,20 +292,4 @@ fn errors_stand_beside_their_fields_without_scripts() {
     let told: Vec<String> = preview(&form, &machine()).errors.into_iter().map(|error| error.field).collect();
     let expected = ["dataset", "seeds", "treatment.kd_stop_epoch", "recipe.device"];
     assert_eq!(told, expected, "what this machine lacks is told with what is wrong");
-}
-
-/// Writes the form to look at, where `STILLROOM_LOOK` names a folder.
-#[test]
-fn the_form_can_be_looked_at() {
-    let Ok(folder) = std::env::var("STILLROOM_LOOK") else { return };
-    let mut wrong = Fields::first();
-    wrong.set("treatment.kd_stop_epoch", "0, 8, 30".into());
-    wrong.set("student.architecture", "wrn-11-1".into());
-    for (name, form) in [("form", Fields::first()), ("form-wrong", wrong)] {
-        let body = page(form);
-        let html = format!(
-            "<!DOCTYPE html><link rel=stylesheet href=style.css><body><main><article class=page><h1>New study</h1>{body}</article></main>"
-        );
-        std::fs::write(format!("{folder}/{name}.html"), html).unwrap();
-    }
 }

@@ -35,7 +35,11 @@ pub fn in_the_forms_words(text: &str) -> String {
     for (key, label) in named.into_iter().filter(|(key, _)| key.contains('_')) {
         text = text.replace(key, &format!("“{label}”"));
     }
-    text
+    // A field takes a list without brackets.
+    match text.split_once("” = [").and_then(|(before, rest)| Some((before, rest.split_once(']')?))) {
+        Some((before, (list, after))) => format!("{before}” set to {list}{after}"),
+        None => text,
+    }
 }
 
 fn capitalised(text: &str) -> String {
@@ -77,6 +81,10 @@ mod tests {
         assert_eq!(
             in_the_forms_words("Stands beside drop_every; learning_rate_decay is the student's"),
             "Stands beside “Drop every (epochs)”; “Learning-rate factor” is the student’s"
+        );
+        assert_eq!(
+            in_the_forms_words("With kd_stop_epoch = [0, 8, 20] each student is also trained from labels alone."),
+            "With “KD stop epoch” set to 0, 8, 20 each student is also trained from labels alone."
         );
         assert_eq!(
             in_the_forms_words("Add kd_stop_epoch = 0 to compare with labels alone (feature `cuda`)."),

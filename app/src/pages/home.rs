@@ -82,6 +82,7 @@ fn welcome(example: Option<Report>) -> impl IntoView {
                     <button class="button" type="submit">"Start a short study"</button>
                 </ActionForm>
                 <a class="button quiet" href="/studies/new">"Set up your own"</a>
+                <a class="button quiet" href="/gallery">"The paper’s experiments"</a>
             </div>
             <p class="aside">"The short study trains for real, on images of clothes that are built in. It takes about two minutes on two cores."</p>
             {refused(start).map(|error| view! { <Problem error=error/> })}

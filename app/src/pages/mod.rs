@@ -1,6 +1,7 @@
 //! A page is a file: a component and what it reads. Pages are made on the server alone; what moves in the browser is an island in them.
 
 mod example;
+mod gallery;
 mod home;
 mod new_study;
 mod not_found;
@@ -9,6 +10,7 @@ mod shares;
 mod study;
 
 pub use example::Example;
+pub use gallery::Gallery;
 pub use home::Home;
 pub use new_study::NewStudy;
 pub use not_found::NotFound;

@@ -3,7 +3,7 @@
 use crate::numbers;
 use leptos::prelude::*;
 use std::fmt::Display;
-use study::{Choices, Dataset, Report, Study, Treatment};
+use study::{Chain, Choices, Dataset, Method, Number, Report, Study, Treatment};
 
 pub fn setup(report: &Report) -> impl IntoView + use<> {
     view! {
@@ -46,15 +46,36 @@ fn named(dataset: Dataset) -> &'static str {
 }
 
 fn distillation(treatment: &Treatment) -> String {
+    let methods: Vec<String> = match treatment.method.0.as_slice() {
+        [one] => vec![format!("{}, {}", one.label(), numbers_of(treatment, *one))],
+        several => several.iter().map(|it| format!("{} ({})", it.label(), numbers_of(treatment, *it))).collect(),
+    };
     let stops = |name: &str, stops: &Option<Choices<u32>>| stops.as_ref().map(|it| format!(", {name} {}", one_of(it)));
-    let (kd, teacher) = (stops("stopped at", &treatment.kd_stop_epoch), &treatment.teacher_stop_epoch);
-    format!(
-        "KD, temperature {}, weight {}{}{}",
-        one_of(&treatment.temperature),
-        one_of(&treatment.kd_weight),
-        kd.unwrap_or_default(),
-        stops("by a teacher stopped at", teacher).unwrap_or_default(),
-    )
+    let chains = treatment.chain.as_ref().map(|chains| {
+        let said = |chain: &Chain| if chain.is_empty() { "no chain".to_owned() } else { format!("through {chain}") };
+        format!(", {}", listed(&chains.0.iter().map(said).collect::<Vec<_>>()))
+    });
+    let generations = treatment.generations.filter(|it| *it > 1).map(|it| format!(", {it} generations"));
+    let frozen = generations.as_ref().and_then(|_| stops("each stopped at", &treatment.generation_stop_epoch));
+    let parts = [
+        Some(listed(&methods)),
+        stops("stopped at", &treatment.kd_stop_epoch),
+        stops("by a teacher stopped at", &treatment.teacher_stop_epoch),
+        chains,
+        generations,
+        frozen,
+    ];
+    parts.into_iter().flatten().collect()
+}
+
+/// "temperature 4, weight 0.9".
+fn numbers_of(treatment: &Treatment, method: Method) -> String {
+    let said = |(number, _): &(Number, f64)| {
+        let values: Vec<String> = treatment.values(method, *number).iter().map(ToString::to_string).collect();
+        let name = if *number == Number::KdWeight { "weight" } else { number.name() };
+        format!("{name} {}", listed(&values))
+    };
+    method.numbers().iter().map(said).collect::<Vec<_>>().join(", ")
 }
 
 fn epochs(study: &Study) -> String {
@@ -73,8 +94,11 @@ fn epochs(study: &Study) -> String {
 
 /// "1, 4 or 16".
 fn one_of<T: Display + Clone>(choices: &Choices<T>) -> String {
-    let words: Vec<String> = choices.0.iter().map(ToString::to_string).collect();
-    match words.as_slice() {
+    listed(&choices.0.iter().map(ToString::to_string).collect::<Vec<_>>())
+}
+
+fn listed(words: &[String]) -> String {
+    match words {
         [rest @ .., last] if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
         _ => words.concat(),
     }
@@ -126,6 +150,12 @@ mod tests {
         ] {
             assert!(html.contains(expected), "{expected} is not in the page");
         }
+        let several =
+            "method = [\"kd\", \"at\"]\nkd_weight = [0.5, 0.9]\nchain = [\"\", \"wrn-16-1\"]\ngenerations = 3";
+        report.study.treatment = toml::from_str(several).unwrap();
+        let methods = "KD (temperature 4, weight 0.5 or 0.9) or AT (attention weight 1000)";
+        let line = format!(" · {methods}, no chain or through wrn-16-1, 3 generations · ");
+        assert!(said(&report).contains(&line), "{}", said(&report));
         report.study.treatment = None;
         assert!(said(&report).starts_with("wrn-10-1 from labels alone · "));
     }

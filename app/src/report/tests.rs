@@ -6,8 +6,8 @@ use crate::{
 use leptos::prelude::*;
 use study::{
     Architecture, Arm, ArmConfusion, ArmSummary, Comparison, Conflict, Confusion, DatasetFacts, Difference,
-    Distillation, Epoch, Failure, Happened, Incident, Method, Metric, Numerics, Plan, Point, Progress, Provenance,
-    Report, RunId, Seed, Series, Snapshot, State, Study, Verdict, progress::RunProgress,
+    Distillation, Epoch, Failure, Happened, Incident, Line, Metric, Number, Numerics, Plan, Point, Progress, Provenance,
+    Report, RunId, Scheme, Seed, Series, Snapshot, State, Study, Verdict, progress::RunProgress,
 };
 
 const STUDY: &str = r#"
@@ -32,14 +32,13 @@ fn arm(label: &str, stop: u32, teacher_stop: u32) -> Arm {
         student: wide(10, 1),
         epochs: Epoch(20),
         distillation: (stop > 0).then(|| Distillation {
-            method: Method::Kd,
-            temperature: 4.0,
-            kd_weight: 0.9,
+            scheme: Scheme::Kd { temperature: 4.0, kd_weight: 0.9 },
             kd_stop_epoch: Epoch(stop),
             cross_entropy_weight_after_stop: (stop < 20).then_some(1.0),
             teacher: wide(16, 2),
             teacher_epochs: Epoch(20),
             teacher_stop_epoch: Epoch(teacher_stop),
+            line: Line::default(),
         }),
         baseline: 0,
     }
@@ -450,11 +449,40 @@ fn students_from_labels_alone_and_distilled_ones_are_two_lines() {
 }
 
 #[test]
+fn methods_are_lines_and_what_each_has_by_itself_is_no_choice() {
+    let of = |treatment: &str| planned("fashion-mnist-12k", ONE_STUDENT, ONE_TEACHER, treatment);
+    // Three temperatures, each its method's own.
+    let methods = "method = [\"kd\", \"standardised-kd\", \"dist\"]";
+    assert_eq!(sweep(&of(methods).arms), None);
+    let stops = of(&format!("{methods}\nkd_stop_epoch = [0, 8, 20]"));
+    let said = lines(&stops);
+    let expected = ["KD", "standardised KD", "DIST"].map(|method| {
+        (method.to_owned(), vec!["labels only".to_owned(), format!("{method} until 8"), format!("{method} to the end")])
+    });
+    assert_eq!(said.len(), 3);
+    for ((line, arms), (method, labels)) in said.iter().zip(&expected) {
+        assert_eq!((line, arms), (method, &labels.iter().map(String::as_str).collect()));
+    }
+
+    let temperatures = of("method = [\"kd\", \"dist\", \"at\"]\ntemperature = [1, 4, 16]");
+    let swept = sweep(&temperatures.arms).unwrap();
+    assert_eq!((swept.quantity, &swept.beside), (Quantity::Number(Number::Temperature), &vec![6]));
+    assert!(page(&temperatures).contains(">other</text>"));
+
+    let generations = of("generations = 3\nchain = [\"\", \"wrn-16-1\"]");
+    assert_eq!(sweep(&generations.arms).unwrap().quantity, Quantity::Generation);
+    assert_eq!(lines(&generations).into_iter().map(|it| it.0).collect::<Vec<_>>(), ["no chain", "through wrn-16-1"]);
+}
+
+#[test]
 fn labels_alone_stand_beside_an_axis_on_which_they_have_no_value() {
     let treatment = "temperature = [1.0, 4.0, 16.0]\nkd_stop_epoch = [0, 20]";
     let one = planned("fashion-mnist-12k", ONE_STUDENT, ONE_TEACHER, treatment);
     let swept = sweep(&one.arms).unwrap();
-    assert_eq!((swept.quantity, swept.beside.clone(), swept.lines.len()), (Quantity::Temperature, vec![0], 1));
+    assert_eq!(
+        (swept.quantity, swept.beside.clone(), swept.lines.len()),
+        (Quantity::Number(Number::Temperature), vec![0], 1)
+    );
     let html = page(&one);
     // The mark is drawn with its interval and its dots, as any other.
     assert_eq!(html.matches("class=\"interval\"").count(), 4);
@@ -588,72 +616,4 @@ fn a_rule_that_is_not_drawn_is_not_explained() {
     assert!(page(&report).contains("Dashed: the baseline."));
     report.comparison.arms[0].mean = None;
     assert!(!page(&report).contains("Dashed"));
-}
-
-/// Writes the page to look at, where `STILLROOM_LOOK` names a folder.
-#[test]
-fn the_page_can_be_looked_at() {
-    let Ok(folder) = std::env::var("STILLROOM_LOOK") else { return };
-    let mut files: Vec<_> = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../style"))
-        .unwrap()
-        .map(|file| file.unwrap().path())
-        .collect();
-    files.sort();
-    let css: String = files
-        .iter()
-        .filter(|file| file.extension().is_some_and(|kind| kind == "css"))
-        .map(|file| std::fs::read_to_string(file).unwrap())
-        .collect();
-    let page = |report: Report| snapshot_html(&Snapshot { version: 1, frozen_at: 1_795_512_345, report }, &css);
-    let write = |name: &str, html: String| std::fs::write(format!("{folder}/{name}.html"), html).unwrap();
-    write("finished", page(report()));
-    write(
-        "side-by-side",
-        page(with_arms(&["wrn-16-1 teaches", "wrn-16-2 teaches, a label of some length", "T 4"], |_| 20)),
-    );
-    write(
-        "one-line",
-        page(with_arms(&["until 4", "until 8", "until 12", "until 16", "until 20"], |rank| 4 * (rank + 1))),
-    );
-    write("students", page(planned("fashion-mnist-12k", THREE_STUDENTS, ONE_TEACHER, "kd_stop_epoch = [0, 20]")));
-    let two_students = "architecture = [\"wrn-10-1\", \"wrn-16-1\"]\nepochs = 20";
-    let treatment = "temperature = [1.0, 4.0, 16.0]\nkd_stop_epoch = [0, 20]";
-    write("temperature", page(planned("fashion-mnist-12k", two_students, ONE_TEACHER, treatment)));
-    let treatment = "kd_stop_epoch = [0, 4, 8, 12, 20]\nteacher_stop_epoch = [8, 20]";
-    write("two-students", page(planned("fashion-mnist-12k", two_students, ONE_TEACHER, treatment)));
-    let treatment = "kd_stop_epoch = [0, 1, 2, 4]\nteacher_stop_epoch = [1, 2]\ntemperature = [1.0, 2.0, 4.0, 8.0]";
-    write("many", page(planned("fashion-mnist-12k", ONE_STUDENT, ONE_TEACHER, treatment)));
-    let mut training = report();
-    training.teachers = vec![teacher(0, 3, [None, None])];
-    training.teachers.push(teacher(1, 20, [Some(86.12), Some(88.9)]));
-    training.teachers[1].validation = curve(1, "wrn-16-2, seed 1", None, 90.0, 25.0);
-    write("teachers", page(training));
-    let treatment = "kd_stop_epoch = [0, 4, 8, 12]\nteacher_stop_epoch = [8, 20]\ntemperature = [1.0, 16.0]";
-    write("long-labels", page(planned("fashion-mnist-12k", two_students, ONE_TEACHER, treatment)));
-    let student = "architecture = \"wrn-16-1\"\nepochs = 60";
-    let teachers = "architecture = [\"wrn-16-3\", \"wrn-16-4\"]\nepochs = [35, 50, 65, 80, 200]";
-    write("published", page(planned("cifar-10", student, teachers, "kd_stop_epoch = [0, 60]")));
-    let teachers = "architecture = [\"wrn-40-1\", \"wrn-52-1\", \"wrn-64-1\", \"wrn-76-1\"]\nepochs = 200";
-    write("published-teachers", page(planned("cifar-10", student, teachers, "kd_stop_epoch = [0, 60]")));
-    let mut failed = report();
-    failed.incidents = [
-        (
-            true,
-            vec![(1, Seed(0)), (1, Seed(2)), (2, Seed(1))],
-            "no space is left on the disk. Make room and resume the study.",
-        ),
-        (false, vec![(0, Seed(1))], "the loss is not finite."),
-    ]
-    .map(|(teacher, runs, reason)| Incident {
-        architecture: Architecture::WideResNet { depth: 16, width: 2 },
-        seed: Seed(0),
-        teacher,
-        runs,
-        happened: Happened::Failed(Failure { epoch: Epoch(3), reason: reason.into(), may_succeed_again: true }),
-    })
-    .into();
-    for (_, series) in &mut failed.curves {
-        series.iter_mut().flat_map(|series| &mut series.points).for_each(|point| point.seeds = 2);
-    }
-    write("failed", page(failed));
 }

@@ -2,7 +2,9 @@
 
 use std::ptr::{null, null_mut};
 
+use crate::attention::{self, GROUPS};
 use crate::buffer::{BLOCK, Buffer};
+use crate::descent::Aside;
 use crate::elementwise::{NormGradient, Window};
 use crate::forward::{each_part, normalised, own_sums};
 use crate::head;
@@ -21,6 +23,19 @@ impl WideResNet {
     /// # Panics
     /// Before any `forward`, where the gradient has another length than the logits, or on a network made for evaluation.
     pub fn backward(&mut self, logits_gradient: &[f32]) {
+        self.propagate(logits_gradient, None);
+    }
+
+    /// As [`WideResNet::backward`], of a loss that also looks at the attention maps: `map_gradients` are its gradients on those
+    /// of the three groups, (n, pixels) each, as [`WideResNet::attention`] gives them.
+    ///
+    /// # Panics
+    /// As [`WideResNet::backward`], and where a gradient has another length than its maps.
+    pub fn backward_with_attention(&mut self, logits_gradient: &[f32], map_gradients: [&[f32]; GROUPS]) {
+        self.propagate(logits_gradient, Some(map_gradients));
+    }
+
+    fn propagate(&mut self, logits_gradient: &[f32], map_gradients: Option<[&[f32]; GROUPS]>) {
         let _flushed = FlushToZero::new();
         let WideResNet { shape, kernels, threads, first, blocks, last, linear, spaces, training, .. } = self;
         let training = training.as_mut().expect("a network made for evaluation does not train");
@@ -30,7 +45,14 @@ impl WideResNet {
         let (parts, _) = parts(batch);
         let features = shape.features();
         let pixels = (shape.image_size / 4) * (shape.image_size / 4);
+        for (group, pixels) in shape.attention_pixels().into_iter().enumerate() {
+            let fits = map_gradients.is_none_or(|gradients| gradients[group].len() == batch * pixels);
+            assert!(fits, "one gradient for each pixel of an attention map");
+        }
 
+        if training.aside == Aside::Alone {
+            training.aside = Aside::BesideAnother;
+        }
         linear.backward(&training.pooled[..batch * features], logits_gradient);
         let [mut gradient, mut spare] = training.gradients.each_mut().map(|buffer| SharedPointer::new(buffer));
         let carried = SharedPointer::new(&mut training.carried);
@@ -69,7 +91,7 @@ impl WideResNet {
         }
         last.backward(&training.sums[..parts], batch * pixels);
 
-        // Where the gradient of an identity path lies that is to be added to the next block's.
+        // Where a gradient lies that is to be added to the next block's: that of an identity path, or of an attention map.
         let mut skip: Option<SharedPointer<f32>> = None;
         for index in (0..blocks.len()).rev() {
             let (until, after) = blocks.split_at_mut(index + 1);
@@ -79,10 +101,25 @@ impl WideResNet {
             let (size, output_size) = (geometry.input_size, geometry.output_size());
             let input = SharedPointer::new(&mut training.inputs[index]);
             let middle = SharedPointer::new(&mut training.middles[index]);
-            let output = SharedPointer::new(&mut training.inputs[index + 1]);
+
+            if let Some((group, gradients)) = shape.group_ended_by(index).zip(map_gradients) {
+                assert!(skip.is_none(), "no identity path begins at the end of a group");
+                let (gradients, output) = (gradients[group], &training.inputs[index + 1]);
+                let (pixels, len) = (output_size * output_size, block.convolution1.geometry.output_len());
+                each_part(threads, batch, &|_, _, images| {
+                    for image in images {
+                        // SAFETY: each image has its own stretch of what is carried.
+                        let to = unsafe { std::slice::from_raw_parts_mut(carried.at(image * len), len) };
+                        let gradient = &gradients[image * pixels..][..pixels];
+                        attention::activation_gradient(gradient, &output[image * len..][..len], to);
+                    }
+                });
+                skip = Some(carried);
+            }
 
             training.turned.turn(&block.convolution2, kernels, threads);
             let turned = &training.turned;
+            let output = SharedPointer::new(&mut training.inputs[index + 1]);
             let sums = SharedPointer::new(&mut training.sums);
             {
                 let block = &*block;
@@ -106,7 +143,7 @@ impl WideResNet {
                 });
             }
             block.norm2.backward(&training.sums[..parts], batch * output_size * output_size);
-            add_parts(threads, &part_gradients[..parts], 0, &mut block.convolution2.gradient);
+            add_parts(threads, &part_gradients[..parts], 0, &mut block.convolution2.descent.gradient);
 
             training.turned.turn(&block.convolution1, kernels, threads);
             if let Some(shortcut) = &block.shortcut {
@@ -159,9 +196,9 @@ impl WideResNet {
                 });
             }
             block.norm1.backward(&training.sums[..parts], batch * size * size);
-            add_parts(threads, &part_gradients[..parts], 0, &mut block.convolution1.gradient);
+            add_parts(threads, &part_gradients[..parts], 0, &mut block.convolution1.descent.gradient);
             if let Some(layer) = &mut block.shortcut {
-                add_parts(threads, &part_gradients[..parts], shortcut_start, &mut layer.gradient);
+                add_parts(threads, &part_gradients[..parts], shortcut_start, &mut layer.descent.gradient);
             }
             if block.shortcut.is_some() {
                 std::mem::swap(&mut gradient, &mut spare);
@@ -198,7 +235,7 @@ impl WideResNet {
                 }
             });
         }
-        add_parts(threads, &part_gradients[..parts], 0, &mut first.gradient);
+        add_parts(threads, &part_gradients[..parts], 0, &mut first.descent.gradient);
     }
 }
 

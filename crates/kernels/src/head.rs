@@ -1,32 +1,27 @@
 //! The end of the network: batch norm, ReLU, global average pooling and the linear layer.
 
 use crate::buffer::{BLOCK, Buffer};
+use crate::descent::Descent;
 
 /// `logits = weights · features + bias`; weights are (classes, features), as in PyTorch.
 pub(crate) struct Linear {
     pub(crate) features: usize,
     pub(crate) classes: usize,
     pub(crate) weights: Buffer,
-    pub(crate) weights_gradient: Buffer,
-    pub(crate) weights_velocity: Buffer,
+    pub(crate) weights_descent: Descent,
     pub(crate) bias: Buffer,
-    pub(crate) bias_gradient: Buffer,
-    pub(crate) bias_velocity: Buffer,
+    pub(crate) bias_descent: Descent,
 }
 
 impl Linear {
     pub(crate) fn new(features: usize, classes: usize, trains: bool) -> Self {
-        let weights = if trains { features * classes } else { 0 };
-        let bias = if trains { classes } else { 0 };
         Linear {
             features,
             classes,
             weights: Buffer::zeros(features * classes),
-            weights_gradient: Buffer::zeros(weights),
-            weights_velocity: Buffer::zeros(weights),
+            weights_descent: Descent::new(features * classes, trains),
             bias: Buffer::zeros(classes),
-            bias_gradient: Buffer::zeros(bias),
-            bias_velocity: Buffer::zeros(bias),
+            bias_descent: Descent::new(classes, trains),
         }
     }
 
@@ -50,12 +45,13 @@ impl Linear {
 
     /// The gradients of weights and bias: sums over the batch, image by image.
     pub(crate) fn backward(&mut self, pooled: &[f32], logits_gradient: &[f32]) {
-        self.weights_gradient.fill(0.0);
-        self.bias_gradient.fill(0.0);
+        let (weights, bias) = (&mut self.weights_descent.gradient, &mut self.bias_descent.gradient);
+        weights.fill(0.0);
+        bias.fill(0.0);
         let images = logits_gradient.chunks_exact(self.classes).zip(pooled.chunks_exact(self.features));
         for (gradient, pooled) in images {
-            let rows = self.weights_gradient.chunks_exact_mut(self.features);
-            for ((factor, row), bias) in gradient.iter().zip(rows).zip(self.bias_gradient.iter_mut()) {
+            let rows = weights.chunks_exact_mut(self.features);
+            for ((factor, row), bias) in gradient.iter().zip(rows).zip(bias.iter_mut()) {
                 *bias += factor;
                 for (sum, feature) in row.iter_mut().zip(pooled) {
                     *sum += factor * feature;

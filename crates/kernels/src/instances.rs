@@ -54,6 +54,8 @@ impl Kernels {
             InstructionSet::Avx512 => avx512::KERNELS,
             #[cfg(target_arch = "x86_64")]
             InstructionSet::Avx2 => avx2::KERNELS,
+            #[cfg(target_arch = "aarch64")]
+            InstructionSet::Neon => neon::KERNELS,
             _ => portable::KERNELS,
         }
     }
@@ -263,6 +265,8 @@ macro_rules! paired {
     };
 }
 
+#[cfg(target_arch = "aarch64")]
+use crate::simd::Neon;
 #[cfg(target_arch = "x86_64")]
 use crate::simd::{Avx2, Avx512};
 
@@ -272,5 +276,8 @@ instance!(avx512, Avx512, "avx512f", single: [16, 14, 8, 7, 4, 2, 1], double: [8
 // 16 registers of 8 floats: up to 12 sums, two weights and a factor.
 #[cfg(target_arch = "x86_64")]
 instance!(avx2, Avx2, "avx2,fma", single: [6, 5, 4, 3, 2, 1], channels: 4);
+// 32 registers of 4 floats: up to 24 sums, four weights and factors. Two blocks at a time would leave room for two pixels.
+#[cfg(target_arch = "aarch64")]
+instance!(neon, Neon, "neon", single: [6, 5, 4, 3, 2, 1], channels: 4);
 // 16 registers of 4 floats on the plainest x86-64.
 instance!(portable, Portable, , single: [2, 1], channels: 2);

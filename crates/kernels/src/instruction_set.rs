@@ -12,13 +12,16 @@ pub enum InstructionSet {
     Avx512,
     /// 8 floats at a time (`avx2` and `fma`).
     Avx2,
+    /// 4 floats at a time, on 32 registers (`neon`, which every 64-bit ARM processor has).
+    Neon,
     /// Plain Rust, multiplication and addition rounded apart, the same on every processor.
     Portable,
 }
 
 impl InstructionSet {
-    /// From the fastest to the slowest.
-    pub const ALL: [InstructionSet; 3] = [InstructionSet::Avx512, InstructionSet::Avx2, InstructionSet::Portable];
+    /// From the fastest to the slowest; no processor has all of them.
+    pub const ALL: [InstructionSet; 4] =
+        [InstructionSet::Avx512, InstructionSet::Avx2, InstructionSet::Neon, InstructionSet::Portable];
 
     /// The fastest one that this processor has.
     pub fn best() -> Self {
@@ -34,6 +37,7 @@ impl InstructionSet {
             InstructionSet::Avx2 => std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma"),
             #[cfg(not(target_arch = "x86_64"))]
             InstructionSet::Avx512 | InstructionSet::Avx2 => false,
+            InstructionSet::Neon => cfg!(target_arch = "aarch64"),
             InstructionSet::Portable => true,
         }
     }
@@ -44,10 +48,12 @@ impl InstructionSet {
         if self.available() {
             return Ok(());
         }
+        let here: Vec<String> =
+            Self::ALL.into_iter().filter(|set| set.available()).map(|set| set.to_string()).collect();
         Err(KernelError::Field {
             field: "instruction_set",
             given: self.to_string(),
-            allowed: format!("{} or a slower one on this processor", Self::best()),
+            allowed: format!("{} on this processor", here.join(" or ")),
         })
     }
 }
@@ -57,6 +63,7 @@ impl fmt::Display for InstructionSet {
         formatter.pad(match self {
             InstructionSet::Avx512 => "avx512",
             InstructionSet::Avx2 => "avx2",
+            InstructionSet::Neon => "neon",
             InstructionSet::Portable => "portable",
         })
     }
@@ -69,7 +76,35 @@ impl FromStr for InstructionSet {
         Self::ALL.into_iter().find(|set| set.to_string() == text).ok_or_else(|| KernelError::Field {
             field: "instruction_set",
             given: text.to_string(),
-            allowed: "avx512, avx2 or portable".to_string(),
+            allowed: "avx512, avx2, neon or portable".to_string(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_is_read_by_the_name_it_is_told_by_and_an_unknown_name_is_told_all() {
+        for set in InstructionSet::ALL {
+            assert_eq!(set.to_string().parse().ok(), Some(set));
+            let error = "sse9".parse::<InstructionSet>().expect_err("there is none").to_string();
+            assert!(error.contains(&set.to_string()), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_best_is_here_and_what_is_not_here_is_refused_with_what_is() {
+        let best = InstructionSet::best();
+        assert!(best.available() && InstructionSet::Portable.available());
+        #[cfg(target_arch = "aarch64")]
+        assert_eq!(best, InstructionSet::Neon);
+        for set in InstructionSet::ALL {
+            match set.check() {
+                Ok(()) => assert!(set.available()),
+                Err(error) => assert!(!set.available() && error.to_string().contains(&best.to_string()), "{error}"),
+            }
+        }
     }
 }

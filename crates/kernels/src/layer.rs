@@ -5,6 +5,7 @@ use std::ptr::null;
 
 use crate::buffer::{BLOCK, Buffer};
 use crate::convolution::Convolution;
+use crate::descent::Descent;
 use crate::elementwise::{NormGradient, Window};
 use crate::instances::Kernels;
 use crate::threads::SharedPointer;
@@ -16,21 +17,18 @@ pub(crate) struct Layer {
     pub(crate) weights: Buffer,
     /// The weights as Winograd's products read them.
     pub(crate) transformed: Buffer,
-    pub(crate) gradient: Buffer,
-    pub(crate) velocity: Buffer,
+    pub(crate) descent: Descent,
 }
 
 impl Layer {
     pub(crate) fn new(geometry: Convolution, trains: bool) -> Self {
         let len = geometry.weights_len();
-        let state = if trains { len } else { 0 };
         let transformed = geometry.winograd.as_ref().map_or(0, |winograd| winograd.weights_len());
         Layer {
             geometry,
             weights: Buffer::zeros(len),
             transformed: Buffer::zeros(transformed),
-            gradient: Buffer::zeros(state),
-            velocity: Buffer::zeros(state),
+            descent: Descent::new(len, trains),
         }
     }
 

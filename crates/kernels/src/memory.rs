@@ -2,27 +2,23 @@
 
 use crate::WideResNet;
 use crate::buffer::Buffer;
+use crate::descent::Descent;
 use crate::layer::{Layer, Turned};
 use crate::norm::{Norm, Sums};
 
 impl WideResNet {
-    /// Bytes of all numbers that this network holds, between steps as in them: it takes none for a step.
+    /// Bytes of all numbers that this network holds, between steps as in them: it takes none for a step, but for what the first
+    /// one along two gradients adds.
     pub fn bytes(&self) -> usize {
         let buffers = |buffers: &[&Buffer]| buffers.iter().map(|buffer| bytes_of(buffer)).sum::<usize>();
-        let layer = |it: &Layer| buffers(&[&it.weights, &it.transformed, &it.gradient, &it.velocity]);
+        let layer = |it: &Layer| buffers(&[&it.weights, &it.transformed]) + it.descent.bytes();
         let blocks = self
             .blocks
             .iter()
             .map(|block| block.layers().map(layer).sum::<usize>() + block.norm1.bytes() + block.norm2.bytes());
         let linear = &self.linear;
-        let linear = buffers(&[
-            &linear.weights,
-            &linear.weights_gradient,
-            &linear.weights_velocity,
-            &linear.bias,
-            &linear.bias_gradient,
-            &linear.bias_velocity,
-        ]);
+        let linear =
+            buffers(&[&linear.weights, &linear.bias]) + linear.weights_descent.bytes() + linear.bias_descent.bytes();
         let spaces = self.spaces.iter().flat_map(|space| {
             let convolutions = &space.convolutions;
             let own = space.plain.iter().chain(&convolutions.padded).chain(&convolutions.transformed);
@@ -52,6 +48,12 @@ fn bytes_of(buffer: &Buffer) -> usize {
     buffer.blocks() * crate::buffer::BLOCK * size_of::<f32>()
 }
 
+impl Descent {
+    fn bytes(&self) -> usize {
+        [&self.gradient, &self.velocity, &self.aside, &self.second_velocity].into_iter().map(bytes_of).sum()
+    }
+}
+
 impl Sums {
     fn bytes(&self) -> usize {
         size_of_val(&self.first[..]) + size_of_val(&self.second[..])
@@ -60,8 +62,8 @@ impl Sums {
 
 impl Norm {
     fn bytes(&self) -> usize {
-        let own = [&self.values, &self.gradient, &self.velocity];
         let used = [
+            &self.values,
             &self.scale,
             &self.shift,
             &self.running_scale,
@@ -72,6 +74,6 @@ impl Norm {
         ];
         // Means and deviations: the batch's in double precision, the running ones in single.
         let statistics = self.channels * 2 * (size_of::<f64>() + size_of::<f32>());
-        own.into_iter().chain(used).map(bytes_of).sum::<usize>() + statistics
+        used.into_iter().map(bytes_of).sum::<usize>() + self.descent.bytes() + statistics
     }
 }

@@ -1,13 +1,14 @@
-//! The network: its buffers, and a step of SGD.
+//! The network and its buffers.
 
 use crate::buffer::{BLOCK, Buffer};
 use crate::convolution::Convolution;
+use crate::descent::Aside;
 use crate::error::KernelError;
 use crate::head::Linear;
 use crate::instances::Kernels;
 use crate::layer::{Layer, Space, Turned};
 use crate::norm::{Norm, Sums};
-use crate::threads::{FlushToZero, SharedPointer, Threads};
+use crate::threads::{SharedPointer, Threads};
 use crate::{InstructionSet, Shape};
 
 /// A batch is cut into at most so many parts, by its size alone: each sums gradients in accumulators of its own. So many
@@ -44,6 +45,7 @@ pub(crate) struct Training {
     pub(crate) batch_max: usize,
     /// Images of the last forward pass; 0 before the first.
     pub(crate) batch: usize,
+    pub(crate) aside: Aside,
     pub(crate) images: Buffer,
     /// What each block reads, and what the last one gives.
     pub(crate) inputs: Vec<Buffer>,
@@ -64,7 +66,8 @@ pub(crate) struct Training {
 
 /// A Wide ResNet on the CPU, to be trained or only evaluated. All tensors are zero until they are set.
 ///
-/// One training step is `forward`, `backward`, `step`. Batch norm is PyTorch's: ε = 1e-5, running statistics
+/// One training step is `forward`, `backward`, `step`. `backward` may be called again, for another gradient: it leaves what
+/// `forward` stored as it is. Batch norm is PyTorch's: ε = 1e-5, running statistics
 /// with momentum 0.1 and the unbiased variance.
 pub struct WideResNet {
     pub(crate) shape: Shape,
@@ -190,50 +193,6 @@ impl WideResNet {
         self.threads.count()
     }
 
-    /// One step of SGD with the gradients of the last `backward`: `v ← momentum·v + (gradient + weight_decay·w)`,
-    /// `w ← w − learning_rate·v`, for every parameter.
-    ///
-    /// # Panics
-    /// On a network made for evaluation.
-    pub fn step(&mut self, learning_rate: f32, momentum: f32, weight_decay: f32) {
-        assert!(self.training.is_some(), "a network made for evaluation has nothing to step");
-        let _flushed = FlushToZero::new();
-        self.transformed = false;
-        // Stretches of equal length, so that threads have equally much to do.
-        const STRETCH: usize = 16 * 1024;
-        let mut stretches = Vec::new();
-        let mut each = |values: &mut Buffer, velocity: &mut Buffer, gradient: &mut Buffer| {
-            let blocks = values.blocks();
-            let all = [values, velocity, gradient].map(|buffer| SharedPointer::new(buffer));
-            for start in (0..blocks * BLOCK).step_by(STRETCH) {
-                stretches.push((all, start, (blocks - start / BLOCK).min(STRETCH / BLOCK)));
-            }
-        };
-        let mut layer = |layer: &mut Layer| each(&mut layer.weights, &mut layer.velocity, &mut layer.gradient);
-        layer(&mut self.first);
-        for block in &mut self.blocks {
-            layer(&mut block.convolution1);
-            layer(&mut block.convolution2);
-            block.shortcut.iter_mut().for_each(&mut layer);
-        }
-        let norms = self.blocks.iter_mut().flat_map(|block| [&mut block.norm1, &mut block.norm2]);
-        for norm in norms.chain([&mut self.last]) {
-            each(&mut norm.values, &mut norm.velocity, &mut norm.gradient);
-        }
-        let linear = &mut self.linear;
-        each(&mut linear.weights, &mut linear.weights_velocity, &mut linear.weights_gradient);
-        each(&mut linear.bias, &mut linear.bias_velocity, &mut linear.bias_gradient);
-        let descend = self.kernels.descend;
-        self.threads.run(stretches.len(), &|stretch, _| {
-            let ([values, velocity, gradient], start, blocks) = stretches[stretch];
-            // SAFETY: the instruction set is available; the three buffers are equally long, and no two stretches overlap.
-            unsafe {
-                let (values, velocity, gradient) = (values.at(start), velocity.at(start), gradient.at(start));
-                descend(values, velocity, gradient, blocks, learning_rate, momentum, weight_decay);
-            }
-        });
-    }
-
     /// Brings the transformed weights up to date.
     pub(crate) fn transform(&mut self) {
         if std::mem::replace(&mut self.transformed, true) {
@@ -268,6 +227,7 @@ impl Training {
         Training {
             batch_max,
             batch: 0,
+            aside: Aside::Nothing,
             images: batch(shape.image_len()),
             inputs: inputs.map(|layer| batch(outputs(layer))).collect(),
             middles: blocks.iter().map(|block| batch(outputs(&block.convolution1))).collect(),

@@ -2,6 +2,7 @@
 //! statistics with momentum 0.1 and the unbiased variance.
 
 use crate::buffer::{BLOCK, Buffer};
+use crate::descent::Descent;
 use crate::winograd::Finish;
 
 const EPSILON: f64 = 1e-5;
@@ -42,8 +43,7 @@ pub(crate) struct Norm {
     pub(crate) channels: usize,
     /// γ and β, one after the other, each a whole number of blocks: trained together.
     pub(crate) values: Buffer,
-    pub(crate) gradient: Buffer,
-    pub(crate) velocity: Buffer,
+    pub(crate) descent: Descent,
     pub(crate) running_mean: Vec<f32>,
     pub(crate) running_variance: Vec<f32>,
     /// `relu(scale·x + shift)` is what follows.
@@ -62,15 +62,13 @@ pub(crate) struct Norm {
 }
 
 impl Norm {
-    /// `trains`: whether it needs gradient and velocity.
+    /// `trains`: whether it needs what descent keeps.
     pub(crate) fn new(channels: usize, trains: bool) -> Self {
         debug_assert!(channels.is_multiple_of(BLOCK));
-        let state = if trains { 2 * channels } else { 0 };
         Norm {
             channels,
             values: Buffer::zeros(2 * channels),
-            gradient: Buffer::zeros(state),
-            velocity: Buffer::zeros(state),
+            descent: Descent::new(2 * channels, trains),
             running_mean: vec![0.0; channels],
             running_variance: vec![0.0; channels],
             scale: Buffer::zeros(channels),
@@ -126,8 +124,8 @@ impl Norm {
             let (mean, inverse) = (self.mean[channel], self.inverse_deviation[channel]);
             let weight = f64::from(self.values[channel]);
             let weight_gradient = inverse * (product - mean * sum);
-            self.gradient[channel] = weight_gradient as f32;
-            self.gradient[self.channels + channel] = sum as f32;
+            self.descent.gradient[channel] = weight_gradient as f32;
+            self.descent.gradient[self.channels + channel] = sum as f32;
             let by_input = -weight * inverse * inverse * weight_gradient / count;
             self.by_gradient[channel] = (weight * inverse) as f32;
             self.by_input[channel] = by_input as f32;

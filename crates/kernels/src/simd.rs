@@ -1,4 +1,4 @@
-//! One block of 16 channels as a value: one, two or sixteen registers, by instruction set.
+//! One block of 16 channels as a value: one, two or four registers, by instruction set.
 
 /// Arithmetic on a block of 16 channels.
 ///
@@ -144,6 +144,118 @@ mod x86 {
                 )
             }
         }
+    }
+}
+
+#[cfg(target_arch = "aarch64")]
+pub(crate) use aarch64::Neon;
+
+#[cfg(target_arch = "aarch64")]
+mod aarch64 {
+    use super::Simd;
+    use std::arch::aarch64::*;
+
+    #[derive(Clone, Copy)]
+    pub(crate) struct Neon(float32x4_t, float32x4_t, float32x4_t, float32x4_t);
+
+    impl Simd for Neon {
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> Self {
+            // SAFETY: the caller has NEON and 16 readable floats at `from`.
+            unsafe { Neon(vld1q_f32(from), vld1q_f32(from.add(4)), vld1q_f32(from.add(8)), vld1q_f32(from.add(12))) }
+        }
+        #[inline(always)]
+        unsafe fn store(self, to: *mut f32) {
+            // SAFETY: the caller has NEON and 16 writable floats at `to`.
+            unsafe {
+                vst1q_f32(to, self.0);
+                vst1q_f32(to.add(4), self.1);
+                vst1q_f32(to.add(8), self.2);
+                vst1q_f32(to.add(12), self.3);
+            }
+        }
+        #[inline(always)]
+        unsafe fn splat(value: f32) -> Self {
+            // SAFETY: the caller has NEON.
+            let all = unsafe { vdupq_n_f32(value) };
+            Neon(all, all, all, all)
+        }
+        #[inline(always)]
+        unsafe fn add(self, other: Self) -> Self {
+            // SAFETY: the caller has NEON.
+            unsafe {
+                Neon(
+                    vaddq_f32(self.0, other.0),
+                    vaddq_f32(self.1, other.1),
+                    vaddq_f32(self.2, other.2),
+                    vaddq_f32(self.3, other.3),
+                )
+            }
+        }
+        #[inline(always)]
+        unsafe fn subtract(self, other: Self) -> Self {
+            // SAFETY: the caller has NEON.
+            unsafe {
+                Neon(
+                    vsubq_f32(self.0, other.0),
+                    vsubq_f32(self.1, other.1),
+                    vsubq_f32(self.2, other.2),
+                    vsubq_f32(self.3, other.3),
+                )
+            }
+        }
+        #[inline(always)]
+        unsafe fn multiply(self, other: Self) -> Self {
+            // SAFETY: the caller has NEON.
+            unsafe {
+                Neon(
+                    vmulq_f32(self.0, other.0),
+                    vmulq_f32(self.1, other.1),
+                    vmulq_f32(self.2, other.2),
+                    vmulq_f32(self.3, other.3),
+                )
+            }
+        }
+        #[inline(always)]
+        unsafe fn multiply_add(self, factor: Self, addend: Self) -> Self {
+            // SAFETY: the caller has NEON.
+            unsafe {
+                Neon(
+                    vfmaq_f32(addend.0, self.0, factor.0),
+                    vfmaq_f32(addend.1, self.1, factor.1),
+                    vfmaq_f32(addend.2, self.2, factor.2),
+                    vfmaq_f32(addend.3, self.3, factor.3),
+                )
+            }
+        }
+        #[inline(always)]
+        unsafe fn relu(self) -> Self {
+            // SAFETY: the caller has NEON. The instruction gives NaN where either operand is NaN.
+            unsafe {
+                let zero = vdupq_n_f32(0.0);
+                Neon(vmaxq_f32(self.0, zero), vmaxq_f32(self.1, zero), vmaxq_f32(self.2, zero), vmaxq_f32(self.3, zero))
+            }
+        }
+        #[inline(always)]
+        unsafe fn where_positive(self, gate: Self) -> Self {
+            // SAFETY: the caller has NEON.
+            unsafe {
+                Neon(
+                    quarter_where_positive(self.0, gate.0),
+                    quarter_where_positive(self.1, gate.1),
+                    quarter_where_positive(self.2, gate.2),
+                    quarter_where_positive(self.3, gate.3),
+                )
+            }
+        }
+    }
+
+    /// # Safety
+    /// Needs NEON.
+    #[inline(always)]
+    unsafe fn quarter_where_positive(values: float32x4_t, gate: float32x4_t) -> float32x4_t {
+        // SAFETY: the caller has NEON.
+        unsafe { vreinterpretq_f32_u32(vandq_u32(vcgtzq_f32(gate), vreinterpretq_u32_f32(values))) }
     }
 }
 

@@ -1,6 +1,8 @@
 //! The network's tensors by the model zoo's names, in PyTorch's layout.
 
 use crate::WideResNet;
+use crate::buffer::Buffer;
+use crate::descent::{Aside, Descent};
 use crate::error::KernelError;
 use crate::head::Linear;
 use crate::layer::Layer;
@@ -56,9 +58,9 @@ impl WideResNet {
         self.read(name, State::Values)
     }
 
-    /// A parameter's gradient after [`WideResNet::backward`].
+    /// A parameter's gradient after [`WideResNet::backward`]; `None` where it was set aside.
     pub fn gradient(&self, name: &str) -> Option<Vec<f32>> {
-        self.training.as_ref()?;
+        self.training.as_ref().filter(|training| training.aside != Aside::Alone)?;
         self.read(name, State::Gradient)
     }
 
@@ -66,6 +68,11 @@ impl WideResNet {
     pub fn momentum(&self, name: &str) -> Option<Vec<f32>> {
         self.training.as_ref()?;
         self.read(name, State::Velocity)
+    }
+
+    /// A parameter's momentum of the second gradient, where the last step went along both ([`WideResNet::step_along_both`]).
+    pub fn second_momentum(&self, name: &str) -> Option<Vec<f32>> {
+        self.has_second_velocity().then(|| self.read(name, State::SecondVelocity))?
     }
 
     /// Sets a tensor from values in PyTorch's layout.
@@ -81,10 +88,16 @@ impl WideResNet {
     /// # Errors
     /// An unknown name, a wrong number of values, or a tensor that has no momentum here.
     pub fn set_momentum(&mut self, name: &str, values: &[f32]) -> Result<(), KernelError> {
-        if self.training.is_none() {
-            return Err(KernelError::NoMomentum { name: name.to_string() });
-        }
         self.write(name, State::Velocity, values)
+    }
+
+    /// Sets a parameter's momentum of the second gradient; those that are not set are 0.
+    ///
+    /// # Errors
+    /// As [`WideResNet::set_momentum`].
+    pub fn set_second_momentum(&mut self, name: &str, values: &[f32]) -> Result<(), KernelError> {
+        self.hold_second_velocity();
+        self.write(name, State::SecondVelocity, values)
     }
 
     /// Visits the network's parts in the order of the zoo's definition.
@@ -123,31 +136,28 @@ impl WideResNet {
         if values.len() != expected {
             return Err(KernelError::Length { name: name.to_string(), given: values.len(), expected });
         }
-        if state == State::Velocity && spec.kind == TensorKind::Buffer {
+        if state != State::Values && (spec.kind == TensorKind::Buffer || self.training.is_none()) {
             return Err(KernelError::NoMomentum { name: name.to_string() });
         }
         let (owner, tensor) = name.rsplit_once('.').ok_or_else(unknown)?;
         self.transformed = false;
         match self.part_mut(owner).ok_or_else(unknown)? {
             PartMut::Convolution(layer) => {
-                let to = if state == State::Velocity { &mut layer.velocity } else { &mut layer.weights };
-                weights_from_pytorch(&layer.geometry, values, to);
+                weights_from_pytorch(&layer.geometry, values, state.of_mut(&mut layer.weights, &mut layer.descent));
             }
             PartMut::Norm(norm) => match tensor {
                 "running_mean" => norm.running_mean.copy_from_slice(values),
                 "running_var" => norm.running_variance.copy_from_slice(values),
                 _ => {
                     let start = if tensor == "weight" { 0 } else { norm.channels };
-                    let to = if state == State::Velocity { &mut norm.velocity } else { &mut norm.values };
+                    let to = state.of_mut(&mut norm.values, &mut norm.descent);
                     to[start..start + values.len()].copy_from_slice(values);
                 }
             },
             PartMut::Linear(linear) => {
-                let to = match (tensor, state) {
-                    ("weight", State::Velocity) => &mut linear.weights_velocity,
-                    ("weight", _) => &mut linear.weights,
-                    (_, State::Velocity) => &mut linear.bias_velocity,
-                    _ => &mut linear.bias,
+                let to = match tensor {
+                    "weight" => state.of_mut(&mut linear.weights, &mut linear.weights_descent),
+                    _ => state.of_mut(&mut linear.bias, &mut linear.bias_descent),
                 };
                 to.copy_from_slice(values);
             }
@@ -182,6 +192,28 @@ enum State {
     Values,
     Gradient,
     Velocity,
+    SecondVelocity,
+}
+
+impl State {
+    /// The one that is meant of values that are trained and what descent keeps beside them.
+    fn of<'a>(self, values: &'a Buffer, descent: &'a Descent) -> &'a Buffer {
+        match self {
+            State::Values => values,
+            State::Gradient => &descent.gradient,
+            State::Velocity => &descent.velocity,
+            State::SecondVelocity => &descent.second_velocity,
+        }
+    }
+
+    fn of_mut<'a>(self, values: &'a mut Buffer, descent: &'a mut Descent) -> &'a mut Buffer {
+        match self {
+            State::Values => values,
+            State::Gradient => &mut descent.gradient,
+            State::Velocity => &mut descent.velocity,
+            State::SecondVelocity => &mut descent.second_velocity,
+        }
+    }
 }
 
 enum Part<'a> {
@@ -199,21 +231,12 @@ enum PartMut<'a> {
 impl Part<'_> {
     fn read(&self, tensor: &str, state: State) -> Option<Vec<f32>> {
         match self {
-            Part::Convolution(layer) if tensor == "weight" => Some(weights_to_pytorch(
-                &layer.geometry,
-                match state {
-                    State::Values => &layer.weights,
-                    State::Gradient => &layer.gradient,
-                    State::Velocity => &layer.velocity,
-                },
-            )),
+            Part::Convolution(layer) if tensor == "weight" => {
+                Some(weights_to_pytorch(&layer.geometry, state.of(&layer.weights, &layer.descent)))
+            }
             Part::Convolution(_) => None,
             Part::Norm(norm) => {
-                let from = match state {
-                    State::Values => &norm.values,
-                    State::Gradient => &norm.gradient,
-                    State::Velocity => &norm.velocity,
-                };
+                let from = state.of(&norm.values, &norm.descent);
                 match (tensor, state) {
                     ("weight", _) => Some(from[..norm.channels].to_vec()),
                     ("bias", _) => Some(from[norm.channels..].to_vec()),
@@ -222,13 +245,9 @@ impl Part<'_> {
                     _ => None,
                 }
             }
-            Part::Linear(linear) => match (tensor, state) {
-                ("weight", State::Values) => Some(linear.weights.to_vec()),
-                ("weight", State::Gradient) => Some(linear.weights_gradient.to_vec()),
-                ("weight", State::Velocity) => Some(linear.weights_velocity.to_vec()),
-                ("bias", State::Values) => Some(linear.bias.to_vec()),
-                ("bias", State::Gradient) => Some(linear.bias_gradient.to_vec()),
-                ("bias", State::Velocity) => Some(linear.bias_velocity.to_vec()),
+            Part::Linear(linear) => match tensor {
+                "weight" => Some(state.of(&linear.weights, &linear.weights_descent).to_vec()),
+                "bias" => Some(state.of(&linear.bias, &linear.bias_descent).to_vec()),
                 _ => None,
             },
         }

@@ -186,44 +186,82 @@ fn serve(shared: &Shared, thread: usize) {
 /// otherwise slow a step down by two orders of magnitude. The pool's threads hold one for life, the caller's
 /// thread for the length of a call.
 pub(crate) struct FlushToZero {
-    #[cfg(target_arch = "x86_64")]
-    before: u32,
+    before: control::Word,
 }
 
 impl FlushToZero {
     pub(crate) fn new() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        {
-            let before = control();
-            // Bit 15 flushes results to zero, bit 6 reads denormals as zero.
-            set_control(before | 0x8040);
-            FlushToZero { before }
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        FlushToZero {}
+        let before = control::read();
+        control::write(before | control::FLUSHED);
+        FlushToZero { before }
     }
 }
 
 impl Drop for FlushToZero {
     fn drop(&mut self) {
-        #[cfg(target_arch = "x86_64")]
-        set_control(self.before);
+        control::write(self.before);
     }
 }
 
 #[cfg(target_arch = "x86_64")]
-fn control() -> u32 {
-    let mut value = 0u32;
-    // SAFETY: stores the vector unit's control register to `value`.
-    unsafe { std::arch::asm!("stmxcsr [{}]", in(reg) &raw mut value, options(nostack)) };
-    value
+mod control {
+    //! The control register of the vector unit, MXCSR.
+
+    pub(super) type Word = u32;
+
+    /// Bit 15 flushes results to zero, bit 6 reads denormals as zero.
+    pub(super) const FLUSHED: Word = 0x8040;
+
+    pub(super) fn read() -> Word {
+        let mut value: Word = 0;
+        // SAFETY: stores the vector unit's control register to `value`.
+        unsafe { std::arch::asm!("stmxcsr [{}]", in(reg) &raw mut value, options(nostack)) };
+        value
+    }
+
+    pub(super) fn write(value: Word) {
+        // SAFETY: loads a control register that differs from the default in how denormals are treated, nothing else; the code
+        // that runs under it computes with floats only where flushing is wanted, and `FlushToZero` restores it.
+        unsafe { std::arch::asm!("ldmxcsr [{}]", in(reg) &raw const value, options(nostack)) };
+    }
 }
 
-#[cfg(target_arch = "x86_64")]
-fn set_control(value: u32) {
-    // SAFETY: loads a control register that differs from the default in how denormals are treated, nothing else; the code that
-    // runs under it computes with floats only where flushing is wanted, and `FlushToZero` restores it.
-    unsafe { std::arch::asm!("ldmxcsr [{}]", in(reg) &raw const value, options(nostack)) };
+#[cfg(target_arch = "aarch64")]
+mod control {
+    //! The control register of floating point, FPCR.
+
+    pub(super) type Word = u64;
+
+    /// FZ flushes results to zero and reads denormals as zero.
+    pub(super) const FLUSHED: Word = 1 << 24;
+
+    pub(super) fn read() -> Word {
+        let value: Word;
+        // SAFETY: reads floating point's control register.
+        unsafe { std::arch::asm!("mrs {}, fpcr", out(reg) value, options(nostack)) };
+        value
+    }
+
+    pub(super) fn write(value: Word) {
+        // SAFETY: writes a control register that differs from the default in how denormals are treated, nothing else; the code
+        // that runs under it computes with floats only where flushing is wanted, and `FlushToZero` restores it.
+        unsafe { std::arch::asm!("msr fpcr, {}", in(reg) value, options(nostack)) };
+    }
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+mod control {
+    //! Denormal numbers stay what they are on other processors.
+
+    pub(super) type Word = u32;
+
+    pub(super) const FLUSHED: Word = 0;
+
+    pub(super) fn read() -> Word {
+        0
+    }
+
+    pub(super) fn write(_: Word) {}
 }
 
 /// A pointer that threads share; who writes where is the business of the region that uses it.

@@ -1,5 +1,6 @@
 //! Which network: its name, its size and what one image costs.
 
+use crate::Optimizer;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
@@ -54,6 +55,15 @@ impl Architecture {
         let evaluated = self.evaluation_bytes(channels, image_size, classes, threads);
         let own = u64::from(batch) * image + u64::from(parts) * part + u64::from(threads) * thread;
         evaluated + Self::FLOAT * (trained + own)
+    }
+
+    /// Bytes that the hand-written engine holds for an optimizer beside [`Architecture::training_bytes`], which has what SGD needs:
+    /// for DOT, of each parameter a second gradient and a second momentum. A checkpoint's optimizer state has the second momentum too.
+    pub fn optimizer_bytes(self, channels: u32, classes: u32, optimizer: &Optimizer) -> u64 {
+        match optimizer {
+            Optimizer::Sgd { .. } => 0,
+            Optimizer::Dot { .. } => 2 * Self::FLOAT * self.parameters(channels, classes),
+        }
     }
 
     /// As [`Architecture::training_bytes`], of a network that is only evaluated: a teacher.

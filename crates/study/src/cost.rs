@@ -1,7 +1,8 @@
 //! What a plan costs on this machine.
 
 use crate::{
-    Architecture, CheckpointId, DatasetFacts, Epoch, Machine, Numerics, PROBE_IMAGES, Plan, Segment, SegmentKey,
+    Architecture, CheckpointId, DatasetFacts, Epoch, Machine, Numerics, Optimizer, PROBE_IMAGES, Plan, Segment,
+    SegmentKey,
     metrics::Facts,
     progress::epochs_done,
     statistics,
@@ -79,10 +80,11 @@ const CHECKPOINT_SECONDS: f64 = 0.05;
 
 /// Time for what `facts` leave to be trained; with empty facts, for the whole plan. `None` where the speed is not known.
 ///
-/// An epoch is a training step for each training image, a forward pass of each teacher that teaches where the table of its logits
-/// does not have it yet, an evaluation of each validation image, and a backward pass of [`PROBE_IMAGES`] for each teacher that the
-/// student is measured against and one more; at each stop its test images and those of the best epoch so far are evaluated, and where
-/// a run ends the training images. Beyond that, measuring against teachers costs nothing here: their logits are kept.
+/// An epoch is a training step for each training image (one by DOT has a second backward pass), a forward pass of each teacher that
+/// teaches where the table of its logits does not have it yet or attention maps are asked for, an evaluation of each validation image,
+/// and a backward pass of [`PROBE_IMAGES`] for each teacher that the student is measured against and one more; at each stop its test
+/// images and those of the best epoch so far are evaluated, and where a run ends the training images. Beyond that, measuring against
+/// teachers costs nothing here: their logits are kept.
 /// The plan is then worked off as the runner does (`timetable`). Once epochs of this plan were measured, their seconds stand for
 /// those segments, and how they compare with what was expected for the others. A GPU is not estimated beforehand.
 pub fn estimate(plan: &Plan, facts: &Facts, machine: &Machine) -> Option<Estimate> {
@@ -156,11 +158,13 @@ fn costs(plan: &Plan, facts: &Facts, machine: &Machine, speed: &Speed) -> Vec<Co
         let probe =
             f64::from(PROBE_IMAGES.min(images.train)) * (student + (1.0 + observers) * (step - student).max(0.0));
         let compared = if observers > 0.0 { probe } else { 0.0 };
-        let mut image = step;
+        // What was measured is a step of SGD.
+        let as_sgd = f64::from(segment.optimizer.passes_of_a_step()) / f64::from(Optimizer::SGD_PASSES);
+        let mut image = as_sgd * step;
         for teacher in teachers(segment) {
             let Some(taught_by) = segments.get(&teacher.segment) else { continue };
             let share = match tables.get(teacher) {
-                Some(table) if table.usage == Usage::Used => {
+                Some(table) if table.usage == Usage::Used && !segment.needs_attention_maps() => {
                     let drawn = drawn.entry(teacher).or_default();
                     let (before, new) = (drawn.count(), drawn.add(segment));
                     let views = expected_views(table.views, before + new) - expected_views(table.views, before);

@@ -59,6 +59,27 @@ pub(crate) fn segment_key(content: &Content<'_>) -> SegmentKey {
                 bytes.checkpoint(teacher);
                 bytes.real(*temperature);
             }
+            Term::StandardisedKd { teacher, temperature } => {
+                bytes.tag(2);
+                bytes.checkpoint(teacher);
+                bytes.real(*temperature);
+            }
+            Term::Attention { teacher } => {
+                bytes.tag(3);
+                bytes.checkpoint(teacher);
+            }
+            Term::Dkd { teacher, temperature, target_weight, non_target_weight, warm_up } => {
+                bytes.tag(4);
+                bytes.checkpoint(teacher);
+                [temperature, target_weight, non_target_weight].iter().for_each(|real| bytes.real(**real));
+                // Counted from the student's own first epoch: the segment's start, which is in here, says where in it that is.
+                bytes.epoch(*warm_up);
+            }
+            Term::Dist { teacher, temperature, between_weight, within_weight } => {
+                bytes.tag(5);
+                bytes.checkpoint(teacher);
+                [temperature, between_weight, within_weight].iter().for_each(|real| bytes.real(**real));
+            }
         }
     }
     match content.optimizer {
@@ -66,6 +87,12 @@ pub(crate) fn segment_key(content: &Content<'_>) -> SegmentKey {
             bytes.tag(0);
             bytes.real(momentum);
             bytes.real(weight_decay);
+        }
+        Optimizer::Dot { momentum, weight_decay, momentum_difference } => {
+            bytes.tag(1);
+            bytes.real(momentum);
+            bytes.real(weight_decay);
+            bytes.real(momentum_difference);
         }
     }
     bytes.number(content.ground.batch_size);
@@ -129,5 +156,58 @@ impl Bytes {
     /// The first `digits` hexadecimal digits of the hash.
     fn digest(&self, digits: usize) -> String {
         blake3::hash(&self.0).to_hex()[..digits].to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{AugmentationSeed, Dataset, DatasetFacts, Seed};
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_number_of_an_optimizer_is_in_the_key() {
+        let dataset = DatasetFacts {
+            dataset: Dataset::FashionMnist12k,
+            checksum: "d".repeat(64),
+            classes: 10,
+            channels: 1,
+            image_size: 28,
+            train: 10_000,
+            validation: 2_000,
+            test: 10_000,
+        };
+        let ground = Ground {
+            dataset,
+            numerics: Numerics::CpuF32,
+            batch_size: 128,
+            augmentation: Augmentation::CropFlip,
+            augmentation_seed: AugmentationSeed::Own,
+        };
+        let schedule = Schedule { horizon: Epoch(20), drops: vec![Epoch(6)], learning_rate: 0.1, decay: 0.2 };
+        let key = |optimizer| {
+            segment_key(&Content {
+                seed: Seed(0),
+                start: &Start::Initialisation,
+                architecture: Architecture::WideResNet { depth: 10, width: 1 },
+                schedule: &schedule,
+                terms: &[(1.0, Term::CrossEntropy)],
+                optimizer,
+                ground: &ground,
+                augmentation_seed: None,
+            })
+        };
+        let dot = |momentum, weight_decay, momentum_difference| {
+            key(Optimizer::Dot { momentum, weight_decay, momentum_difference })
+        };
+        let keys: BTreeSet<_> = [
+            key(Optimizer::Sgd { momentum: 0.9, weight_decay: 0.0 }),
+            dot(0.9, 0.0, 0.0),
+            dot(0.9, 0.0, 0.075),
+            dot(0.9, 5e-4, 0.075),
+            dot(0.8, 5e-4, 0.075),
+        ]
+        .into();
+        assert_eq!(keys.len(), 5);
     }
 }

@@ -1,6 +1,6 @@
 //! What each field of a study may be.
 
-use crate::{Architecture, Augmentation, Dataset, Device, check, numeral};
+use crate::{Architecture, Augmentation, Chain, Dataset, Device, check, numeral};
 use std::{fmt::Display, ops::RangeInclusive};
 use toml::Value;
 
@@ -51,6 +51,19 @@ pub(crate) fn architecture() -> Kind<Architecture> {
     Kind::new(Architecture::ALLOWED, |value| {
         let name = value.as_str().ok_or("is not a text")?;
         name.parse().map_err(|_| "is not a network known here".into())
+    })
+}
+
+/// Whose members stop within `last` epochs, where that is known.
+pub(crate) fn chain(last: Option<u32>) -> Kind<Chain> {
+    let stops = last.map_or_else(String::new, |last| format!(", stopped at 1 to {last}"));
+    Kind::new(format!("{}{stops}", Chain::ALLOWED), move |value| {
+        let chain: Chain = value.as_str().ok_or("is not a text")?.parse()?;
+        let beyond = |stop: u32| last.is_some_and(|last| stop > last);
+        match chain.0.iter().filter_map(|member| member.stop_epoch).any(|stop| beyond(stop.0)) {
+            true => Err("has a member that is stopped beyond the student's last epoch".into()),
+            false => Ok(chain),
+        }
     })
 }
 

@@ -10,18 +10,25 @@ mod answer;
 pub mod architecture;
 mod arms;
 mod blocks;
+pub mod chain;
 pub mod check;
 pub mod comparison;
 pub mod conflict;
 pub mod confusion;
 pub mod cost;
+mod count;
 pub mod dataset;
 mod file;
+pub mod gallery;
 mod incidents;
 mod key;
 mod kinds;
+mod labels;
 pub mod laboratory;
+mod lessons;
+mod lineage;
 pub mod machine;
+pub mod method;
 pub mod metrics;
 pub mod numbers;
 pub mod numeral;
@@ -41,6 +48,7 @@ mod timetable;
 pub mod training;
 
 pub use architecture::Architecture;
+pub use chain::{Chain, Member};
 pub use check::SpecError;
 pub use comparison::{ArmSummary, Comparison, Difference, Report, Verdict};
 pub use conflict::Conflict;
@@ -50,17 +58,17 @@ pub use dataset::{Dataset, DatasetFacts};
 pub use incidents::{Happened, Incident, incidents};
 pub use laboratory::{Share, ShareId, StudyCard, StudyId};
 pub use machine::{Machine, Ready};
+pub use method::{Method, Number, Scheme};
 pub use metrics::{
     CheckpointFile, Cosine, EpochMetrics, Event, Facts, Failure, Fidelity, GradientCosine, Job, Kept, Metric,
     PROBE_IMAGES, Point, Provenance, Scores, SegmentFacts, Series,
 };
-pub use plan::{Arm, Distillation, Leg, Numerics, Observer, Plan, Run, RunId, Segment, SegmentKey, Start};
+pub use plan::{Arm, Distillation, Leg, Line, Numerics, Observer, Plan, Run, RunId, Segment, SegmentKey, Start};
 pub use progress::{Progress, State, WaitsFor};
 pub use schedule::Schedule;
 pub use snapshot::Snapshot;
 pub use spec::{
-    Augmentation, AugmentationSeed, Choices, Device, EvaluateTest, Method, Recipe, Student, Study, TeacherChoices,
-    Treatment,
+    Augmentation, AugmentationSeed, Choices, Device, EvaluateTest, Recipe, Student, Study, TeacherChoices, Treatment,
 };
 pub use teachers::{TeacherSummary, TeacherTraining};
 pub use training::{CheckpointId, Epoch, Lesson, Optimizer, Seed, Teacher, Term, Training};

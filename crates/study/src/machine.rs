@@ -3,7 +3,7 @@
 use crate::{
     Architecture, Dataset, DatasetFacts, Device, Numerics, Plan, SpecError, Speed, Study,
     cost::{self, bytes_in_words},
-    read,
+    read::{self, Understood},
 };
 use serde::{Deserialize, Serialize};
 use toml::Table;
@@ -54,15 +54,15 @@ impl Machine {
     /// Everything that is wrong, in the order of the file: what [`Study::from_table`] refuses, a data set or a device that is
     /// not here, more images held out than there are, and a training that does not fit into memory.
     pub fn ready(&self, table: &Table) -> Result<Ready, Vec<SpecError>> {
-        let understood = read::understand(table);
-        let mut errors = understood.errors;
+        let mut understood = read::understand(table);
+        let mut errors = std::mem::take(&mut understood.errors);
         let mut told = |error| errors.push(error);
         let found = understood.dataset.and_then(|dataset| self.dataset(dataset).map_err(&mut told).ok());
         let split = found.zip(understood.validation).map(|(found, validation)| found.split(validation));
         let dataset = split.and_then(|split| split.map_err(&mut told).ok());
         let numerics = understood.device.and_then(|device| self.numerics(device).map_err(&mut told).ok());
         if let (Some(images), Some(batch_size), Some(Numerics::CpuF32)) = (found, understood.batch_size, numerics) {
-            self.refuse_too_large(&understood.student, &understood.teacher, images, batch_size, &mut errors);
+            self.refuse_too_large(&understood, images, batch_size, &mut errors);
         }
         read::sort(&mut errors);
         match (understood.study, dataset, numerics) {
@@ -109,19 +109,21 @@ impl Machine {
     /// a GPU.
     fn refuse_too_large(
         &self,
-        students: &[Architecture],
-        teachers: &[Architecture],
+        networks: &Understood,
         images: &DatasetFacts,
         batch_size: u32,
         errors: &mut Vec<SpecError>,
     ) {
         let Some(memory) = self.memory else { return };
+        let Understood { student, teacher, chain, students_teach, .. } = networks;
         // A student learns from one teacher at a time: the largest stands for all.
-        let beside = teachers.iter().map(|teacher| cost::teacher_bytes(*teacher, images, self.threads)).max();
-        let students = students.iter().map(|student| ("student.architecture", *student, beside.unwrap_or(0)));
-        let teachers = teachers.iter().map(|teacher| ("teacher.architecture", *teacher, 0));
+        let teach = teacher.iter().chain(chain).chain(student.iter().filter(|_| *students_teach));
+        let beside = teach.map(|teacher| cost::teacher_bytes(*teacher, images, self.threads)).max().unwrap_or(0);
+        let students = student.iter().map(|student| ("student.architecture", *student, beside));
+        let teachers = teacher.iter().map(|teacher| ("teacher.architecture", *teacher, 0));
+        let members = chain.iter().map(|member| ("treatment.chain", *member, beside));
         let mut narrowest: Option<TooLarge> = None;
-        for (field, architecture, beside) in students.chain(teachers) {
+        for (field, architecture, beside) in students.chain(teachers).chain(members) {
             let beside = beside.saturating_add(cost::images_bytes(images));
             let bytes = |batch| cost::worker_bytes(architecture, images, batch, self.threads).saturating_add(beside);
             match fits(memory, architecture, batch_size, bytes, [field, "recipe.batch_size"]) {

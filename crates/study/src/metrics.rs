@@ -49,7 +49,7 @@ impl EpochMetrics {
 pub struct Fidelity {
     pub teacher: CheckpointId,
     pub temperature: f64,
-    /// `T²·KL`, running over the epoch; only while this teacher teaches.
+    /// `T²·KL`, running over the epoch; only while this teacher teaches by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kd_loss_train: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -150,7 +150,7 @@ pub struct Provenance {
     pub version: String,
     pub training_version: u32,
     pub host: String,
-    /// "avx512", "avx2", "portable".
+    /// "avx512", "avx2", "neon", "portable".
     pub instruction_set: String,
     pub threads: u32,
     /// "cpu" or "cuda:0".

@@ -1,8 +1,8 @@
 //! The planner: a study becomes arms, runs and segments, and everything shared is paid for once.
 
 use crate::{
-    Architecture, Augmentation, CheckpointId, Dataset, DatasetFacts, Epoch, Lesson, Method, Optimizer, Schedule, Seed,
-    SpecError, Study, Teacher, Term, Training, arms, numbers, read, sharing,
+    Architecture, Augmentation, Chain, CheckpointId, Dataset, DatasetFacts, Epoch, Optimizer, Schedule, Scheme, Seed,
+    SpecError, Study, Term, arms, numbers, read, sharing,
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -124,12 +124,21 @@ impl Segment {
 }
 
 impl Segment {
-    /// The teachers it learns from.
-    fn own_teachers(&self) -> impl Iterator<Item = Observer> {
-        self.terms.iter().filter_map(|(_, term)| match term {
-            Term::CrossEntropy => None,
-            Term::Kd { teacher, temperature } => Some(Observer { teacher: teacher.clone(), temperature: *temperature }),
+    /// The teachers it learns from, each with the temperature of its loss; where none of a teacher's losses has one, with the usual.
+    pub(crate) fn own_teachers(&self) -> impl Iterator<Item = Observer> {
+        let softens = |teacher: &CheckpointId| {
+            self.terms.iter().any(|(_, term)| term.teacher() == Some(teacher) && !term.needs_attention_maps())
+        };
+        self.terms.iter().filter_map(move |(_, term)| {
+            let (teacher, temperature) = (term.teacher()?, term.temperature()?);
+            let said_by_another = term.needs_attention_maps() && softens(teacher);
+            (!said_by_another).then(|| Observer { teacher: teacher.clone(), temperature })
         })
+    }
+
+    /// Whether any of its losses asks for what a teacher's network looks at, and not for its logits alone.
+    pub fn needs_attention_maps(&self) -> bool {
+        self.terms.iter().any(|(_, term)| term.needs_attention_maps())
     }
 }
 
@@ -146,11 +155,11 @@ pub struct Arm {
     pub baseline: usize,
 }
 
+/// A method with its numbers, when it stops, and who teaches. Written flat, as in `[treatment]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Distillation {
-    pub method: Method,
-    pub temperature: f64,
-    pub kd_weight: f64,
+    #[serde(flatten)]
+    pub scheme: Scheme,
     /// From 1 to the arm's epochs.
     pub kd_stop_epoch: Epoch,
     /// `None` where distillation goes on to the end.
@@ -158,6 +167,39 @@ pub struct Distillation {
     pub teacher: Architecture,
     pub teacher_epochs: Epoch,
     pub teacher_stop_epoch: Epoch,
+    #[serde(flatten)]
+    pub line: Line,
+}
+
+/// Who stands between the teacher and the student: nobody, unless a study says otherwise.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Line {
+    #[serde(skip_serializing_if = "Chain::is_empty")]
+    pub chain: Chain,
+    /// The first is taught by the teacher, or the last of its chain; each other one by the one before.
+    #[serde(skip_serializing_if = "Line::is_first")]
+    pub generation: u32,
+    /// Epochs of its training after which each earlier generation is frozen; `None` where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generation_stop_epoch: Option<Epoch>,
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Line { chain: Chain::default(), generation: 1, generation_stop_epoch: None }
+    }
+}
+
+impl Line {
+    fn is_first(generation: &u32) -> bool {
+        *generation == 1
+    }
+
+    /// The least number of epochs that anyone in it is trained for, of students of `epochs` epochs.
+    pub(crate) fn first_stop(&self, epochs: Epoch) -> Epoch {
+        [self.chain.first_stop(), self.generation_stop_epoch].into_iter().flatten().fold(epochs, Epoch::min)
+    }
 }
 
 /// One arm with one seed.
@@ -263,12 +305,12 @@ impl Plan {
         self.segments.iter().map(|segment| (&segment.key, segment)).collect()
     }
 
-    /// The teacher and temperature each run is measured against, run by run: its own; for training from labels alone, the
-    /// study's first with the same seed; `None` where no arm distils.
+    /// The teacher and temperature each run is measured against, run by run: its own, the last where it has several one after the
+    /// other; for training from labels alone, the study's first with the same seed; `None` where no arm distils.
     pub fn measured_against(&self) -> Vec<Option<Observer>> {
         let segments = self.by_key();
-        let own: Vec<Option<Observer>> =
-            self.runs.iter().map(|run| segments.get(&run.legs.first()?.segment)?.own_teachers().next()).collect();
+        let of_leg = |leg: &Leg| segments.get(&leg.segment)?.own_teachers().next();
+        let own: Vec<Option<Observer>> = self.runs.iter().map(|run| run.legs.iter().rev().find_map(of_leg)).collect();
         let mut first_of_seed: BTreeMap<Seed, &Observer> = BTreeMap::new();
         for (run, observer) in self.runs.iter().zip(&own) {
             if let Some(observer) = observer {
@@ -279,34 +321,6 @@ impl Plan {
             own.clone().or_else(|| first_of_seed.get(&run.seed).map(|observer| (*observer).clone()))
         };
         self.runs.iter().zip(&own).map(of).collect()
-    }
-
-    /// The whole training of one arm and seed, before it is cut into segments.
-    pub fn training(study: &Study, arm: &Arm, seed: Seed) -> Training {
-        let recipe = &study.recipe;
-        let optimizer = Optimizer::Sgd { momentum: recipe.momentum, weight_decay: recipe.weight_decay };
-        let from_labels = |weight: f64, until| Lesson { terms: vec![(weight, Term::CrossEntropy)], optimizer, until };
-        let lessons = match &arm.distillation {
-            None => vec![from_labels(1.0, arm.epochs)],
-            Some(it) => {
-                let seed = if study.teacher_per_seed() { seed } else { Seed(0) };
-                let teacher = Training {
-                    architecture: it.teacher,
-                    schedule: Schedule::new(it.teacher_epochs, recipe),
-                    lessons: vec![from_labels(1.0, it.teacher_epochs)],
-                };
-                let teacher = Teacher::Trained { training: Box::new(teacher), seed, stopped_at: it.teacher_stop_epoch };
-                let kd = match it.method {
-                    Method::Kd => Term::Kd { teacher, temperature: it.temperature },
-                };
-                let mut terms = vec![(1.0 - it.kd_weight, Term::CrossEntropy), (it.kd_weight, kd)];
-                terms.retain(|(weight, _)| *weight != 0.0);
-                let distils = Lesson { terms, optimizer, until: it.kd_stop_epoch };
-                let after_stop = it.cross_entropy_weight_after_stop.map(|weight| from_labels(weight, arm.epochs));
-                std::iter::once(distils).chain(after_stop).collect()
-            }
-        };
-        Training { architecture: arm.student, schedule: Schedule::new(arm.epochs, recipe), lessons }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The paper's own numbers (Cho & Hariharan, "On the Efficacy of Knowledge Distillation", ICCV 2019), to be drawn beside ours
 //! and never mixed into our averages. CIFAR-10, student WRN16-1, 200 epochs; test errors in percent.
 
-use crate::{Architecture, Arm, Dataset, statistics};
+use crate::{Architecture, Arm, Dataset, Line, Scheme, statistics};
 
 /// How a number came out of the paper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,7 +110,8 @@ fn found(arm: &Arm) -> Option<Found> {
         None => return None,
         Some(it) => {
             let to_the_end = it.kd_stop_epoch == arm.epochs && it.teacher_stop_epoch == it.teacher_epochs;
-            let as_published = it.temperature == TEMPERATURE && it.kd_weight == KD_WEIGHT;
+            let kd = Scheme::Kd { temperature: TEMPERATURE, kd_weight: KD_WEIGHT };
+            let as_published = it.scheme == kd && it.line == Line::default();
             let teacher = it.teacher.to_string();
             let point = published(arm.student)
                 .find(|point| point.teacher == teacher && point.teacher_epochs == it.teacher_epochs.0)

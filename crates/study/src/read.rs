@@ -1,9 +1,11 @@
 //! Reading a study out of a table, field by field, so that everything wrong is told at once and in the order of the file.
 
 use crate::{
-    Architecture, AugmentationSeed, Choices, Dataset, Device, EvaluateTest, Method, Plan, Recipe, SpecError, Student,
-    Study, TeacherChoices, Treatment, check,
-    kinds::{Kind, architecture, augmentation, boolean, dataset, device, named, number, title, whole},
+    Architecture, AugmentationSeed, Chain, Choices, Dataset, Device, EvaluateTest, Method, Number, Plan, Recipe,
+    SpecError, Student, Study, TeacherChoices, Treatment,
+    check::{self, Interval},
+    count,
+    kinds::{Kind, architecture, augmentation, boolean, chain, dataset, device, named, number, title, whole},
     section::Section,
 };
 use std::cmp::Ordering;
@@ -12,8 +14,25 @@ use toml::Table;
 const STUDY: &[&str] = &["title", "dataset", "validation", "seeds", "student", "teacher", "treatment", "recipe"];
 const STUDENT: &[&str] = &["architecture", "epochs"];
 const TEACHER: &[&str] = &["architecture", "epochs", "per_seed"];
-const TREATMENT: &[&str] =
-    &["method", "temperature", "kd_weight", "kd_stop_epoch", "teacher_stop_epoch", "cross_entropy_weight_after_stop"];
+const TREATMENT: &[&str] = &[
+    "method",
+    "temperature",
+    "kd_weight",
+    "attention_weight",
+    "target_weight",
+    "non_target_weight",
+    "warm_up_epochs",
+    "between_weight",
+    "within_weight",
+    "momentum_difference",
+    "anchors",
+    "kd_stop_epoch",
+    "teacher_stop_epoch",
+    "chain",
+    "generations",
+    "generation_stop_epoch",
+    "cross_entropy_weight_after_stop",
+];
 const RECIPE: &[&str] = &[
     "batch_size",
     "learning_rate",
@@ -44,6 +63,10 @@ pub(crate) struct Understood {
     pub student: Vec<Architecture>,
     /// Those that are trained: none where no arm distils.
     pub teacher: Vec<Architecture>,
+    /// All who stand between teachers and students.
+    pub chain: Vec<Architecture>,
+    /// Whether students teach too, as generations do.
+    pub students_teach: bool,
     pub batch_size: Option<u32>,
     pub device: Option<Device>,
     /// In no order yet: see [`sort`].
@@ -58,19 +81,24 @@ pub(crate) fn understand(table: &Table) -> Understood {
     let validation = top.or("validation", &whole(check::VALIDATION, "").map(Some), None, &mut errors);
     let seeds = top.or("seeds", &whole(check::SEEDS, ""), Study::SEEDS_DEFAULT, &mut errors);
     let student = student(&top.section("student", STUDENT, &mut errors), &mut errors);
-    let Teaching { teacher, per_seed, treatment, distils } = teaching(&top, student.epochs.as_ref(), &mut errors);
-    let (recipe, batch_size, device) = recipe(&top.section("recipe", RECIPE, &mut errors), dataset, &mut errors);
+    let FromRecipe { recipe, batch_size, device, momentum } =
+        recipe(&top.section("recipe", RECIPE, &mut errors), dataset, &mut errors);
+    let Teaching { teacher, per_seed, treatment, distils } = teaching(&top, &student, momentum, &mut errors);
     top.refuse_unknown(&mut errors);
     errors.extend(too_many_runs(seeds, &student, teacher.as_ref(), treatment.as_ref()));
 
     let architectures = |networks: &Networks| networks.architecture.clone().map_or_else(Vec::new, |choices| choices.0);
     let trained_teacher = teacher.as_ref().filter(|_| distils);
+    let teaching = treatment.as_ref().filter(|_| distils);
+    let chains = teaching.and_then(|treatment| treatment.chain.as_ref()).map_or(&[][..], |chains| &chains.0);
     let mut understood = Understood {
         study: None,
         dataset,
         validation,
         student: architectures(&student),
         teacher: trained_teacher.map_or_else(Vec::new, architectures),
+        chain: chains.iter().flat_map(|chain| &chain.0).map(|member| member.architecture).collect(),
+        students_teach: teaching.is_some_and(|treatment| treatment.generations() > 1),
         batch_size,
         device,
         errors,
@@ -147,17 +175,15 @@ struct Teaching {
 
 /// Teacher and treatment, whose rules lean on each other: a teacher is needed where an arm distils, and each stop must lie
 /// within its own training.
-fn teaching(top: &Section<'_>, student_epochs: Option<&Choices<u32>>, errors: &mut Vec<SpecError>) -> Teaching {
+fn teaching(top: &Section<'_>, student: &Networks, momentum: Option<f64>, errors: &mut Vec<SpecError>) -> Teaching {
     let teacher_section = top.section("teacher", TEACHER, errors);
     let section = top.section("treatment", TREATMENT, errors);
-    let method = section.choices("method", &named(&[("kd", Method::Kd)]), errors);
-    let temperature = section.choices("temperature", &number(check::TEMPERATURE), errors);
-    let kd_weight = section.choices("kd_weight", &number(check::KD_WEIGHT), errors);
+    let methods = scheme(&section, momentum, errors);
 
-    let weighs = kd_weight.as_ref().is_none_or(|weights| weights.0.iter().any(|weight| *weight > 0.0));
-    let student_last = student_epochs.filter(|_| weighs).and_then(|epochs| epochs.0.iter().min().copied());
-    let within_student = within(0, student_last, "is beyond the student's last epoch");
-    let kd_stop_epoch = section.choices("kd_stop_epoch", &within_student, errors);
+    let weighs = methods.weighs();
+    let student_last = student.epochs.as_ref().filter(|_| weighs).and_then(|epochs| epochs.0.iter().min().copied());
+    let beyond_student = "is beyond the student's last epoch";
+    let kd_stop_epoch = section.choices("kd_stop_epoch", &within(0, student_last, beyond_student), errors);
 
     let starts = kd_stop_epoch.as_ref().is_none_or(|stops| stops.0.iter().any(|stop| *stop > 0));
     let distils = section.table.is_some() && weighs && starts;
@@ -170,19 +196,81 @@ fn teaching(top: &Section<'_>, student_epochs: Option<&Choices<u32>>, errors: &m
     let teacher_last = teacher_epochs.and_then(|epochs| epochs.0.iter().min().copied());
     let within_teacher = within(1, teacher_last, "is beyond the teacher's last epoch");
     let teacher_stop_epoch = section.choices("teacher_stop_epoch", &within_teacher, errors);
+    let student_last = student_last.filter(|_| distils);
+    let chain = section.choices("chain", &chain(student_last), errors);
+    let generations = section.optional("generations", &whole(check::GENERATIONS, ""), errors);
+    let several = generations.is_some_and(|generations| generations > 1);
+    let within_student = within(1, student_last.filter(|_| several), beyond_student);
+    let generation_stop_epoch = section.choices("generation_stop_epoch", &within_student, errors);
+    if let (Some(chains), Some(students), true) = (&chain, &student.architecture, several && distils) {
+        errors.extend(ends_as_generations(&section, chains, students));
+    }
     let after_stop =
         section.choices("cross_entropy_weight_after_stop", &number(check::CROSS_ENTROPY_WEIGHT_AFTER_STOP), errors);
     section.refuse_unknown(errors);
 
     let treatment = section.table.map(|_| Treatment {
-        method: method.unwrap_or_else(Treatment::method_default),
-        temperature: temperature.unwrap_or_else(Treatment::temperature_default),
-        kd_weight: kd_weight.unwrap_or_else(Treatment::kd_weight_default),
         kd_stop_epoch,
         teacher_stop_epoch,
-        cross_entropy_weight_after_stop: after_stop.unwrap_or_else(Treatment::cross_entropy_weight_after_stop_default),
+        chain,
+        generations,
+        generation_stop_epoch,
+        cross_entropy_weight_after_stop: after_stop.unwrap_or_else(|| methods.cross_entropy_weight_after_stop.clone()),
+        ..methods
     });
     Teaching { teacher, per_seed, treatment, distils }
+}
+
+/// A treatment's methods and their numbers, and of the rest its defaults. A number must do for every method that has it.
+fn scheme(section: &Section<'_>, momentum: Option<f64>, errors: &mut Vec<SpecError>) -> Treatment {
+    let default = Treatment::default();
+    let method =
+        section.or_choices("method", &named(&Method::ALL.map(|it| (it.name(), it))), default.method.clone(), errors);
+    // Which they are is not known where they are wrong: then their numbers need only be numbers that some method could have.
+    let methods = method.as_ref().map_or(&[][..], |methods| &methods.0);
+    let mut real = |it: Number| section.choices(it.field(), &number(interval(it, methods, momentum)), errors);
+    let mut treatment = Treatment {
+        temperature: real(Number::Temperature),
+        kd_weight: real(Number::KdWeight),
+        attention_weight: real(Number::AttentionWeight),
+        target_weight: real(Number::TargetWeight),
+        non_target_weight: real(Number::NonTargetWeight),
+        between_weight: real(Number::BetweenWeight),
+        within_weight: real(Number::WithinWeight),
+        momentum_difference: real(Number::MomentumDifference),
+        ..default
+    };
+    treatment.warm_up_epochs = section.choices("warm_up_epochs", &whole(check::WARM_UP_EPOCHS, ""), errors);
+    treatment.anchors = section.choices("anchors", &whole(check::ANCHORS, ""), errors);
+    let difference = interval(Number::MomentumDifference, methods, momentum);
+    let usual = treatment.values(Method::Dot, Number::MomentumDifference);
+    let is_left_out = methods.contains(&Method::Dot) && section.value("momentum_difference").is_none();
+    if let (true, Some(momentum), [usual]) = (is_left_out, momentum, &usual[..])
+        && !difference.contains(*usual)
+    {
+        let problem = format!("is missing: the usual {usual} does not go with a momentum of {momentum}");
+        errors.push(section.error_given("momentum_difference", &problem, "nothing", &difference.allowed()));
+    }
+    Treatment { method: method.unwrap_or(treatment.method), ..treatment }
+}
+
+/// Where a number may lie for all of `methods` that have it.
+fn interval(number: Number, methods: &[Method], momentum: Option<f64>) -> Interval {
+    let its = methods.iter().filter(|method| method.has(number)).map(|method| number.interval(*method, momentum));
+    its.reduce(Interval::narrower).unwrap_or_else(|| number.widest())
+}
+
+/// Two ways of saying one line of teachers would be two arms of the same training.
+fn ends_as_generations(
+    section: &Section<'_>,
+    chains: &Choices<Chain>,
+    students: &Choices<Architecture>,
+) -> Option<SpecError> {
+    let ends = |chain: &&Chain| chain.0.last().is_some_and(|member| students.0.contains(&member.architecture));
+    let chain = chains.0.iter().find(ends)?;
+    let problem = "ends in a student's own network, which is what generations are";
+    let allowed = "a chain that ends in another network, or one generation";
+    Some(section.error_given("chain", problem, &format!("\"{chain}\""), allowed))
 }
 
 /// A stop from `first` to its training's `last` epoch; where that one is not known, to the most epochs there can be.
@@ -193,19 +281,22 @@ fn within(first: u32, last: Option<u32>, beyond: &'static str) -> Kind<u32> {
     }
 }
 
-/// The recipe, and apart those of its fields that this machine has a say in, where they are right.
-fn recipe(
-    section: &Section<'_>,
-    dataset: Option<Dataset>,
-    errors: &mut Vec<SpecError>,
-) -> (Recipe, Option<u32>, Option<Device>) {
+/// The recipe, and apart those of its fields that others lean on: this machine, and a method's optimizer. `None` where they are wrong.
+struct FromRecipe {
+    recipe: Recipe,
+    batch_size: Option<u32>,
+    device: Option<Device>,
+    momentum: Option<f64>,
+}
+
+fn recipe(section: &Section<'_>, dataset: Option<Dataset>, errors: &mut Vec<SpecError>) -> FromRecipe {
     let default = Recipe::default();
     let batch_size = section.or("batch_size", &whole(check::BATCH_SIZE, ""), default.batch_size, errors);
     let learning_rate = section.optional("learning_rate", &number(check::LEARNING_RATE), errors);
     let learning_rate_decay = section.optional("learning_rate_decay", &number(check::LEARNING_RATE_DECAY), errors);
     let drop_every = section.optional("drop_every", &whole(check::EPOCHS, ""), errors);
     let drop_epochs = drop_epochs(section, errors);
-    let momentum = section.optional("momentum", &number(check::MOMENTUM), errors);
+    let momentum = section.or("momentum", &number(check::MOMENTUM), default.momentum, errors);
     let weight_decay = section.optional("weight_decay", &number(check::WEIGHT_DECAY), errors);
     let augmentation = section.optional("augmentation", &augmentation(dataset), errors);
     let augmentation_seed = [("own", AugmentationSeed::Own), ("shared", AugmentationSeed::Shared)];
@@ -227,7 +318,7 @@ fn recipe(
         device: device.unwrap_or(default.device),
         evaluate_test: evaluate_test.unwrap_or(default.evaluate_test),
     };
-    (recipe, batch_size, device)
+    FromRecipe { recipe, batch_size, device, momentum }
 }
 
 /// A list even where it has one value or none: an empty one says that the rate never drops.
@@ -263,23 +354,20 @@ fn too_many_runs(
 ) -> Option<SpecError> {
     let epochs = student.epochs.as_ref()?;
     let students = length(student.architecture.as_ref());
+    // As long as any, so that it limits nothing.
+    let unknown = Choices(vec![*check::EPOCHS.end()]);
     let arms = match treatment {
-        None => students.saturating_mul(length(Some(epochs))),
-        Some(treatment) => check::arms(&check::Sizes {
+        None => students as u128 * epochs.0.len() as u128,
+        Some(treatment) => count::arms(&count::Sizes {
             students,
             student_epochs: &epochs.0,
             teachers: teacher.map_or(1, |teacher| length(teacher.architecture.as_ref())),
-            teacher_epochs: teacher.map_or(1, |teacher| length(teacher.epochs.as_ref())),
-            methods: length(Some(&treatment.method)),
-            temperatures: length(Some(&treatment.temperature)),
-            kd_weights: &treatment.kd_weight.0,
-            kd_stops: treatment.kd_stop_epoch.as_ref().map(|stops| stops.0.as_slice()),
-            teacher_stops: length(treatment.teacher_stop_epoch.as_ref()),
-            after_stop_weights: length(Some(&treatment.cross_entropy_weight_after_stop)),
+            teacher_epochs: &teacher.and_then(|teacher| teacher.epochs.as_ref()).unwrap_or(&unknown).0,
+            treatment,
         }),
     };
-    let runs = arms.saturating_mul(u64::from(seeds.unwrap_or(1)));
-    (runs > Plan::RUNS_MAX).then(|| SpecError {
+    let runs = arms * u128::from(seeds.unwrap_or(1));
+    (runs > u128::from(Plan::RUNS_MAX)).then(|| SpecError {
         field: String::new(),
         problem: "the lists multiply to too many runs".into(),
         given: match seeds {
@@ -291,6 +379,6 @@ fn too_many_runs(
 }
 
 /// How many values a field has; one where it is absent or wrong.
-fn length<T: Clone>(choices: Option<&Choices<T>>) -> u64 {
-    choices.map_or(1, |choices| choices.0.len() as u64)
+fn length<T: Clone>(choices: Option<&Choices<T>>) -> usize {
+    choices.map_or(1, |choices| choices.0.len())
 }

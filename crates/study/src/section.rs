@@ -83,6 +83,17 @@ impl<'a> Section<'a> {
         Some(Choices(values))
     }
 
+    /// `default` where the field is absent, `None` where it is wrong.
+    pub fn or_choices<T: Clone + PartialEq>(
+        &self,
+        field: &str,
+        kind: &Kind<T>,
+        default: Choices<T>,
+        errors: &mut Vec<SpecError>,
+    ) -> Option<Choices<T>> {
+        if self.value(field).is_none() { Some(default) } else { self.choices(field, kind, errors) }
+    }
+
     pub fn required_choices<T: Clone + PartialEq>(
         &self,
         field: &str,

@@ -1,11 +1,14 @@
 //! Runs laid onto segments, so that whatever they share is there once.
 
 use crate::{
-    Arm, Augmentation, AugmentationSeed, CheckpointId, DatasetFacts, Epoch, Leg, Lesson, Numerics, Observer, Plan, Run,
-    Seed, Segment, SegmentKey, Start, Study, Teacher, Term, Training,
+    Arm, Augmentation, AugmentationSeed, CheckpointId, DatasetFacts, Epoch, Leg, Numerics, Observer, Optimizer, Plan,
+    Run, Seed, Segment, SegmentKey, Start, Study, Teacher, Term, Training,
     key::{Content, run_id, segment_key},
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// What all trainings of a study stand on.
 pub(crate) struct Ground {
@@ -38,7 +41,8 @@ pub(crate) fn share(study: &Study, arms: &[Arm], ground: Ground) -> Shared {
     let mut runs = Vec::new();
     for (index, arm) in arms.iter().enumerate() {
         for seed in (0..study.seeds).map(Seed) {
-            let legs = laid.lay(&Plan::training(study, arm, seed), seed, arm.epochs);
+            let training = Plan::training(study, arm, seed);
+            let legs = laid.lay(&training, seed, arm.epochs, &mut BTreeMap::new());
             if let Some(last) = legs.last() {
                 laid.segment(&last.segment).ends.insert(last.until);
                 runs.push(Run { id: run_id(&last.segment, last.until), arm: index, seed, legs });
@@ -70,38 +74,61 @@ impl Laid {
         &mut self.segments[self.index[key]]
     }
 
-    /// Lays a training up to `until`, and its teachers before it.
-    fn lay(&mut self, training: &Training, seed: Seed, until: Epoch) -> Vec<Leg> {
-        let mut legs: Vec<Leg> = Vec::new();
-        let mut start = Start::Initialisation;
+    /// Whether the training that leaves this checkpoint had a teacher.
+    fn was_taught(&self, checkpoint: &CheckpointId) -> bool {
+        let segment = &self.segments[self.index[&checkpoint.segment]];
+        let before = match &segment.start {
+            Start::Initialisation => false,
+            Start::Checkpoint(start) => self.was_taught(start),
+        };
+        before || segment.own_teachers().next().is_some()
+    }
+
+    /// Lays a training up to `until`, and its teachers before it. Lessons whose objective continues unchanged are one.
+    fn lay(&mut self, training: &Training, seed: Seed, until: Epoch, taught: &mut Taught) -> Vec<Leg> {
+        let mut stretches: Vec<Stretch> = Vec::new();
         let mut from = Epoch(0);
-        for lesson in unchanged_joined(&training.lessons) {
+        for lesson in &training.lessons {
             let stop = lesson.until.min(until);
             if stop <= from {
                 continue;
             }
-            let terms = lesson.terms.iter().map(|(weight, term)| (*weight, self.lay_teacher(term))).collect();
-            let key = self.meet(training, seed, start, lesson, terms, stop);
-            start = Start::Checkpoint(CheckpointId { segment: key.clone(), epoch: stop });
-            legs.push(Leg { segment: key, from, until: stop });
+            let mut name = |teacher: &Teacher| self.lay_teacher(teacher, taught);
+            let terms = lesson.terms.iter().map(|(weight, term)| (*weight, term.map_teacher(&mut name))).collect();
+            let next = Stretch { terms, optimizer: lesson.optimizer, until: stop };
+            match stretches.last_mut() {
+                Some(last) if last.optimizer == next.optimizer && last.terms == next.terms => last.until = stop,
+                _ => stretches.push(next),
+            }
             from = stop;
+        }
+        let mut legs: Vec<Leg> = Vec::new();
+        let (mut start, mut from) = (Start::Initialisation, Epoch(0));
+        for stretch in stretches {
+            let until = stretch.until;
+            let key = self.meet(training, seed, start, stretch);
+            start = Start::Checkpoint(CheckpointId { segment: key.clone(), epoch: until });
+            legs.push(Leg { segment: key, from, until });
+            from = until;
         }
         legs
     }
 
-    fn lay_teacher(&mut self, term: &Term) -> Term<CheckpointId> {
-        match term {
-            Term::CrossEntropy => Term::CrossEntropy,
-            Term::Kd { teacher: Teacher::Trained { training, seed, stopped_at }, temperature } => {
-                let legs = self.lay(training, *seed, *stopped_at);
-                for leg in &legs {
-                    let furthest = self.teachers.entry(leg.segment.clone()).or_default();
-                    *furthest = (*furthest).max(leg.until);
-                }
-                let segment = legs.into_iter().last().expect("a teacher is trained for an epoch at least").segment;
-                Term::Kd { teacher: CheckpointId { segment, epoch: *stopped_at }, temperature: *temperature }
-            }
+    fn lay_teacher(&mut self, teacher: &Teacher, taught: &mut Taught) -> CheckpointId {
+        let Teacher::Trained { training, seed, stopped_at } = teacher;
+        let place = (Arc::as_ptr(training), *seed, *stopped_at);
+        if let Some(there) = taught.get(&place) {
+            return there.clone();
         }
+        let legs = self.lay(training, *seed, *stopped_at, taught);
+        for leg in &legs {
+            let furthest = self.teachers.entry(leg.segment.clone()).or_default();
+            *furthest = (*furthest).max(leg.until);
+        }
+        let segment = legs.into_iter().last().expect("a teacher is trained for an epoch at least").segment;
+        let checkpoint = CheckpointId { segment, epoch: *stopped_at };
+        taught.insert(place, checkpoint.clone());
+        checkpoint
     }
 
     /// The segment that trains this, made where it is not there yet, and asked to reach `stop`.
@@ -110,9 +137,7 @@ impl Laid {
         training: &Training,
         seed: Seed,
         start: Start,
-        lesson: &Lesson,
-        terms: Vec<(f64, Term<CheckpointId>)>,
-        stop: Epoch,
+        Stretch { terms, optimizer, until: stop }: Stretch,
     ) -> SegmentKey {
         let key = segment_key(&Content {
             seed,
@@ -120,7 +145,7 @@ impl Laid {
             architecture: training.architecture,
             schedule: &training.schedule,
             terms: &terms,
-            optimizer: lesson.optimizer,
+            optimizer,
             ground: &self.ground,
             augmentation_seed: self.ground.views_seed(seed),
         });
@@ -133,7 +158,7 @@ impl Laid {
                 architecture: training.architecture,
                 schedule: training.schedule.clone(),
                 terms,
-                optimizer: lesson.optimizer,
+                optimizer,
                 batch_size: self.ground.batch_size,
                 augmentation: self.ground.augmentation,
                 augmentation_seed: self.ground.views_seed(seed),
@@ -152,30 +177,36 @@ impl Laid {
     }
 }
 
-/// Lessons whose objective continues unchanged are one.
-fn unchanged_joined(lessons: &[Lesson]) -> Vec<&Lesson> {
-    let goes_on = |index: usize| {
-        lessons
-            .get(index + 1)
-            .is_some_and(|next| next.terms == lessons[index].terms && next.optimizer == lessons[index].optimizer)
-    };
-    lessons.iter().enumerate().filter(|(index, _)| !goes_on(*index)).map(|(_, lesson)| lesson).collect()
+/// What was laid of the teachers of the run that is being laid, by where they stand in memory: what several terms or lessons name
+/// is laid once.
+type Taught = BTreeMap<(*const Training, Seed, Epoch), CheckpointId>;
+
+/// A stretch of a training with one objective, whose teachers are laid.
+struct Stretch {
+    terms: Vec<(f64, Term<CheckpointId>)>,
+    optimizer: Optimizer,
+    until: Epoch,
 }
 
-/// Lets teachers look on where they do not teach: after the stop the arm's own, and at training from labels alone every
-/// teacher and temperature of the study. Training from labels alone may itself be the teacher, or come before it: then it
-/// is observed afterwards, where its checkpoints are kept, so that none waits for another that waits for it.
+/// Lets teachers look on where they do not teach: at each run the one that it ends with, and at training from labels alone every
+/// teacher that learnt from labels alone itself, with every temperature, and in any case the study's first. Others would have it
+/// wait for a whole line of teachers. Training from labels alone may itself be the teacher, or come before it: then it is observed
+/// afterwards, where its checkpoints are kept, so that none waits for another that waits for it.
 fn observe(laid: &mut Laid, arms: &[Arm], runs: &[Run]) {
     let mut of_seed: BTreeMap<Seed, Watching> = BTreeMap::new();
     for run in runs {
-        let own: Vec<Observer> =
-            run.legs.iter().flat_map(|leg| laid.segment(&leg.segment).measured_against()).collect();
-        own.iter().for_each(|observer| of_seed.entry(run.seed).or_default().add(observer));
-        for leg in &run.legs {
-            let learns = laid.segment(&leg.segment).terms.iter().any(|(_, term)| term.teacher().is_some());
-            if !learns {
-                laid.segment(&leg.segment).observers.extend(own.iter().cloned());
+        let of_leg = |leg: &Leg| laid.segments[laid.index[&leg.segment]].own_teachers().collect::<Vec<_>>();
+        let own = run.legs.iter().rev().map(of_leg).find(|own| !own.is_empty()).unwrap_or_default();
+        for observer in &own {
+            let watching = of_seed.entry(run.seed).or_default();
+            if watching.observers.is_empty() || !laid.was_taught(&observer.teacher) {
+                watching.add(observer);
             }
+        }
+        for leg in &run.legs {
+            let segment = laid.segment(&leg.segment);
+            let known = segment.measured_against();
+            segment.observers.extend(own.iter().filter(|observer| !known.contains(observer)).cloned());
         }
     }
     for run in runs.iter().filter(|run| arms[run.arm].distillation.is_none()) {

@@ -1,6 +1,6 @@
 //! What a person writes down. One type is the TOML file, the form's state, the wire format and the stored JSON.
 
-use crate::{Architecture, Dataset, SpecError, file, read};
+use crate::{Architecture, Chain, Dataset, Method, Number, Optimizer, SpecError, file, read};
 use serde::{Deserialize, Serialize};
 
 /// One value, or several to be compared: `4.0` or `[1.0, 4.0, 16.0]`. Never empty.
@@ -80,34 +80,85 @@ pub struct TeacherChoices {
     pub per_seed: bool,
 }
 
-/// How the student is taught. Any field may be a list.
+/// How the student is taught. Any field but `generations` may be a list. A number of methods ([`Method::numbers`]) that is absent
+/// is each method's own default; one that no method of an arm has makes no arms.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct Treatment {
-    #[serde(default = "Treatment::method_default")]
     pub method: Choices<Method>,
-    /// Softens both distributions in the KD loss; above 0, at most 1000.
-    #[serde(default = "Treatment::temperature_default")]
-    pub temperature: Choices<f64>,
-    /// The KD term's weight `w` in `(1 − w)·CE + w·KD`; 0 to 1. 0 is labels only.
-    #[serde(default = "Treatment::kd_weight_default")]
-    pub kd_weight: Choices<f64>,
+    /// Softens both distributions; above 0, at most 1000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<Choices<f64>>,
+    /// The weight `w` of KD, in `(1 − w)·CE + w·KD` from 0 to 1; of standardised KD, where cross-entropy's is 0.1, up to 1000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kd_weight: Option<Choices<f64>>,
+    /// Of attention transfer; 0 to 1,000,000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attention_weight: Option<Choices<f64>>,
+    /// Of decoupled KD's two parts, each 0 to 1000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_weight: Option<Choices<f64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub non_target_weight: Option<Choices<f64>>,
+    /// Epochs over which decoupled KD's weights rise to their size; 0: they begin at it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warm_up_epochs: Option<Choices<u32>>,
+    /// Of DIST's two correlations, each 0 to 1000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub between_weight: Option<Choices<f64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub within_weight: Option<Choices<f64>>,
+    /// By how much DOT's momentum is higher for the teacher's gradient, and lower for the labels'; up to the recipe's momentum, and
+    /// their sum stays below 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub momentum_difference: Option<Choices<f64>>,
+    /// Checkpoints of the teacher that a curriculum goes through, 1 to 100.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub anchors: Option<Choices<u32>>,
     /// Epochs of the student after which distillation stops and labels alone go on (ESKD). 0: never starts. Absent: to the end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub kd_stop_epoch: Option<Choices<u32>>,
     /// Epochs of the teacher's own training after which it is frozen and teaches. Absent: trained to its end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub teacher_stop_epoch: Option<Choices<u32>>,
+    /// Who stands between teacher and student: each is trained as the student is, for as many epochs, taught by the one before.
+    /// Absent: nobody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chain: Option<Choices<Chain>>,
+    /// Born-again networks (Furlanello et al. 2018): the first generation of students is taught by the teacher (or its chain), each
+    /// other one by the one before. An arm each, 1 to 20. Absent: 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generations: Option<u32>,
+    /// Epochs of its training after which a generation is frozen when it teaches the next. Absent: trained to its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generation_stop_epoch: Option<Choices<u32>>,
     /// Cross-entropy's weight once distillation has stopped; the paper does not say whether it stays at `1 − w`.
-    #[serde(default = "Treatment::cross_entropy_weight_after_stop_default")]
     pub cross_entropy_weight_after_stop: Choices<f64>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Method {
-    /// Hinton et al. 2015.
-    Kd,
+impl Default for Treatment {
+    /// KD to the end, with what its paper uses.
+    fn default() -> Self {
+        Treatment {
+            method: Method::Kd.into(),
+            temperature: None,
+            kd_weight: None,
+            attention_weight: None,
+            target_weight: None,
+            non_target_weight: None,
+            warm_up_epochs: None,
+            between_weight: None,
+            within_weight: None,
+            momentum_difference: None,
+            anchors: None,
+            kd_stop_epoch: None,
+            teacher_stop_epoch: None,
+            chain: None,
+            generations: None,
+            generation_stop_epoch: None,
+            cross_entropy_weight_after_stop: 1.0.into(),
+        }
+    }
 }
 
 /// How every network of the study is trained.
@@ -244,23 +295,42 @@ impl Study {
 }
 
 impl Treatment {
-    /// Whether any arm of it distils. Where none does, neither a teacher nor a KD field counts.
+    /// Whether any arm of it distils. Where none does, neither a teacher nor a method's field counts.
     pub fn distils(&self) -> bool {
         let starts = self.kd_stop_epoch.as_ref().is_none_or(|stops| stops.0.iter().any(|stop| *stop > 0));
-        starts && self.kd_weight.0.iter().any(|weight| *weight > 0.0)
+        starts && self.weighs()
     }
 
-    pub(crate) fn method_default() -> Choices<Method> {
-        Choices(vec![Method::Kd])
+    /// Whether any method of it has a weight above 0.
+    pub(crate) fn weighs(&self) -> bool {
+        let weighs = |method: &Method| {
+            method.weights().any(|number| self.values(*method, number).iter().any(|weight| *weight > 0.0))
+        };
+        self.method.0.iter().any(weighs)
     }
-    pub(crate) fn temperature_default() -> Choices<f64> {
-        Choices(vec![4.0])
+
+    /// The values of one of a method's numbers: those that are written, else the method's own default.
+    pub fn values(&self, method: Method, number: Number) -> Vec<f64> {
+        let counted = |counts: &Choices<u32>| counts.0.iter().map(|count| f64::from(*count)).collect();
+        let written = match number {
+            Number::WarmUpEpochs => self.warm_up_epochs.as_ref().map(counted),
+            Number::Anchors => self.anchors.as_ref().map(counted),
+            Number::Temperature => self.temperature.clone().map(|it| it.0),
+            Number::KdWeight => self.kd_weight.clone().map(|it| it.0),
+            Number::AttentionWeight => self.attention_weight.clone().map(|it| it.0),
+            Number::TargetWeight => self.target_weight.clone().map(|it| it.0),
+            Number::NonTargetWeight => self.non_target_weight.clone().map(|it| it.0),
+            Number::BetweenWeight => self.between_weight.clone().map(|it| it.0),
+            Number::WithinWeight => self.within_weight.clone().map(|it| it.0),
+            Number::MomentumDifference => self.momentum_difference.clone().map(|it| it.0),
+        };
+        let default = || method.numbers().iter().filter(|(its, _)| *its == number).map(|(_, default)| *default);
+        written.unwrap_or_else(|| default().collect())
     }
-    pub(crate) fn kd_weight_default() -> Choices<f64> {
-        Choices(vec![0.9])
-    }
-    pub(crate) fn cross_entropy_weight_after_stop_default() -> Choices<f64> {
-        Choices(vec![1.0])
+
+    /// How many generations of students there are.
+    pub(crate) fn generations(&self) -> u32 {
+        self.generations.unwrap_or(1)
     }
 }
 
@@ -278,6 +348,11 @@ impl AugmentationSeed {
 impl Recipe {
     fn is_default(&self) -> bool {
         *self == Recipe::default()
+    }
+
+    /// By which whoever learns from labels alone is trained, and students where their method has none of its own.
+    pub(crate) fn optimizer(&self) -> Optimizer {
+        Optimizer::Sgd { momentum: self.momentum, weight_decay: self.weight_decay }
     }
 }
 

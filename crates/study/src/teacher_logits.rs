@@ -41,6 +41,8 @@ pub struct TeacherLogits {
     pub passes_without: u64,
     /// Passes with a table, as many as are to be expected.
     pub passes_with: u64,
+    /// Of both, those of students that ask for its attention maps: no table has them.
+    pub passes_for_maps: u64,
     /// Of a table that is full.
     pub bytes: u64,
     pub usage: Usage,
@@ -56,6 +58,8 @@ pub enum Usage {
     NoRoom,
     /// What this engine says of an image may depend on the images beside it.
     OtherEngine,
+    /// All that learn from it ask for its attention maps, which a table of logits does not have.
+    NeedsMaps,
 }
 
 impl TeacherLogits {
@@ -71,10 +75,19 @@ pub fn teacher_logits<'a>(segments: impl IntoIterator<Item = &'a Segment>, limit
     let mut taught: BTreeMap<&CheckpointId, Taught<'_>> = BTreeMap::new();
     for segment in segments {
         for teacher in teachers(segment) {
-            let taught =
-                taught.entry(teacher).or_insert_with(|| Taught { of: segment, epochs: 0, drawn: Drawn::default() });
-            taught.epochs += u64::from(segment.until.0 - segment.from().0);
-            taught.drawn.add(segment);
+            let taught = taught.entry(teacher).or_insert_with(|| Taught {
+                of: segment,
+                epochs: 0,
+                epochs_for_maps: 0,
+                drawn: Drawn::default(),
+            });
+            let epochs = u64::from(segment.until.0 - segment.from().0);
+            if segment.needs_attention_maps() {
+                taught.epochs_for_maps += epochs;
+            } else {
+                taught.epochs += epochs;
+                taught.drawn.add(segment);
+            }
         }
     }
     let mut found: Vec<TeacherLogits> = taught.into_iter().map(|(teacher, taught)| taught.judge(teacher)).collect();
@@ -98,7 +111,9 @@ pub fn teachers(segment: &Segment) -> BTreeSet<&CheckpointId> {
 /// teacher's own key.
 struct Taught<'a> {
     of: &'a Segment,
+    /// Of students that ask for its logits alone.
     epochs: u64,
+    epochs_for_maps: u64,
     drawn: Drawn,
 }
 
@@ -109,8 +124,10 @@ impl Taught<'_> {
         let distinct_epochs = self.drawn.count();
         let passes_without = images * self.epochs;
         let passes_with = (images as f64 * expected_views(views, distinct_epochs)).round() as u64;
+        let passes_for_maps = images * self.epochs_for_maps;
         let slot_bytes = (slot_words(self.of.dataset.classes) * size_of::<u32>()) as u64;
         let usage = match self.of.numerics {
+            _ if self.epochs == 0 => Usage::NeedsMaps,
             Numerics::CandleF32 => Usage::OtherEngine,
             Numerics::CpuF32 if passes_with <= passes_without / 10 * 9 => Usage::Used,
             Numerics::CpuF32 => Usage::SavesTooLittle,
@@ -119,8 +136,9 @@ impl Taught<'_> {
             teacher: teacher.clone(),
             views,
             distinct_epochs,
-            passes_without,
-            passes_with,
+            passes_without: passes_without + passes_for_maps,
+            passes_with: passes_with + passes_for_maps,
+            passes_for_maps,
             bytes: images * u64::from(views) * slot_bytes,
             usage,
         }
@@ -193,11 +211,12 @@ pub fn passes(teachers: &[TeacherLogits]) -> Option<Passes> {
     })
 }
 
-/// "Teachers' logits are kept (171 MB on disk): 1.2 million forward passes of teachers are paid instead of 2.9 million.", and why
-/// they are not where they are not; `None` where nobody teaches.
+/// "Teachers' logits are kept (171 MB on disk): 1.2 million forward passes of teachers are paid instead of 2.9 million.", why they are
+/// not where they are not, and what they are of no use for; `None` where nobody teaches.
 pub fn in_words(teachers: &[TeacherLogits]) -> Option<String> {
     let Passes { expected, without, bytes } = passes(teachers)?;
-    let (used, unused): (Vec<_>, Vec<_>) = teachers.iter().partition(|table| table.usage == Usage::Used);
+    let (used, others): (Vec<_>, Vec<_>) = teachers.iter().partition(|table| table.usage == Usage::Used);
+    let unused: Vec<_> = others.into_iter().filter(|table| table.usage != Usage::NeedsMaps).collect();
     let paid = (!used.is_empty()).then(|| {
         format!(
             "Teachers' logits are kept ({} on disk): {} forward passes of teachers are paid instead of {}.",
@@ -215,7 +234,15 @@ pub fn in_words(teachers: &[TeacherLogits]) -> Option<String> {
         };
         format!("{whose}: {}.", table.why_not())
     });
-    Some(paid.into_iter().chain(why).collect::<Vec<_>>().join(" "))
+    let for_maps: u64 = teachers.iter().map(|table| table.passes_for_maps).sum();
+    let maps = (for_maps > 0).then(|| {
+        format!(
+            "Attention transfer learns from attention maps too, which are not kept: it asks its teachers' networks at every step, {} \
+             forward passes.",
+            count(for_maps)
+        )
+    });
+    Some([paid, why, maps].into_iter().flatten().collect::<Vec<_>>().join(" "))
 }
 
 impl TeacherLogits {
@@ -236,6 +263,7 @@ impl TeacherLogits {
             Usage::OtherEngine => {
                 "only the CPU's own engine says the same of an image whatever stands beside it".into()
             }
+            Usage::NeedsMaps => "all that learn from it ask for its attention maps".into(),
         }
     }
 }

@@ -106,6 +106,11 @@ fn a_training_that_does_not_fit_into_memory_is_refused_before_it_begins() {
     let told: Vec<_> = errors(&little, &both).into_iter().map(|error| (error.field, error.given)).collect();
     let expected = [("student.architecture", "\"wrn-604-20\""), ("teacher.architecture", "\"wrn-40-20\"")];
     assert_eq!(told, expected.map(|(field, given)| (field.to_owned(), given.to_owned())));
+    // So are those between them; as a teacher it leaves no room for the student either.
+    let chain = format!("{EXAMPLE}chain = \"wrn-604-20\"\n[recipe]\nbatch_size = 8");
+    let told: Vec<_> = errors(&little, &chain).into_iter().map(|error| (error.field, error.given)).collect();
+    let expected = [("student.architecture", "\"wrn-10-1\""), ("treatment.chain", "\"wrn-604-20\"")];
+    assert_eq!(told, expected.map(|(field, given)| (field.to_owned(), given.to_owned())));
     // A teacher that nobody learns from is not trained.
     let alone = EXAMPLE.replace("wrn-16-2", "wrn-604-20").replace("[0, 8, 20]", "0");
     assert!(little.ready(&Study::table(&alone).unwrap()).is_ok());

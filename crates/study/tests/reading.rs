@@ -75,7 +75,7 @@ fn writing_and_reading_again_gives_an_equal_study() {
 #[test]
 fn whole_numbers_stand_for_real_ones_but_not_the_other_way_round() {
     let study = Study::from_toml(&with("temperature = 4.0", "temperature = 4")).unwrap();
-    assert_eq!(study.treatment.unwrap().temperature, Choices(vec![4.0]));
+    assert_eq!(study.treatment.unwrap().temperature, Some(Choices(vec![4.0])));
     assert_eq!(only(&with("seeds = 3", "seeds = 3.0")), error("seeds", "is not a whole number", "3.0", "1 to 100"));
 }
 
@@ -308,13 +308,108 @@ fn what_is_no_toml_is_told_with_its_line() {
 fn a_study_made_by_hand_is_checked_by_the_same_rules() {
     let mut study = Study::from_toml(EXAMPLE).unwrap();
     study.seeds = 0;
-    study.treatment.as_mut().unwrap().temperature = Choices(vec![]);
-    study.treatment.as_mut().unwrap().kd_weight = Choices(vec![f64::NAN, f64::INFINITY]);
+    study.treatment.as_mut().unwrap().temperature = Some(Choices(vec![]));
+    study.treatment.as_mut().unwrap().kd_weight = Some(Choices(vec![f64::NAN, f64::INFINITY]));
     study.student.architecture = Choices(vec![Architecture::WideResNet { depth: 5, width: 1 }]);
     let fields: Vec<_> = study.check().into_iter().map(|error| error.field).collect();
     let expected =
         ["seeds", "student.architecture", "treatment.temperature", "treatment.kd_weight", "treatment.kd_weight"];
     assert_eq!(fields, expected);
+}
+
+#[test]
+fn a_methods_number_must_do_for_every_method_that_has_it() {
+    let methods = |methods: &str, field: &str| {
+        with("method = \"kd\"", &format!("method = {methods}")).replace("kd_weight = 0.9\n", &format!("{field}\n"))
+    };
+    let allowed = "a number from 0 to 1";
+    for both in ["[\"kd\", \"standardised-kd\"]", "[\"standardised-kd\", \"rco\"]", "\"dot\"", "\"kd-at\""] {
+        assert_eq!(
+            only(&methods(both, "kd_weight = [0.5, 9]")),
+            error("treatment.kd_weight", "is out of range (number 2 of the list)", "9", allowed),
+            "{both}"
+        );
+    }
+    // One that no method has must only be a number that some method could have.
+    for alone in ["\"standardised-kd\"", "[\"at\", \"dist\"]"] {
+        assert!(Study::from_toml(&methods(alone, "kd_weight = 9")).is_ok(), "{alone}");
+    }
+    assert_eq!(only(&methods("\"at\"", "kd_weight = 1001")).field, "treatment.kd_weight");
+    assert_eq!(
+        only(&methods("\"kl\"", "kd_weight = 9")),
+        error("treatment.method", "is none of these", "\"kl\"", "kd, standardised-kd, at, kd-at, dkd, dist, dot, rco")
+    );
+    assert_eq!(only(&methods("\"kd\"", "warm_up_epochs = 1.5")).problem, "is not a whole number");
+    assert_eq!(only(&methods("\"kd\"", "anchors = 0")).allowed, "1 to 100");
+}
+
+#[test]
+fn dots_momenta_stay_between_0_and_1() {
+    let dot = |difference: &str, momentum: &str| {
+        let method = format!("method = \"dot\"\n{difference}");
+        with("method = \"kd\"", &method) + &format!("[recipe]\nmomentum = {momentum}")
+    };
+    assert!(Study::from_toml(&dot("momentum_difference = [0, 0.099]", "0.9")).is_ok());
+    assert_eq!(
+        only(&dot("momentum_difference = 0.1", "0.9")),
+        error("treatment.momentum_difference", "is out of range", "0.1", "a number from 0, below 0.1")
+    );
+    assert_eq!(only(&dot("momentum_difference = 0.3", "0.2")).allowed, "a number from 0 to 0.2");
+    assert!(Study::from_toml(&dot("momentum_difference = 0.2", "0.2")).is_ok());
+    assert_eq!(
+        only(&dot("", "0.95")),
+        error(
+            "treatment.momentum_difference",
+            "is missing: the usual 0.075 does not go with a momentum of 0.95",
+            "nothing",
+            "a number from 0, below 0.05"
+        )
+    );
+    assert!(Study::from_toml(&dot("momentum_difference = 0.04", "0.95")).is_ok());
+    // Whose momentum is wrong is told of that alone.
+    assert_eq!(only(&dot("momentum_difference = 0.5", "2")).field, "recipe.momentum");
+}
+
+#[test]
+fn chains_and_generations_lie_within_the_students_training() {
+    let treatment = |fields: &str| with("kd_weight = 0.9", &format!("kd_weight = 0.9\n{fields}"));
+    let allowed = "networks in teaching order, such as \"wrn-28-2 > wrn-16-2@8\" (@8: stopped at 8 epochs), or \"\" for none, stopped \
+                   at 1 to 20";
+    assert_eq!(
+        only(&treatment("chain = [\"\", \"wrn-28-2 > wrn-11-2\"]")),
+        error(
+            "treatment.chain",
+            "has a member that is not a network known here (number 2 of the list)",
+            "\"wrn-28-2 > wrn-11-2\"",
+            allowed
+        )
+    );
+    assert_eq!(
+        only(&treatment("chain = \"wrn-28-2@21\"")).problem,
+        "has a member that is stopped beyond the student's last epoch"
+    );
+    assert_eq!(only(&treatment("chain = 3")).problem, "is not a text");
+    assert_eq!(
+        only(&treatment("generations = 21")),
+        error("treatment.generations", "is out of range", "21", "1 to 20")
+    );
+    assert_eq!(only(&treatment("generations = [1, 2]")).problem, "is not a whole number");
+    assert_eq!(
+        only(&treatment("generations = 2\ngeneration_stop_epoch = 21")),
+        error("treatment.generation_stop_epoch", "is beyond the student's last epoch", "21", "1 to 20")
+    );
+    // Where one generation has none before it, the stop does not count.
+    assert!(Study::from_toml(&treatment("generation_stop_epoch = 21")).is_ok());
+    assert_eq!(
+        only(&treatment("generations = 2\nchain = \"wrn-16-1 > wrn-10-1\"")),
+        error(
+            "treatment.chain",
+            "ends in a student's own network, which is what generations are",
+            "\"wrn-16-1 > wrn-10-1\"",
+            "a chain that ends in another network, or one generation"
+        )
+    );
+    assert!(Study::from_toml(&treatment("chain = \"wrn-16-1 > wrn-10-1\"")).is_ok());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! image alone, so that nothing needs to be remembered to resume.
 
 use crate::{
-    dataset::Images,
+    dataset::{Images, Split},
     random::{Purpose, stream},
 };
 use study::{Augmentation, Epoch, Seed};
@@ -87,6 +87,14 @@ impl Normalisation {
         }
     }
 
+    /// Writes the images `indices` of a split, each as its view shows it. `out`: (indices, channels, size, size).
+    pub fn render_batch(&self, split: &Split, indices: &[u32], views: &[View], out: &mut [f32]) {
+        let values = self.by_channel.len() * self.image_size * self.image_size;
+        for ((&index, view), out) in indices.iter().zip(views).zip(out.chunks_exact_mut(values)) {
+            self.render(&split.images[index as usize * values..][..values], *view, out);
+        }
+    }
+
     /// Writes images as they are. `images` and `out`: (n, channels, size, size).
     pub fn plain(&self, images: &[u8], out: &mut [f32]) {
         let pixels = self.image_size * self.image_size;
@@ -109,7 +117,6 @@ fn reflected(padded: usize, size: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataset::Split;
     use std::collections::{BTreeMap, BTreeSet};
     use study::{Dataset, DatasetFacts};
 

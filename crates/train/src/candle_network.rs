@@ -2,7 +2,8 @@
 //! CPU the reference for every kernel, in single precision on a GPU the road for those who have one.
 
 use crate::TrainError;
-use crate::engine::{Engine, NetworkShape, TensorSpec, Values, Weights, mismatches};
+use crate::engine::{DISTILLATION, Engine, GROUPS, NetworkShape, OutputGradient};
+use crate::engine::{TensorSpec, Values, Weights, beside, mismatches, momentum_tensors};
 use candle_core::{DType, Device, Tensor, Var};
 use std::collections::BTreeMap;
 use study::{Architecture, Optimizer};
@@ -20,9 +21,28 @@ pub struct CandleNetwork {
     parameters: BTreeMap<String, Var>,
     running: BTreeMap<String, Tensor>,
     momentum: BTreeMap<String, Tensor>,
+    /// Of a distillation's gradients alone; empty until a step of DOT.
+    distillation_momentum: BTreeMap<String, Tensor>,
     gradients: BTreeMap<String, Tensor>,
-    /// Of the last forward pass, with the graph behind it.
-    logits: Option<Tensor>,
+    /// Gradients set aside for the next step; empty where none were.
+    aside: BTreeMap<String, Tensor>,
+    /// The last forward pass, until it is one of other weights.
+    passed: Option<Passed>,
+}
+
+/// What a pass of images through the network gives, with the graph behind it.
+struct Passed {
+    /// (n, classes).
+    logits: Tensor,
+    /// Each group's output: (n, channels, height, width).
+    groups: Vec<Tensor>,
+}
+
+impl Passed {
+    /// (n, pixels), see [`Engine`].
+    fn attention(&self) -> Result<Vec<Tensor>, TrainError> {
+        self.groups.iter().map(|output| Ok(output.sqr()?.mean(1)?.flatten_from(1)?)).collect()
+    }
 }
 
 impl CandleNetwork {
@@ -49,8 +69,10 @@ impl CandleNetwork {
             parameters,
             running,
             momentum,
+            distillation_momentum: BTreeMap::new(),
             gradients: BTreeMap::new(),
-            logits: None,
+            aside: BTreeMap::new(),
+            passed: None,
         })
     }
 
@@ -64,15 +86,16 @@ impl CandleNetwork {
         Ok(Tensor::from_slice(&values.values, values.shape.as_slice(), &self.device)?.to_dtype(self.dtype)?)
     }
 
-    /// Logits (n, classes). In training, batch norm uses the batch's statistics, and the running ones are returned as they are after it.
-    fn logits(&self, images: &Tensor, training: bool) -> Result<(Tensor, BTreeMap<String, Tensor>), TrainError> {
+    /// In training, batch norm uses the batch's statistics, and the running ones are returned as they are after it.
+    fn pass(&self, images: &Tensor, training: bool) -> Result<(Passed, BTreeMap<String, Tensor>), TrainError> {
         let Architecture::WideResNet { depth, .. } = self.shape.architecture;
         let mut running = BTreeMap::new();
         let convolve = |x: &Tensor, name: &str, padding, stride| {
             x.conv2d(self.parameters[&format!("{name}.weight")].as_tensor(), padding, stride, 1, 1)
         };
         let mut x = convolve(images, "conv1", 1, 1)?;
-        for group in 1..=3 {
+        let mut groups = Vec::new();
+        for group in 1..=GROUPS {
             for index in 0..(depth as usize - 4) / 6 {
                 let name = format!("block{group}.layer.{index}");
                 let stride = if group > 1 && index == 0 { 2 } else { 1 };
@@ -87,10 +110,35 @@ impl CandleNetwork {
                     (output + x)?
                 };
             }
+            groups.push(x.clone());
         }
         let pooled = self.normalise(&x, "bn1", training, &mut running)?.mean((2, 3))?;
         let weights = self.parameters["fc.weight"].as_tensor().t()?;
-        Ok((pooled.matmul(&weights)?.broadcast_add(self.parameters["fc.bias"].as_tensor())?, running))
+        let logits = pooled.matmul(&weights)?.broadcast_add(self.parameters["fc.bias"].as_tensor())?;
+        Ok((Passed { logits, groups }, running))
+    }
+
+    /// Evaluation mode, a part of the images at a time: what `give` makes of each, one tensor of each kind with a row for each image;
+    /// nothing where there are no images.
+    fn evaluated(
+        &self,
+        images: &[f32],
+        give: impl Fn(Passed) -> Result<Vec<Tensor>, TrainError>,
+    ) -> Result<Vec<Tensor>, TrainError> {
+        let NetworkShape { channels, image_size: size, .. } = self.shape;
+        let mut all: Vec<Vec<Tensor>> = Vec::new();
+        for images in images.chunks(EVALUATION_BATCH * channels * size * size) {
+            let given = give(self.pass(&self.images(images)?, false)?.0)?;
+            all.resize(given.len(), Vec::new());
+            for (kind, tensor) in all.iter_mut().zip(given) {
+                kind.push(to_cpu(&tensor)?);
+            }
+        }
+        all.iter().map(|parts| Ok(Tensor::cat(parts, 0)?)).collect()
+    }
+
+    fn no_images(&self, values_per_image: usize) -> Result<Tensor, TrainError> {
+        Ok(Tensor::zeros((0, values_per_image), self.dtype, &Device::Cpu)?)
     }
 
     /// Batch norm, then ReLU.
@@ -146,6 +194,7 @@ impl Engine for CandleNetwork {
         if let Some(problem) = mismatches(&self.tensors, weights) {
             return Err(TrainError::Weights { problem });
         }
+        self.passed = None;
         for (name, values) in weights {
             let tensor = self.tensor(values)?;
             match self.parameters.get(name) {
@@ -159,33 +208,54 @@ impl Engine for CandleNetwork {
     }
 
     fn momentum(&self) -> Result<Weights, TrainError> {
-        self.read(self.momentum.iter())
+        Ok(beside(self.read(self.momentum.iter())?, self.read(self.distillation_momentum.iter())?))
     }
 
     fn set_momentum(&mut self, momentum: &Weights) -> Result<(), TrainError> {
-        let trained: Vec<TensorSpec> = self.tensors.iter().filter(|tensor| tensor.trained).cloned().collect();
-        if let Some(problem) = mismatches(&trained, momentum) {
+        if let Some(problem) = mismatches(&momentum_tensors(&self.tensors, momentum), momentum) {
             return Err(TrainError::Weights { problem });
         }
+        self.distillation_momentum.clear();
         for (name, values) in momentum {
             let tensor = self.tensor(values)?;
-            self.momentum.insert(name.clone(), tensor);
+            match name.strip_prefix(DISTILLATION) {
+                Some(name) => self.distillation_momentum.insert(name.into(), tensor),
+                None => self.momentum.insert(name.clone(), tensor),
+            };
         }
         Ok(())
     }
 
     fn forward(&mut self, images: &[f32]) -> Result<Tensor, TrainError> {
-        let (logits, running) = self.logits(&self.images(images)?, true)?;
+        // Two graphs would take twice the memory.
+        self.passed = None;
+        let (passed, running) = self.pass(&self.images(images)?, true)?;
         self.running = running;
-        let detached = logits.detach().to_device(&Device::Cpu)?;
-        self.logits = Some(logits);
-        Ok(detached)
+        let logits = to_cpu(&passed.logits)?;
+        self.passed = Some(passed);
+        Ok(logits)
     }
 
-    fn backward(&mut self, logits_gradient: &Tensor) -> Result<(), TrainError> {
-        let logits = self.logits.clone().expect("backward needs a forward pass before it");
-        let gradient = logits_gradient.detach().to_device(&self.device)?.to_dtype(self.dtype)?;
-        let gradients = (logits * gradient)?.sum_all()?.backward()?;
+    fn attention(&mut self) -> Result<Vec<Tensor>, TrainError> {
+        let passed = self.passed.as_ref().expect("attention needs a forward pass before it");
+        passed.attention()?.iter().map(to_cpu).collect()
+    }
+
+    fn backward(&mut self, gradient: &OutputGradient) -> Result<(), TrainError> {
+        let passed = self.passed.as_ref().expect("backward needs a forward pass before it");
+        // What has this gradient: the sum of all products with it.
+        let along = |output: &Tensor, gradient: &Tensor| -> Result<Tensor, TrainError> {
+            let gradient = gradient.detach().to_device(&self.device)?.to_dtype(self.dtype)?;
+            Ok((output * gradient)?.sum_all()?)
+        };
+        let mut loss = along(&passed.logits, &gradient.logits)?;
+        if !gradient.attention.is_empty() {
+            assert_eq!(gradient.attention.len(), GROUPS, "a gradient on each group's attention map, or on none");
+            for (map, gradient) in passed.attention()?.iter().zip(&gradient.attention) {
+                loss = (loss + along(map, gradient)?)?;
+            }
+        }
+        let gradients = loss.backward()?;
         for (name, parameter) in &self.parameters {
             let gradient = match gradients.get(parameter.as_tensor()) {
                 Some(gradient) => gradient.clone(),
@@ -200,28 +270,70 @@ impl Engine for CandleNetwork {
         self.read(self.gradients.iter())
     }
 
+    fn set_gradient_aside(&mut self) -> Result<(), TrainError> {
+        self.aside = std::mem::take(&mut self.gradients);
+        Ok(())
+    }
+
     fn step(&mut self, learning_rate: f64, optimizer: &Optimizer) -> Result<(), TrainError> {
-        let Optimizer::Sgd { momentum, weight_decay } = *optimizer;
-        for (name, parameter) in &self.parameters {
-            let weights = parameter.as_tensor().detach();
-            let decayed = (&self.gradients[name] + (&weights * weight_decay)?)?;
-            let velocity = ((&self.momentum[name] * momentum)? + decayed)?.detach();
-            parameter.set(&(weights - (&velocity * learning_rate)?)?)?;
-            self.momentum.insert(name.clone(), velocity);
+        self.passed = None;
+        let aside = std::mem::take(&mut self.aside);
+        match *optimizer {
+            Optimizer::Sgd { momentum, weight_decay } => {
+                assert!(aside.is_empty(), "a gradient was set aside, which a step along one leaves out");
+                for (name, distillation) in std::mem::take(&mut self.distillation_momentum) {
+                    let sum = (&self.momentum[&name] + distillation)?;
+                    self.momentum.insert(name, sum);
+                }
+                for (name, parameter) in &self.parameters {
+                    let weights = parameter.as_tensor().detach();
+                    let decayed = (&self.gradients[name] + (&weights * weight_decay)?)?;
+                    let velocity = ((&self.momentum[name] * momentum)? + decayed)?.detach();
+                    parameter.set(&(weights - (&velocity * learning_rate)?)?)?;
+                    self.momentum.insert(name.clone(), velocity);
+                }
+            }
+            Optimizer::Dot { momentum, weight_decay, momentum_difference } => {
+                assert!(!aside.is_empty(), "no gradient was set aside");
+                for (name, parameter) in &self.parameters {
+                    let weights = parameter.as_tensor().detach();
+                    let decayed = (&aside[name] + (&weights * weight_decay)?)?;
+                    let velocity = ((&self.momentum[name] * (momentum - momentum_difference))? + decayed)?.detach();
+                    let gradient = self.gradients[name].detach();
+                    let distillation = match self.distillation_momentum.get(name) {
+                        Some(before) => ((before * (momentum + momentum_difference))? + gradient)?,
+                        None => gradient,
+                    };
+                    parameter.set(&(weights - ((&velocity + &distillation)? * learning_rate)?)?)?;
+                    self.momentum.insert(name.clone(), velocity);
+                    self.distillation_momentum.insert(name.clone(), distillation);
+                }
+            }
         }
         Ok(())
     }
 
     fn evaluate(&mut self, images: &[f32]) -> Result<Tensor, TrainError> {
-        let NetworkShape { channels, image_size: size, classes, .. } = self.shape;
-        let mut logits = Vec::new();
-        for images in images.chunks(EVALUATION_BATCH * channels * size * size) {
-            let (batch, _) = self.logits(&self.images(images)?, false)?;
-            logits.push(batch.detach().to_device(&Device::Cpu)?);
-        }
-        if logits.is_empty() {
-            return Ok(Tensor::zeros((0, classes), self.dtype, &Device::Cpu)?);
-        }
-        Ok(Tensor::cat(&logits, 0)?)
+        let logits = self.evaluated(images, |passed| Ok(vec![passed.logits]))?;
+        logits.into_iter().next().map_or_else(|| self.no_images(self.shape.classes), Ok)
     }
+
+    fn evaluate_with_attention(&mut self, images: &[f32]) -> Result<(Tensor, Vec<Tensor>), TrainError> {
+        let all = self.evaluated(images, |passed| {
+            let maps = passed.attention()?;
+            Ok([vec![passed.logits], maps].concat())
+        })?;
+        match all.split_first() {
+            Some((logits, maps)) => Ok((logits.clone(), maps.to_vec())),
+            None => {
+                let maps = self.shape.attention_pixels().map(|pixels| self.no_images(pixels));
+                Ok((self.no_images(self.shape.classes)?, maps.into_iter().collect::<Result<_, _>>()?))
+            }
+        }
+    }
+}
+
+/// Without the graph behind it.
+fn to_cpu(tensor: &Tensor) -> Result<Tensor, TrainError> {
+    Ok(tensor.detach().to_device(&Device::Cpu)?)
 }

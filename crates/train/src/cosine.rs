@@ -1,13 +1,14 @@
 //! How far two gradients of one network agree.
 
-use crate::engine::{Values, Weights};
+use crate::engine::Weights;
+use std::collections::BTreeMap;
 
 /// Cosines of two gradients, from −1 (a step along one undoes the other) to 1 (they ask for the same). `None` where one is zero.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cosines {
     /// Of all parameters as one vector.
     pub all: Option<f64>,
-    /// Of each group of layers: `conv1`, then the groups by name, then `head`.
+    /// Of each group of layers: `stem`, then the groups of blocks by name, then `head`.
     pub by_group: Vec<(String, Option<f64>)>,
 }
 
@@ -16,30 +17,153 @@ pub struct Cosines {
 /// # Panics
 /// Where they are not of the same parameters.
 pub fn cosine(one: &Weights, other: &Weights) -> Cosines {
-    let mut groups: Vec<&str> = one.keys().map(|name| group(name)).collect();
-    groups.sort_by_key(|name| (*name == "head", *name != "conv1", *name));
-    groups.dedup();
-    let of = |belongs: &dyn Fn(&str) -> bool| {
-        let (mut both, mut squares, mut other_squares) = (0.0, 0.0, 0.0);
-        for (name, Values { values, .. }) in one.iter().filter(|(name, _)| belongs(name)) {
-            for (a, b) in values.iter().zip(&other[name].values) {
-                let (a, b) = (f64::from(*a), f64::from(*b));
-                both += a * b;
-                squares += a * a;
-                other_squares += b * b;
-            }
+    assert!(one.keys().eq(other.keys()), "two gradients of one network");
+    let after_each_convolution = one.keys().any(|name| name.starts_with(RESNET_GROUPS));
+    let mut by_group: BTreeMap<Group<'_>, Products> = BTreeMap::new();
+    for ((name, one), other) in one.iter().zip(other.values()) {
+        assert_eq!(one.shape, other.shape, "{name}");
+        let products = by_group.entry(group(name, after_each_convolution)).or_default();
+        for (a, b) in one.values.iter().zip(&other.values) {
+            let (a, b) = (f64::from(*a), f64::from(*b));
+            *products = products.with(Products { both: a * b, one: a * a, other: b * b });
         }
-        (squares > 0.0 && other_squares > 0.0).then(|| (both / (squares * other_squares).sqrt()).clamp(-1.0, 1.0))
-    };
-    let by_group = groups.into_iter().map(|its| (its.to_owned(), of(&|name| group(name) == its)));
-    Cosines { all: of(&|_| true), by_group: by_group.collect() }
+    }
+    let all = by_group.values().fold(Products::default(), |all, group| all.with(*group)).cosine();
+    let named = |(group, products): (&Group<'_>, &Products)| (group.name().to_owned(), products.cosine());
+    Cosines { all, by_group: by_group.iter().map(named).collect() }
 }
 
-/// By the model zoo's names: groups of blocks have layers inside (`block1.layer.0.bn1.weight`), the head has none (`fc.bias`).
-fn group(name: &str) -> &str {
+/// A part of a network, in the order of its layers.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Group<'a> {
+    Stem,
+    Blocks(&'a str),
+    Head,
+}
+
+/// Begins the names of a ResNet's groups of blocks. It normalises after each convolution, the first one too; networks that normalise
+/// before each have a batch norm of the same name behind their last block.
+const RESNET_GROUPS: &str = "layer";
+
+/// By the model zoo's names: groups of blocks are what has layers inside (`block1.layer.0.bn1.weight`, `layer1.0.conv1.weight`). Of
+/// what has none, the first convolution is the stem, `bn1.weight` belongs to the convolution before it, and the rest is the head.
+fn group(name: &str, after_each_convolution: bool) -> Group<'_> {
     match name.split_once('.') {
-        Some(("conv1", _)) => "conv1",
-        Some((group, rest)) if rest.contains('.') => group,
-        _ => "head",
+        Some(("conv1", _)) => Group::Stem,
+        Some(("bn1", _)) if after_each_convolution => Group::Stem,
+        Some((first, rest)) if rest.contains('.') => Group::Blocks(first),
+        _ => Group::Head,
+    }
+}
+
+impl Group<'_> {
+    fn name(&self) -> &str {
+        match self {
+            Group::Stem => "stem",
+            Group::Blocks(name) => name,
+            Group::Head => "head",
+        }
+    }
+}
+
+/// Scalar products of two vectors, with each other and with themselves.
+#[derive(Clone, Copy, Default)]
+struct Products {
+    both: f64,
+    one: f64,
+    other: f64,
+}
+
+impl Products {
+    fn with(self, more: Products) -> Products {
+        Products { both: self.both + more.both, one: self.one + more.one, other: self.other + more.other }
+    }
+
+    fn cosine(self) -> Option<f64> {
+        // Rounding may leave parallel vectors a little beyond 1.
+        (self.one > 0.0 && self.other > 0.0).then(|| (self.both / (self.one * self.other).sqrt()).clamp(-1.0, 1.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{NetworkShape, Values};
+    use study::Architecture;
+
+    fn weights(tensors: &[(&str, &[f32])]) -> Weights {
+        let values = |values: &[f32]| Values { shape: vec![values.len()], values: values.to_vec() };
+        tensors.iter().map(|(name, numbers)| ((*name).to_owned(), values(numbers))).collect()
+    }
+
+    fn by_group(cosines: &Cosines) -> Vec<(&str, Option<f64>)> {
+        cosines.by_group.iter().map(|(name, cosine)| (name.as_str(), *cosine)).collect()
+    }
+
+    /// Counted by hand: triangles of 3-4-5 and 5-12-13. The batch norm of the first convolution belongs to it.
+    #[test]
+    fn gradients_are_compared_as_a_whole_and_by_group() {
+        let one = weights(&[
+            ("conv1.weight", &[3.0, 4.0]),
+            ("layer1.0.conv1.weight", &[1.0, 0.0]),
+            ("layer1.0.bn1.weight", &[0.0]),
+            ("layer2.0.conv1.weight", &[0.0, 0.0]),
+            ("bn1.bias", &[12.0]),
+            ("fc.weight", &[3.0, 0.0]),
+        ]);
+        let other = weights(&[
+            ("conv1.weight", &[4.0, 3.0]),
+            ("layer1.0.conv1.weight", &[0.0, 5.0]),
+            ("layer1.0.bn1.weight", &[1.0]),
+            ("layer2.0.conv1.weight", &[1.0, 2.0]),
+            ("bn1.bias", &[0.0]),
+            ("fc.weight", &[-4.0, 0.0]),
+        ]);
+        let cosines = cosine(&one, &other);
+        let expected = [("stem", Some(24.0 / 65.0)), ("layer1", Some(0.0)), ("layer2", None), ("head", Some(-1.0))];
+        assert_eq!(by_group(&cosines), expected);
+        // (24 − 12) / √((25 + 144 + 1 + 9)·(25 + 25 + 1 + 5 + 16))
+        let all = cosines.all.expect("neither is zero");
+        assert!((all - 12.0 / 12888f64.sqrt()).abs() < 1e-15, "{all}");
+        assert_eq!(cosine(&one, &one).all, Some(1.0));
+    }
+
+    #[test]
+    fn a_wide_resnets_parameters_fall_into_five_groups() {
+        let architecture = Architecture::WideResNet { depth: 10, width: 1 };
+        let shape = NetworkShape { architecture, channels: 3, image_size: 8, classes: 10 };
+        let trained = shape.tensors().into_iter().filter(|tensor| tensor.trained);
+        let gradient: Weights = trained
+            .map(|tensor| {
+                let values = vec![0.1; tensor.shape.iter().product()];
+                (tensor.name, Values { shape: tensor.shape, values })
+            })
+            .collect();
+        let opposite: Weights = gradient
+            .iter()
+            .map(|(name, values)| {
+                let negative = values.values.iter().map(|value| -value).collect();
+                (name.clone(), Values { shape: values.shape.clone(), values: negative })
+            })
+            .collect();
+        let cosines = cosine(&gradient, &opposite);
+        assert_eq!(cosines.all, Some(-1.0));
+        assert_eq!(by_group(&cosines), ["stem", "block1", "block2", "block3", "head"].map(|name| (name, Some(-1.0))));
+    }
+
+    #[test]
+    fn a_gradient_of_zeros_points_nowhere() {
+        let one = weights(&[("fc.bias", &[0.0, 0.0])]);
+        let other = weights(&[("fc.bias", &[1.0, 0.0])]);
+        let nowhere = Cosines { all: None, by_group: vec![("head".into(), None)] };
+        assert_eq!(cosine(&one, &other), nowhere);
+        assert_eq!(cosine(&other, &one), nowhere);
+    }
+
+    #[test]
+    fn small_gradients_have_a_direction_too() {
+        let tiny = weights(&[("fc.bias", &[1e-40, -1e-40])]);
+        let huge = weights(&[("fc.bias", &[1e38, -1e38])]);
+        assert_eq!(cosine(&tiny, &huge).all, Some(1.0));
     }
 }

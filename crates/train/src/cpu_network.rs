@@ -1,7 +1,8 @@
 //! The hand-written engine behind the trait: `numerics = "cpu-f32"`.
 
 use crate::TrainError;
-use crate::engine::{Engine, NetworkShape, TensorSpec, Values, Weights, mismatches};
+use crate::engine::{DISTILLATION, Engine, GROUPS, NetworkShape, OutputGradient};
+use crate::engine::{TensorSpec, Values, Weights, beside, mismatches, momentum_tensors};
 use candle_core::{Device, Tensor};
 use kernels::{InstructionSet, Shape, WideResNet};
 use study::{Architecture, Optimizer};
@@ -33,6 +34,20 @@ impl CpuNetwork {
 
     fn with(network: WideResNet, shape: &NetworkShape) -> Self {
         CpuNetwork { network, tensors: shape.tensors(), classes: shape.classes }
+    }
+
+    fn logits(&self, logits: Vec<f32>) -> Result<Tensor, TrainError> {
+        let rows = logits.len() / self.classes;
+        Ok(Tensor::from_vec(logits, (rows, self.classes), &Device::Cpu)?)
+    }
+
+    fn maps(&self, maps: [Vec<f32>; GROUPS]) -> Result<Vec<Tensor>, TrainError> {
+        let pixels = self.network.shape().attention_pixels();
+        let tensor = |(map, pixels): (Vec<f32>, usize)| {
+            let rows = map.len() / pixels;
+            Ok(Tensor::from_vec(map, (rows, pixels), &Device::Cpu)?)
+        };
+        maps.into_iter().zip(pixels).map(tensor).collect()
     }
 
     fn trained(&self, read: impl Fn(&str) -> Option<Vec<f32>>) -> Weights {
@@ -82,25 +97,43 @@ impl Engine for CpuNetwork {
     }
 
     fn momentum(&self) -> Result<Weights, TrainError> {
-        Ok(self.trained(|name| self.network.momentum(name)))
+        let distillation = self.trained(|name| self.network.second_momentum(name));
+        Ok(beside(self.trained(|name| self.network.momentum(name)), distillation))
     }
 
     fn set_momentum(&mut self, momentum: &Weights) -> Result<(), TrainError> {
-        let trained: Vec<TensorSpec> = self.tensors.iter().filter(|tensor| tensor.trained).cloned().collect();
-        fit(&trained, momentum)?;
+        fit(&momentum_tensors(&self.tensors, momentum), momentum)?;
+        self.network.forget_second_momentum();
         for (name, values) in momentum {
-            self.network.set_momentum(name, &values.values)?;
+            match name.strip_prefix(DISTILLATION) {
+                Some(name) => self.network.set_second_momentum(name, &values.values)?,
+                None => self.network.set_momentum(name, &values.values)?,
+            }
         }
         Ok(())
     }
 
     fn forward(&mut self, images: &[f32]) -> Result<Tensor, TrainError> {
-        let logits = self.network.forward(images);
-        Ok(Tensor::from_slice(logits, (logits.len() / self.classes, self.classes), &Device::Cpu)?)
+        let logits = self.network.forward(images).to_vec();
+        self.logits(logits)
     }
 
-    fn backward(&mut self, logits_gradient: &Tensor) -> Result<(), TrainError> {
-        self.network.backward(&logits_gradient.flatten_all()?.to_vec1::<f32>()?);
+    fn attention(&mut self) -> Result<Vec<Tensor>, TrainError> {
+        let maps = self.network.attention();
+        self.maps(maps)
+    }
+
+    fn backward(&mut self, gradient: &OutputGradient) -> Result<(), TrainError> {
+        let numbers = |tensor: &Tensor| tensor.flatten_all()?.to_vec1::<f32>();
+        let logits = numbers(&gradient.logits)?;
+        let attention = gradient.attention.iter().map(numbers).collect::<Result<Vec<_>, _>>()?;
+        match &attention[..] {
+            [] => self.network.backward(&logits),
+            maps => {
+                assert_eq!(maps.len(), GROUPS, "a gradient on each group's attention map, or on none");
+                self.network.backward_with_attention(&logits, std::array::from_fn(|group| &maps[group][..]));
+            }
+        }
         Ok(())
     }
 
@@ -108,15 +141,31 @@ impl Engine for CpuNetwork {
         Ok(self.trained(|name| self.network.gradient(name)))
     }
 
+    fn set_gradient_aside(&mut self) -> Result<(), TrainError> {
+        self.network.set_gradient_aside();
+        Ok(())
+    }
+
     fn step(&mut self, learning_rate: f64, optimizer: &Optimizer) -> Result<(), TrainError> {
-        let Optimizer::Sgd { momentum, weight_decay } = *optimizer;
-        self.network.step(learning_rate as f32, momentum as f32, weight_decay as f32);
+        match *optimizer {
+            Optimizer::Sgd { momentum, weight_decay } => {
+                self.network.step(learning_rate as f32, momentum as f32, weight_decay as f32);
+            }
+            Optimizer::Dot { momentum, weight_decay, momentum_difference } => {
+                let momenta = [momentum - momentum_difference, momentum + momentum_difference];
+                self.network.step_along_both(learning_rate as f32, momenta.map(|it| it as f32), weight_decay as f32);
+            }
+        }
         Ok(())
     }
 
     fn evaluate(&mut self, images: &[f32]) -> Result<Tensor, TrainError> {
         let logits = self.network.evaluate(images);
-        let rows = logits.len() / self.classes;
-        Ok(Tensor::from_vec(logits, (rows, self.classes), &Device::Cpu)?)
+        self.logits(logits)
+    }
+
+    fn evaluate_with_attention(&mut self, images: &[f32]) -> Result<(Tensor, Vec<Tensor>), TrainError> {
+        let (logits, maps) = self.network.evaluate_with_attention(images);
+        Ok((self.logits(logits)?, self.maps(maps)?))
     }
 }

@@ -71,27 +71,87 @@ impl NetworkShape {
         tensor("fc.bias".into(), &[self.classes], true);
         tensors
     }
+
+    /// Pixels of each group's attention map: at the image's height and width, at half and at a quarter of them.
+    pub fn attention_pixels(&self) -> [usize; GROUPS] {
+        std::array::from_fn(|group| (self.image_size >> group).pow(2))
+    }
 }
 
-/// A network being trained, or frozen for evaluation. One step is `forward`, `backward`, `step`.
+/// Groups of blocks, each with an attention map.
+pub const GROUPS: usize = kernels::GROUPS;
+
+/// The gradient of a loss on what the last `forward` gave.
+#[derive(Clone, Debug)]
+pub struct OutputGradient {
+    /// On the logits: (n, classes).
+    pub logits: Tensor,
+    /// On each group's attention map, in order: (n, pixels). Empty where the loss does not look at them, which costs nothing.
+    pub attention: Vec<Tensor>,
+}
+
+impl OutputGradient {
+    /// Of a loss that looks at the logits alone.
+    pub fn of_logits(logits: Tensor) -> Self {
+        OutputGradient { logits, attention: Vec::new() }
+    }
+}
+
+/// Begins the names of momentum that belongs to a distillation's gradients alone: `distillation.conv1.weight`, ...
+pub const DISTILLATION: &str = "distillation.";
+
+/// A distillation's own momentum, by parameter, beside the other.
+pub(crate) fn beside(mut momentum: Weights, distillation: Weights) -> Weights {
+    momentum.extend(distillation.into_iter().map(|(name, values)| (format!("{DISTILLATION}{name}"), values)));
+    momentum
+}
+
+/// The tensors of an optimizer's state of this kind: one for each that is trained, and a second one where any of those is given.
+pub(crate) fn momentum_tensors(tensors: &[TensorSpec], given: &Weights) -> Vec<TensorSpec> {
+    let trained = tensors.iter().filter(|tensor| tensor.trained);
+    let apart = given.keys().any(|name| name.starts_with(DISTILLATION));
+    let second = |tensor: &TensorSpec| TensorSpec { name: format!("{DISTILLATION}{}", tensor.name), ..tensor.clone() };
+    let seconds = trained.clone().filter(|_| apart).map(second);
+    trained.cloned().chain(seconds).collect()
+}
+
+/// A network being trained, or frozen for evaluation. One step is `forward`, `backward`, `step`; under [`Optimizer::Dot`] it is
+/// `forward`, `backward` of the labels' loss, `set_gradient_aside`, `backward` of the distillation's, `step`.
+///
+/// A group's attention map (Zagoruyko & Komodakis 2017) is, at each pixel, the mean over channels of its squared output: the sum
+/// that the next group, or the last batch norm, reads.
 pub trait Engine {
     /// Parameters and running statistics.
     fn weights(&self) -> Result<Weights, TrainError>;
     /// Sets them all; the error names every missing, extra and misshapen tensor.
     fn set_weights(&mut self, weights: &Weights) -> Result<(), TrainError>;
-    /// The optimizer's momentum, by parameter.
+    /// The optimizer's momentum, by parameter. After steps of [`Optimizer::Dot`] that of the labels' gradients has the parameter's
+    /// name, and that of the distillation's stands beside it under [`DISTILLATION`] and the parameter's name.
     fn momentum(&self) -> Result<Weights, TrainError>;
+    /// Sets it all, as `momentum` gave it: whatever optimizer it comes from, each goes on from it. DOT goes on from SGD's with the
+    /// distillation's at 0, SGD from DOT's with the sum of both, which is what moved the weights.
     fn set_momentum(&mut self, momentum: &Weights) -> Result<(), TrainError>;
     /// Training mode: logits (n, classes) on the CPU. `images`: (n, channels, size, size), normalised and augmented.
     fn forward(&mut self, images: &[f32]) -> Result<Tensor, TrainError>;
-    /// Gradients of all parameters from the loss's gradient on the logits of the last `forward`. Until `step` it may be called again
+    /// The attention maps of the last `forward`, one for each group, on the CPU: (n, pixels). To be asked for before `step`.
+    fn attention(&mut self) -> Result<Vec<Tensor>, TrainError>;
+    /// Gradients of all parameters from the loss's gradient on what the last `forward` gave. Until `step` it may be called again
     /// with another: each gives its own.
-    fn backward(&mut self, logits_gradient: &Tensor) -> Result<(), TrainError>;
+    fn backward(&mut self, gradient: &OutputGradient) -> Result<(), TrainError>;
     /// The gradients of the last `backward`, by parameter.
     fn gradients(&self) -> Result<Weights, TrainError>;
+    /// Keeps the gradients of the last `backward` for a step of [`Optimizer::Dot`], as the labels', apart from those of the next
+    /// `backward`, the distillation's. In between there are none to be asked for.
+    fn set_gradient_aside(&mut self) -> Result<(), TrainError>;
+    /// One step of the optimizer with the gradients that `backward` gave.
+    ///
+    /// # Panics
+    /// Under [`Optimizer::Dot`] where no gradient was set aside since the last step, under [`Optimizer::Sgd`] where one was.
     fn step(&mut self, learning_rate: f64, optimizer: &Optimizer) -> Result<(), TrainError>;
     /// Evaluation mode: logits (n, classes) on the CPU, for any n.
     fn evaluate(&mut self, images: &[f32]) -> Result<Tensor, TrainError>;
+    /// As `evaluate`, and the attention maps of these images, one for each group: (n, pixels).
+    fn evaluate_with_attention(&mut self, images: &[f32]) -> Result<(Tensor, Vec<Tensor>), TrainError>;
 }
 
 /// Threads beyond these find nothing to do in a training step.
@@ -191,7 +251,7 @@ fn candle_device(device: Device) -> Result<candle_core::Device, TrainError> {
     }
 }
 
-/// What [`CpuNetwork`] uses on this machine: "avx512", "avx2" or "portable". `STILLROOM_INSTRUCTION_SET` overrides the best.
+/// What [`CpuNetwork`] uses on this machine: "avx512", "avx2", "neon" or "portable". `STILLROOM_INSTRUCTION_SET` overrides the best.
 pub fn instruction_set() -> String {
     preferred_instruction_set().map_or_else(|_| InstructionSet::best().to_string(), |set| set.to_string())
 }
@@ -273,6 +333,8 @@ mod tests {
             // No images: no logits, and no complaint.
             logits[0] = trained.evaluate(&[]).and_then(|logits| Ok(logits.to_vec2()?)).expect("none");
             assert!(logits[0].is_empty());
+            let (_, maps) = frozen.evaluate_with_attention(&[]).expect("none");
+            assert_eq!(maps.iter().map(Tensor::dims).collect::<Vec<_>>(), [[0, 28 * 28], [0, 14 * 14], [0, 7 * 7]]);
         }
     }
 }

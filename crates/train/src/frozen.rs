@@ -6,10 +6,11 @@ use crate::checkpoint;
 use crate::dataset::Images;
 use crate::engine::{Engine, NetworkShape, open_for_evaluation};
 use crate::folder::{sibling, teacher_logits_path, weights_path};
+use crate::objective::Outputs;
 use crate::teacher_logits::TeacherLogits;
 use candle_core::{Device, Tensor};
 use std::path::Path;
-use study::{Architecture, CheckpointId, Job, Numerics};
+use study::{Architecture, CheckpointId, Job, Numerics, Term};
 
 /// A network that sees these images.
 pub(crate) fn shape(architecture: Architecture, images: &Images) -> NetworkShape {
@@ -93,8 +94,24 @@ impl Frozen {
         Ok(self.network.as_mut().expect("it was opened above").as_mut())
     }
 
-    /// Its logits (batch, classes) of a batch: what is kept is looked up, and the network is asked for the rest alone.
+    /// What it gives for a batch. Of logits, what is kept is looked up, and the network is asked for the rest alone; attention maps
+    /// are not kept.
     pub fn say(
+        &mut self,
+        opening: &Opening<'_>,
+        teacher: &CheckpointId,
+        shown: &Shown<'_>,
+    ) -> Result<Outputs, TrainError> {
+        let looks =
+            |(_, term): &(f64, Term<CheckpointId>)| term.needs_attention_maps() && term.teacher() == Some(teacher);
+        if opening.job.segment.terms.iter().any(looks) {
+            let (logits, attention) = self.network(opening, teacher)?.evaluate_with_attention(shown.pixels)?;
+            return Ok(Outputs { logits, attention });
+        }
+        self.logits(opening, teacher, shown).map(Outputs::of_logits)
+    }
+
+    fn logits(
         &mut self,
         opening: &Opening<'_>,
         teacher: &CheckpointId,

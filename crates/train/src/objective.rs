@@ -1,71 +1,112 @@
-//! The losses' equations, written once, for both engines: over logits of shape (batch, classes).
+//! What is learnt: the losses' equations, written once, for both engines, and their weighted sum.
 
-use candle_core::{D, DType, Tensor, Var};
-use candle_nn::ops::{log_softmax, softmax};
+mod equations;
+
+pub use equations::{attention, cross_entropy, dist, dkd, kd, standardised_kd};
+
+use crate::engine::OutputGradient;
+use candle_core::{DType, Tensor, Var};
 use std::collections::BTreeMap;
 use study::{CheckpointId, Term};
 
 type Result<T> = std::result::Result<T, candle_core::Error>;
 
-/// Cross-entropy: `−log softmax(logits)[label]`, mean over the batch.
-/// `logits`: (batch, classes); `labels`: (batch), u32.
-pub fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
-    log_softmax(logits, D::Minus1)?.gather(&labels.unsqueeze(1)?, 1)?.mean_all()?.neg()
+/// What a network gives for a batch, as losses look at it.
+#[derive(Clone, Debug)]
+pub struct Outputs {
+    /// (batch, classes).
+    pub logits: Tensor,
+    /// Each group's attention map, (batch, pixels); empty where no loss looks at them.
+    pub attention: Vec<Tensor>,
 }
 
-/// Hinton et al. 2015: `T²·KL(softmax(teacher/T) ‖ softmax(student/T))`, mean over the batch, unweighted.
-/// `student`, `teacher`: (batch, classes) logits. T² keeps the gradient's size independent of T.
-pub fn kd(student: &Tensor, teacher: &Tensor, temperature: f64) -> Result<Tensor> {
-    let student = log_softmax(&(student / temperature)?, D::Minus1)?;
-    let teacher = (teacher.detach() / temperature)?;
-    let divergence =
-        (softmax(&teacher, D::Minus1)? * (log_softmax(&teacher, D::Minus1)? - student)?)?.sum(D::Minus1)?;
-    divergence.mean_all()? * (temperature * temperature)
+impl Outputs {
+    /// For losses that look at the logits alone.
+    pub fn of_logits(logits: Tensor) -> Self {
+        Outputs { logits, attention: Vec::new() }
+    }
 }
 
-/// One term of a loss, unweighted: its value and its gradient on the logits, apart from all others.
+/// One term of a loss, unweighted: its value and its gradient on what the student gave, apart from all others.
 pub struct TermValue {
     pub value: f64,
-    /// (batch, classes).
-    pub logits_gradient: Tensor,
+    pub gradient: OutputGradient,
 }
 
-/// Each term apart, in the order given. `teachers` holds the logits that each teacher gave the same images.
+/// Each term apart, in the order given. `teachers` holds what each teacher gave for the same images.
 ///
 /// # Panics
 /// Where a term's teacher is not among `teachers`.
 pub fn terms(
     terms: &[(f64, Term<CheckpointId>)],
-    logits: &Tensor,
+    student: &Outputs,
     labels: &Tensor,
-    teachers: &BTreeMap<CheckpointId, Tensor>,
+    teachers: &BTreeMap<CheckpointId, Outputs>,
 ) -> Result<Vec<TermValue>> {
-    terms
-        .iter()
-        .map(|(_, term)| {
-            let logits = Var::from_tensor(&logits.detach())?;
-            let value = match term {
-                Term::CrossEntropy => cross_entropy(logits.as_tensor(), labels)?,
-                Term::Kd { teacher, temperature } => kd(logits.as_tensor(), &teachers[teacher], *temperature)?,
-            };
-            let gradients = value.backward()?;
-            let logits_gradient = match gradients.get(logits.as_tensor()) {
-                Some(gradient) => gradient.clone(),
-                None => logits.as_tensor().zeros_like()?,
-            };
-            Ok(TermValue { value: scalar(&value)?, logits_gradient })
-        })
-        .collect()
+    terms.iter().map(|(_, term)| term_value(term, student, labels, teachers)).collect()
 }
 
-/// The gradient of the weighted sum on the logits.
+fn term_value(
+    term: &Term<CheckpointId>,
+    student: &Outputs,
+    labels: &Tensor,
+    teachers: &BTreeMap<CheckpointId, Outputs>,
+) -> Result<TermValue> {
+    let followed = |tensor: &Tensor| Var::from_tensor(&tensor.detach()).map(|followed| followed.as_tensor().clone());
+    let logits = followed(&student.logits)?;
+    let maps = student.attention.iter().filter(|_| term.needs_attention_maps());
+    let attention = maps.map(followed).collect::<Result<Vec<Tensor>>>()?;
+    let said = |teacher: &CheckpointId| &teachers[teacher].logits;
+    let value = match term {
+        Term::CrossEntropy => cross_entropy(&logits, labels)?,
+        Term::Kd { teacher, temperature } => kd(&logits, said(teacher), *temperature)?,
+        Term::StandardisedKd { teacher, temperature } => standardised_kd(&logits, said(teacher), *temperature)?,
+        Term::Attention { teacher } => equations::attention(&attention, &teachers[teacher].attention)?,
+        Term::Dkd { teacher, temperature, target_weight, non_target_weight, .. } => {
+            dkd(&logits, said(teacher), labels, *temperature, *target_weight, *non_target_weight)?
+        }
+        Term::Dist { teacher, temperature, between_weight, within_weight } => {
+            dist(&logits, said(teacher), *temperature, *between_weight, *within_weight)?
+        }
+    };
+    let gradients = value.backward()?;
+    let on =
+        |tensor: &Tensor| gradients.get(tensor).map_or_else(|| tensor.zeros_like(), |gradient| Ok(gradient.clone()));
+    let gradient = OutputGradient { logits: on(&logits)?, attention: attention.iter().map(on).collect::<Result<_>>()? };
+    Ok(TermValue { value: scalar(&value)?, gradient })
+}
+
+/// The gradient of the weighted sum of those terms that are `chosen`; zeros where none is.
 ///
 /// # Panics
-/// Where there is no term.
-pub fn weighted_gradient(terms: &[(f64, Term<CheckpointId>)], values: &[TermValue]) -> Result<Tensor> {
-    let mut weighted = terms.iter().zip(values).map(|((weight, _), value)| &value.logits_gradient * *weight);
-    let first = weighted.next().expect("a loss has a term")?;
-    weighted.try_fold(first, |sum, gradient| sum + gradient?)
+/// Where there is no term at all.
+pub fn weighted_gradient(
+    terms: &[(f64, Term<CheckpointId>)],
+    values: &[TermValue],
+    chosen: impl Fn(&Term<CheckpointId>) -> bool,
+) -> Result<OutputGradient> {
+    let chosen = || {
+        let chosen = terms.iter().zip(values).filter(|((_, term), _)| chosen(term));
+        chosen.map(|((weight, _), value)| (*weight, &value.gradient))
+    };
+    let logits = match sum(chosen().map(|(weight, gradient)| &gradient.logits * weight))? {
+        Some(logits) => logits,
+        None => values.first().expect("a loss has a term").gradient.logits.zeros_like()?,
+    };
+    // Terms that look at attention maps look at all of them.
+    let groups = chosen().map(|(_, gradient)| gradient.attention.len()).max().unwrap_or(0);
+    let of_group = |group| {
+        let weighted = chosen().filter_map(|(weight, gradient)| Some(gradient.attention.get(group)? * weight));
+        sum(weighted).transpose()
+    };
+    let attention = (0..groups).filter_map(of_group).collect::<Result<_>>()?;
+    Ok(OutputGradient { logits, attention })
+}
+
+/// `None` of none.
+fn sum(mut tensors: impl Iterator<Item = Result<Tensor>>) -> Result<Option<Tensor>> {
+    let Some(first) = tensors.next() else { return Ok(None) };
+    tensors.try_fold(first?, |sum, tensor| sum + tensor?).map(Some)
 }
 
 pub fn scalar(tensor: &Tensor) -> Result<f64> {

@@ -7,7 +7,8 @@ use crate::engine::Engine;
 use crate::evaluation::{self, kd_loss_and_agreement};
 use crate::folder::sibling;
 use crate::frozen::{Frozen, Opening};
-use crate::probe::Probe;
+use crate::objective::Outputs;
+use crate::probe::{Asked, Probe};
 use candle_core::Tensor;
 use std::collections::BTreeMap;
 use study::{CheckpointId, Fidelity, Observer, Term};
@@ -15,22 +16,44 @@ use study::{CheckpointId, Fidelity, Observer, Term};
 /// Someone whom the student is measured against.
 pub(crate) struct Measured {
     pub observer: Observer,
-    /// Its place among the segment's terms, where it teaches.
-    pub term: Option<usize>,
-    pub said: Said,
+    /// Whether the student learns from it, rather than only being looked at.
+    pub teaches: bool,
+    /// The place of its KD loss among the segment's terms, where that is what is learnt.
+    pub kd_term: Option<usize>,
+    /// What it asks for where gradients are compared; `None` where its network cannot be opened.
+    pub asked: Option<Asked>,
+    said: Said,
 }
 
 /// What a teacher said of images as they are: logits (n, classes). Asked for once a worker.
 #[derive(Clone)]
-pub(crate) struct Said {
+struct Said {
     /// `None` where nothing is held out.
     validation: Option<Tensor>,
     test: Tensor,
     /// Of the images on which gradients are compared; `None` where its network cannot be opened.
-    pub probe: Option<Tensor>,
+    probe: Option<Outputs>,
 }
 
 impl Measured {
+    fn of(observer: Observer, terms: &[(f64, Term<CheckpointId>)], mut said: Said) -> Measured {
+        let Observer { teacher, temperature } = &observer;
+        let of_it = |term: &Term<CheckpointId>| {
+            (term.teacher(), term.temperature()) == (Some(teacher), Some(*temperature))
+        };
+        // The values of other losses are no KD loss.
+        let is_kd = |term: &Term<CheckpointId>| matches!(term, Term::Kd { .. }) && of_it(term);
+        let teaches = terms.iter().any(|(_, term)| of_it(term));
+        let asks = if teaches {
+            terms.iter().filter(|(_, term)| term.teacher() == Some(teacher)).cloned().collect()
+        } else {
+            vec![(1.0, Term::Kd { teacher: teacher.clone(), temperature: *temperature })]
+        };
+        let asked = said.probe.take().map(|said| Asked { terms: asks, said: BTreeMap::from([(teacher.clone(), said)]) });
+        let kd_term = terms.iter().position(|(_, term)| is_kd(term));
+        Measured { teaches, kd_term, asked, said, observer }
+    }
+
     /// Fills in what the student's logits on the validation split, (n, classes), come to.
     pub fn on_validation(&self, student: &Tensor, fidelity: &mut Fidelity) -> Result<(), TrainError> {
         if let Some(teacher) = &self.said.validation {
@@ -45,11 +68,6 @@ impl Measured {
         let (kd_loss, agreement) = kd_loss_and_agreement(student, &self.said.test, self.observer.temperature)?;
         (fidelity.kd_loss_test, fidelity.agreement_test) = (Some(kd_loss), Some(agreement));
         Ok(())
-    }
-
-    /// The two that cosines are taken with, see [`Probe::cosines`].
-    pub fn on_probe(&self) -> Option<(&Tensor, f64)> {
-        Some((self.said.probe.as_ref()?, self.observer.temperature))
     }
 }
 
@@ -82,14 +100,8 @@ impl Hearing<'_> {
                 let Some(said) = said else { return Ok(None) };
                 heard.insert(teacher.clone(), said);
             }
-            let teaches = |term: &Term<CheckpointId>| match term {
-                Term::CrossEntropy => false,
-                Term::Kd { teacher, temperature } => {
-                    (teacher, *temperature) == (&observer.teacher, observer.temperature)
-                }
-            };
-            let term = segment.terms.iter().position(|(_, term)| teaches(term));
-            measured.push(Measured { said: heard[teacher].clone(), term, observer });
+            let said = heard[teacher].clone();
+            measured.push(Measured::of(observer, &segment.terms, said));
         }
         Ok(Some((measured, notes)))
     }
@@ -105,21 +117,21 @@ impl Hearing<'_> {
     /// What is learnt does not hang on who looks on: where such a network cannot be opened, what it said before is enough.
     fn looking_on(&self, teacher: &CheckpointId, notes: &mut Vec<String>) -> Result<Option<Said>, TrainError> {
         let kept = self.kept(teacher)?;
-        let mut network = match (self.opening.open(teacher), &kept) {
-            (Err(error @ TrainError::Checkpoint { .. }), Some(_)) => {
+        let mut network = match self.opening.open(teacher) {
+            Err(error @ TrainError::Checkpoint { .. }) if kept.is_some() => {
                 notes.push(format!("The gradients are not compared with those of the teacher that looks on: {error}."));
                 return Ok(kept);
             }
-            (opened, _) => opened?,
+            opened => opened?,
         };
-        let probe = network.evaluate(self.probe.shown().pixels)?;
+        let probe = Outputs::of_logits(network.evaluate(self.probe.shown().pixels)?);
         match kept {
             Some(kept) => Ok(Some(Said { probe: Some(probe), ..kept })),
             None => self.evaluated(network.as_mut(), probe),
         }
     }
 
-    fn evaluated(&self, network: &mut dyn Engine, probe: Tensor) -> Result<Option<Said>, TrainError> {
+    fn evaluated(&self, network: &mut dyn Engine, probe: Outputs) -> Result<Option<Said>, TrainError> {
         let images = self.opening.images;
         let mut on = |split| evaluation::logits(network, self.normalisation, images, split, self.leave);
         let (Some(validation), Some(test)) = (on(&images.validation)?, on(&images.test)?) else { return Ok(None) };

@@ -1,4 +1,4 @@
-//! The conflict of two losses, measured: the gradients of cross-entropy and of the KD loss on the same few images.
+//! The conflict of two losses, measured: the gradients of cross-entropy and of a distillation's loss on the same few images.
 
 use crate::TrainError;
 use crate::augmentation::{Normalisation, View};
@@ -6,11 +6,19 @@ use crate::cosine::{Cosines, cosine};
 use crate::dataset::Images;
 use crate::engine::{Engine, Weights};
 use crate::frozen::Shown;
-use crate::objective;
+use crate::objective::{self, Outputs, weighted_gradient};
 use crate::random::{Purpose, stream};
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Device, Tensor};
+use std::collections::BTreeMap;
 use std::ops::Range;
-use study::{Cosine, Epoch, GradientCosine, PROBE_IMAGES, Seed};
+use study::{CheckpointId, Cosine, Epoch, GradientCosine, PROBE_IMAGES, Seed, Term};
+
+/// What is learnt from a teacher, whole: its terms as they are weighted, without a warm-up, and what it gave for the images of the
+/// probe.
+pub(crate) struct Asked {
+    pub terms: Vec<(f64, Term<CheckpointId>)>,
+    pub said: BTreeMap<CheckpointId, Outputs>,
+}
 
 /// The images on which gradients are compared, as they are: the same for all trainings on a data set.
 pub(crate) struct Probe {
@@ -56,29 +64,25 @@ impl Probe {
         Shown { images: &self.images, views: &self.views, pixels: &self.pixels }
     }
 
-    /// How far the gradient of cross-entropy agrees with that of the KD loss to each of `teachers`: logits (n, classes) that it gave
-    /// these images, and its temperature. `None` where `leave` says so; then, and after an error, the network is not what it was.
-    /// Else it is, to the bit: in training mode its running statistics move, and are put back.
+    /// How far the gradient of cross-entropy agrees with that of what each of `teachers` asks for. `None` where `leave` says so; then,
+    /// and after an error, the network is not what it was. Else it is, to the bit: in training mode its running statistics move, and
+    /// are put back.
     pub fn cosines(
         &self,
         network: &mut dyn Engine,
-        teachers: &[(&Tensor, f64)],
+        teachers: &[&Asked],
         leave: &dyn Fn() -> bool,
     ) -> Result<Option<Vec<GradientCosine>>, TrainError> {
         let before = network.weights()?;
-        let mut passed = Passed { probe: self, network, last: None };
-        let of_labels = passed.gradient(&|logits, part| {
-            objective::cross_entropy(logits, &self.labels.narrow(0, part.start, part.len())?)
-        })?;
+        let looks = teachers.iter().flat_map(|asked| &asked.terms).any(|(_, term)| term.needs_attention_maps());
+        let mut passed = Passed { probe: self, network, looks, last: None };
+        let of_labels = passed.gradient(&[(1.0, Term::CrossEntropy)], &BTreeMap::new())?;
         let mut found = Vec::new();
-        for (teacher, temperature) in teachers {
+        for Asked { terms, said } in teachers {
             if leave() {
                 return Ok(None);
             }
-            let of_teacher = passed.gradient(&|logits, part| {
-                objective::kd(logits, &teacher.narrow(0, part.start, part.len())?, *temperature)
-            })?;
-            found.push(by_group(cosine(&of_labels, &of_teacher)));
+            found.push(by_group(cosine(&of_labels, &passed.gradient(terms, said)?)));
         }
         network.set_weights(&before)?;
         Ok(Some(found))
@@ -99,45 +103,54 @@ fn by_group(cosines: Cosines) -> GradientCosine {
     }
 }
 
-/// A loss over logits (images, classes) of part of the probe: a mean over its images.
-type Loss<'a> = dyn Fn(&Tensor, Range<usize>) -> candle_core::Result<Tensor> + 'a;
-
 /// A network, and the part of the probe that it went forward with last.
 struct Passed<'a> {
     probe: &'a Probe,
     network: &'a mut dyn Engine,
-    last: Option<(Range<usize>, Tensor)>,
+    /// Whether any loss looks at attention maps.
+    looks: bool,
+    last: Option<(Range<usize>, Outputs)>,
 }
 
 impl Passed<'_> {
-    /// The gradient of a loss's mean over all images of the probe. Where they go through the network together, they go forward once
-    /// for all losses.
-    fn gradient(&mut self, loss: &Loss<'_>) -> Result<Weights, TrainError> {
+    /// The gradient of a loss's mean over the parts of the probe, each weighted with its images. Where all go through the network
+    /// together, they go forward once for all losses.
+    fn gradient(
+        &mut self,
+        terms: &[(f64, Term<CheckpointId>)],
+        said: &BTreeMap<CheckpointId, Outputs>,
+    ) -> Result<Weights, TrainError> {
         let mut sum = Weights::new();
         for part in self.probe.parts() {
-            let logits = Var::from_tensor(&self.forward(&part)?.detach())?;
-            let value = loss(logits.as_tensor(), part.clone())?;
-            let on_logits = match value.backward()?.get(logits.as_tensor()) {
-                Some(gradient) => gradient.clone(),
-                None => logits.as_tensor().zeros_like()?,
-            };
-            self.network.backward(&on_logits)?;
+            let labels = self.probe.labels.narrow(0, part.start, part.len())?;
+            let said = said.iter().map(|(teacher, said)| Ok((teacher.clone(), of_part(said, &part)?)));
+            let said = said.collect::<Result<_, candle_core::Error>>()?;
+            let values = objective::terms(terms, &self.forward(&part)?, &labels, &said)?;
+            self.network.backward(&weighted_gradient(terms, &values, |_| true)?)?;
             add(&mut sum, self.network.gradients()?, part.len() as f32 / self.probe.images.len() as f32);
         }
         Ok(sum)
     }
 
-    fn forward(&mut self, part: &Range<usize>) -> Result<Tensor, TrainError> {
-        if let Some((last, logits)) = &self.last
+    fn forward(&mut self, part: &Range<usize>) -> Result<Outputs, TrainError> {
+        if let Some((last, outputs)) = &self.last
             && last == part
         {
-            return Ok(logits.clone());
+            return Ok(outputs.clone());
         }
         let values = self.probe.values_per_image;
         let logits = self.network.forward(&self.probe.pixels[part.start * values..part.end * values])?;
-        self.last = Some((part.clone(), logits.clone()));
-        Ok(logits)
+        let attention = if self.looks { self.network.attention()? } else { Vec::new() };
+        let outputs = Outputs { logits, attention };
+        self.last = Some((part.clone(), outputs.clone()));
+        Ok(outputs)
     }
+}
+
+fn of_part(whole: &Outputs, part: &Range<usize>) -> Result<Outputs, candle_core::Error> {
+    let narrow = |tensor: &Tensor| tensor.narrow(0, part.start, part.len());
+    let attention = whole.attention.iter().map(narrow).collect::<Result<_, _>>()?;
+    Ok(Outputs { logits: narrow(&whole.logits)?, attention })
 }
 
 /// Adds `share` of a gradient.
@@ -157,11 +170,11 @@ mod tests {
     use crate::candle_network::CandleNetwork;
     use crate::cpu_network::CpuNetwork;
     use crate::dataset::Split;
-    use crate::engine::NetworkShape;
+    use crate::engine::{NetworkShape, OutputGradient};
     use crate::initial::initial_weights;
     use candle_core::DType;
     use kernels::InstructionSet;
-    use study::{Architecture, Dataset, DatasetFacts};
+    use study::{Architecture, Dataset, DatasetFacts, SegmentKey};
 
     const SHAPE: NetworkShape = NetworkShape {
         architecture: Architecture::WideResNet { depth: 10, width: 1 },
@@ -207,8 +220,19 @@ mod tests {
         Tensor::from_vec(logits, (count, 10), &Device::Cpu).expect("logits")
     }
 
-    fn cosines(probe: &Probe, network: &mut dyn Engine, teachers: &[(&Tensor, f64)]) -> Vec<GradientCosine> {
-        probe.cosines(network, teachers, &|| false).expect("no error").expect("nobody leaves")
+    fn id() -> CheckpointId {
+        CheckpointId { segment: SegmentKey("teacher".into()), epoch: Epoch(1) }
+    }
+
+    /// KD by a teacher who said this.
+    fn kd(said: &Tensor, temperature: f64) -> Asked {
+        let terms = vec![(0.9, Term::Kd { teacher: id(), temperature })];
+        Asked { terms, said: BTreeMap::from([(id(), Outputs::of_logits(said.clone()))]) }
+    }
+
+    fn cosines(probe: &Probe, network: &mut dyn Engine, teachers: &[Asked]) -> Vec<GradientCosine> {
+        let teachers: Vec<&Asked> = teachers.iter().collect();
+        probe.cosines(network, &teachers, &|| false).expect("no error").expect("nobody leaves")
     }
 
     fn all(cosine: &GradientCosine) -> Vec<i16> {
@@ -236,11 +260,11 @@ mod tests {
         let images = images(60);
         let probe = probe(&images, 128);
         let said = teacher(60);
-        let teachers = [(&said, 4.0), (&said, 1.0)];
+        let teachers = [kd(&said, 4.0), kd(&said, 1.0)];
         let mut own = network(128);
         // A step leaves momentum, and statistics that are not where they began.
         own.forward(&probe.pixels).expect("logits");
-        own.backward(&said).expect("gradients");
+        own.backward(&OutputGradient::of_logits(said.clone())).expect("gradients");
         own.step(0.05, &study::Optimizer::Sgd { momentum: 0.9, weight_decay: 0.0 }).expect("a step");
         let (weights, momentum) = (own.weights().expect("weights"), own.momentum().expect("momentum"));
         let found = cosines(&probe, &mut own, &teachers);
@@ -250,7 +274,7 @@ mod tests {
         let mut reference = CandleNetwork::new(&SHAPE, &Device::Cpu, DType::F64).expect("an engine");
         reference.set_weights(&weights).expect("its own weights");
         let said = said.to_dtype(DType::F64).expect("logits");
-        let expected = cosines(&probe, &mut reference, &[(&said, 4.0), (&said, 1.0)]);
+        let expected = cosines(&probe, &mut reference, &[kd(&said, 4.0), kd(&said, 1.0)]);
         assert!(reference.weights().expect("weights") == weights);
         for (found, expected) in found.iter().zip(&expected) {
             let pairs = || all(found).into_iter().zip(all(expected));
@@ -273,7 +297,7 @@ mod tests {
             .into_iter()
             .flat_map(|label| (0..10).map(move |class| if class == label { 1e3f32 } else { 0.0 }));
         let certain = Tensor::from_vec(certain.collect(), (60, 10), &Device::Cpu).expect("logits");
-        let found = cosines(&probe, &mut network(128), &[(&certain, 1.0)]);
+        let found = cosines(&probe, &mut network(128), &[kd(&certain, 1.0)]);
         assert_eq!(all(&found[0]), [10_000; 6]);
     }
 
@@ -284,7 +308,7 @@ mod tests {
         assert!(probe.parts().eq([0..20, 20..40, 40..60]));
         let mut network = network(25);
         let said = teacher(60);
-        let found = cosines(&probe, &mut network, &[(&said, 4.0), (&said, 4.0)]);
+        let found = cosines(&probe, &mut network, &[kd(&said, 4.0), kd(&said, 4.0)]);
         assert_eq!(found[0], found[1]);
         // The same by hand: each part forward and backward by itself, and the mean of the gradients.
         let mut sums = [Weights::new(), Weights::new()];
@@ -306,7 +330,7 @@ mod tests {
             let of_teacher = (softmax(&logits, 4.0) - softmax(&said, 4.0)).expect("a gradient");
             let of_teacher = (of_teacher * (4.0 / 20.0)).expect("a mean");
             for (sum, gradient) in sums.iter_mut().zip([of_labels, of_teacher]) {
-                network.backward(&gradient).expect("gradients");
+                network.backward(&OutputGradient::of_logits(gradient)).expect("gradients");
                 add(sum, network.gradients().expect("gradients"), 1.0);
             }
         }
@@ -315,11 +339,48 @@ mod tests {
         assert!(pairs().all(|(found, expected)| (found - expected).abs() <= 1), "{found:?} {expected:?}");
     }
 
+    /// The same by hand: each term backward by itself, and the weighted sum of the gradients.
+    #[test]
+    fn what_a_teacher_asks_for_is_all_that_is_learnt_from_it_as_it_is_weighted() {
+        let images = images(60);
+        let probe = probe(&images, 128);
+        let mut network = network(128);
+        let student = Outputs {
+            logits: network.forward(&probe.pixels).expect("logits"),
+            attention: network.attention().expect("maps"),
+        };
+        // A teacher looks where the student does not.
+        let turned = |map: &Tensor| map.flip(&[1]).and_then(|map| map * 2.0).expect("a map");
+        let outputs = Outputs { logits: teacher(60), attention: student.attention.iter().map(turned).collect() };
+        let said = BTreeMap::from([(id(), outputs)]);
+        let terms = vec![
+            (0.4, Term::Kd { teacher: id(), temperature: 4.0 }),
+            (50.0, Term::Attention { teacher: id() }),
+            (0.7, Term::Dist { teacher: id(), temperature: 1.0, between_weight: 1.0, within_weight: 2.0 }),
+        ];
+        let mut sum = Weights::new();
+        for (value, (weight, _)) in
+            objective::terms(&terms, &student, &probe.labels, &said).expect("terms").iter().zip(&terms)
+        {
+            network.backward(&value.gradient).expect("gradients");
+            add(&mut sum, network.gradients().expect("gradients"), *weight as f32);
+        }
+        let label_terms = [(1.0, Term::CrossEntropy)];
+        let of_labels = objective::terms(&label_terms, &student, &probe.labels, &BTreeMap::new()).expect("a term");
+        network.backward(&of_labels[0].gradient).expect("gradients");
+        let expected = by_group(cosine(&network.gradients().expect("gradients"), &sum));
+        let alone = kd(&said[&id()].logits, 4.0);
+        let found = cosines(&probe, &mut network, &[Asked { terms, said }, alone]);
+        let pairs = || all(&found[0]).into_iter().zip(all(&expected));
+        assert!(pairs().all(|(found, expected)| (found - expected).abs() <= 1), "{found:?} {expected:?}");
+        assert_ne!(found[0], found[1]);
+    }
+
     #[test]
     fn who_is_asked_to_leave_leaves() {
         let images = images(60);
         let said = teacher(60);
-        let left = probe(&images, 128).cosines(&mut network(128), &[(&said, 4.0)], &|| true);
+        let left = probe(&images, 128).cosines(&mut network(128), &[&kd(&said, 4.0)], &|| true);
         assert!(left.expect("no error").is_none());
     }
 }

@@ -15,14 +15,14 @@ use crate::evaluation::{self, agreeing};
 use crate::folder::{EventLog, sibling};
 use crate::frozen::{Frozen, Opening, Shown, shape};
 use crate::initial::initial_weights;
-use crate::objective::{self, named_classes, scalar};
+use crate::objective::{self, Outputs, TermValue, named_classes, scalar, weighted_gradient};
 use crate::observers::{Hearing, Measured};
 use crate::probe::Probe;
 use candle_core::{Device, Tensor};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
-use study::{CheckpointId, Epoch, EpochMetrics, Event, Fidelity, Job, Provenance, Scores, Start};
+use study::{CheckpointId, Epoch, EpochMetrics, Event, Fidelity, Job, Optimizer, Provenance, Scores, Start, Term};
 
 /// How a training ended that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -215,13 +215,16 @@ impl<'a> Training<'a> {
         let segment = &self.job.segment;
         let train = &self.images.train;
         let learning_rate = segment.schedule.learning_rate_after(complete);
+        let warmed_up = |(weight, term): &(f64, Term<CheckpointId>)| (weight * term.ramp(complete), term.clone());
+        let terms: Vec<_> = segment.terms.iter().map(warmed_up).collect();
         let batch_size = segment.batch_size as usize;
         let values_per_image = self.images.values_per_image();
         let order = order(segment.seed, complete, train.len() as u32);
         let mut pixels = vec![0.0; values_per_image * batch_size.min(train.len())];
         let (mut cross_entropy, mut correct) = (0.0, 0);
-        // By term: the loss, and images on which student and teacher name the same class.
-        let mut by_term = vec![(0.0, 0); segment.terms.len()];
+        // Of each whom the student is measured against: the KD loss, and images on which both name the same class.
+        let mut of_teachers = vec![(0.0, 0); self.measured.len()];
+        let looks = segment.needs_attention_maps();
         for (step, indices) in order.chunks(batch_size).enumerate() {
             if (self.leave)() {
                 return Ok(None);
@@ -229,10 +232,7 @@ impl<'a> Training<'a> {
             let pixels = &mut pixels[..indices.len() * values_per_image];
             let drawn = |&index: &u32| view(segment.augmentation, segment.views_seed(), complete, index);
             let views: Vec<View> = indices.iter().map(drawn).collect();
-            for ((&index, view), out) in indices.iter().zip(&views).zip(pixels.chunks_exact_mut(values_per_image)) {
-                let image = &train.images[index as usize * values_per_image..][..values_per_image];
-                self.normalisation.render(image, *view, out);
-            }
+            self.normalisation.render_batch(train, indices, &views, pixels);
             let labels: Vec<u32> = indices.iter().map(|&index| u32::from(train.labels[index as usize])).collect();
             let label_tensor = Tensor::from_slice(&labels, labels.len(), &Device::Cpu)?;
             let shown = Shown { images: indices, views: &views, pixels };
@@ -241,22 +241,29 @@ impl<'a> Training<'a> {
                 said.insert(id.clone(), teacher.say(&self.opening, id, &shown)?);
             }
             let logits = self.network.forward(pixels)?;
-            let values = objective::terms(&segment.terms, &logits, &label_tensor, &said)?;
-            let unweighted = scalar(&objective::cross_entropy(&logits, &label_tensor)?)?;
+            let attention = if looks { self.network.attention()? } else { Vec::new() };
+            let student = Outputs { logits, attention };
+            let values = objective::terms(&terms, &student, &label_tensor, &said)?;
+            let logits = &student.logits;
+            let unweighted = scalar(&objective::cross_entropy(logits, &label_tensor)?)?;
             if values.iter().any(|term| !term.value.is_finite()) || !unweighted.is_finite() {
                 return Err(TrainError::NonFinite { epoch: complete, step: step + 1 });
             }
-            self.network.backward(&objective::weighted_gradient(&segment.terms, &values)?)?;
+            self.learn(&terms, &values)?;
             self.network.step(learning_rate, &segment.optimizer)?;
 
-            let named = named_classes(&logits)?;
+            let named = named_classes(logits)?;
             cross_entropy += unweighted * indices.len() as f64;
             correct += agreeing(&named, &labels);
-            for (((_, term), value), sum) in segment.terms.iter().zip(&values).zip(&mut by_term) {
-                sum.0 += value.value * indices.len() as f64;
-                if let Some(teacher) = term.teacher() {
-                    sum.1 += agreeing(&named, &named_classes(&said[teacher])?);
-                }
+            for (measured, sum) in self.measured.iter().zip(&mut of_teachers) {
+                // Who only looks on is not asked.
+                let Some(said) = said.get(&measured.observer.teacher).filter(|_| measured.teaches) else { continue };
+                let kd_loss = match measured.kd_term {
+                    Some(term) => values[term].value,
+                    None => scalar(&objective::kd(logits, &said.logits, measured.observer.temperature)?)?,
+                };
+                sum.0 += kd_loss * indices.len() as f64;
+                sum.1 += agreeing(&named, &named_classes(&said.logits)?);
             }
         }
         let count = train.len() as f64;
@@ -266,11 +273,11 @@ impl<'a> Training<'a> {
         let Some(logits) = self.evaluate_split(&self.images.validation)? else { return Ok(None) };
         let validation = self.validation_scores(complete, &logits)?;
         let mut fidelity: Vec<Fidelity> = self.measured.iter().map(|it| Fidelity::to(it.observer.clone())).collect();
-        for (fidelity, measured) in fidelity.iter_mut().zip(&self.measured) {
+        for ((fidelity, measured), (kd_loss, agreeing)) in fidelity.iter_mut().zip(&self.measured).zip(of_teachers) {
             measured.on_validation(&logits, fidelity)?;
-            if let Some(term) = measured.term {
-                fidelity.kd_loss_train = Some(by_term[term].0 / count);
-                fidelity.agreement_train = Some(by_term[term].1 as f64 / count);
+            if measured.teaches {
+                fidelity.kd_loss_train = Some(kd_loss / count);
+                fidelity.agreement_train = Some(agreeing as f64 / count);
             }
         }
         if !self.compare_gradients(&mut fidelity)? {
@@ -295,19 +302,33 @@ impl<'a> Training<'a> {
         }))
     }
 
-    /// Fills in how far the gradients of cross-entropy and of each teacher's KD loss agree; `false` where someone asked to leave. No
-    /// bit of the network that an epoch or an evaluation reads is another after it.
+    /// Fills in how far the gradients of cross-entropy and of what each teacher asks for agree; `false` where someone asked to leave.
+    /// No bit of the network that an epoch or an evaluation reads is another after it.
     fn compare_gradients(&mut self, fidelity: &mut [Fidelity]) -> Result<bool, TrainError> {
-        let (places, teachers): (Vec<usize>, Vec<_>) =
-            self.measured.iter().enumerate().filter_map(|(place, it)| Some((place, it.on_probe()?))).unzip();
-        if teachers.is_empty() {
+        let (places, asked): (Vec<usize>, Vec<_>) =
+            self.measured.iter().enumerate().filter_map(|(place, it)| Some((place, it.asked.as_ref()?))).unzip();
+        if asked.is_empty() {
             return Ok(true);
         }
-        let Some(cosines) = self.probe.cosines(self.network.as_mut(), &teachers, self.leave)? else { return Ok(false) };
+        let Some(cosines) = self.probe.cosines(self.network.as_mut(), &asked, self.leave)? else { return Ok(false) };
         for (place, cosine) in places.into_iter().zip(cosines) {
             fidelity[place].gradient_cosine = Some(cosine);
         }
         Ok(true)
+    }
+
+    /// The gradients of what was just looked at: of the whole loss, or, where the optimizer keeps them apart, of the labels' share
+    /// of it and of the teachers'.
+    fn learn(&mut self, terms: &[(f64, Term<CheckpointId>)], values: &[TermValue]) -> Result<(), TrainError> {
+        let network = &mut self.network;
+        match self.job.segment.optimizer {
+            Optimizer::Sgd { .. } => network.backward(&weighted_gradient(terms, values, |_| true)?),
+            Optimizer::Dot { .. } => {
+                network.backward(&weighted_gradient(terms, values, |term| term.teacher().is_none())?)?;
+                network.set_gradient_aside()?;
+                network.backward(&weighted_gradient(terms, values, |term| term.teacher().is_some())?)
+            }
+        }
     }
 
     /// The last step of an epoch has no loss after it that would tell: a checkpoint is finite or is not written.

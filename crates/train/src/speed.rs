@@ -1,25 +1,30 @@
 //! How fast this machine trains, measured.
 
 use crate::TrainError;
+use crate::augmentation::{Normalisation, View, order, view};
 use crate::cpu_network::CpuNetwork;
+use crate::dataset::{Images, Split, load};
 use crate::engine::{Engine, NetworkShape, instruction_set as best};
+use crate::frozen::shape;
 use crate::initial::initial_weights;
-use crate::objective;
+use crate::objective::{self, Outputs};
 use crate::random::{Purpose, stream};
 use candle_core::Tensor;
+pub use kernels::Precision;
 use kernels::{InstructionSet, Product};
+use rustix::time::{ClockId, clock_gettime};
 use std::collections::BTreeMap;
 use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 use study::{
-    Architecture, Epoch, Optimizer, Recipe, Seed, Speed, Term,
+    Architecture, Augmentation, Dataset, DatasetFacts, Epoch, Optimizer, Recipe, Seed, Speed, Term,
     cost::{Measured, Pace},
 };
 
-/// How long a network takes for a batch.
+/// How long something takes for a batch.
 #[derive(Clone, Debug, PartialEq)]
-pub struct NetworkTime {
+pub struct BatchTime {
     pub milliseconds_min: f64,
     pub milliseconds_median: f64,
     pub images_per_second: f64,
@@ -36,7 +41,7 @@ pub fn step_time(
     batch: usize,
     threads: usize,
     instruction_set: Option<&str>,
-) -> Result<NetworkTime, TrainError> {
+) -> Result<BatchTime, TrainError> {
     measure(&colour(architecture), batch, threads, instruction_set, Duration::from_secs(1))
 }
 
@@ -49,12 +54,68 @@ pub fn evaluation_time(
     batch: usize,
     threads: usize,
     instruction_set: Option<&str>,
-) -> Result<NetworkTime, TrainError> {
+) -> Result<BatchTime, TrainError> {
     let (shape, set) = (colour(architecture), parsed(instruction_set)?);
     let mut network = CpuNetwork::for_evaluation(&shape, threads, set)?;
     network.set_weights(&initial_weights(&shape, Seed(0)))?;
     let (images, _) = random_batch(&shape, batch);
-    time(batch, set, Duration::from_secs(1), || network.evaluate(&images).map(drop))
+    let [time] =
+        time(batch, set, Duration::from_secs(1), || Ok([seconds(PASSED, || network.evaluate(&images).map(drop))?]))?;
+    Ok(time)
+}
+
+/// Times what an epoch does before each step, and the step: draws the views of a batch of `images` (crop and flip) and renders
+/// them, then trains on them. The two times, otherwise as [`step_time`].
+///
+/// # Errors
+/// As [`step_time`].
+pub fn augmentation_and_step_time(
+    images: &Images,
+    architecture: Architecture,
+    batch: usize,
+    threads: usize,
+    instruction_set: Option<&str>,
+) -> Result<[BatchTime; 2], TrainError> {
+    augmentation_and_step(images, architecture, batch, threads, instruction_set, Duration::from_secs(1))
+}
+
+fn augmentation_and_step(
+    images: &Images,
+    architecture: Architecture,
+    batch: usize,
+    threads: usize,
+    instruction_set: Option<&str>,
+    at_least: Duration,
+) -> Result<[BatchTime; 2], TrainError> {
+    let set = parsed(instruction_set)?;
+    let mut probe = Probe::new(&shape(architecture, images), batch, threads, set)?;
+    let normalisation = Normalisation::of(images);
+    let mut order = order(Seed(0), Epoch(0), images.train.len() as u32).into_iter().cycle();
+    time(batch, set, at_least, || {
+        let indices: Vec<u32> = order.by_ref().take(batch).collect();
+        let augmentation = seconds(PASSED, || {
+            let drawn = |&index: &u32| view(Augmentation::CropFlip, Seed(0), Epoch(0), index);
+            let views: Vec<View> = indices.iter().map(drawn).collect();
+            normalisation.render_batch(&images.train, &indices, &views, &mut probe.images);
+            Ok(())
+        })?;
+        Ok([augmentation, seconds(PASSED, || probe.step())?])
+    })
+}
+
+/// The built-in images, as a worker has them.
+pub fn grey_images() -> Result<Images, TrainError> {
+    load(Dataset::FashionMnist12k, None, None)
+}
+
+/// As many random ones of the shape of CIFAR-10's.
+pub fn colour_images() -> Result<Images, TrainError> {
+    let grey = grey_images()?;
+    let facts = DatasetFacts { channels: 3, image_size: 32, ..grey.facts };
+    let mut random = stream(Seed(0), Purpose::Probe, Epoch(0), 0);
+    let pixels: Vec<u8> = (0..grey.train.len() * 3 * 32 * 32).map(|_| random.below(256) as u8).collect();
+    let train = Split { images: pixels.into(), labels: grey.train.labels.clone() };
+    Ok(Images { facts, train, mean: vec![0.5; 3], deviation: vec![0.29; 3], ..grey })
 }
 
 /// How fast the engine's innermost matrix product is on numbers in the first cache, on all `threads` together.
@@ -69,11 +130,15 @@ pub struct ProductRate {
 /// Measures rounds of some milliseconds for at least half a second, each thread with numbers of its own.
 ///
 /// # Errors
-/// An instruction set that is not known or not on this processor.
-pub fn product_rate(threads: usize, instruction_set: Option<&str>) -> Result<ProductRate, TrainError> {
+/// An instruction set that is not known, not on this processor, or does not have the precision.
+pub fn product_rate(
+    threads: usize,
+    instruction_set: Option<&str>,
+    precision: Precision,
+) -> Result<ProductRate, TrainError> {
     const ROUND: usize = 4096;
     let set = parsed(instruction_set)?;
-    let mut products = (0..threads).map(|_| Product::new(set)).collect::<Result<Vec<_>, _>>()?;
+    let mut products = (0..threads).map(|_| Product::new(set, precision)).collect::<Result<Vec<_>, _>>()?;
     let mut round = || {
         let start = Instant::now();
         std::thread::scope(|scope| {
@@ -133,14 +198,16 @@ const MEASURED_BATCH: usize = 64;
 /// After one to warm up.
 const MEASURED_TIMES: usize = 3;
 
-/// For each network of [`MEASURED`], seconds an image in a step and in evaluation, on this thread.
+/// For each network of [`MEASURED`], seconds of this thread for an image in a step and in evaluation.
 fn both_paces() -> Result<[[f64; 2]; 2], TrainError> {
     let mut paces = [[0.0; 2]; 2];
     for (architecture, pace) in MEASURED.into_iter().zip(&mut paces) {
         let shape = NetworkShape { architecture, channels: 1, image_size: 28, classes: 10 };
         let mut probe = Probe::new(&shape, MEASURED_BATCH, 1, parsed(None)?)?;
-        let mut median = |run: &dyn Fn(&mut Probe) -> Result<f64, TrainError>| {
-            let times: Result<Vec<f64>, _> = (0..=MEASURED_TIMES).map(|_| run(&mut probe)).collect();
+        let mut median = |run: &dyn Fn(&mut Probe) -> Result<(), TrainError>| {
+            // What is measured once and kept must not depend on what else the machine did just then.
+            let times: Result<Vec<f64>, _> =
+                (0..=MEASURED_TIMES).map(|_| seconds(OF_THIS_THREAD, || run(&mut probe))).collect();
             let mut times = times?.split_off(1);
             times.sort_by(f64::total_cmp);
             Ok::<_, TrainError>(times[times.len() / 2] / MEASURED_BATCH as f64)
@@ -169,23 +236,34 @@ impl Probe {
         Ok(Probe { network, images, labels, optimizer })
     }
 
-    /// Seconds of one training step.
-    fn step(&mut self) -> Result<f64, TrainError> {
+    /// One training step.
+    fn step(&mut self) -> Result<(), TrainError> {
         let terms = [(1.0, Term::CrossEntropy)];
-        let start = Instant::now();
-        let logits = self.network.forward(&self.images)?;
-        let values = objective::terms(&terms, &logits, &self.labels, &BTreeMap::new())?;
-        self.network.backward(&objective::weighted_gradient(&terms, &values)?)?;
-        self.network.step(0.01, &self.optimizer)?;
-        Ok(start.elapsed().as_secs_f64())
+        let outputs = Outputs::of_logits(self.network.forward(&self.images)?);
+        let values = objective::terms(&terms, &outputs, &self.labels, &BTreeMap::new())?;
+        self.network.backward(&objective::weighted_gradient(&terms, &values, |_| true)?)?;
+        self.network.step(0.01, &self.optimizer)
     }
 
-    /// Seconds of evaluating the batch.
-    fn evaluate(&mut self) -> Result<f64, TrainError> {
-        let start = Instant::now();
-        self.network.evaluate(&self.images)?;
-        Ok(start.elapsed().as_secs_f64())
+    fn evaluate(&mut self) -> Result<(), TrainError> {
+        self.network.evaluate(&self.images).map(drop)
     }
+}
+
+/// As a person's watch tells it.
+const PASSED: ClockId = ClockId::Monotonic;
+/// What this thread has had of the processor.
+const OF_THIS_THREAD: ClockId = ClockId::ThreadCPUTime;
+
+/// Seconds by `clock` that `work` takes.
+fn seconds(clock: ClockId, work: impl FnOnce() -> Result<(), TrainError>) -> Result<f64, TrainError> {
+    let now = || {
+        let time = clock_gettime(clock);
+        time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
+    };
+    let begin = now();
+    work()?;
+    Ok(now() - begin)
 }
 
 fn colour(architecture: Architecture) -> NetworkShape {
@@ -210,36 +288,39 @@ fn measure(
     threads: usize,
     instruction_set: Option<&str>,
     at_least: Duration,
-) -> Result<NetworkTime, TrainError> {
+) -> Result<BatchTime, TrainError> {
     let set = parsed(instruction_set)?;
     let mut probe = Probe::new(shape, batch, threads, set)?;
-    time(batch, set, at_least, || probe.step().map(drop))
+    let [time] = time(batch, set, at_least, || Ok([seconds(PASSED, || probe.step())?]))?;
+    Ok(time)
 }
 
-fn time(
+/// `work` does what is timed once, and gives the seconds of each of its parts.
+fn time<const PARTS: usize>(
     batch: usize,
     instruction_set: InstructionSet,
     at_least: Duration,
-    mut work: impl FnMut() -> Result<(), TrainError>,
-) -> Result<NetworkTime, TrainError> {
+    mut work: impl FnMut() -> Result<[f64; PARTS], TrainError>,
+) -> Result<[BatchTime; PARTS], TrainError> {
     for _ in 0..3 {
         work()?;
     }
     let begun = Instant::now();
     let mut times = Vec::new();
     while times.len() < 5 || begun.elapsed() < at_least {
-        let start = Instant::now();
-        work()?;
-        times.push(start.elapsed().as_secs_f64() * 1e3);
+        times.push(work()?);
     }
-    times.sort_by(f64::total_cmp);
-    let median = times[times.len() / 2];
-    Ok(NetworkTime {
-        milliseconds_min: times[0],
-        milliseconds_median: median,
-        images_per_second: batch as f64 / (median / 1e3),
-        instruction_set: instruction_set.to_string(),
-    })
+    Ok(std::array::from_fn(|part| {
+        let mut milliseconds: Vec<f64> = times.iter().map(|parts| parts[part] * 1e3).collect();
+        milliseconds.sort_by(f64::total_cmp);
+        let median = milliseconds[milliseconds.len() / 2];
+        BatchTime {
+            milliseconds_min: milliseconds[0],
+            milliseconds_median: median,
+            images_per_second: batch as f64 / (median / 1e3),
+            instruction_set: instruction_set.to_string(),
+        }
+    }))
 }
 
 #[cfg(test)]
@@ -264,7 +345,23 @@ mod tests {
         for (batch, threads) in [(0, 1), (8, 0)] {
             assert!(step_time(architecture, batch, threads, None).is_err());
         }
-        assert!(evaluation_time(architecture, 8, 0, None).is_err() && product_rate(1, Some("sse9")).is_err());
+        assert!(
+            evaluation_time(architecture, 8, 0, None).is_err()
+                && product_rate(1, Some("sse9"), Precision::Fp32).is_err()
+        );
+    }
+
+    #[test]
+    fn a_batch_is_drawn_and_rendered_before_the_step_that_it_is_for() {
+        let architecture = Architecture::WideResNet { depth: 10, width: 1 };
+        for (images, pixels) in [(grey_images(), 28 * 28), (colour_images(), 3 * 32 * 32)] {
+            let images = images.expect("images");
+            assert_eq!((images.values_per_image(), images.train.images.len()), (pixels, 12_000 * pixels));
+            let times = augmentation_and_step(&images, architecture, 3, 1, Some("portable"), Duration::ZERO);
+            for time in times.expect("two times") {
+                assert!(0.0 < time.milliseconds_min && time.milliseconds_min <= time.milliseconds_median);
+            }
+        }
     }
 
     #[test]
@@ -272,7 +369,7 @@ mod tests {
         let architecture = Architecture::WideResNet { depth: 10, width: 1 };
         let time = evaluation_time(architecture, 3, 1, None).expect("a time");
         assert!(0.0 < time.milliseconds_min && time.milliseconds_min <= time.milliseconds_median);
-        let rate = product_rate(2, None).expect("a rate");
+        let rate = product_rate(2, None, Precision::Fp32).expect("a rate");
         assert_eq!(rate.instruction_set, time.instruction_set);
         assert!(0.0 < rate.gflops_median && rate.gflops_median <= rate.gflops_max);
     }

@@ -14,7 +14,7 @@ use train::cpu_network::CpuNetwork;
 use train::dataset::{self, Images};
 use train::engine::{Engine, NetworkShape};
 use train::initial::initial_weights;
-use train::objective;
+use train::objective::{self, Outputs};
 use train::random::{Purpose, stream};
 
 /// Recorded with this training version; the digests below belong to it.
@@ -24,6 +24,7 @@ fn recorded(set: InstructionSet) -> &'static str {
     match set {
         InstructionSet::Avx512 => "561818c80e786b2e",
         InstructionSet::Avx2 => "561818c80e786b2e",
+        InstructionSet::Neon => "561818c80e786b2e",
         InstructionSet::Portable => "1caed9fc8a86d751",
     }
 }
@@ -56,10 +57,11 @@ fn digest(images: &Images, set: InstructionSet, threads: usize) -> String {
         let mut random = stream(seed, Purpose::Probe, complete, 0);
         let logits: Vec<f32> = (0..BATCH * 10).map(|_| random.uniform() * 4.0).collect();
         let logits = Tensor::from_vec(logits, (BATCH, 10), &Device::Cpu).expect("logits");
-        let teachers = BTreeMap::from([(teacher.clone(), logits)]);
-        let logits = network.forward(&views).expect("logits");
-        let values = objective::terms(&terms, &logits, &labels, &teachers).expect("terms");
-        network.backward(&objective::weighted_gradient(&terms, &values).expect("a sum")).expect("gradients");
+        let teachers = BTreeMap::from([(teacher.clone(), Outputs::of_logits(logits))]);
+        let outputs = Outputs::of_logits(network.forward(&views).expect("logits"));
+        let values = objective::terms(&terms, &outputs, &labels, &teachers).expect("terms");
+        let gradient = objective::weighted_gradient(&terms, &values, |_| true).expect("a sum");
+        network.backward(&gradient).expect("gradients");
         let optimizer = Optimizer::Sgd { momentum: 0.9, weight_decay: 5e-4 };
         network.step(schedule.learning_rate_after(complete), &optimizer).expect("a step");
     }

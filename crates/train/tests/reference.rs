@@ -1,4 +1,4 @@
-//! The engines against candle in double precision: logits, every gradient, running statistics, ten steps.
+//! The engines against candle in double precision: logits, attention maps, every gradient, running statistics, ten steps.
 
 use candle_core::{DType, Device, Tensor};
 use kernels::InstructionSet;
@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use study::{Architecture, CheckpointId, Epoch, Optimizer, Seed, SegmentKey, Term};
 use train::candle_network::CandleNetwork;
 use train::cpu_network::CpuNetwork;
-use train::engine::{Engine, NetworkShape, Weights};
+use train::engine::{Engine, GROUPS, NetworkShape, OutputGradient, Weights};
 use train::initial::initial_weights;
-use train::objective;
+use train::objective::{self, Outputs};
 use train::random::{Purpose, stream};
 
 /// Images in a batch. Of small ones so many that each part of a step sums the gradients of several, and the last of fewer; of
@@ -100,11 +100,26 @@ fn batch(shape: &NetworkShape, step: u32) -> Batch {
 fn learn(engine: &mut dyn Engine, batch: &Batch) -> Vec<f64> {
     let logits = engine.forward(&batch.images).expect("logits");
     let teacher = CheckpointId { segment: SegmentKey("teacher".into()), epoch: Epoch(1) };
-    let teachers = BTreeMap::from([(teacher.clone(), batch.teacher.to_dtype(logits.dtype()).expect("numbers"))]);
+    let said = Outputs::of_logits(batch.teacher.to_dtype(logits.dtype()).expect("numbers"));
+    let teachers = BTreeMap::from([(teacher.clone(), said)]);
     let terms = [(0.1, Term::CrossEntropy), (0.9, Term::Kd { teacher, temperature: 4.0 })];
-    let values = objective::terms(&terms, &logits, &batch.labels, &teachers).expect("terms");
-    engine.backward(&objective::weighted_gradient(&terms, &values).expect("a sum")).expect("gradients");
+    let values =
+        objective::terms(&terms, &Outputs::of_logits(logits.clone()), &batch.labels, &teachers).expect("terms");
+    let gradient = objective::weighted_gradient(&terms, &values, |_| true).expect("a sum");
+    engine.backward(&gradient).expect("gradients");
     flat(&logits)
+}
+
+/// Random gradients on the logits and on every attention map.
+fn gradient(shape: &NetworkShape, step: u32) -> OutputGradient {
+    let mut random = stream(Seed(7), Purpose::Probe, Epoch(step), 0);
+    let mut tensor = |columns: usize| {
+        let len = images(shape) * columns;
+        let values: Vec<f32> = (0..len).map(|_| random.normal() / len as f32).collect();
+        Tensor::from_vec(values, (images(shape), columns), &Device::Cpu).expect("numbers")
+    };
+    let logits = tensor(shape.classes);
+    OutputGradient { logits, attention: shape.attention_pixels().into_iter().map(tensor).collect() }
 }
 
 fn flat(tensor: &Tensor) -> Vec<f64> {
@@ -145,6 +160,63 @@ fn logits_gradients_and_statistics_agree_with_double_precision() {
             assert_all_close(&format!("{what} gradient"), &ours, &expected, 2e-4);
             let (ours, expected) = (engine.weights().expect("weights"), reference.weights().expect("weights"));
             assert_all_close(&format!("{what} after forward"), &ours, &expected, 1e-5);
+        }
+    }
+}
+
+#[test]
+fn attention_maps_and_their_gradients_agree_with_double_precision() {
+    for shape in shapes() {
+        let (weights, images, gradient) = (weights(&shape, ONE_STEP), batch(&shape, 0).images, gradient(&shape, 0));
+        let look = |engine: &mut dyn Engine| {
+            engine.set_weights(&weights).expect("its own weights");
+            let (logits, evaluated) = engine.evaluate_with_attention(&images).expect("logits and maps");
+            assert_eq!(flat(&logits), flat(&engine.evaluate(&images).expect("logits")));
+            engine.forward(&images).expect("logits");
+            let maps = engine.attention().expect("maps");
+            engine.backward(&gradient).expect("gradients");
+            (evaluated, maps, engine.gradients().expect("gradients"))
+        };
+        let (evaluated, maps, gradients) = look(&mut candle(&shape, DType::F64));
+        for (name, mut engine) in engines(&shape) {
+            let what = format!("{shape:?} {name}");
+            let (ours_evaluated, ours, our_gradients) = look(engine.as_mut());
+            let both = ours_evaluated.iter().zip(&evaluated).chain(ours.iter().zip(&maps));
+            let mut compared = 0;
+            for ((ours, expected), pixels) in both.zip(shape.attention_pixels().into_iter().cycle()) {
+                assert_eq!(ours.dims(), expected.dims(), "{what}");
+                assert_eq!(ours.dims()[1], pixels, "{what}");
+                assert_close(&format!("{what} map"), &flat(ours), &flat(expected), 1e-5);
+                compared += 1;
+            }
+            assert_eq!(compared, 2 * GROUPS, "{what}");
+            assert_all_close(&format!("{what} gradient"), &our_gradients, &gradients, 2e-4);
+        }
+    }
+}
+
+/// In any order, with attention maps and without, to the same bits as alone.
+#[test]
+fn each_backward_gives_its_own_gradients() {
+    let shape = shape(10, 1, 1, 12);
+    let (weights, images) = (weights(&shape, ONE_STEP), batch(&shape, 0).images);
+    let (of_both, of_logits) = (gradient(&shape, 1), OutputGradient::of_logits(gradient(&shape, 2).logits));
+    let passed = || {
+        engines(&shape).into_iter().map(|(name, mut engine)| {
+            engine.set_weights(&weights).expect("its own weights");
+            engine.forward(&images).expect("logits");
+            (name, engine)
+        })
+    };
+    let gradients = |engine: &mut dyn Engine, gradient| {
+        engine.backward(gradient).expect("gradients");
+        engine.gradients().expect("gradients")
+    };
+    for (((name, mut once), (_, mut other)), (_, mut both)) in passed().zip(passed()).zip(passed()) {
+        let alone = [gradients(once.as_mut(), &of_logits), gradients(other.as_mut(), &of_both)];
+        assert_ne!(alone[0], alone[1], "{name}");
+        for (gradient, alone) in [(&of_logits, &alone[0]), (&of_both, &alone[1]), (&of_logits, &alone[0])] {
+            assert_eq!(gradients(both.as_mut(), gradient), *alone, "{name}");
         }
     }
 }

@@ -4,6 +4,7 @@ use crate::{
     command_line::{self, WeightsOf},
     data_folder::segment_folder,
     error::CommandError,
+    terminal::tell,
 };
 use store::Store;
 use study::{CheckpointId, RunId};
@@ -27,8 +28,7 @@ pub async fn export(arguments: command_line::Export) -> Result<(), CommandError>
         source,
     })?;
     train::checkpoint::export(&folder, checkpoint.epoch, &weights)?;
-    println!("{}", weights.display());
-    Ok(())
+    tell(&format!("{}\n", weights.display()))
 }
 
 async fn last_of(store: &Store, id: RunId) -> Result<CheckpointId, CommandError> {

@@ -152,6 +152,7 @@ fn helps(term: &Term<study::CheckpointId>) -> f64 {
     match term {
         Term::CrossEntropy => 0.0,
         Term::Kd { temperature, .. } => 0.015 - 0.01 * (temperature / 4.0).ln().powi(2),
+        Term::StandardisedKd { .. } | Term::Attention { .. } | Term::Dkd { .. } | Term::Dist { .. } => 0.012,
     }
 }
 

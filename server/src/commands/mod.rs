@@ -34,6 +34,7 @@ pub async fn execute(command: Command, bar: ProgressBar) -> Result<(), CommandEr
         Command::Bench { bench } => match bench {
             Bench::Step(arguments) => bench::step(&arguments),
             Bench::Evaluate(arguments) => bench::evaluate(&arguments),
+            Bench::Augmentation(arguments) => bench::augmentation(&arguments),
             Bench::Product(arguments) => bench::product(&arguments),
         },
     }

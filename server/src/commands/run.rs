@@ -11,12 +11,14 @@ use crate::{
     process,
     runner::{self, Runner},
     summary,
+    terminal::tell,
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{collections::BTreeSet, io::IsTerminal, sync::Arc, time::Instant};
 use store::{Store, StoreError, StoredStudy};
 use study::{
     EvaluateTest, Facts, Machine, Plan, Progress, SegmentKey, State, StudyId,
+    cost::estimate,
     progress::progress,
     teacher_logits::{in_words, teacher_logits},
 };
@@ -28,9 +30,10 @@ pub async fn run(arguments: command_line::Run, bar: ProgressBar) -> Result<(), C
         read_and_plan(&arguments.study, &arguments.installation, arguments.threads)?;
     let folder = DataFolder::open(&arguments.installation.data_dir, "`stillroom run`")?;
     let store = Store::open(folder.path()).await?;
-    let machine = machine::measured(machine, folder.path());
+    let machine = machine::measured(machine, Some(folder.path()));
     eprintln!("{}\n{}", study.title, summary::counts(&plan));
     let teachers = teacher_logits(&plan.segments, machine.teacher_logits_limit);
+    let estimate = estimate(&plan, &Facts::new(), &machine);
     for remark in plan.remarks.iter().chain(&in_words(&teachers)) {
         eprintln!("{remark}");
     }
@@ -39,7 +42,7 @@ pub async fn run(arguments: command_line::Run, bar: ProgressBar) -> Result<(), C
     let same = |stored: &StoredStudy| stored.study == study && stored.dataset == dataset && stored.plan == plan;
     let id = match store.studies().await?.into_iter().find(same) {
         Some(stored) => {
-            eprintln!("This study was begun before: going on from there.");
+            eprintln!("This study was begun before: what was trained of it is not trained again.");
             store.resume_study(&stored.id).await?;
             stored.id
         }
@@ -84,11 +87,12 @@ pub async fn run(arguments: command_line::Run, bar: ProgressBar) -> Result<(), C
     let facts = store.facts(&plan).await?;
     let comparison = study::comparison::compare(&study, &plan, &facts, state == State::Stopped);
     if arguments.json {
-        let object = summary::result_object(&plan, &teachers, &comparison, begin.elapsed().as_secs_f64());
-        println!("{}", summary::in_json(&object));
+        let seconds = begin.elapsed().as_secs_f64();
+        let object = summary::result_object(&plan, &teachers, estimate, &comparison, seconds);
+        tell(&format!("{}\n", summary::in_json(&object)))?;
         eprint!("{}{}", summary::footnotes(&comparison), summary::teachers(&plan, &facts));
     } else {
-        print!("{}\n{}", summary::result_table(&comparison), summary::teachers(&plan, &facts));
+        tell(&format!("{}\n{}", summary::result_table(&comparison), summary::teachers(&plan, &facts)))?;
     }
     let failures = summary::failures(&plan, &facts);
     match state {

@@ -34,7 +34,7 @@ pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
     let store = Store::open(folder.path()).await?;
     let paths = datasets::find(folder.path(), &arguments.installation.datasets);
     let machine = machine::find(folder.path(), &paths, arguments.threads, arguments.installation.teacher_logits_limit);
-    let machine = machine::measured(machine, folder.path());
+    let machine = machine::measured(machine, Some(folder.path()));
     if let Some(notice) = &machine.notice {
         eprintln!("{notice}");
     }

@@ -18,7 +18,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 use std::str::FromStr;
-use study::{Report, Snapshot, Study, teacher_logits::teacher_logits};
+use study::{Facts, Report, Snapshot, Study, cost, teacher_logits::teacher_logits};
 
 pub fn routes() -> Router<Site> {
     Router::new()
@@ -99,7 +99,8 @@ async fn read(State(site): State<Site>, Path(study): Path<String>) -> Result<Res
     let known = laboratory::known(&site.laboratory, id(&study, "study")?).await?;
     let stored = &known.stored;
     let teachers = teacher_logits(&stored.plan.segments, site.laboratory.machine.teacher_logits_limit);
-    let mut object = json!(summary::plan_object(&stored.plan, &teachers));
+    let whole = cost::estimate(&stored.plan, &Facts::new(), &site.laboratory.machine);
+    let mut object = json!(summary::plan_object(&stored.plan, &teachers, whole));
     object["id"] = json!(stored.id);
     object["created_at"] = json!(stored.created_at);
     object["study"] = json!(stored.study);

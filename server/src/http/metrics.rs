@@ -79,13 +79,13 @@ pub fn object(plan: &Plan, facts: &Facts) -> Value {
         }))
     });
     let teachers = plan.teachers().into_iter().map(|teacher| {
-        let stops = teacher.segment.stops.iter();
+        let stops = teacher.stops().into_iter();
         json!({
             "name": teacher.name(facts),
             "architecture": teacher.segment.architecture,
             "seed": teacher.segment.seed,
             "segment": teacher.segment.key,
-            "checkpoints": stops.map(|stop| teacher.checkpoint(*stop).to_string()).collect::<Vec<_>>(),
+            "checkpoints": stops.map(|stop| teacher.checkpoint(stop).to_string()).collect::<Vec<_>>(),
             "epochs": teacher.epochs(facts).collect::<Vec<_>>(),
         })
     });

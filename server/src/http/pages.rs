@@ -39,7 +39,7 @@ pub fn routes(site: &Site) -> Router<Site> {
         .route("/pkg/{*file}", get(file))
         .route("/favicon.svg", get(file))
         .route("/s/{token}/download", get(download))
-        .leptos_routes_with_context(site, paths, context.clone(), shell.clone())
+        .leptos_routes_with_context(site, paths, context.clone(), shell)
         .fallback(leptos_axum::render_app_to_stream_with_context(context, shell))
 }
 

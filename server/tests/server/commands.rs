@@ -32,6 +32,7 @@ fn the_example_comes_to_what_is_promised() {
             "segments",
             "epochs",
             "epochs_without_sharing",
+            "seconds_estimated",
             "arms",
             "label",
             "student",
@@ -46,6 +47,7 @@ fn the_example_comes_to_what_is_promised() {
     let planned = object(&planned.stdout);
     let counts = ["runs", "segments", "epochs", "epochs_without_sharing"].map(|count| &planned["plan"][count]);
     assert_eq!(counts, [15, 16, 272, 320]);
+    assert!(planned["plan"]["seconds_estimated"].as_f64() > Some(0.0));
     // Two teachers, each asked in 3 seeds × 20 epochs for views of 12,000 images: 162·(1 − (161/162)^60) of each.
     let teachers = &planned["plan"]["teacher_logits"];
     assert_eq!(teachers["forward_passes_without"], 2 * 60 * 12_000);
@@ -77,6 +79,7 @@ fn the_example_comes_to_what_is_promised() {
 
     let table = output(bench.command("plan", "data").arg(&file));
     assert!(text(&table.stdout).contains(sentence), "{}", text(&table.stdout));
+    assert!(text(&table.stdout).contains("\nOn this machine it takes "), "{}", text(&table.stdout));
     let little = output(bench.command("plan", "data").arg(&file).args(["--teacher-logits-limit", "100MB"]));
     assert!(text(&little.stdout).contains("Those of one more teacher are not"), "{}", text(&little.stdout));
     assert!(
@@ -129,7 +132,7 @@ fn a_study_is_run_from_the_command_line_and_the_second_time_it_is_there_already(
     assert!(said.contains("One teacher (seed 0) serves all seeds"), "{said}");
     let found = object(&first.stdout);
     assert_eq!(found["plan"]["runs"], 6);
-    assert!(found["seconds"].as_f64() > Some(0.0));
+    assert!(found["seconds"].as_f64() > Some(0.0) && found["plan"]["seconds_estimated"].as_f64() > Some(0.0));
     let arms = found["arms"].as_array().expect("arms");
     assert_eq!(arms.len(), 3);
     for (index, arm) in arms.iter().enumerate() {
@@ -284,7 +287,7 @@ fn nothing_is_exported_from_where_nothing_was_trained() {
 }
 
 #[test]
-fn steps_evaluations_and_products_are_measured() {
+fn steps_evaluations_augmentation_and_products_are_measured() {
     let bench = Bench::new();
     let program = bench.command("plan", "data").get_program().to_owned();
     let measured = |arguments: &[&str]| {
@@ -294,14 +297,21 @@ fn steps_evaluations_and_products_are_measured() {
         assert!(measured["instruction_set"].is_string(), "{measured}");
         measured
     };
+    let network = ["--architecture", "wrn-10-1", "--batch", "16", "--threads", "1"];
+    let rising = |milliseconds: &Value| {
+        let [least, median] = ["min", "median"].map(|part| milliseconds[part].as_f64().expect("a number"));
+        assert!(0.0 < least && least <= median, "{milliseconds}");
+    };
     for what in ["step", "evaluate"] {
-        let measured = measured(&[what, "--architecture", "wrn-10-1", "--batch", "16", "--threads", "1"]);
-        let milliseconds = ["min", "median"].map(|part| measured["milliseconds"][part].as_f64().expect("a number"));
-        assert!(0.0 < milliseconds[0] && milliseconds[0] <= milliseconds[1], "{measured}");
+        let measured = measured(&[&[what], &network[..]].concat());
+        rising(&measured["milliseconds"]);
         assert!(measured["images_per_second"].as_f64() > Some(0.0), "{measured}");
     }
-    let measured = measured(&["product", "--threads", "2", "--instruction-set", "portable"]);
+    let augmentation = measured(&[&["augmentation", "--colour"], &network[..]].concat());
+    rising(&augmentation["milliseconds"]);
+    rising(&augmentation["step_milliseconds"]);
+    let measured = measured(&["product", "--threads", "2", "--instruction-set", "portable", "--precision", "fp32"]);
     let gflops = ["median", "max"].map(|part| measured["gflops"][part].as_f64().expect("a number"));
     assert!(0.0 < gflops[0] && gflops[0] <= gflops[1], "{measured}");
-    assert_eq!(measured["instruction_set"], "portable");
+    assert_eq!((&measured["instruction_set"], &measured["precision"]), (&json!("portable"), &json!("fp32")));
 }

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::steps::{Case, Work};
 use crate::workspace::read;
@@ -27,6 +28,12 @@ pub struct Timed {
 }
 
 #[derive(Deserialize)]
+struct Augmentation {
+    milliseconds: Time,
+    step_milliseconds: Time,
+}
+
+#[derive(Deserialize)]
 struct Product {
     gflops: Rate,
 }
@@ -39,31 +46,43 @@ struct Rate {
 impl Ours {
     /// One round: three steps to warm up, then at least a second and five steps.
     pub fn time(&self, work: Work, case: &Case) -> Result<Time> {
-        let text = read(&mut self.command(work, case))?;
-        let timed: Timed = serde_json::from_str(&text).context("`stillroom bench` should print a time as JSON")?;
-        Ok(timed.milliseconds)
+        Ok(told::<Timed>(&mut self.command(work, case))?.milliseconds)
     }
 
     /// The call of one round.
     pub fn command(&self, work: Work, case: &Case) -> Command {
+        let mut command = self.bench(work.name(), case.avx2);
+        command.args(case.arguments());
+        command
+    }
+
+    /// One round, as [`Ours::time`]: drawing and rendering a batch's views, and the step that they are for. `colour`: of random
+    /// 32×32×3 images, not of the built-in ones.
+    pub fn augmentation_and_step(&self, case: &Case, colour: bool) -> Result<[Time; 2]> {
+        let mut command = self.bench("augmentation", case.avx2);
+        command.args(case.arguments()).args(colour.then_some("--colour"));
+        let Augmentation { milliseconds, step_milliseconds } = told(&mut command)?;
+        Ok([milliseconds, step_milliseconds])
+    }
+
+    /// Billions of floating-point operations a second of a matrix product that lies in the first cache: two for each
+    /// multiply-add. `precision`: "fp32" or "bf16".
+    pub fn product_rate(&self, threads: u32, avx2: bool, precision: &str) -> Result<f64> {
+        let mut command = self.bench("product", avx2);
+        command.args(["--threads", &threads.to_string(), "--precision", precision]);
+        Ok(told::<Product>(&mut command)?.gflops.max)
+    }
+
+    fn bench(&self, what: &str, avx2: bool) -> Command {
         let mut command = Command::new(&self.binary);
-        command.args(["bench", work.name(), "--json"]).args(case.arguments());
-        if case.avx2 {
+        command.args(["bench", what, "--json"]);
+        if avx2 {
             command.args(["--instruction-set", "avx2"]);
         }
         command
     }
+}
 
-    /// Billions of floating-point operations a second of a matrix product that lies in the first cache: two for each
-    /// multiply-add.
-    pub fn product_rate(&self, threads: u32, avx2: bool) -> Result<f64> {
-        let mut command = Command::new(&self.binary);
-        command.args(["bench", "product", "--threads", &threads.to_string(), "--json"]);
-        if avx2 {
-            command.args(["--instruction-set", "avx2"]);
-        }
-        let product: Product = serde_json::from_str(&read(&mut command)?)
-            .context("`stillroom bench product` should print a rate as JSON")?;
-        Ok(product.gflops.max)
-    }
+fn told<T: DeserializeOwned>(command: &mut Command) -> Result<T> {
+    serde_json::from_str(&read(command)?).context("`stillroom bench` should print what it measured as JSON")
 }

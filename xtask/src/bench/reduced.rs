@@ -1,4 +1,5 @@
-//! A part of the built-in data set, as IDX files that both sides read: the same images in the same order, only fewer.
+//! A part of a data set in its official layout: the same images in the same order, only fewer. Of the built-in one, as IDX files
+//! that both sides of the sweep read.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -51,6 +52,21 @@ pub fn write(from: &Path, to: &Path, size: Size) -> Result<()> {
     Ok(())
 }
 
+/// Writes a tenth of each of CIFAR-10's files, of the binary version in the folder `from`, into `to`: the first images of each.
+pub fn write_tenth_of_cifar(from: &Path, to: &Path) -> Result<()> {
+    const RECORD: usize = 1 + 3 * 32 * 32;
+    let unpacked = from.join("cifar-10-batches-bin");
+    let from = if unpacked.is_dir() { &unpacked } else { from };
+    let batches = (1..=5).map(|batch| format!("data_batch_{batch}.bin"));
+    for name in batches.chain(["test_batch.bin".to_owned()]) {
+        let file = from.join(&name);
+        let all = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let tenth = all.len() / RECORD / 10 * RECORD;
+        fs::write(to.join(&name), &all[..tenth]).with_context(|| format!("cannot write {name}"))?;
+    }
+    Ok(())
+}
+
 /// The IDX file of these items of another: `header` bytes, of which the second four count the items.
 fn part(all: &[u8], header: usize, kept: &[std::ops::Range<usize>]) -> Result<Vec<u8>> {
     ensure!(all.len() >= header, "it ends within its header");
@@ -80,6 +96,22 @@ mod tests {
         assert!(part(&images, 16, &[0..5, 0..0]).is_err());
         assert!(part(&images[..20], 16, &[0..1, 0..0]).is_ok());
         assert!(part(&images[..19], 16, &[0..1, 0..0]).is_err());
+    }
+
+    #[test]
+    fn a_tenth_of_cifar_has_the_first_images_of_each_file() {
+        let (from, to) = (Scratch::new("cifar").expect("a folder"), Scratch::new("cifar-tenth").expect("a folder"));
+        let unpacked = from.path().join("cifar-10-batches-bin");
+        fs::create_dir(&unpacked).expect("a folder");
+        let records: Vec<u8> = (0..20u8).flat_map(|label| [label; 3073]).collect();
+        for name in (1..=5).map(|batch| format!("data_batch_{batch}.bin")).chain(["test_batch.bin".to_owned()]) {
+            fs::write(unpacked.join(name), &records).expect("a file");
+        }
+        write_tenth_of_cifar(from.path(), to.path()).expect("files");
+        for name in ["data_batch_1.bin", "data_batch_5.bin", "test_batch.bin"] {
+            assert_eq!(fs::read(to.path().join(name)).expect("a file"), records[..2 * 3073]);
+        }
+        assert!(write_tenth_of_cifar(to.path().join("none").as_path(), to.path()).is_err());
     }
 
     #[test]

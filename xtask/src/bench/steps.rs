@@ -1,12 +1,8 @@
-//! One training step, one evaluation, and their memory.
+//! One training step and one evaluation.
 
-use std::fs;
-use std::process::Stdio;
-use std::thread;
-use std::time::Duration;
-
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use study::Architecture;
+use study::numbers::counted;
 
 use super::table::{Bound, Row};
 use super::{Bench, Group, Measured};
@@ -57,12 +53,12 @@ impl Work {
 }
 
 impl Case {
-    const fn new(depth: u32, width: u32, batch: u32, threads: u32) -> Case {
+    pub const fn new(depth: u32, width: u32, batch: u32, threads: u32) -> Case {
         Case { architecture: Architecture::WideResNet { depth, width }, batch, threads, avx2: false }
     }
 
-    fn name(&self) -> String {
-        let threads = if self.threads == 1 { "1 thread".to_owned() } else { format!("{} threads", self.threads) };
+    pub fn name(&self) -> String {
+        let threads = counted(self.threads.into(), "thread");
         let limit = if self.avx2 { ", AVX2 only" } else { "" };
         format!("{}, {}, {threads}{limit}", self.architecture, self.batch)
     }
@@ -91,7 +87,7 @@ const STEPS: [(u32, u32, u32, bool, f64, f64); 9] = [
 /// Evaluated networks: a student of the sweeps, and teachers.
 const EVALUATIONS: [(u32, u32, u32); 3] = [(16, 1, 64), (16, 2, 64), (28, 2, 128)];
 
-const THREADS: [u32; 2] = [1, 2];
+pub const THREADS: [u32; 2] = [1, 2];
 
 pub fn steps(bench: &Bench<'_>) -> Result<Measured> {
     let mut measured = Measured::default();
@@ -131,7 +127,7 @@ pub fn evaluations(bench: &Bench<'_>) -> Result<Measured> {
 
 /// A row for each of `works`, measured in turns: ours, the peer's, ours, ..., and the least of each.
 fn alternating<const N: usize>(bench: &Bench<'_>, group: Group, case: &Case, works: [Work; N]) -> Result<[Row; N]> {
-    let gflops = bench.ours.product_rate(case.threads, case.avx2)?;
+    let gflops = bench.ours.product_rate(case.threads, case.avx2, "fp32")?;
     let serve = |work: &Work| bench.peer.as_ref().map(|peer| peer.serve(*work, case)).transpose();
     let mut peers = works.iter().map(serve).collect::<Result<Vec<_>>>()?;
     let mut rows = works.map(|_| Row::new(group, case.name(), "ms"));
@@ -150,14 +146,14 @@ fn alternating<const N: usize>(bench: &Bench<'_>, group: Group, case: &Case, wor
         }
     }
     // Before and after: whatever held the machine back at one of the two times.
-    let gflops = gflops.max(bench.ours.product_rate(case.threads, case.avx2)?);
+    let gflops = gflops.max(bench.ours.product_rate(case.threads, case.avx2, "fp32")?);
     for (work, row) in works.iter().zip(&mut rows) {
         row.product_fraction = row.ours.map(|milliseconds| case.product_fraction(*work, milliseconds, gflops));
     }
     Ok(rows)
 }
 
-fn least(before: Option<f64>, now: f64) -> Option<f64> {
+pub fn least(before: Option<f64>, now: f64) -> Option<f64> {
     Some(before.map_or(now, |before| before.min(now)))
 }
 
@@ -169,52 +165,6 @@ fn has_avx2() -> bool {
 #[cfg(not(target_arch = "x86_64"))]
 fn has_avx2() -> bool {
     false
-}
-
-/// Peak resident size of training steps, by what the kernel says of each process (`VmHWM`).
-pub fn memory(bench: &Bench<'_>) -> Result<Measured> {
-    let case = Case::new(28, 2, 128, 1);
-    bench.say(&format!("peak resident size of {}", case.name()));
-    let megabytes = |bytes: f64| bytes / 1e6;
-    let ours = megabytes(peak_bytes(bench, &case)?);
-    let peer = bench.peer.as_ref().map(|peer| peer.memory(&case)).transpose()?;
-    let row = |what: &str, peer: Option<f64>| Row {
-        ours: Some(ours),
-        peer: peer.map(megabytes),
-        ..Row::new(Group::Memory, format!("{what}, {}", case.name()), "MB")
-    };
-    let beyond = peer.as_ref().map(|peer| peer.peak_bytes - peer.before_bytes);
-    let bound = Bound::Ratio { floor: 1.0, reach: 1.0 };
-    let rows = vec![
-        Row { bound, ..row("peak memory", peer.map(|peer| peer.peak_bytes)) },
-        row("beyond Python and torch", beyond),
-    ];
-    Ok(Measured { rows, notes: Vec::new() })
-}
-
-/// Of a process that makes training steps for a second or longer, asked again and again until it ends: what it holds at most
-/// it has held in its first steps.
-fn peak_bytes(bench: &Bench<'_>, case: &Case) -> Result<f64> {
-    let mut child =
-        bench.ours.command(Work::Step, case).stdout(Stdio::null()).spawn().context("cannot start stillroom")?;
-    let status = format!("/proc/{}/status", child.id());
-    let mut peak = None;
-    let ended = loop {
-        if let Some(ended) = child.try_wait()? {
-            break ended;
-        }
-        peak = fs::read_to_string(&status).ok().and_then(|text| resident_at_most(&text)).or(peak);
-        thread::sleep(Duration::from_millis(5));
-    };
-    ensure!(ended.success(), "`stillroom bench step` ended with {ended}");
-    peak.context("this system does not tell the peak resident size of a process")
-}
-
-/// From a process's status file, in bytes.
-fn resident_at_most(status: &str) -> Option<f64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kibibytes: f64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
-    Some(kibibytes * 1024.0)
 }
 
 #[cfg(test)]
@@ -234,13 +184,6 @@ mod tests {
     #[test]
     fn the_least_round_counts() {
         assert_eq!([3.0, 2.0, 4.0].into_iter().fold(None, least), Some(2.0));
-    }
-
-    #[test]
-    fn a_peak_is_read_as_the_kernel_writes_it() {
-        let status = "Name:\tstillroom\nVmPeak:\t  200000 kB\nVmHWM:\t  123456 kB\nVmRSS:\t  100000 kB\n";
-        assert_eq!(resident_at_most(status), Some(123_456.0 * 1024.0));
-        assert_eq!(resident_at_most("Name:\tstillroom\n"), None);
     }
 
     #[test]

@@ -22,6 +22,8 @@ use crate::workspace::{read, scratch::Scratch};
 /// Both sides may use as many at once.
 const THREADS: u32 = 2;
 const BOUND: Bound = Bound::Ratio { floor: 3.5, reach: 5.0 };
+/// Of what was estimated before a sweep began over what it took.
+const ESTIMATE_BOUND: Bound = Bound::Within { least: 0.75, most: 1.25 };
 /// Images to train on: one full batch an epoch, and five. The rest of the whole's 94 batches is extrapolated.
 const SIZES: [usize; 2] = [128, 640];
 /// To see that it works.
@@ -39,6 +41,7 @@ struct Counts {
     runs: u64,
     epochs: u64,
     epochs_without_sharing: u64,
+    seconds_estimated: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -67,6 +70,8 @@ struct Teacher {
 /// One side's sweep.
 struct Side {
     seconds: f64,
+    /// As they were estimated before it began; the peer does not.
+    seconds_estimated: Option<f64>,
     /// In percent, of all runs.
     mean_accuracy: f64,
 }
@@ -115,6 +120,7 @@ pub fn sweep(bench: &Bench<'_>) -> Result<Measured> {
         let place = Place::whole(bench, &study)?;
         let (ours, peer) = place.both(&mut measured.notes)?;
         measured.rows.push(row("sweep, all 12,000 images", ours.seconds, peer.map(|peer| peer.seconds), BOUND));
+        measured.rows.push(estimate("all 12,000 images", ours.seconds_estimated, ours.seconds));
         return Ok(measured);
     }
     let (study, sizes) = match bench.quick {
@@ -129,12 +135,16 @@ pub fn sweep(bench: &Bench<'_>) -> Result<Measured> {
         let bound = if train == sizes[1] { BOUND } else { Bound::None };
         let name = format!("sweep, {train} of 12,000 images (measured)");
         measured.rows.push(row(&name, ours.seconds, peer, bound));
+        measured.rows.push(estimate(&format!("{train} of 12,000 images"), ours.seconds_estimated, ours.seconds));
         points.push((train as f64, ours.seconds, peer));
     }
     if let [(few, ours_few, peer_few), (many, ours_many, peer_many)] = points[..] {
         let whole = |at_few, at_many| extrapolated((few, at_few), (many, at_many), reduced::TRAIN as f64);
         let peer = peer_few.zip(peer_many).map(|(at_few, at_many)| whole(at_few, at_many));
-        measured.rows.push(row("sweep, all 12,000 images (extrapolated)", whole(ours_few, ours_many), peer, BOUND));
+        let ours = whole(ours_few, ours_many);
+        measured.rows.push(row("sweep, all 12,000 images (extrapolated)", ours, peer, BOUND));
+        let estimated = Place::whole(bench, &study)?.plan()?.seconds_estimated;
+        measured.rows.push(estimate("all 12,000 images (extrapolated)", estimated, ours));
         measured.notes.push(format!(
             "The sweep was run whole on both sides with {few} and with {many} of 12,000 training images; the row for all of them \
              lies on the line through these two on each side. `cargo xtask bench --only sweep --full` measures it instead."
@@ -159,6 +169,12 @@ fn one_temperature(mut study: Study) -> Study {
 
 fn row(name: &str, ours: f64, peer: Option<f64>, bound: Bound) -> Row {
     Row { ours: Some(ours), peer, bound, ..Row::new(Group::Sweep, name, "s") }
+}
+
+/// What was said of a sweep before it began, beside what it took.
+fn estimate(name: &str, estimated: Option<f64>, taken: f64) -> Row {
+    let ours = estimated.map(|estimated| estimated / taken);
+    Row { ours, bound: ESTIMATE_BOUND, ..Row::new(Group::Sweep, format!("estimate / taken, {name}"), "") }
 }
 
 /// Where a line through two points is at `at`.
@@ -201,11 +217,12 @@ impl<'a> Place<'a> {
 
     /// Ours, then the peer's where there is one; both must have trained the same.
     fn both(&self, notes: &mut Vec<String>) -> Result<(Side, Option<Side>)> {
-        let plan: Told = serde_json::from_str(&read(&mut self.stillroom("plan"))?).context("a plan is JSON")?;
-        let Counts { runs, epochs, epochs_without_sharing: without_sharing } = plan.plan;
+        let Counts { runs, epochs, epochs_without_sharing: without_sharing, .. } = self.plan()?;
         self.bench.say(&format!("the sweep here: {runs} runs, {epochs} epochs instead of {without_sharing}"));
         let ours = self.ours()?;
-        self.bench.say(&format!("    {:.1} s", ours.seconds));
+        let estimated =
+            ours.seconds_estimated.map_or(String::new(), |seconds| format!(", estimated before at {seconds:.1} s"));
+        self.bench.say(&format!("    {:.1} s{estimated}", ours.seconds));
         let Some(peer) = &self.bench.peer else { return Ok((ours, None)) };
         let (teacher_seconds, teacher_epochs) = self.teacher(peer)?;
         let division = self.better_division(peer)?;
@@ -230,6 +247,11 @@ impl<'a> Place<'a> {
         Ok((ours, Some(peer)))
     }
 
+    fn plan(&self) -> Result<Counts> {
+        let told: Told = serde_json::from_str(&read(&mut self.stillroom("plan"))?).context("a plan is JSON")?;
+        Ok(told.plan)
+    }
+
     /// Each command has a data folder of its own, so that none finds what another left.
     fn stillroom(&self, command: &str) -> Command {
         let mut call = Command::new(&self.bench.ours.binary);
@@ -249,7 +271,8 @@ impl<'a> Place<'a> {
         let accuracies: Vec<f64> =
             told.arms.into_iter().filter_map(|arm| arm.test_accuracy).flat_map(|it| it.by_seed).flatten().collect();
         ensure!(accuracies.len() as u64 == told.plan.runs, "{} of {} runs ended", accuracies.len(), told.plan.runs);
-        Ok(Side { seconds, mean_accuracy: mean(&accuracies) })
+        let seconds_estimated = told.plan.seconds_estimated;
+        Ok(Side { seconds, seconds_estimated, mean_accuracy: mean(&accuracies) })
     }
 
     fn peer_sweep(&self, peer: &Peer, threads: u32, part: &str) -> Command {
@@ -299,7 +322,7 @@ impl<'a> Place<'a> {
             all.epochs += part.epochs;
             all.test_accuracies.extend(part.test_accuracies);
         }
-        Ok((Side { seconds, mean_accuracy: 100.0 * mean(&all.test_accuracies) }, all))
+        Ok((Side { seconds, seconds_estimated: None, mean_accuracy: 100.0 * mean(&all.test_accuracies) }, all))
     }
 }
 

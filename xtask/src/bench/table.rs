@@ -41,6 +41,11 @@ pub enum Bound {
     },
     /// Of [`Row::ours`].
     AtMost(f64),
+    /// Of [`Row::ours`]: neither less nor more.
+    Within {
+        least: f64,
+        most: f64,
+    },
     None,
 }
 
@@ -61,7 +66,7 @@ impl Row {
     /// How many times as much the peer needs; `None` where ours alone is bounded, which is a share or has no peer.
     pub fn ratio(&self) -> Option<f64> {
         match self.bound {
-            Bound::AtMost(_) => None,
+            Bound::AtMost(_) | Bound::Within { .. } => None,
             Bound::Ratio { .. } | Bound::None => Some(self.peer? / self.ours?),
         }
     }
@@ -85,6 +90,12 @@ impl Row {
                 Some(ours) if ours <= most => "kept",
                 Some(_) => "ABOVE",
             }),
+            Bound::Within { least, most } => Some(match self.ours {
+                None => "not measured",
+                Some(ours) if ours < least => "BELOW",
+                Some(ours) if ours > most => "ABOVE",
+                Some(_) => "kept",
+            }),
         }
     }
 
@@ -94,6 +105,7 @@ impl Row {
         let (floor, reach) = match self.bound {
             Bound::Ratio { floor, reach } => (format!("{floor:.2}"), format!("{reach:.2}")),
             Bound::AtMost(most) => (format!("≤ {}", with_unit(most, &self.unit)), String::new()),
+            Bound::Within { least, most } => (format!("{least:.2} to {most:.2}"), String::new()),
             Bound::None => (String::new(), String::new()),
         };
         [
@@ -174,6 +186,16 @@ mod tests {
         let at = |ours| Row { ours, bound: Bound::AtMost(0.3), ..row("start", "s") }.verdict();
         assert_eq!([at(Some(0.3)), at(Some(0.31)), at(None)], [Some("kept"), Some("ABOVE"), Some("not measured")]);
         assert_eq!(row("size", "MB").verdict(), None);
+    }
+
+    #[test]
+    fn an_estimate_is_neither_too_short_nor_too_long() {
+        let at = |ours| Row { ours, bound: Bound::Within { least: 0.75, most: 1.25 }, ..row("estimate", "") };
+        let verdicts = [Some(0.74), Some(0.75), Some(1.25), Some(1.26), None].map(|ours| at(ours).verdict());
+        let expected = ["BELOW", "kept", "kept", "ABOVE", "not measured"].map(Some);
+        assert_eq!(verdicts, expected);
+        assert_eq!(at(Some(1.1)).cells()[4], "0.75 to 1.25");
+        assert_eq!(Row { peer: Some(2.0), ..at(Some(1.0)) }.ratio(), None);
     }
 
     #[test]

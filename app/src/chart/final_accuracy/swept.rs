@@ -6,7 +6,7 @@ use crate::chart::{
     swept::{Quantity, Sweep, Tint},
 };
 use leptos::prelude::*;
-use study::Arm;
+use study::{Arm, Number};
 
 const PLOT: f64 = 290.0;
 /// Between the feet of two labels at the right.
@@ -53,7 +53,8 @@ fn axis(sweep: &Sweep, arms: &[Arm]) -> Axis {
     values.dedup_by(|a, b| a.0 == b.0);
     let (low, high) = (values.first().map_or(0.0, |v| v.0), values.last().map_or(1.0, |v| v.0));
     let last = (values.len().max(2) - 1) as f64;
-    let by_ratio = sweep.quantity == Quantity::Temperature && low > 0.0;
+    let ratios = [Number::Temperature, Number::AttentionWeight].map(Quantity::Number);
+    let by_ratio = ratios.contains(&sweep.quantity) && low > 0.0;
     let ranks: Vec<f64> = (0..values.len()).map(|rank| rank as f64 / last).collect();
     let to_scale = values.iter().map(|(number, _)| match by_ratio {
         true => (number / low).ln() / (high / low).ln(),
@@ -79,7 +80,11 @@ fn axis(sweep: &Sweep, arms: &[Arm]) -> Axis {
     });
     let beside = (!sweep.beside.is_empty()).then(|| {
         let labels_only = sweep.beside.iter().all(|arm| arms[*arm].distillation.is_none());
-        let written = if labels_only { ["labels", "only"] } else { ["no", "stop"] };
+        let written = match sweep.quantity {
+            _ if labels_only => ["labels", "only"],
+            Quantity::LabelWeightAfterStop => ["no", "stop"],
+            _ => ["other", "arms"],
+        };
         Place { number: None, written: written.map(str::to_owned).into(), share: BESIDE }
     });
     Axis { places: beside.into_iter().chain(along).collect(), dodge, evenly }

@@ -1,9 +1,11 @@
 //! The engine against a plain double-precision network, over instruction sets, sizes, batches and threads.
 
-use kernels::{InstructionSet, KernelError, Shape, TensorKind, WideResNet};
-use std::collections::BTreeMap;
+mod descent;
+mod reference;
 
-type Tensors = BTreeMap<String, Vec<f64>>;
+use kernels::{GROUPS, InstructionSet, KernelError, Shape, TensorKind, WideResNet};
+use reference::{Passed, Tensors, reference};
+use std::collections::BTreeMap;
 
 struct Random(u64);
 
@@ -49,108 +51,6 @@ fn network(shape: Shape, batch: usize, threads: usize, set: InstructionSet) -> W
     network
 }
 
-// ---- the reference: loops over (image, channel, row, column), in f64 ----
-
-#[derive(Clone)]
-struct Activation {
-    data: Vec<f64>,
-    channels: usize,
-    size: usize,
-}
-
-fn convolve(input: &Activation, weights: &[f64], outputs: usize, stride: usize, kernel: usize) -> Activation {
-    let size = input.size / stride;
-    let batch = input.data.len() / (input.channels * input.size * input.size);
-    let border = kernel as isize / 2;
-    let mut data = vec![0.0; batch * outputs * size * size];
-    for (at, sum) in data.iter_mut().enumerate() {
-        let (column, row) = ((at % size) as isize, (at / size % size) as isize);
-        let (output, image) = (at / (size * size) % outputs, at / (size * size * outputs));
-        for channel in 0..input.channels {
-            for (tap, weight) in
-                weights[(output * input.channels + channel) * kernel * kernel..][..kernel * kernel].iter().enumerate()
-            {
-                let y = row * stride as isize + (tap / kernel) as isize - border;
-                let x = column * stride as isize + (tap % kernel) as isize - border;
-                let inside = 0..input.size as isize;
-                if inside.contains(&y) && inside.contains(&x) {
-                    let place =
-                        ((image * input.channels + channel) * input.size + y as usize) * input.size + x as usize;
-                    *sum += weight * input.data[place];
-                }
-            }
-        }
-    }
-    Activation { data, channels: outputs, size }
-}
-
-/// Batch norm and ReLU; in training by the batch's statistics, which are noted in `seen`.
-#[allow(clippy::needless_range_loop)] // a channel indexes five arrays
-fn normalise(input: &Activation, name: &str, tensors: &Tensors, training: bool, seen: &mut Tensors) -> Activation {
-    let pixels = input.size * input.size;
-    let images = input.data.len() / (input.channels * pixels);
-    let mut output = input.clone();
-    for channel in 0..input.channels {
-        let own = (0..images).flat_map(|image| {
-            let start = (image * input.channels + channel) * pixels;
-            start..start + pixels
-        });
-        let values: Vec<f64> = own.clone().map(|at| input.data[at]).collect();
-        let (mut mean, mut variance) =
-            (tensors[&format!("{name}.running_mean")][channel], tensors[&format!("{name}.running_var")][channel]);
-        if training {
-            let count = values.len() as f64;
-            let (old_mean, old_variance) = (mean, variance);
-            mean = values.iter().sum::<f64>() / count;
-            variance = values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / count;
-            let unbiased = variance * count / (count - 1.0);
-            seen.entry(format!("{name}.running_mean")).or_default().push(0.9 * old_mean + 0.1 * mean);
-            seen.entry(format!("{name}.running_var")).or_default().push(0.9 * old_variance + 0.1 * unbiased);
-        }
-        let weight = tensors[&format!("{name}.weight")][channel];
-        let bias = tensors[&format!("{name}.bias")][channel];
-        for at in own {
-            output.data[at] = ((input.data[at] - mean) / (variance + 1e-5).sqrt() * weight + bias).max(0.0);
-        }
-    }
-    output
-}
-
-fn reference(shape: Shape, tensors: &Tensors, images: &[f32], training: bool) -> (Vec<f64>, Tensors) {
-    let mut seen = Tensors::new();
-    let data = images.iter().map(|x| f64::from(*x)).collect();
-    let image = Activation { data, channels: shape.channels, size: shape.image_size };
-    let mut x = convolve(&image, &tensors["conv1.weight"], 16, 1, 3);
-    for group in 0..3 {
-        let outputs = (16 << group) * shape.width;
-        for index in 0..(shape.depth - 4) / 6 {
-            let name = format!("block{}.layer.{index}", group + 1);
-            let stride = if group > 0 && index == 0 { 2 } else { 1 };
-            let first = normalise(&x, &format!("{name}.bn1"), tensors, training, &mut seen);
-            let middle = convolve(&first, &tensors[&format!("{name}.conv1.weight")], outputs, stride, 3);
-            let second = normalise(&middle, &format!("{name}.bn2"), tensors, training, &mut seen);
-            let mut output = convolve(&second, &tensors[&format!("{name}.conv2.weight")], outputs, 1, 3);
-            let identity = match tensors.get(&format!("{name}.convShortcut.weight")) {
-                Some(weights) => convolve(&first, weights, outputs, stride, 1),
-                None => x,
-            };
-            output.data.iter_mut().zip(&identity.data).for_each(|(a, b)| *a += b);
-            x = output;
-        }
-    }
-    let x = normalise(&x, "bn1", tensors, training, &mut seen);
-    let pixels = x.size * x.size;
-    let pooled: Vec<f64> = x.data.chunks(pixels).map(|plane| plane.iter().sum::<f64>() / pixels as f64).collect();
-    let logits = pooled
-        .chunks(x.channels)
-        .flat_map(|features| {
-            let rows = tensors["fc.weight"].chunks(x.channels).zip(&tensors["fc.bias"]);
-            rows.map(move |(row, bias)| row.iter().zip(features).map(|(a, b)| a * b).sum::<f64>() + bias)
-        })
-        .collect();
-    (logits, seen)
-}
-
 fn double(tensors: &BTreeMap<String, Vec<f32>>) -> Tensors {
     tensors.iter().map(|(name, values)| (name.clone(), values.iter().map(|x| f64::from(*x)).collect())).collect()
 }
@@ -161,6 +61,13 @@ fn assert_close(what: &str, ours: &[f32], expected: &[f64], tolerance: f64) {
     for (at, (ours, expected)) in ours.iter().zip(expected).enumerate() {
         let error = (f64::from(*ours) - expected).abs() / norm;
         assert!(error < tolerance, "{what}[{at}]: {ours} instead of {expected} ({error:e} of the norm)");
+    }
+}
+
+fn assert_maps_close(what: &str, ours: &[Vec<f32>; GROUPS], expected: &[Vec<f64>]) {
+    assert_eq!(expected.len(), GROUPS);
+    for (group, (ours, expected)) in ours.iter().zip(expected).enumerate() {
+        assert_close(&format!("{what} map {group}"), ours, expected, 1e-4);
     }
 }
 
@@ -178,11 +85,15 @@ fn forward_and_evaluation_agree_with_double_precision() {
         for set in sets() {
             let mut network = network(shape, 3, 1, set);
             let before = double(&tensors(&network, 7));
-            let (logits, _) = reference(shape, &before, &images, false);
-            assert_close(&format!("{shape:?} {set} evaluation"), &network.evaluate(&images), &logits, 1e-4);
-            let (logits, seen) = reference(shape, &before, &images, true);
-            assert_close(&format!("{shape:?} {set} forward"), network.forward(&images), &logits, 1e-4);
-            for (name, expected) in seen {
+            let expected = reference(shape, &before, &images, false);
+            let (logits, maps) = network.evaluate_with_attention(&images);
+            assert_close(&format!("{shape:?} {set} evaluation"), &logits, &expected.logits, 1e-4);
+            assert_eq!(bits(&network.evaluate(&images)), bits(&logits));
+            assert_maps_close(&format!("{shape:?} {set} evaluation"), &maps, &expected.maps);
+            let expected = reference(shape, &before, &images, true);
+            assert_close(&format!("{shape:?} {set} forward"), network.forward(&images), &expected.logits, 1e-4);
+            assert_maps_close(&format!("{shape:?} {set} forward"), &network.attention(), &expected.maps);
+            for (name, expected) in expected.seen {
                 let ours = network.get(&name).expect("a running statistic");
                 assert_close(&format!("{shape:?} {set} {name}"), &ours, &expected, 1e-5);
             }
@@ -190,7 +101,8 @@ fn forward_and_evaluation_agree_with_double_precision() {
     }
 }
 
-/// Central differences of the reference, in double precision, for the largest gradients of every parameter.
+/// Central differences of the reference, in double precision, for the largest gradients of every parameter: of a loss on the
+/// logits, and of one that looks at the attention maps too.
 #[test]
 fn gradients_agree_with_central_differences() {
     let small = [
@@ -202,37 +114,62 @@ fn gradients_agree_with_central_differences() {
         let batch = 2;
         let images = Random(5).values(batch * shape.channels * shape.image_size * shape.image_size, 2.0);
         let direction = Random(11).values(batch * shape.classes, 2.0);
-        let loss = |tensors: &Tensors| -> f64 {
-            let (logits, _) = reference(shape, tensors, &images, true);
-            logits.iter().zip(&direction).map(|(logit, weight)| logit * f64::from(*weight)).sum()
+        let map_directions = map_directions(shape, batch, 13);
+        let along = |output: &[f64], direction: &[f32]| -> f64 {
+            output.iter().zip(direction).map(|(x, weight)| x * f64::from(*weight)).sum()
         };
-        let mut networks: Vec<_> = sets().map(|set| network(shape, batch, 1, set)).collect();
-        let values = double(&tensors(&networks[0], 7));
-        for network in &mut networks {
+        let losses = |tensors: &Tensors| -> [f64; 2] {
+            let Passed { logits, maps, .. } = reference(shape, tensors, &images, true);
+            let of_maps = maps.iter().zip(&map_directions).map(|(map, direction)| along(map, direction)).sum::<f64>();
+            let of_logits = along(&logits, &direction);
+            [of_logits, of_logits + of_maps]
+        };
+        let passed = |set| {
+            let mut network = network(shape, batch, 1, set);
             network.forward(&images);
-            network.backward(&direction);
-        }
-        for tensor in networks[0].tensors().into_iter().filter(|tensor| tensor.kind == TensorKind::Parameter) {
-            let first = networks[0].gradient(&tensor.name).expect("a parameter has a gradient");
-            let largest =
-                (0..first.len()).max_by(|a, b| first[*a].abs().total_cmp(&first[*b].abs())).expect("not empty");
-            for at in [largest, first.len() / 3] {
+            network
+        };
+        let networks: Vec<[WideResNet; 2]> = sets()
+            .map(|set| {
+                let [mut of_logits, mut of_both] = [passed(set), passed(set)];
+                of_logits.backward(&direction);
+                of_both.backward_with_attention(&direction, map_directions.each_ref().map(|map| &map[..]));
+                [of_logits, of_both]
+            })
+            .collect();
+        let gradient = |network: &WideResNet, name: &str| network.gradient(name).expect("a parameter has a gradient");
+        let values = double(&tensors(&networks[0][0], 7));
+        let parameters = networks[0][0].tensors().into_iter().filter(|tensor| tensor.kind == TensorKind::Parameter);
+        for tensor in parameters {
+            let name = &tensor.name;
+            let firsts = networks[0].each_ref().map(|network| gradient(network, name));
+            let largest = firsts.each_ref().map(|first| {
+                (0..first.len()).max_by(|a, b| first[*a].abs().total_cmp(&first[*b].abs())).expect("not empty")
+            });
+            for at in [largest[0], firsts[0].len() / 3] {
                 const STEP: f64 = 1e-6;
                 let moved = |by: f64| {
                     let mut values = values.clone();
-                    values.get_mut(&tensor.name).expect("a tensor")[at] += by;
-                    loss(&values)
+                    values.get_mut(name).expect("a tensor")[at] += by;
+                    losses(&values)
                 };
-                let expected = (moved(STEP) - moved(-STEP)) / (2.0 * STEP);
-                for network in &networks {
-                    let ours = f64::from(network.gradient(&tensor.name).expect("a parameter has a gradient")[at]);
-                    let error = (ours - expected).abs() / f64::from(first[largest].abs());
+                let (up, down) = (moved(STEP), moved(-STEP));
+                for (loss, network) in networks.iter().flat_map(|both| both.iter().enumerate()) {
+                    let expected = (up[loss] - down[loss]) / (2.0 * STEP);
+                    let ours = f64::from(gradient(network, name)[at]);
+                    let error = (ours - expected).abs() / f64::from(firsts[loss][largest[loss]].abs());
                     let set = network.instruction_set();
-                    assert!(error < 2e-3, "{shape:?} {set} {}[{at}]: {ours} instead of {expected}", tensor.name);
+                    assert!(error < 2e-3, "{shape:?} {set} {loss} {name}[{at}]: {ours} instead of {expected}");
                 }
             }
         }
     }
+}
+
+/// Random numbers of the attention maps' sizes.
+fn map_directions(shape: Shape, batch: usize, seed: u64) -> [Vec<f32>; GROUPS] {
+    let mut random = Random(seed);
+    shape.attention_pixels().map(|pixels| random.values(batch * pixels, 2.0))
 }
 
 fn bits(values: &[f32]) -> Vec<u32> {
@@ -268,16 +205,19 @@ fn an_image_is_evaluated_alike_in_any_batch() {
     let len = 3 * 32 * 32;
     let images = Random(29).values(9 * len, 2.0);
     for set in sets() {
-        let together = network(shape, 1, 2, set).evaluate(&images);
+        let (together, maps) = network(shape, 1, 2, set).evaluate_with_attention(&images);
         let mut alone = WideResNet::for_evaluation(shape, 1, set).expect("a valid shape");
         for (name, values) in tensors(&alone, 7) {
             alone.set(&name, &values).expect("its own shape");
         }
         for image in 0..9 {
-            let logits = alone.evaluate(&images[image * len..][..len]);
+            let (logits, own) = alone.evaluate_with_attention(&images[image * len..][..len]);
             assert_eq!(bits(&logits), bits(&together[image * 10..][..10]), "{set} image {image}");
+            for (own, all) in own.iter().zip(&maps) {
+                assert_eq!(bits(own), bits(&all[image * own.len()..][..own.len()]), "{set} image {image}");
+            }
         }
-        assert!(alone.evaluate(&[]).is_empty());
+        assert!(alone.evaluate(&[]).is_empty() && alone.evaluate_with_attention(&[]).1.concat().is_empty());
     }
 }
 
@@ -303,7 +243,7 @@ fn evaluation_between_forward_and_backward_changes_no_gradient() {
 /// Momentum that fades out becomes zero instead of a denormal number, which a processor computes with two orders of
 /// magnitude more slowly; and the caller's own arithmetic keeps its denormals.
 #[test]
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 fn denormal_numbers_are_zero_in_a_step_and_only_there() {
     let tiny = std::hint::black_box(1e-38f32);
     assert!(tiny / 16.0 != 0.0, "this test needs denormals outside of the engine");
@@ -317,31 +257,6 @@ fn denormal_numbers_are_zero_in_a_step_and_only_there() {
         assert_eq!(network.momentum("fc.bias").expect("two classes"), [0.0, 0.5], "{set}");
         network.evaluate(&[0.0; 64]);
         assert!(std::hint::black_box(tiny) / 16.0 != 0.0, "{set}");
-    }
-}
-
-/// ```python
-/// import torch
-/// p = torch.nn.Parameter(torch.tensor([1.0, -2.0]))
-/// sgd = torch.optim.SGD([p], lr=0.1, momentum=0.9, weight_decay=0.5)
-/// for gradient in ([0.25, 1.0], [0.5, -1.0]):
-///     p.grad = torch.tensor(gradient); sgd.step()
-/// ```
-/// By hand: v1 = g + 0.5·p = [0.75, 0]; p1 = [0.925, −2]; v2 = 0.9·v1 + g + 0.5·p1 = [1.6375, −2]; p2 = [0.76125, −1.8].
-#[test]
-fn a_step_is_pytorchs() {
-    for set in sets() {
-        let shape = Shape { depth: 10, width: 1, channels: 1, image_size: 8, classes: 2 };
-        let mut network = WideResNet::new(shape, 1, 1, set).expect("a valid shape");
-        // With all other tensors zero the features are the last bias, and the gradient of `fc.bias` is that on the logits.
-        network.set("fc.bias", &[1.0, -2.0]).expect("two classes");
-        for gradient in [[0.25, 1.0], [0.5, -1.0]] {
-            network.forward(&[0.0; 64]);
-            network.backward(&gradient);
-            network.step(0.1, 0.9, 0.5);
-        }
-        assert_close("fc.bias", &network.get("fc.bias").expect("two classes"), &[0.76125, -1.8], 1e-6);
-        assert_close("momentum", &network.momentum("fc.bias").expect("two classes"), &[1.6375, -2.0], 1e-6);
     }
 }
 

@@ -18,12 +18,14 @@
 //! print(p.tolist(), sgd.state[p]["momentum_buffer"].tolist())
 //! ```
 
+mod losses;
+
 use candle_core::{DType, Device, Tensor};
 use std::collections::BTreeMap;
 use study::{Architecture, CheckpointId, Epoch, Numerics, Optimizer, SegmentKey, Term};
-use train::engine::{NetworkShape, open};
+use train::engine::{NetworkShape, OutputGradient, open};
 use train::initial::initial_weights;
-use train::objective;
+use train::objective::{self, Outputs};
 
 const CROSS_ENTROPY: f64 = 1.3352380832895534;
 const CROSS_ENTROPY_GRADIENT: [f64; 12] = [
@@ -112,16 +114,17 @@ fn each_term_and_its_gradient_are_pytorchs() {
     for (dtype, tolerance) in [(DType::F64, 1e-12), (DType::F32, 2e-6)] {
         for (temperature, kd, kd_gradient) in KD {
             let terms = [(0.1, Term::CrossEntropy), (0.9, Term::Kd { teacher: teacher_id(), temperature })];
-            let teachers = BTreeMap::from([(teacher_id(), teacher(dtype))]);
-            let values = objective::terms(&terms, &student(dtype), &labels, &teachers).expect("terms");
+            let teachers = BTreeMap::from([(teacher_id(), Outputs::of_logits(teacher(dtype)))]);
+            let values =
+                objective::terms(&terms, &Outputs::of_logits(student(dtype)), &labels, &teachers).expect("terms");
             assert_close("cross-entropy", &[values[0].value], &[CROSS_ENTROPY], tolerance);
-            assert_close("its gradient", &flat(&values[0].logits_gradient), &CROSS_ENTROPY_GRADIENT, tolerance);
+            assert_close("its gradient", &flat(&values[0].gradient.logits), &CROSS_ENTROPY_GRADIENT, tolerance);
             assert_close("kd", &[values[1].value], &[kd], tolerance);
-            assert_close("its gradient", &flat(&values[1].logits_gradient), &kd_gradient, tolerance);
+            assert_close("its gradient", &flat(&values[1].gradient.logits), &kd_gradient, tolerance);
             let sum: Vec<f64> =
                 CROSS_ENTROPY_GRADIENT.iter().zip(kd_gradient).map(|(ce, kd)| 0.1 * ce + 0.9 * kd).collect();
-            let weighted = objective::weighted_gradient(&terms, &values).expect("a sum");
-            assert_close("weighted", &flat(&weighted), &sum, tolerance);
+            let weighted = objective::weighted_gradient(&terms, &values, |_| true).expect("a sum");
+            assert_close("weighted", &flat(&weighted.logits), &sum, tolerance);
         }
     }
 }
@@ -161,7 +164,8 @@ fn sgd_is_pytorchs_in_both_engines() {
         network.set_weights(&weights).expect("its own weights");
         for gradient in [[0.25f32, 1.0, -0.5], [0.5, -1.0, 0.0], [0.0, 0.125, 2.0]] {
             network.forward(&[0.0; 64]).expect("logits");
-            network.backward(&Tensor::new(&[gradient], &Device::Cpu).expect("a gradient")).expect("gradients");
+            let gradient = OutputGradient::of_logits(Tensor::new(&[gradient], &Device::Cpu).expect("a gradient"));
+            network.backward(&gradient).expect("gradients");
             network.step(0.1, &Optimizer::Sgd { momentum: 0.9, weight_decay: 5e-4 }).expect("a step");
         }
         let of = |weights: train::engine::Weights| -> Vec<f64> {

@@ -1,0 +1,68 @@
+use crate::{
+    about, api,
+    form::{Fields, preview},
+    numbers,
+    problem::Problem,
+};
+use leptos::prelude::*;
+use leptos_meta::Title;
+use study::{
+    Machine,
+    gallery::{CARDS, Card, Size},
+};
+
+/// The paper's experiments: each opens as a study's form, ready to start.
+#[component]
+pub fn Gallery() -> impl IntoView {
+    view! {
+        <Title text="The paper’s experiments"/>
+        <article class="page">
+            <h1>"The paper’s experiments"</h1>
+            <p class="lead">
+                "“On the Efficacy of Knowledge Distillation” (Cho and Hariharan, ICCV 2019) asks of larger teachers, and of stopping early. \
+                 Ask it of this machine: each opens as a study, ready to start or to be changed."
+            </p>
+            <Suspense>
+                {Suspend::new(async move {
+                    match api::this_machine().await {
+                        Ok(machine) => view! { <ul class="cards">{CARDS.map(|card| experiment(&card, &machine)).collect_view()}</ul> }.into_any(),
+                        Err(error) => view! { <Problem error=error/> }.into_any(),
+                    }
+                })}
+            </Suspense>
+        </article>
+    }
+}
+
+fn experiment(card: &Card, machine: &Machine) -> impl IntoView + use<> {
+    let sizes = Size::ALL.map(|size| {
+        let form = Fields::of_study(&card.study(size));
+        let comes_to = comes_to(&form, machine);
+        view! {
+            <li>
+                <a class="button quiet" href=form.address("/studies/new")>{size.name()}</a>
+                <span class="aside">{comes_to}</span>
+            </li>
+        }
+    });
+    view! {
+        <li class="card" id=card.slug>
+            <h2>{card.question}</h2>
+            <p>{card.finding}</p>
+            <ul class="sizes">{sizes.collect_view()}</ul>
+        </li>
+    }
+}
+
+/// How much it is and how long that takes here, or what this machine lacks for it.
+fn comes_to(form: &Fields, machine: &Machine) -> String {
+    let preview = preview(form, machine);
+    let Some(plan) = preview.plan else {
+        let lacking = preview.errors.iter().map(|error| format!("{}: {}", error.given, error.problem));
+        return lacking.collect::<Vec<_>>().join("; ");
+    };
+    let runs = numbers::counted(plan.runs.len() as u64, "run");
+    let epochs = numbers::counted(plan.epochs, "epoch");
+    let time = preview.seconds.map(|seconds| format!(" · {}", about(seconds)));
+    format!("{runs}, {epochs}{}", time.unwrap_or_default())
+}

@@ -1,0 +1,127 @@
+//! The reference: loops over (image, channel, row, column), in double precision.
+
+use kernels::Shape;
+use std::collections::BTreeMap;
+
+/// By the model zoo's names, in PyTorch's layout.
+pub(crate) type Tensors = BTreeMap<String, Vec<f64>>;
+
+#[derive(Clone)]
+struct Activation {
+    data: Vec<f64>,
+    channels: usize,
+    size: usize,
+}
+
+fn convolve(input: &Activation, weights: &[f64], outputs: usize, stride: usize, kernel: usize) -> Activation {
+    let size = input.size / stride;
+    let batch = input.data.len() / (input.channels * input.size * input.size);
+    let border = kernel as isize / 2;
+    let mut data = vec![0.0; batch * outputs * size * size];
+    for (at, sum) in data.iter_mut().enumerate() {
+        let (column, row) = ((at % size) as isize, (at / size % size) as isize);
+        let (output, image) = (at / (size * size) % outputs, at / (size * size * outputs));
+        for channel in 0..input.channels {
+            for (tap, weight) in
+                weights[(output * input.channels + channel) * kernel * kernel..][..kernel * kernel].iter().enumerate()
+            {
+                let y = row * stride as isize + (tap / kernel) as isize - border;
+                let x = column * stride as isize + (tap % kernel) as isize - border;
+                let inside = 0..input.size as isize;
+                if inside.contains(&y) && inside.contains(&x) {
+                    let place =
+                        ((image * input.channels + channel) * input.size + y as usize) * input.size + x as usize;
+                    *sum += weight * input.data[place];
+                }
+            }
+        }
+    }
+    Activation { data, channels: outputs, size }
+}
+
+/// Batch norm and ReLU; in training by the batch's statistics, which are noted in `seen`.
+#[allow(clippy::needless_range_loop)] // a channel indexes five arrays
+fn normalise(input: &Activation, name: &str, tensors: &Tensors, training: bool, seen: &mut Tensors) -> Activation {
+    let pixels = input.size * input.size;
+    let images = input.data.len() / (input.channels * pixels);
+    let mut output = input.clone();
+    for channel in 0..input.channels {
+        let own = (0..images).flat_map(|image| {
+            let start = (image * input.channels + channel) * pixels;
+            start..start + pixels
+        });
+        let values: Vec<f64> = own.clone().map(|at| input.data[at]).collect();
+        let (mut mean, mut variance) =
+            (tensors[&format!("{name}.running_mean")][channel], tensors[&format!("{name}.running_var")][channel]);
+        if training {
+            let count = values.len() as f64;
+            let (old_mean, old_variance) = (mean, variance);
+            mean = values.iter().sum::<f64>() / count;
+            variance = values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / count;
+            let unbiased = variance * count / (count - 1.0);
+            seen.entry(format!("{name}.running_mean")).or_default().push(0.9 * old_mean + 0.1 * mean);
+            seen.entry(format!("{name}.running_var")).or_default().push(0.9 * old_variance + 0.1 * unbiased);
+        }
+        let weight = tensors[&format!("{name}.weight")][channel];
+        let bias = tensors[&format!("{name}.bias")][channel];
+        for at in own {
+            output.data[at] = ((input.data[at] - mean) / (variance + 1e-5).sqrt() * weight + bias).max(0.0);
+        }
+    }
+    output
+}
+
+/// At each pixel the mean over channels of the squared activation, image by image.
+fn attention(of: &Activation) -> Vec<f64> {
+    let pixels = of.size * of.size;
+    let mean = |(image, pixel): (&[f64], usize)| {
+        image.iter().skip(pixel).step_by(pixels).map(|x| x * x).sum::<f64>() / of.channels as f64
+    };
+    let images = of.data.chunks(of.channels * pixels);
+    images.flat_map(|image| (0..pixels).map(move |pixel| (image, pixel))).map(mean).collect()
+}
+
+pub(crate) struct Passed {
+    pub(crate) logits: Vec<f64>,
+    /// Each group's attention map.
+    pub(crate) maps: Vec<Vec<f64>>,
+    /// Running statistics after it.
+    pub(crate) seen: Tensors,
+}
+
+pub(crate) fn reference(shape: Shape, tensors: &Tensors, images: &[f32], training: bool) -> Passed {
+    let mut seen = Tensors::new();
+    let data = images.iter().map(|x| f64::from(*x)).collect();
+    let image = Activation { data, channels: shape.channels, size: shape.image_size };
+    let mut x = convolve(&image, &tensors["conv1.weight"], 16, 1, 3);
+    let mut maps = Vec::new();
+    for group in 0..3 {
+        let outputs = (16 << group) * shape.width;
+        for index in 0..(shape.depth - 4) / 6 {
+            let name = format!("block{}.layer.{index}", group + 1);
+            let stride = if group > 0 && index == 0 { 2 } else { 1 };
+            let first = normalise(&x, &format!("{name}.bn1"), tensors, training, &mut seen);
+            let middle = convolve(&first, &tensors[&format!("{name}.conv1.weight")], outputs, stride, 3);
+            let second = normalise(&middle, &format!("{name}.bn2"), tensors, training, &mut seen);
+            let mut output = convolve(&second, &tensors[&format!("{name}.conv2.weight")], outputs, 1, 3);
+            let identity = match tensors.get(&format!("{name}.convShortcut.weight")) {
+                Some(weights) => convolve(&first, weights, outputs, stride, 1),
+                None => x,
+            };
+            output.data.iter_mut().zip(&identity.data).for_each(|(a, b)| *a += b);
+            x = output;
+        }
+        maps.push(attention(&x));
+    }
+    let x = normalise(&x, "bn1", tensors, training, &mut seen);
+    let pixels = x.size * x.size;
+    let pooled: Vec<f64> = x.data.chunks(pixels).map(|plane| plane.iter().sum::<f64>() / pixels as f64).collect();
+    let logits = pooled
+        .chunks(x.channels)
+        .flat_map(|features| {
+            let rows = tensors["fc.weight"].chunks(x.channels).zip(&tensors["fc.bias"]);
+            rows.map(move |(row, bias)| row.iter().zip(features).map(|(a, b)| a * b).sum::<f64>() + bias)
+        })
+        .collect();
+    Passed { logits, maps, seen }
+}
