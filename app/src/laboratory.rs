@@ -2,6 +2,7 @@
 
 use crate::error::ApiError;
 use std::{
+    pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -31,8 +32,11 @@ pub struct Laboratory {
     pub confusion: CountConfusion,
 }
 
-/// Counts what is taken for what at the ends of a plan's runs, by whoever has their files; `None` where there is nothing to count.
-pub type CountConfusion = Arc<dyn Fn(&Plan, &Facts) -> Option<Confusion> + Send + Sync>;
+/// Counts what is taken for what at the ends of a plan's runs, by whoever has their files.
+pub type CountConfusion = Arc<dyn for<'a> Fn(&'a Plan, &'a Facts) -> Counting<'a> + Send + Sync>;
+
+/// `None` where there is nothing to count.
+pub type Counting<'a> = Pin<Box<dyn Future<Output = Option<Confusion>> + Send + 'a>>;
 
 /// The report that was made last, with the store's revision: until that moves, a reader who looks at another metric, or another
 /// reader of the same study, is answered without the study's facts being read again.
@@ -140,8 +144,11 @@ pub async fn report(laboratory: &Laboratory, id: StudyId) -> Result<Arc<Report>,
     let StoredStudy { study, plan, .. } = &known.stored;
     let report = comparison::report(study, plan, &known.facts, known.stopped(), &laboratory.machine);
     let report = known.with_what_it_waits_for(report);
-    let confusion = (laboratory.confusion)(plan, &known.facts);
-    let confusion = confusion.filter(|confusion| confusion.classes.len() <= Confusion::CLASSES_MAX);
+    let classes = plan.segments.first().map_or(0, |segment| segment.dataset.classes as usize);
+    let confusion = match classes <= Confusion::CLASSES_MAX {
+        true => (laboratory.confusion)(plan, &known.facts).await,
+        false => None,
+    };
     let report = Arc::new(Report { started_at: Some(known.stored.created_at), confusion, ..report });
     laboratory.latest.set(id, revision, report.clone());
     Ok(report)
@@ -150,7 +157,7 @@ pub async fn report(laboratory: &Laboratory, id: StudyId) -> Result<Arc<Report>,
 /// What is taken for what on the test images; without arms where no run is at its end.
 pub async fn confusion(laboratory: &Laboratory, id: StudyId) -> Result<Confusion, ApiError> {
     let known = known(laboratory, id).await?;
-    let counted = (laboratory.confusion)(&known.stored.plan, &known.facts);
+    let counted = (laboratory.confusion)(&known.stored.plan, &known.facts).await;
     Ok(counted.unwrap_or(Confusion { classes: Vec::new(), arms: Vec::new() }))
 }
 

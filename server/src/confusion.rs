@@ -1,6 +1,7 @@
 //! What networks take for what, counted from the logits that are kept with their checkpoints.
 //!
-//! They are read when somebody asks. A checkpoint's counts never change, so each is counted once.
+//! They are read when somebody asks, beside what the server answers meanwhile. A checkpoint's counts never change: each is counted
+//! once.
 
 use crate::{data_folder::segment_folder, datasets::DatasetPaths};
 use std::{
@@ -9,6 +10,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 use study::{CheckpointId, Confusion, DatasetFacts, Facts, Plan};
+use tokio::task;
 use train::{TrainError, checkpoint, dataset, evaluation::kept_confusion, folder::images_path};
 
 /// `counts[true class][named class]`.
@@ -29,13 +31,16 @@ struct Known {
     labels: BTreeMap<String, Arc<TestLabels>>,
 }
 
+/// By checkpoint, and what was there to be told.
+type Counted = (BTreeMap<CheckpointId, Arc<Counts>>, Arc<TestLabels>);
+
 struct TestLabels {
     labels: Vec<u32>,
     class_names: Vec<String>,
 }
 
-/// Networks whose counts are kept: some megabytes. Beyond that all are counted again.
-const KNOWN_MAX: usize = 10_000;
+/// Cells of counts that are kept: some megabytes. Beyond that all are counted again.
+const CELLS_MAX: usize = 2_000_000;
 
 impl Confusions {
     pub fn new(data_dir: PathBuf, datasets: DatasetPaths) -> Confusions {
@@ -43,18 +48,33 @@ impl Confusions {
     }
 
     /// Of a plan's runs that are at their end. `None` where no run is, where their files are not here, or where the images are not.
-    pub fn of(&self, plan: &Plan, facts: &Facts) -> Option<Confusion> {
-        let images = &plan.segments.first()?.dataset;
-        let mut classes = Vec::new();
-        let confusion = Confusion::of(plan, |end| {
-            let kept = facts.get(&end.segment)?.checkpoints.iter().find(|file| file.epoch == end.epoch)?;
-            let counted = self.counts(end, &kept.digest, images).and_then(|it| Ok((it, self.test_labels(images)?)));
-            let told = counted.inspect_err(|error| tracing::debug!(%end, %error, "nothing to count"));
-            let (counts, labels) = told.ok()?;
-            classes.clone_from(&labels.class_names);
-            Some(Counts::clone(&counts))
+    pub async fn of(self: Arc<Self>, plan: &Plan, facts: &Facts) -> Option<Confusion> {
+        let images = plan.segments.first()?.dataset.clone();
+        let kept = plan.runs.iter().filter_map(|run| {
+            let last = run.legs.last()?;
+            let file = facts.get(&last.segment)?.checkpoints.iter().find(|file| file.epoch == last.until)?;
+            Some((CheckpointId { segment: last.segment.clone(), epoch: last.until }, file.digest.clone()))
         });
-        (!confusion.arms.is_empty()).then_some(Confusion { classes, ..confusion })
+        let kept: Vec<_> = kept.collect();
+        let counted = task::spawn_blocking(move || self.counted(kept, &images)).await;
+        let counted = counted.inspect_err(|error| tracing::error!(%error, "what is taken for what was not counted"));
+        let (counts, labels) = counted.ok()??;
+        let confusion = Confusion::of(plan, |end| counts.get(end).map(|counts| Counts::clone(counts)));
+        (!confusion.arms.is_empty()).then(|| Confusion { classes: labels.class_names.clone(), ..confusion })
+    }
+
+    /// Of checkpoints with the digests of their weights; those whose files are not here are left out. `None` where none is left.
+    fn counted(&self, kept: Vec<(CheckpointId, String)>, images: &DatasetFacts) -> Option<Counted> {
+        let counts: BTreeMap<_, _> = kept
+            .into_iter()
+            .filter_map(|(end, digest)| {
+                let counts = self.counts(&end, &digest, images);
+                let told = counts.inspect_err(|error| tracing::debug!(%end, %error, "nothing to count"));
+                Some((end, told.ok()?))
+            })
+            .collect();
+        let labels = if counts.is_empty() { None } else { self.test_labels(images).ok() };
+        Some((counts, labels?))
     }
 
     fn counts(&self, of: &CheckpointId, digest: &str, images: &DatasetFacts) -> Result<Arc<Counts>, TrainError> {
@@ -65,10 +85,11 @@ impl Confusions {
         let folder = segment_folder(&self.data_dir, &of.segment);
         // Of most that are asked for in vain nothing was ever kept, and then their images need not be there.
         checkpoint::weights_digest(&folder, of.epoch)?;
-        let TestLabels { labels, class_names } = &*self.test_labels(images)?;
+        let labelled = self.test_labels(images)?;
+        let TestLabels { labels, class_names } = &*labelled;
         let counts = Arc::new(kept_confusion(&folder, of.epoch, labels, class_names.len())?);
         self.known(|known| {
-            if known.counts.len() >= KNOWN_MAX {
+            if (known.counts.len() + 1) * class_names.len().pow(2) > CELLS_MAX {
                 known.counts.clear();
             }
             known.counts.insert(key, counts.clone());

@@ -87,8 +87,8 @@ fn conflict(report: &Report, arm: usize, title: String, name: &str) -> Option<im
     Some(view! {
         <h3>{title}</h3>
         <p class="metric-explained">
-            "The cosine of the gradients of cross-entropy and of the unweighted KD loss on 128 training images, by group of layers, \
-             mean over seeds. Above 0 both ask for the same; below 0 they conflict."
+            "The cosine of the gradients of cross-entropy and of what is learnt from the teacher, or of the KD loss once that has \
+             stopped, on 128 training images, by group of layers, mean over seeds. Above 0 both ask for the same; below 0 they conflict."
         </p>
         {other_curves(Metric::GradientCosine, &series, &tints, name)}
     })

@@ -71,9 +71,9 @@ pub fn explanation(metric: Metric) -> &'static str {
         Metric::KdLossTrain => "As it is learnt, unweighted, while KD runs.",
         Metric::AgreementValidation => "Share of held-out images on which student and teacher name the same class.",
         Metric::GradientCosine => {
-            "Whether labels and teacher pull the weights the same way: the cosine of the gradients of cross-entropy and of the \
-             unweighted KD loss on the same 128 training images, after each epoch. Below 0 a step for one undoes some of the other. \
-             Also where KD does not run; from labels alone: against the study’s first teacher."
+            "Whether labels and teacher pull the weights the same way: the cosine of the gradients of cross-entropy and of what is \
+             learnt from the teacher, on the same 128 training images, after each epoch. Below 0 a step for one undoes some of the \
+             other. Where nothing is learnt from a teacher: of the KD loss; from labels alone: to the study’s first teacher."
         }
         Metric::CalibrationErrorValidation => {
             "How far a network is from being right as often as it is sure: expected calibration error, the mean difference between \

@@ -6,8 +6,8 @@ use crate::{
 use leptos::prelude::*;
 use study::{
     Architecture, Arm, ArmConfusion, ArmSummary, Comparison, Conflict, Confusion, DatasetFacts, Difference,
-    Distillation, Epoch, Failure, Happened, Incident, Line, Metric, Number, Numerics, Plan, Point, Progress, Provenance,
-    Report, RunId, Scheme, Seed, Series, Snapshot, State, Study, Verdict, progress::RunProgress,
+    Distillation, Epoch, Failure, Happened, Incident, Line, Metric, Number, Numerics, Plan, Point, Progress,
+    Provenance, Report, RunId, Scheme, Seed, Series, Snapshot, State, Study, Verdict, progress::RunProgress,
 };
 
 const STUDY: &str = r#"

@@ -2,7 +2,7 @@
 
 use crate::{Store, StoreError, cosines, studies::row_number};
 use sqlx::SqliteConnection;
-use study::{CheckpointFile, EpochMetrics, Event, Failure, Fidelity, Kept, Provenance, Scores, SegmentKey};
+use study::{CheckpointFile, Epoch, EpochMetrics, Event, Failure, Fidelity, Kept, Provenance, Scores, SegmentKey};
 
 impl Store {
     /// Writes down what a segment's worker told, all of it or nothing. `offset`: bytes of `events.jsonl` read up to and
@@ -55,7 +55,10 @@ async fn record_event(connection: &mut SqliteConnection, segment: i64, event: &E
             record_epoch(connection, segment, metrics).await?;
             for fidelity in &metrics.fidelity {
                 record_observer(connection, fidelity).await?;
-                record_fidelity(connection, segment, metrics, fidelity).await?;
+                record_fidelity(connection, segment, metrics.epoch, fidelity).await?;
+                if fidelity.kd_loss_test.is_some() || fidelity.agreement_test.is_some() {
+                    record_test_fidelity(connection, segment, metrics.epoch, fidelity).await?;
+                }
             }
             Ok(())
         }
@@ -174,9 +177,10 @@ async fn record_epoch(
     Ok(())
 }
 
-/// Cross-entropy, accuracy and calibration error.
-fn columns(scores: Option<Scores>) -> (Option<f64>, Option<f64>, Option<f64>) {
-    scores.map_or((None, None, None), |it| (Some(it.cross_entropy), Some(it.accuracy), it.calibration_error))
+/// Cross-entropy, accuracy, and calibration error in steps.
+fn columns(scores: Option<Scores>) -> (Option<f64>, Option<f64>, Option<i64>) {
+    let steps = |error: f64| (error * Scores::CALIBRATION_STEPS).round() as i64;
+    scores.map_or((None, None, None), |it| (Some(it.cross_entropy), Some(it.accuracy), it.calibration_error.map(steps)))
 }
 
 async fn record_observer(connection: &mut SqliteConnection, fidelity: &Fidelity) -> Result<(), StoreError> {
@@ -194,33 +198,54 @@ async fn record_observer(connection: &mut SqliteConnection, fidelity: &Fidelity)
 async fn record_fidelity(
     connection: &mut SqliteConnection,
     segment: i64,
-    metrics: &EpochMetrics,
+    epoch: Epoch,
     fidelity: &Fidelity,
 ) -> Result<(), StoreError> {
     let gradient_cosine = fidelity.gradient_cosine.as_ref().map(cosines::bytes);
     sqlx::query!(
         "insert into fidelity
              (segment, epoch, observer, kd_loss_train, kd_loss_validation, agreement_train, agreement_validation,
-              kd_loss_test, agreement_test, gradient_cosine)
-         select ?, ?, observer.id, ?, ?, ?, ?, ?, ?, ? from observer
+              gradient_cosine)
+         select ?, ?, observer.id, ?, ?, ?, ?, ? from observer
          where observer.teacher_segment = ? and observer.teacher_epoch = ? and observer.temperature = ?
          on conflict (segment, epoch, observer) do update set
              kd_loss_train = coalesce(excluded.kd_loss_train, kd_loss_train),
              kd_loss_validation = coalesce(excluded.kd_loss_validation, kd_loss_validation),
              agreement_train = coalesce(excluded.agreement_train, agreement_train),
              agreement_validation = coalesce(excluded.agreement_validation, agreement_validation),
-             kd_loss_test = coalesce(excluded.kd_loss_test, kd_loss_test),
-             agreement_test = coalesce(excluded.agreement_test, agreement_test),
              gradient_cosine = coalesce(excluded.gradient_cosine, gradient_cosine)",
         segment,
-        metrics.epoch.0,
+        epoch.0,
         fidelity.kd_loss_train,
         fidelity.kd_loss_validation,
         fidelity.agreement_train,
         fidelity.agreement_validation,
+        gradient_cosine,
+        fidelity.teacher.segment.0,
+        fidelity.teacher.epoch.0,
+        fidelity.temperature
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn record_test_fidelity(
+    connection: &mut SqliteConnection,
+    segment: i64,
+    epoch: Epoch,
+    fidelity: &Fidelity,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "insert into test_fidelity (segment, epoch, observer, kd_loss, agreement)
+         select ?, ?, observer.id, ?, ? from observer
+         where observer.teacher_segment = ? and observer.teacher_epoch = ? and observer.temperature = ?
+         on conflict (segment, epoch, observer) do update set
+             kd_loss = coalesce(excluded.kd_loss, kd_loss), agreement = coalesce(excluded.agreement, agreement)",
+        segment,
+        epoch.0,
         fidelity.kd_loss_test,
         fidelity.agreement_test,
-        gradient_cosine,
         fidelity.teacher.segment.0,
         fidelity.teacher.epoch.0,
         fidelity.temperature

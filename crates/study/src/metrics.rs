@@ -9,10 +9,15 @@ use std::collections::BTreeMap;
 pub struct Scores {
     pub cross_entropy: f64,
     pub accuracy: f64,
-    /// Expected calibration error (Guo et al. 2017) in 15 bins, from 0 to 1; `None` for running means, and where it was not
-    /// measured yet.
+    /// Expected calibration error (Guo et al. 2017) in 15 bins, from 0 to 1, with four decimals; `None` for running means, and where
+    /// it was not measured yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibration_error: Option<f64>,
+}
+
+impl Scores {
+    /// A calibration error's four decimals: of some thousand images more say nothing, and a study keeps very many.
+    pub const CALIBRATION_STEPS: f64 = 1e4;
 }
 
 /// What one epoch of training came to. Losses are unweighted, so they compare across runs.
@@ -104,8 +109,9 @@ impl Fidelity {
     }
 }
 
-/// The conflict itself: cosines of two gradients, of cross-entropy and of the KD loss (Hinton et al. 2015, unweighted), both on the
-/// same images, the [`PROBE_IMAGES`] of the data set. From −1 (a small step along one undoes the other) over 0 (neither is felt by
+/// The conflict itself: cosines of two gradients on the same images, the [`PROBE_IMAGES`] of the data set. One is that of
+/// cross-entropy; the other is that of all that is learnt from the teacher, as it is weighted, or, where the student does not learn
+/// from it, of the KD loss (Hinton et al. 2015). From −1 (a small step along one undoes the other) over 0 (neither is felt by
 /// the other) to 1 (they ask for the same); `None` where one is zero.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GradientCosine {
@@ -115,16 +121,16 @@ pub struct GradientCosine {
     pub groups: Vec<Option<Cosine>>,
 }
 
-/// A cosine with four decimals: of so few images more say nothing, and a study keeps very many.
+/// A cosine to the nearest 0.002: of so few images more says nothing, and a study keeps very many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(from = "f64", into = "f64")]
 pub struct Cosine {
-    /// In steps of 0.0001.
+    /// In steps of 0.002: from -500 to 500.
     pub steps: i16,
 }
 
 impl Cosine {
-    const STEPS: f64 = 1e4;
+    const STEPS: f64 = 500.0;
 }
 
 /// The nearest; what is no number is 0.

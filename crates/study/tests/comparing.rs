@@ -799,14 +799,14 @@ fn lines_told_before_these_measures_were_known_are_still_read() {
 }
 
 #[test]
-fn a_cosine_is_written_with_four_decimals_and_read_as_it_was() {
+fn a_cosine_is_written_in_decimals_and_read_as_it_was() {
     let cosine =
         GradientCosine { all: Some(0.12346.into()), groups: vec![Some((-1.0).into()), None, Some((1.0 / 3.0).into())] };
     let text = serde_json::to_string(&cosine).unwrap();
-    assert_eq!(text, r#"{"all":0.1235,"groups":[-1.0,null,0.3333]}"#);
+    assert_eq!(text, r#"{"all":0.124,"groups":[-1.0,null,0.334]}"#);
     assert_eq!(serde_json::from_str::<GradientCosine>(&text).unwrap(), cosine);
-    assert!((-10_000..=10_000).all(|steps| Cosine::from(f64::from(Cosine { steps })).steps == steps));
-    assert_eq!((Cosine::from(1.1).steps, Cosine::from(f64::NAN).steps), (10_000, 0));
+    assert!((-500..=500).all(|steps| Cosine::from(f64::from(Cosine { steps })).steps == steps));
+    assert_eq!((Cosine::from(1.1).steps, Cosine::from(f64::NAN).steps), (500, 0));
 }
 
 #[test]

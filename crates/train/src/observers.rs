@@ -38,9 +38,8 @@ struct Said {
 impl Measured {
     fn of(observer: Observer, terms: &[(f64, Term<CheckpointId>)], mut said: Said) -> Measured {
         let Observer { teacher, temperature } = &observer;
-        let of_it = |term: &Term<CheckpointId>| {
-            (term.teacher(), term.temperature()) == (Some(teacher), Some(*temperature))
-        };
+        let of_it =
+            |term: &Term<CheckpointId>| (term.teacher(), term.temperature()) == (Some(teacher), Some(*temperature));
         // The values of other losses are no KD loss.
         let is_kd = |term: &Term<CheckpointId>| matches!(term, Term::Kd { .. }) && of_it(term);
         let teaches = terms.iter().any(|(_, term)| of_it(term));
@@ -49,7 +48,8 @@ impl Measured {
         } else {
             vec![(1.0, Term::Kd { teacher: teacher.clone(), temperature: *temperature })]
         };
-        let asked = said.probe.take().map(|said| Asked { terms: asks, said: BTreeMap::from([(teacher.clone(), said)]) });
+        let asked =
+            said.probe.take().map(|said| Asked { terms: asks, said: BTreeMap::from([(teacher.clone(), said)]) });
         let kd_term = terms.iter().position(|(_, term)| is_kd(term));
         Measured { teaches, kd_term, asked, said, observer }
     }

@@ -47,7 +47,7 @@ pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
     folder.say(&format!("the server at {url}")).map_err(io("write", "the data folder's lock"))?;
 
     let program = arguments.worker_program.map_or_else(local::program, Ok).map_err(io("find", "this program"))?;
-    let confusions = Confusions::new(folder.path().to_owned(), paths.clone());
+    let confusions = Arc::new(Confusions::new(folder.path().to_owned(), paths.clone()));
     let runner = Runner {
         store: store.clone(),
         data_dir: folder.path().to_owned(),
@@ -66,7 +66,7 @@ pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
         public_url: public_url.clone(),
         example: example::example(),
         latest: LatestReport::default(),
-        confusion: Arc::new(move |plan, facts| confusions.of(plan, facts)),
+        confusion: Arc::new(move |plan, facts| Box::pin(confusions.clone().of(plan, facts))),
     };
     let options = LeptosOptions::builder().output_name("stillroom").site_addr(address).env(Env::PROD).build();
     let site = Site { laboratory, options, password: password.map(Arc::new), shutdown: Shutdown(shutdown.clone()) };

@@ -20,11 +20,12 @@ fn units() -> Value {
     json!({
         "accuracy": "share of images, 0 to 1",
         "agreement": "share of images, 0 to 1, on which student and teacher name the same class",
-        "calibration_error": "expected calibration error in 15 bins, 0 to 1",
+        "calibration_error": "expected calibration error in 15 bins, 0 to 1, in steps of 0.0001",
         "cross_entropy": "nats, mean over images",
-        "gradient_cosine": "of the gradients of cross-entropy and of the unweighted KD loss on 128 training images after the epoch, \
-                            -1 to 1: of all parameters, and by group of layers from the images on (the first convolution, each group \
-                            of blocks, what follows them), in the table with spaces between and nan where a gradient is zero",
+        "gradient_cosine": "of the gradients of cross-entropy and of the whole loss that is learnt from the teacher, or of the KD \
+                            loss where nothing is learnt from it, on 128 training images after the epoch, -1 to 1 in steps of 0.002: \
+                            of all parameters, and by group of layers from the images on (the first convolution, each group of \
+                            blocks, what follows them), in the table with spaces between and nan where a gradient is zero",
         "kd_loss": "T²·KL in nats, mean over images, without its weight",
         "seconds": "wall time of the epoch with its evaluation",
         "images_per_second": "training alone",

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use store::StoreError;
 use study::{Cosine, Epoch, EpochMetrics, Event, Failure, Fidelity, GradientCosine, Kept, Scores, SegmentFacts};
 
-const TEST: Scores = Scores { cross_entropy: 0.3, accuracy: 0.9, calibration_error: Some(0.1 + 0.2) };
+const TEST: Scores = Scores { cross_entropy: 0.3, accuracy: 0.9, calibration_error: Some(0.3) };
 
 #[tokio::test]
 async fn what_a_worker_told_comes_back_in_order() {
@@ -12,7 +12,7 @@ async fn what_a_worker_told_comes_back_in_order() {
     let plan = plan(vec![segment(1, 20, Vec::new()), segment(2, 20, Vec::new())]);
     create(&store, "facts", &plan).await;
     let mut last = metrics(3);
-    last.train_clean = Some(Scores { cross_entropy: 0.1 + 0.2, accuracy: 1.0, calibration_error: Some(1.0 / 7.0) });
+    last.train_clean = Some(Scores { cross_entropy: 0.1 + 0.2, accuracy: 1.0, calibration_error: Some(0.1429) });
     last.test = Some(TEST);
     last.validation = None;
     let mut without_training = fidelity(1, 16.0);
@@ -200,14 +200,15 @@ async fn the_revision_moves_after_what_a_page_could_show_and_not_otherwise() {
 
 fn any_event() -> impl Strategy<Value = Event> {
     let scores = || {
-        let scores = (0.0..3.0, 0.0..1.0, prop::option::of(0.0..1.0));
+        let calibration_error = (0..=10_000).prop_map(|steps| f64::from(steps) / Scores::CALIBRATION_STEPS);
+        let scores = (0.0..3.0, 0.0..1.0, prop::option::of(calibration_error));
         prop::option::of(scores.prop_map(|(cross_entropy, accuracy, calibration_error)| Scores {
             cross_entropy,
             accuracy,
             calibration_error,
         }))
     };
-    let cosine = || prop::option::of((-10_000i16..=10_000).prop_map(|steps| Cosine { steps }));
+    let cosine = || prop::option::of((-500i16..=500).prop_map(|steps| Cosine { steps }));
     let cosines = (cosine(), prop::collection::vec(cosine(), 0..7));
     let cosines = prop::option::of(cosines.prop_map(|(all, groups)| GradientCosine { all, groups }));
     let losses = (prop::option::of(0.0..9.0), prop::option::of(0.0..9.0), prop::option::of(0.0..1.0));
