@@ -1,6 +1,7 @@
 //! What a study found, from the answer down to how it was trained: one view for a study that runs, a shared comparison, the
 //! example and the page that is sent by mail.
 
+mod document;
 mod evidence;
 mod incidents;
 pub mod metric;
@@ -12,6 +13,7 @@ mod teachers;
 #[cfg(test)]
 pub mod tests;
 
+pub use document::{Recorded, document};
 pub use evidence::Curve;
 pub use setup::setup;
 pub use teachers::teachers_in_training;

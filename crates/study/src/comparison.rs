@@ -220,8 +220,8 @@ fn empty(index: usize, arm: &Arm) -> ArmSummary {
 }
 
 /// The additive model over the results there are, where there are enough of them.
-struct Model {
-    blocks: Option<Blocks>,
+pub(crate) struct Model {
+    pub(crate) blocks: Option<Blocks>,
     /// The arms in it, by their index in the plan.
     arms: Vec<usize>,
     /// In which accuracies come.
@@ -229,14 +229,14 @@ struct Model {
 }
 
 impl Model {
-    fn fit(arms: &[ArmSummary], step: f64) -> Model {
+    pub(crate) fn fit(arms: &[ArmSummary], step: f64) -> Model {
         let values: Vec<Vec<Option<f64>>> = arms.iter().map(|arm| arm.by_seed.clone()).collect();
         let tied = blocks::tied(&values);
         let values: Vec<Vec<Option<f64>>> = tied.iter().map(|arm| values[*arm].clone()).collect();
         Model { blocks: Blocks::fit(&values, step), arms: tied, step }
     }
 
-    fn position(&self, arm: usize) -> Option<usize> {
+    pub(crate) fn position(&self, arm: usize) -> Option<usize> {
         self.arms.iter().position(|it| *it == arm)
     }
 

@@ -57,7 +57,8 @@ impl Ensembles {
         for arms in sequences(&plan.arms) {
             let [.., last] = arms[..] else { continue };
             let ensembles = |size: usize| {
-                let of_seed = |run: &Run| arms[..size].iter().map(|arm| end(plan, *arm, run)).collect::<Option<Vec<_>>>();
+                let of_seed =
+                    |run: &Run| arms[..size].iter().map(|arm| end(plan, *arm, run)).collect::<Option<Vec<_>>>();
                 plan.runs.iter().filter(|run| run.arm == last).filter_map(of_seed).collect()
             };
             let members = Members::Generations;

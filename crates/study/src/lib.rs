@@ -12,6 +12,7 @@ mod arms;
 mod blocks;
 pub mod chain;
 pub mod check;
+pub mod claims;
 pub mod comparison;
 pub mod cost;
 mod count;
