@@ -27,28 +27,31 @@ fn address() -> String {
 pub async fn keep_up() -> Update {
     let begin = address();
     let page = fetch(&begin).await;
-    if address() == begin { show(page) } else { Update::Done }
+    if address() == begin { show(&page, "main") } else { Update::Done }
 }
 
-/// Makes this page what the server says at `address`.
-pub async fn go_to(address: &str) -> Update {
-    show(fetch(address).await)
+/// Makes parts of this page what the server says at `address`. `parts`: selectors of one element each.
+pub async fn renew(parts: &[&str], address: &str) -> Update {
+    let answer = fetch(address).await;
+    let shown = parts.iter().map(|part| show(&answer, part));
+    shown.reduce(|so_far, next| if matches!(so_far, Update::Done) { next } else { so_far }).unwrap_or(Update::Done)
 }
 
 type Answer = Result<Option<(Document, bool)>, JsValue>;
 
-fn show(answer: Answer) -> Update {
+fn show(answer: &Answer, part: &str) -> Update {
     let Ok(Some((page, redirected))) = answer else { return Update::Unreachable };
-    let now = document().query_selector("main").ok().flatten();
-    let then = page.query_selector("main").ok().flatten();
+    let now = document().query_selector(part).ok().flatten();
+    let then = page.query_selector(part).ok().flatten();
     match (now, then) {
-        (Some(now), Some(then)) if !redirected => {
+        (Some(now), Some(then)) if !*redirected => {
             document().set_title(&page.title());
             become_like(&now, &then);
             // An event of this name can be made, and nobody cancels it.
             let _ = Event::new(UPDATED).and_then(|event| window().dispatch_event(&event));
             Update::Done
         }
+        (None, None) if !*redirected => Update::Done,
         _ => Update::Elsewhere,
     }
 }

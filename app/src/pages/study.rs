@@ -5,6 +5,7 @@ use crate::{
     laboratory::{self, Laboratory},
     live::Live,
     numbers,
+    pointer::ALONE,
     problem::Problem,
     report::{Curve, answer, metric, report_view, setup, state_class, state_in_words, teachers_in_training},
     share::ShareButton,
@@ -15,30 +16,26 @@ use leptos_router::hooks::{use_params_map, use_query_map};
 use std::sync::Arc;
 use study::{Metric, Progress, Report, State, StudyId};
 
-/// The curve that the address names: `?metric=kd_loss_validation`; validation accuracy where it names none.
-pub fn picked_metric() -> Metric {
-    let named = use_query_map().read_untracked().get("metric");
-    named.and_then(|text| metric::of_address(&text)).unwrap_or(Metric::ValidationAccuracy)
-}
-
-/// The arm that the address names to be looked at closely: `?arm=3`.
-pub fn picked_arm() -> Option<usize> {
-    use_query_map().read_untracked().get("arm")?.parse().ok()
+/// The curve that the address of `page` names: `?metric=kd_loss_validation`; validation accuracy where it names none. And the arm to
+/// be looked at closely: `&arm=3`.
+pub fn picked_curve(page: String) -> Curve {
+    let query = use_query_map();
+    let query = query.read_untracked();
+    let metric = query.get("metric").and_then(|text| metric::of_address(&text)).unwrap_or(Metric::ValidationAccuracy);
+    let arm = query.get("arm").and_then(|text| text.parse().ok());
+    Curve::Picked { metric, arm, page, alone: query.get(ALONE).is_some() }
 }
 
 /// A study: what it found so far. While it can change, the page keeps up with it.
 #[component]
 pub fn StudyPage() -> impl IntoView {
     let id = use_params_map().read_untracked().get("id").and_then(|text| text.parse::<StudyId>().ok());
-    let (metric, arm) = (picked_metric(), picked_arm());
+    let curve = picked_curve(id.map(|id| format!("/studies/{id}")).unwrap_or_default());
     view! {
         <Suspense>
             {Suspend::new(async move {
                 match read(id).await {
-                    Ok((id, report)) => {
-                        let curve = Curve::Picked { metric, arm, page: format!("/studies/{id}") };
-                        found(id, &report, &curve).into_any()
-                    }
+                    Ok((id, report)) => found(id, &report, &curve).into_any(),
                     Err(error) => failed(error).into_any(),
                 }
             })}

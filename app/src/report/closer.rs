@@ -16,7 +16,7 @@ pub fn closer(report: &Report, curve: &Curve) -> Option<impl IntoView + use<>> {
     let offered: Vec<usize> = (0..report.arms.len()).filter(|arm| measured(report, *arm)).collect();
     let usual = offered.iter().find(|arm| report.arms[**arm].distillation.is_some()).or(offered.first()).copied()?;
     let body = match curve {
-        Curve::Picked { metric, arm, page } => {
+        Curve::Picked { metric, arm, page, .. } => {
             let shown = arm.filter(|arm| offered.contains(arm)).unwrap_or(usual);
             let links = offered.iter().map(|offered| {
                 // Without scripts one comes back to where one was.

@@ -10,8 +10,9 @@ use study::{Metric, Report};
 
 /// Which curves a page shows.
 pub enum Curve {
-    /// The one that the address names, and the arm that it names to be looked at closely; links to the others lie at `page`.
-    Picked { metric: Metric, arm: Option<usize>, page: String },
+    /// The one that the address names, and the arm that it names to be looked at closely; links to the others lie at `page`. `alone`:
+    /// without the rest of the page, which is there already.
+    Picked { metric: Metric, arm: Option<usize>, page: String, alone: bool },
     /// Every one that says something, under each other, and every arm: for a page without links.
     Every,
 }
@@ -44,7 +45,7 @@ pub fn evidence(report: &Report, curve: &Curve) -> impl IntoView + use<> {
     };
     let body = match curve {
         _ if offered.is_empty() => view! { <p class="empty">{NOTHING_YET}</p> }.into_any(),
-        Curve::Picked { metric, arm, page } => {
+        Curve::Picked { metric, arm, page, .. } => {
             let shown = shown(*metric, &offered);
             let links = offered.iter().map(|offered| {
                 let address = address(page, *offered, *arm);

@@ -2,6 +2,7 @@
 //! example and the page that is sent by mail.
 
 mod closer;
+mod document;
 mod evidence;
 mod incidents;
 pub mod metric;
@@ -13,6 +14,7 @@ mod teachers;
 #[cfg(test)]
 pub mod tests;
 
+pub use document::{Recorded, document};
 pub use evidence::Curve;
 pub use setup::setup;
 pub use teachers::teachers_in_training;
@@ -38,7 +40,14 @@ use table::arms;
 use teachers::teachers;
 
 /// What failed, picture, evidence, an arm closer, table and provenance. `downloads` names the study whose files can be fetched from here.
-pub fn report_view(report: &Report, curve: &Curve, downloads: Option<StudyId>) -> impl IntoView + use<> {
+pub fn report_view(report: &Report, curve: &Curve, downloads: Option<StudyId>) -> AnyView {
+    if matches!(curve, Curve::Picked { alone: true, .. }) {
+        return view! {
+            {evidence(report, curve)}
+            {closer(report, curve)}
+        }
+        .into_any();
+    }
     let picture = match report.comparison.arms.iter().any(|arm| arm.mean.is_some()) {
         true => final_accuracy(report, "final-accuracy"),
         false => view! { <p class="empty">{nothing_yet(report.progress.state)}</p> }.into_any(),
@@ -59,6 +68,7 @@ pub fn report_view(report: &Report, curve: &Curve, downloads: Option<StudyId>) -
         {how_it_was_trained(report, downloads)}
         {pointer}
     }
+    .into_any()
 }
 
 /// In place of the picture.

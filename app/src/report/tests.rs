@@ -56,6 +56,7 @@ fn summary(index: usize, arm: &Arm, mean: f64) -> ArmSummary {
         interval: Some((mean - 0.28, mean + 0.28)),
         n: 3,
         best_mean: Some(mean + 0.05),
+        validation_mean: Some(mean + 0.6),
         difference: (index > 0).then(|| Difference {
             baseline: 0,
             mean: mean - 88.4,
@@ -335,7 +336,7 @@ const ONE_TEACHER: &str = "architecture = \"wrn-16-2\"\nepochs = 20";
 
 /// The page of a study that runs, or of a link, at an address.
 fn page_at(report: &Report, metric: Metric, arm: Option<usize>) -> String {
-    let curve = Curve::Picked { metric, arm, page: "/studies/7".into() };
+    let curve = Curve::Picked { metric, arm, page: "/studies/7".into(), alone: false };
     Owner::new().with(|| report_view(report, &curve, None).to_html())
 }
 
