@@ -11,7 +11,7 @@ use std::{
 };
 use study::{
     Architecture, CheckpointId, Dataset, Epoch, EpochMetrics, EvaluateTest, Event, Failure, Fidelity, Job, Kept,
-    Numerics, Observer, Plan, Schedule, Scores, Seed, Segment, Start, Study, Term,
+    Numerics, Observer, Optimizer, Plan, Schedule, Scores, Seed, Segment, Start, Study, Term,
 };
 use train::{
     TrainError,
@@ -323,6 +323,57 @@ fn a_student_learns_from_a_frozen_teacher_and_is_measured_against_it() {
     interrupted(&folder, 6, true);
     assert_eq!(work(&folder).unwrap(), Outcome::Finished);
     assert_same_end(&folder, &laboratory.folder(&student), 2);
+}
+
+/// A worker that goes on from a checkpoint goes on from before anything was compared.
+#[test]
+fn every_method_is_measured_and_goes_on_as_if_it_was_not() {
+    let laboratory = Laboratory::new();
+    let mut teacher = Segment { key: key("teacher"), seed: Seed(7), until: Epoch(1), ..laboratory.segment.clone() };
+    teacher.architecture = Architecture::WideResNet { depth: 10, width: 2 };
+    (teacher.stops, teacher.ends) = ([Epoch(1)].into(), [Epoch(1)].into());
+    laboratory.train(&teacher);
+    let teacher = CheckpointId { segment: teacher.key, epoch: Epoch(1) };
+    let of = || teacher.clone();
+    let attention = || (1000.0, Term::Attention { teacher: of() });
+    let kd = || (0.9, Term::Kd { teacher: of(), temperature: 4.0 });
+    let dkd =
+        Term::Dkd { teacher: of(), temperature: 4.0, target_weight: 1.0, non_target_weight: 8.0, warm_up: Epoch(2) };
+    let dist = Term::Dist { teacher: of(), temperature: 1.0, between_weight: 1.0, within_weight: 1.0 };
+    let sgd = laboratory.segment.optimizer;
+    let dot = Optimizer::Dot { momentum: 0.9, weight_decay: 5e-4, momentum_difference: 0.075 };
+    let methods = [
+        ("at", sgd, vec![attention()]),
+        ("kd at", sgd, vec![kd(), attention()]),
+        ("standardised", sgd, vec![(9.0, Term::StandardisedKd { teacher: of(), temperature: 2.0 })]),
+        ("dkd", sgd, vec![(1.0, dkd)]),
+        ("dist", sgd, vec![(1.0, dist)]),
+        ("dot", dot, vec![kd()]),
+    ];
+    let mut found = Vec::new();
+    for (name, optimizer, asked) in methods {
+        let terms = [vec![(0.1, Term::CrossEntropy)], asked].concat();
+        let student = Segment { terms, optimizer, ..taught(&laboratory, name, &teacher) };
+        let folder = laboratory.train(&student);
+        for metrics in metrics(&folder).into_values() {
+            let [fidelity] = &metrics.fidelity[..] else { panic!("{name}: {:?}", metrics.fidelity) };
+            assert!(fidelity.kd_loss_train.is_some() && fidelity.kd_loss_test.is_some(), "{name}");
+            let cosines = fidelity.gradient_cosine.clone().unwrap();
+            // What is behind the last group moves no attention map.
+            let moved: Vec<bool> = cosines.groups.iter().map(Option::is_some).collect();
+            assert_eq!(moved, [true, true, true, true, name != "at"], "{name}");
+            found.push(cosines);
+        }
+        let again = Segment { key: key(&format!("{name} 2")), ..student };
+        let resumed = laboratory.ask(&laboratory.job(&again));
+        interrupted(&resumed, 9, true);
+        assert_eq!(metrics(&resumed).len(), 1, "{name} was killed in its second epoch");
+        assert_eq!(work(&resumed).unwrap(), Outcome::Finished);
+        assert_same_end(&resumed, &folder, 2);
+    }
+    // By another optimizer the first epoch ends elsewhere; no two methods ask for the same.
+    let distinct = (0..found.len()).all(|one| !found[..one].contains(&found[one]));
+    assert!(distinct, "{found:?}");
 }
 
 #[test]
