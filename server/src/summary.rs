@@ -4,7 +4,7 @@ use serde::Serialize;
 use std::fmt::Write;
 use study::{
     Architecture, Arm, ArmSummary, Comparison, Epoch, Estimate, Facts, Happened, Line, Plan, RunId, Scheme, Seed,
-    TeacherTraining, Verdict, numbers,
+    TeacherNetwork, TeacherTraining, Verdict, numbers,
     teacher_logits::{Passes, TeacherLogits, in_words, passes},
 };
 
@@ -43,7 +43,7 @@ struct TeachersObject {
 struct ArmObject<'a> {
     label: &'a str,
     student: Architecture,
-    teacher: Option<Architecture>,
+    teacher: Option<TeacherNetwork>,
     treatment: TreatmentObject<'a>,
     /// By seed.
     runs: Vec<&'a RunId>,

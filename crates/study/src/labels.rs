@@ -57,7 +57,7 @@ fn label(arm: &Arm, varies: &Varies) -> String {
     say(varies.epochs, epochs(arm.epochs));
     say(varies.stop, stop(arm));
     if let Some(it) = &arm.distillation {
-        say(varies.teacher, format!("{} teaches", it.teacher));
+        say(varies.teacher, format!("{} teaches", it.teacher.label()));
         say(varies.teacher_epochs, format!("teacher of {}", epochs(it.teacher_epochs)));
         say(varies.teacher_stop, format!("teacher stopped at {}", it.teacher_stop_epoch));
         say(varies.chain, through(it));
