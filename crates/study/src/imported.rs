@@ -50,10 +50,8 @@ impl ImportedTeacher {
         let told = |what: &str, own: u32, theirs: u32| {
             (own != theirs).then(|| format!("has {own} {what}, and {} has {theirs}", images.dataset))
         };
-        let problems = [
-            told("classes", self.classes, images.classes),
-            told("colour channels", self.channels, images.channels),
-        ];
+        let problems =
+            [told("classes", self.classes, images.classes), told("colour channels", self.channels, images.channels)];
         let problems: Vec<String> = problems.into_iter().flatten().collect();
         (!problems.is_empty()).then(|| SpecError {
             field: "teacher.architecture".into(),
@@ -151,7 +149,13 @@ mod tests {
             assert_eq!(text.parse::<TeacherNetwork>().unwrap().to_string(), text);
         }
         assert_eq!(imported.parse::<TeacherNetwork>().unwrap().label(), "wrn-40-2 (imported 01234567)");
-        for wrong in ["wrn-11-2", "wrn-40-2 from", "wrn-40-2 from 01", "wrn-40-2 from 0123456789ABCDEF0123456789abcdef", "x from y"] {
+        for wrong in [
+            "wrn-11-2",
+            "wrn-40-2 from",
+            "wrn-40-2 from 01",
+            "wrn-40-2 from 0123456789ABCDEF0123456789abcdef",
+            "x from y",
+        ] {
             assert!(wrong.parse::<TeacherNetwork>().is_err(), "{wrong}");
         }
     }

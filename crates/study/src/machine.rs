@@ -1,7 +1,8 @@
 //! This machine, as far as a study must fit it: known before anything is planned, told to the form as to the command line.
 
 use crate::{
-    Architecture, Dataset, DatasetFacts, Device, ImportedTeacher, Numerics, Plan, SpecError, Speed, Study, TeacherNetwork,
+    Architecture, Dataset, DatasetFacts, Device, ImportedTeacher, Numerics, Plan, SpecError, Speed, Study,
+    TeacherNetwork,
     cost::{self, bytes_in_words},
     read::{self, Understood},
 };

@@ -2,6 +2,7 @@
 //! image alone, so that nothing needs to be remembered to resume.
 
 use crate::{
+    checkpoint::{Metadata, numbers},
     dataset::{Images, Split},
     random::{Purpose, stream},
 };

@@ -43,11 +43,15 @@ pub fn import(shared: &Path, from: &Path, described: &Described) -> Result<Impor
     let (weights, _) = decode(from, &read(from)?)?;
     let wrong = |problem: String| TrainError::Checkpoint { path: from.into(), problem };
     let size = |name: &str, dimension: usize| weights.get(name).and_then(|tensor| tensor.shape.get(dimension).copied());
-    let channels = size("conv1.weight", 1).ok_or_else(|| wrong("has no conv1.weight, which says how many colours".into()))?;
+    let channels =
+        size("conv1.weight", 1).ok_or_else(|| wrong("has no conv1.weight, which says how many colours".into()))?;
     let classes = size("fc.weight", 0).ok_or_else(|| wrong("has no fc.weight, which says how many classes".into()))?;
     let shape = NetworkShape { architecture: described.architecture, channels, image_size: 32, classes };
     if let Some(problem) = mismatches(&shape.tensors(), &weights) {
-        return Err(wrong(format!("is no {} of {channels} colours and {classes} classes: {problem}", described.architecture)));
+        return Err(wrong(format!(
+            "is no {} of {channels} colours and {classes} classes: {problem}",
+            described.architecture
+        )));
     }
     let finite = |weights: &Weights| weights.values().flat_map(|tensor| &tensor.values).all(|value| value.is_finite());
     if !finite(&weights) {
@@ -130,7 +134,11 @@ fn header(path: &Path) -> io::Result<Value> {
 ///
 /// # Errors
 /// A file that is not there, or whose bytes are not those that were imported.
-pub(crate) fn load(shared: &Path, digest: WeightsDigest, image_size: usize) -> Result<(Weights, Normalisation), TrainError> {
+pub(crate) fn load(
+    shared: &Path,
+    digest: WeightsDigest,
+    image_size: usize,
+) -> Result<(Weights, Normalisation), TrainError> {
     let path = imported_path(shared, digest);
     let bytes = read(&path)?;
     let wrong = |problem: &str| TrainError::Checkpoint { path: path.clone(), problem: problem.into() };
