@@ -11,7 +11,8 @@ use std::{
 };
 use store::{Store, StoredStudy};
 use study::{
-    Confusion, Facts, Machine, Plan, Progress, Report, Share, ShareId, Snapshot, StudyCard, StudyId, WaitsFor,
+    Confusion, Ensembles, Facts, ImportedTeacher, Machine, Plan, Progress, Report, Share, ShareId, Snapshot, StudyCard,
+    StudyId, WaitsFor,
     comparison::{self, report_without_curves},
     teacher_logits::Held,
 };
@@ -20,8 +21,10 @@ use study::{
 #[derive(Clone)]
 pub struct Laboratory {
     pub store: Store,
-    /// What this machine has and can do.
+    /// What this machine has and can do, as it was when the server started.
     pub machine: Arc<Machine>,
+    /// Teachers that were brought here from elsewhere, as of now.
+    pub imported: ListImported,
     /// Bytes that teachers' logits take on the disk, as the runner saw them last.
     pub teacher_logits_bytes: Arc<AtomicU64>,
     /// "https://lab.example.org", without a slash at its end; `None`: links name the host of the request.
@@ -29,14 +32,29 @@ pub struct Laboratory {
     /// A study that was trained beforehand by this program.
     pub example: Option<Arc<Snapshot>>,
     pub latest: LatestReport,
-    pub confusion: CountConfusion,
+    pub kept_networks: Arc<dyn KeptNetworks>,
 }
 
-/// Counts what is taken for what at the ends of a plan's runs, by whoever has their files.
-pub type CountConfusion = Arc<dyn for<'a> Fn(&'a Plan, &'a Facts) -> Counting<'a> + Send + Sync>;
+/// What is told of the networks at the ends of a plan's runs, by whoever has their files; `None` where there is nothing to tell.
+pub trait KeptNetworks: Send + Sync {
+    /// What they take for what.
+    fn confusion<'a>(&'a self, plan: &'a Plan, facts: &'a Facts) -> Told<'a, Confusion>;
+    /// What they come to together.
+    fn ensembles<'a>(&'a self, plan: &'a Plan, facts: &'a Facts) -> Told<'a, Ensembles>;
+}
 
-/// `None` where there is nothing to count.
-pub type Counting<'a> = Pin<Box<dyn Future<Output = Option<Confusion>> + Send + 'a>>;
+/// A thing that is told once files were read.
+pub type Told<'a, T> = Pin<Box<dyn Future<Output = Option<T>> + Send + 'a>>;
+
+/// Lists imported teachers by whoever has their files.
+pub type ListImported = Arc<dyn Fn() -> Vec<ImportedTeacher> + Send + Sync>;
+
+impl Laboratory {
+    /// What this machine has and can do now.
+    pub fn machine_now(&self) -> Machine {
+        Machine { imported: (self.imported)(), ..Machine::clone(&self.machine) }
+    }
+}
 
 /// The report that was made last, with the store's revision: until that moves, a reader who looks at another metric, or another
 /// reader of the same study, is answered without the study's facts being read again.
@@ -64,7 +82,7 @@ impl LatestReport {
 /// Starts the study that a file's table says: it is stored with its plan, and the runner finds it there. Says everything that is
 /// wrong with it.
 pub async fn create(laboratory: &Laboratory, table: &toml::Table) -> Result<StudyId, ApiError> {
-    let ready = laboratory.machine.ready(table).map_err(ApiError::Spec)?;
+    let ready = laboratory.machine_now().ready(table).map_err(ApiError::Spec)?;
     Ok(laboratory.store.create_study(&ready.study, &ready.plan(), &ready.dataset, now()).await?)
 }
 
@@ -146,10 +164,12 @@ pub async fn report(laboratory: &Laboratory, id: StudyId) -> Result<Arc<Report>,
     let report = known.with_what_it_waits_for(report);
     let classes = plan.segments.first().map_or(0, |segment| segment.dataset.classes as usize);
     let confusion = match classes <= Confusion::CLASSES_MAX {
-        true => (laboratory.confusion)(plan, &known.facts).await,
+        true => laboratory.kept_networks.confusion(plan, &known.facts).await,
         false => None,
     };
-    let report = Arc::new(Report { started_at: Some(known.stored.created_at), confusion, ..report });
+    let ensembles = laboratory.kept_networks.ensembles(plan, &known.facts).await;
+    let report = Report { started_at: Some(known.stored.created_at), confusion, ensembles, ..report };
+    let report = Arc::new(report);
     laboratory.latest.set(id, revision, report.clone());
     Ok(report)
 }
@@ -157,7 +177,7 @@ pub async fn report(laboratory: &Laboratory, id: StudyId) -> Result<Arc<Report>,
 /// What is taken for what on the test images; without arms where no run is at its end.
 pub async fn confusion(laboratory: &Laboratory, id: StudyId) -> Result<Confusion, ApiError> {
     let known = known(laboratory, id).await?;
-    let counted = (laboratory.confusion)(&known.stored.plan, &known.facts).await;
+    let counted = laboratory.kept_networks.confusion(&known.stored.plan, &known.facts).await;
     Ok(counted.unwrap_or(Confusion { classes: Vec::new(), arms: Vec::new() }))
 }
 

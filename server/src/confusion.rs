@@ -18,7 +18,7 @@ type Counts = Vec<Vec<u32>>;
 
 /// A data folder's networks.
 pub struct Confusions {
-    data_dir: PathBuf,
+    pub(crate) data_dir: PathBuf,
     datasets: DatasetPaths,
     known: Mutex<Known>,
 }
@@ -34,9 +34,9 @@ struct Known {
 /// By checkpoint, and what was there to be told.
 type Counted = (BTreeMap<CheckpointId, Arc<Counts>>, Arc<TestLabels>);
 
-struct TestLabels {
-    labels: Vec<u32>,
-    class_names: Vec<String>,
+pub(crate) struct TestLabels {
+    pub labels: Vec<u32>,
+    pub class_names: Vec<String>,
 }
 
 /// Cells of counts that are kept: some megabytes. Beyond that all are counted again.
@@ -98,7 +98,7 @@ impl Confusions {
     }
 
     /// Where workers unpacked them, most often: whoever has logits was trained on them.
-    fn test_labels(&self, images: &DatasetFacts) -> Result<Arc<TestLabels>, TrainError> {
+    pub(crate) fn test_labels(&self, images: &DatasetFacts) -> Result<Arc<TestLabels>, TrainError> {
         if let Some(labels) = self.known(|known| known.labels.get(&images.checksum).cloned()) {
             return Ok(labels);
         }

@@ -20,4 +20,5 @@ pub mod process;
 pub mod runner;
 pub mod summary;
 pub mod terminal;
+pub mod votes;
 pub mod wanted;

@@ -3,6 +3,7 @@
 
 mod closer;
 mod document;
+mod ensembles;
 mod evidence;
 mod incidents;
 pub mod metric;
@@ -28,6 +29,7 @@ use crate::{
     pointer::Pointer,
 };
 use closer::closer;
+use ensembles::ensembles;
 use evidence::evidence;
 use incidents::what_failed;
 use leptos::prelude::*;
@@ -63,6 +65,7 @@ pub fn report_view(report: &Report, curve: &Curve, downloads: Option<StudyId>) -
         </section>
         {evidence(report, curve)}
         {closer(report, curve)}
+        {ensembles(report)}
         {teachers(report)}
         {arms(report)}
         {how_it_was_trained(report, downloads)}

@@ -1,8 +1,8 @@
 //! What a study found: each arm's accuracy, the differences, and how sure one can be.
 
 use crate::{
-    Arm, Conflict, Confusion, DatasetFacts, Epoch, Incident, Machine, Metric, Plan, Progress, Provenance, RunId,
-    Series, State, Study, TeacherSummary, answer, arms, blocks,
+    Arm, Conflict, Confusion, DatasetFacts, Ensembles, Epoch, Incident, Machine, Metric, Plan, Progress, Provenance,
+    RunId, Series, State, Study, TeacherSummary, answer, arms, blocks,
     conflict::conflicts,
     incidents::incidents,
     metrics::{Facts, best_on_validation, result, run_metrics, series},
@@ -120,6 +120,9 @@ pub struct Report {
     /// at its end. It is counted from kept logits, by whoever has their files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confusion: Option<Confusion>,
+    /// What networks come to that vote together, where a study has generations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ensembles: Option<Ensembles>,
 }
 
 impl Report {
@@ -459,6 +462,7 @@ pub fn report_without_curves(study: &Study, plan: &Plan, facts: &Facts, stopped:
         training_seconds: training_seconds(plan, facts),
         conflicts: Vec::new(),
         confusion: None,
+        ensembles: None,
     }
 }
 

@@ -9,7 +9,7 @@ use crate::folder::logits_path;
 use crate::measures;
 use crate::objective::{self, named_classes, scalar};
 use candle_core::{DType, Device, Tensor};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use study::{Epoch, Scores};
 
 /// Images evaluated at a time.
@@ -70,12 +70,27 @@ pub fn kept_confusion(
     labels: &[u32],
     classes: usize,
 ) -> Result<Vec<Vec<u32>>, TrainError> {
+    measures::confusion(&kept_test_logits(folder, epoch, labels, classes)?, labels, classes)
+}
+
+/// What checkpoints come to that vote together on the test split, from 0 to 1: see [`measures::ensemble_accuracy`]. `members`: the
+/// folders of their segments, and their epochs.
+///
+/// # Errors
+/// As [`kept_confusion`], of any of them; where there is none.
+pub fn kept_ensemble_accuracy(members: &[(PathBuf, Epoch)], labels: &[u32], classes: usize) -> Result<f64, TrainError> {
+    let said = members.iter().map(|(folder, epoch)| kept_test_logits(folder, *epoch, labels, classes));
+    measures::ensemble_accuracy(&said.collect::<Result<Vec<_>, _>>()?, labels)
+}
+
+/// Test logits (n, classes) that were kept with a checkpoint, in double precision.
+fn kept_test_logits(folder: &Path, epoch: Epoch, labels: &[u32], classes: usize) -> Result<Tensor, TrainError> {
     let kept = checkpoint::load_logits(folder, epoch)?.test;
     if kept.shape != [labels.len(), classes] {
         let problem = format!("holds logits of {:?}, not of {} images and {classes} classes", kept.shape, labels.len());
         return Err(TrainError::Checkpoint { path: logits_path(folder, epoch), problem });
     }
-    measures::confusion(&from_values(&kept)?, labels, classes)
+    from_values(&kept)
 }
 
 /// Images on which both name the same class.

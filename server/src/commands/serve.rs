@@ -11,6 +11,7 @@ use crate::{
     http::{self, Shutdown, Site, connections, guard, password, password::Password},
     machine, process,
     runner::{self, Runner},
+    votes::Votes,
 };
 use app::laboratory::{Laboratory, LatestReport};
 use leptos::config::{Env, LeptosOptions};
@@ -59,14 +60,16 @@ pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
         program,
         teacher_logits_bytes: Arc::default(),
     };
+    let imported_to = folder.path().to_owned();
     let laboratory = Laboratory {
         store: store.clone(),
         machine: Arc::new(machine),
+        imported: Arc::new(move || machine::imported(&imported_to)),
         teacher_logits_bytes: Arc::clone(&runner.teacher_logits_bytes),
         public_url: public_url.clone(),
         example: example::example(),
         latest: LatestReport::default(),
-        confusion: Arc::new(move |plan, facts| Box::pin(confusions.clone().of(plan, facts))),
+        kept_networks: Arc::new(Votes::new(confusions)),
     };
     let options = LeptosOptions::builder().output_name("stillroom").site_addr(address).env(Env::PROD).build();
     let site = Site { laboratory, options, password: password.map(Arc::new), shutdown: Shutdown(shutdown.clone()) };
