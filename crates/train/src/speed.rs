@@ -208,8 +208,9 @@ fn both_paces() -> Result<[[f64; 2]; 2], TrainError> {
             run(&mut probe)?;
             // What is measured once and kept must not depend on what else the machine did just then: others take the caches, and
             // a processor that slept wakes up slowly, also in the time that it is said to have given.
-            (0..MEASURED_TIMES)
-                .try_fold(f64::INFINITY, |least, _| Ok(least.min(seconds(OF_THIS_THREAD, || run(&mut probe))?)))
+            (0..MEASURED_TIMES).try_fold(f64::INFINITY, |least, _| {
+                Ok::<f64, TrainError>(least.min(seconds(OF_THIS_THREAD, || run(&mut probe))?))
+            })
         };
         let in_batch = [least(&|probe| probe.step())?, least(&|probe| probe.evaluate())?];
         *pace = in_batch.map(|seconds| seconds / MEASURED_BATCH as f64);
