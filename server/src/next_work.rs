@@ -170,13 +170,13 @@ fn best_at(stop: Epoch, facts: &SegmentFacts) -> Option<Epoch> {
 }
 
 fn is_trained(segment: &Segment, evaluate_test: EvaluateTest, facts: &SegmentFacts) -> bool {
-    let tested = |epoch: Epoch| is_tested(facts, epoch);
+    let tested = |epoch: Epoch| evaluate_test == EvaluateTest::Never || is_tested(facts, epoch);
     let stopped = |stop: &Epoch| has_stop(facts, *stop) && tested(*stop) && best_at(*stop, facts).is_none_or(tested);
     let closed = |epoch: &Epoch| metrics_of(facts, *epoch).is_some_and(|metrics| metrics.train_clean.is_some());
     let each_tested = || (segment.from().0 + 1..=segment.until.0).all(|epoch| tested(Epoch(epoch)));
     segment.stops.iter().all(stopped)
         && segment.ends.iter().all(closed)
-        && (evaluate_test == EvaluateTest::Checkpoints || each_tested())
+        && (evaluate_test != EvaluateTest::EveryEpoch || each_tested())
 }
 
 /// Whether every stop and its best epoch were measured against `observers`, where their checkpoints are kept: elsewhere

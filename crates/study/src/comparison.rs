@@ -8,6 +8,7 @@ use crate::{
     metrics::{Facts, best_on_validation, result, run_metrics, series},
     numbers,
     progress::{self, RunProgress, WaitsFor},
+    search,
     statistics::{self, Blocks},
     teachers,
 };
@@ -120,6 +121,9 @@ pub struct Report {
     /// at its end. It is counted from kept logits, by whoever has their files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confusion: Option<Confusion>,
+    /// How the arms were searched; `None` where all of them were trained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<SearchReport>,
     /// What networks come to that vote together, where a study has generations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ensembles: Option<Ensembles>,
@@ -387,8 +391,9 @@ fn remarks(study: &Study, plan: &Plan, arms: &[ArmSummary], states: &[RunProgres
     let failed = states.iter().filter(|run| run.state == State::Failed).count();
     let failed = (failed > 0 && abandoned.is_none())
         .then(|| format!("{failed} of {} failed.", numbers::counted(states.len() as u64, "run")));
+    let searched = search::remark(study, &plan.arms);
     let remarks =
-        [one_teacher, shared_views, arms::baseline_remark(&plan.arms), abandoned, failed, missing(arms, model)];
+        [searched, one_teacher, shared_views, arms::baseline_remark(&plan.arms), abandoned, failed, missing(arms, model)];
     remarks.into_iter().flatten().collect()
 }
 
@@ -463,6 +468,7 @@ pub fn report_without_curves(study: &Study, plan: &Plan, facts: &Facts, stopped:
         conflicts: Vec::new(),
         confusion: None,
         ensembles: None,
+        search: None,
     }
 }
 

@@ -40,6 +40,7 @@ pub mod progress;
 pub mod published;
 mod read;
 pub mod schedule;
+pub mod search;
 mod section;
 mod sharing;
 pub mod snapshot;
@@ -71,6 +72,7 @@ pub use metrics::{
 pub use plan::{Arm, Distillation, Leg, Line, Numerics, Observer, Plan, Run, RunId, Segment, SegmentKey, Start};
 pub use progress::{Progress, State, WaitsFor};
 pub use schedule::Schedule;
+pub use search::{Search, SearchReport};
 pub use snapshot::Snapshot;
 pub use spec::{
     Augmentation, AugmentationSeed, Choices, Device, EvaluateTest, Recipe, Student, Study, TeacherChoices, Treatment,

@@ -194,9 +194,17 @@ impl<'a> Course<'a> {
             metrics.fidelity_to(observer).is_some_and(on_both)
         };
         Lacking {
-            test: metrics.test.is_none() && (stop || best || self.evaluate_test == EvaluateTest::EveryEpoch),
+            test: metrics.test.is_none()
+                && match self.evaluate_test {
+                    EvaluateTest::Never => false,
+                    EvaluateTest::Checkpoints => stop || best,
+                    EvaluateTest::EveryEpoch => true,
+                },
             train_clean: metrics.train_clean.is_none() && self.segment.ends.contains(&epoch),
-            logits: held.is_some_and(|held| !held.logits) && (stop || best),
+            // Those of test are among them.
+            logits: held.is_some_and(|held| !held.logits)
+                && (stop || best)
+                && self.evaluate_test != EvaluateTest::Never,
             fidelity: held.is_some() && (stop || best) && !self.measured_against.iter().all(measured),
         }
     }
