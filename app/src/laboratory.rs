@@ -11,8 +11,8 @@ use std::{
 };
 use store::{Store, StoredStudy};
 use study::{
-    Confusion, Ensembles, Facts, ImportedTeacher, Machine, Plan, Progress, Report, Share, ShareId, Snapshot, StudyCard,
-    StudyId, WaitsFor,
+    Confusion, Ensembles, Facts, ImportedTeacher, Machine, Plan, Progress, Report, SearchReport, Share, ShareId,
+    Snapshot, StudyCard, StudyId, WaitsFor,
     comparison::{self, report_without_curves},
     teacher_logits::Held,
 };
@@ -107,6 +107,8 @@ pub async fn stored(laboratory: &Laboratory, id: StudyId) -> Result<StoredStudy,
 pub struct Known {
     pub stored: StoredStudy,
     pub facts: Facts,
+    /// How it was searched; `None` where all of it is trained.
+    pub search: Option<SearchReport>,
     /// What stands before it, where it goes on and waits.
     waits_for: Option<WaitsFor>,
 }
@@ -133,10 +135,15 @@ pub async fn known(laboratory: &Laboratory, id: StudyId) -> Result<Known, ApiErr
     known_of(laboratory, stored(laboratory, id).await?).await
 }
 
-async fn known_of(laboratory: &Laboratory, stored: StoredStudy) -> Result<Known, ApiError> {
+async fn known_of(laboratory: &Laboratory, mut stored: StoredStudy) -> Result<Known, ApiError> {
     let facts = laboratory.store.facts(&stored.plan).await?;
+    // Of a study that is searched this is what it asks for by now.
+    let search = study::search::asked(&stored.study, &stored.plan, &facts).map(|asked| {
+        stored.plan = asked.plan;
+        asked.report
+    });
     let waits_for = waits_for(laboratory, &stored, &facts).await?;
-    Ok(Known { stored, facts, waits_for })
+    Ok(Known { stored, facts, search, waits_for })
 }
 
 /// What stands before a study: its images are not here, an older study has workers, or nobody works on it while another one has.
@@ -168,7 +175,13 @@ pub async fn report(laboratory: &Laboratory, id: StudyId) -> Result<Arc<Report>,
         false => None,
     };
     let ensembles = laboratory.kept_networks.ensembles(plan, &known.facts).await;
-    let report = Report { started_at: Some(known.stored.created_at), confusion, ensembles, ..report };
+    let report = Report {
+        started_at: Some(known.stored.created_at),
+        confusion,
+        ensembles,
+        search: known.search.clone(),
+        ..report
+    };
     let report = Arc::new(report);
     laboratory.latest.set(id, revision, report.clone());
     Ok(report)

@@ -76,6 +76,10 @@ pub fn Form(first: Fields, machine: Machine) -> impl IntoView {
             || errors
                 .with(|errors| errors.iter().any(|error| fields::RECIPE.iter().any(|field| field.path == error.field)))
     });
+    let is_searched = Memo::new(move |was: Option<&bool>| {
+        was.is_some_and(|was| *was)
+            || typed.with(|fields| fields::SEARCH.iter().any(|it| !fields.get(it.path).is_empty()))
+    });
     let labels_alone = Signal::derive(move || typed.with(|fields| fields.get(fields::METHOD.path).is_empty()));
     let field = move |field: &'static Field| {
         let offered = if field.path == fields::TEACHERS { imported.get_value() } else { Vec::new() };
@@ -126,6 +130,10 @@ pub fn Form(first: Fields, machine: Machine) -> impl IntoView {
                     <details class="recipe" open=recipe_is_wrong>
                         <summary>"Recipe: batches, learning rate, augmentation, device"</summary>
                         <div class="fields">{fields::RECIPE.iter().map(field).collect_view()}</div>
+                    </details>
+                    <details class="recipe" open=is_searched>
+                        <summary>"Search: the best of many arms within a budget"</summary>
+                        <div class="fields">{fields::SEARCH.iter().map(field).collect_view()}</div>
                     </details>
                     {other_problem}
                     <div class="choices start">

@@ -8,6 +8,7 @@ mod evidence;
 mod incidents;
 pub mod metric;
 mod provenance;
+mod search;
 mod setup;
 mod table;
 mod teachers;
@@ -34,6 +35,7 @@ use evidence::evidence;
 use incidents::what_failed;
 use leptos::prelude::*;
 use provenance::how_it_was_trained;
+use search::search;
 use study::{
     Provenance, Report, State, StudyId,
     published::{self, Reading},
@@ -65,6 +67,7 @@ pub fn report_view(report: &Report, curve: &Curve, downloads: Option<StudyId>) -
         </section>
         {evidence(report, curve)}
         {closer(report, curve)}
+        {search(report)}
         {ensembles(report)}
         {teachers(report)}
         {arms(report)}

@@ -392,8 +392,15 @@ fn remarks(study: &Study, plan: &Plan, arms: &[ArmSummary], states: &[RunProgres
     let failed = (failed > 0 && abandoned.is_none())
         .then(|| format!("{failed} of {} failed.", numbers::counted(states.len() as u64, "run")));
     let searched = search::remark(study, &plan.arms);
-    let remarks =
-        [searched, one_teacher, shared_views, arms::baseline_remark(&plan.arms), abandoned, failed, missing(arms, model)];
+    let remarks = [
+        searched,
+        one_teacher,
+        shared_views,
+        arms::baseline_remark(&plan.arms),
+        abandoned,
+        failed,
+        missing(arms, model),
+    ];
     remarks.into_iter().flatten().collect()
 }
 

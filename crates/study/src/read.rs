@@ -11,7 +11,8 @@ use crate::{
 use std::cmp::Ordering;
 use toml::Table;
 
-const STUDY: &[&str] = &["title", "dataset", "validation", "seeds", "student", "teacher", "treatment", "recipe", "search"];
+const STUDY: &[&str] =
+    &["title", "dataset", "validation", "seeds", "student", "teacher", "treatment", "recipe", "search"];
 const STUDENT: &[&str] = &["architecture", "epochs"];
 const TEACHER: &[&str] = &["architecture", "epochs", "per_seed"];
 const TREATMENT: &[&str] = &[
@@ -324,10 +325,17 @@ fn search(
     section.refuse_unknown(errors);
     let mut refuse = |field: &str, problem: &str, given: &str, allowed: &str| {
         let told = |text: &str| text.to_owned();
-        errors.push(SpecError { field: told(field), problem: told(problem), given: told(given), allowed: told(allowed) });
+        errors.push(SpecError {
+            field: told(field),
+            problem: told(problem),
+            given: told(given),
+            allowed: told(allowed),
+        });
     };
     let several = |count: usize| count > 1;
-    if student.architecture.as_ref().is_some_and(|it| several(it.0.len())) || student.epochs.as_ref().is_some_and(|it| several(it.0.len())) {
+    if student.architecture.as_ref().is_some_and(|it| several(it.0.len()))
+        || student.epochs.as_ref().is_some_and(|it| several(it.0.len()))
+    {
         refuse("student.architecture", "is searched, and more than one", "a list", "one network, of one length");
     }
     let has_labels_only =

@@ -6,7 +6,8 @@
 //! Everything here follows from a study, its whole plan and the facts: nothing is stored.
 
 use crate::{
-    Arm, CheckpointId, Epoch, Facts, Leg, Plan, Run, Segment, SegmentKey, SpecError, Study, arms::distilling, statistics,
+    Arm, CheckpointId, Epoch, Facts, Leg, Plan, Run, Segment, SegmentKey, SpecError, Study, arms::distilling,
+    statistics,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -93,7 +94,8 @@ pub(crate) fn rounds(study: &Study, search: &Search, whole: &Plan) -> Result<Vec
     let last = sizes.len() as i32 - 1;
     let epochs = whole.arms.first().map_or(1, |arm| arm.epochs.0);
     let of_share = |share: f64| -> Vec<Round> {
-        let scaled = |whole: u32, round: usize| (f64::from(whole) * share.powi(last - round as i32)).ceil().max(1.0) as u32;
+        let scaled =
+            |whole: u32, round: usize| (f64::from(whole) * share.powi(last - round as i32)).ceil().max(1.0) as u32;
         let round = |(round, arms): (usize, &u32)| Round {
             arms: *arms,
             epochs: Epoch(scaled(epochs, round)),
@@ -231,8 +233,7 @@ fn scores(whole: &Plan, arms: &[usize], round: Round, facts: &Facts) -> Option<V
 /// Whether a run is kept from its epoch by a failure: its own or of what it needs.
 fn cannot_come(run: &Run, until: Epoch, segments: &BTreeMap<&SegmentKey, &Segment>, facts: &Facts) -> bool {
     let mut looked_at = BTreeSet::new();
-    let mut open: Vec<&SegmentKey> =
-        run.legs.iter().filter(|leg| leg.from < until).map(|leg| &leg.segment).collect();
+    let mut open: Vec<&SegmentKey> = run.legs.iter().filter(|leg| leg.from < until).map(|leg| &leg.segment).collect();
     while let Some(key) = open.pop() {
         if !looked_at.insert(key) {
             continue;
@@ -287,7 +288,9 @@ fn restricted(whole: &Plan, runs: &[(&Run, Epoch)]) -> Plan {
             observers: segment
                 .observers
                 .iter()
-                .filter(|observer| stops.get(&observer.teacher.segment).is_some_and(|it| it.contains(&observer.teacher.epoch)))
+                .filter(|observer| {
+                    stops.get(&observer.teacher.segment).is_some_and(|it| it.contains(&observer.teacher.epoch))
+                })
                 .cloned()
                 .collect(),
             ..segment.clone()
