@@ -480,6 +480,7 @@ prop_compose! {
                 augmentation_seed: if shared_views { AugmentationSeed::Shared } else { AugmentationSeed::Own },
                 ..Recipe::default()
             },
+            search: None,
         }
     }
 }
