@@ -27,6 +27,7 @@ pub fn study(title: &str) -> Study {
         teacher: None,
         treatment: None,
         recipe: Recipe::default(),
+        search: None,
     }
 }
 
