@@ -6,8 +6,11 @@ use crate::{
 use leptos::prelude::*;
 use study::{
     Architecture, Arm, ArmConfusion, ArmSummary, Comparison, Conflict, Confusion, DatasetFacts, Difference,
-    Distillation, Epoch, Failure, Happened, Incident, Line, Metric, Number, Numerics, Plan, Point, Progress,
-    Provenance, Report, RunId, Scheme, Seed, Series, Snapshot, State, Study, Verdict, progress::RunProgress,
+    Distillation, Ensembles, Epoch, Failure, Happened, Incident, Line, Metric, Number, Numerics, Plan, Point, Progress,
+    Provenance, Report, RunId, Scheme, SearchReport, Seed, Series, Snapshot, State, Study, Verdict,
+    ensembles::{EnsembleLine, EnsemblePoint, Members},
+    progress::RunProgress,
+    search::{Round, RoundReport, Scored},
 };
 
 const STUDY: &str = r#"
@@ -617,4 +620,56 @@ fn a_rule_that_is_not_drawn_is_not_explained() {
     assert!(page(&report).contains("Dashed: the baseline."));
     report.comparison.arms[0].mean = None;
     assert!(!page(&report).contains("Dashed"));
+}
+
+#[test]
+fn whoever_has_the_page_gets_the_curves_alone() {
+    let report = report();
+    let curve = Curve::Picked { metric: Metric::ValidationAccuracy, arm: None, page: "/example".into(), alone: true };
+    let alone = Owner::new().with(|| report_view(&report, &curve, None).to_html());
+    assert!(alone.contains("class=\"metric-explained\"") && alone.contains("panel evidence"), "{alone}");
+    assert!(!alone.contains("arms-heading") && !alone.contains("picture-heading"), "{alone}");
+}
+
+#[test]
+fn ensembles_and_a_search_stand_on_the_page_where_there_are_some() {
+    let mut report = report();
+    let without = page(&report);
+    assert!(!without.contains("ensembles-heading") && !without.contains("search-heading"));
+    let point =
+        |members, mean| EnsemblePoint { members, accuracies: vec![mean - 0.1, mean + 0.1], mean, interval: None };
+    let line = |label: &str, members, mean| EnsembleLine {
+        label: label.into(),
+        members,
+        points: vec![point(1, mean), point(2, mean + 0.5)],
+    };
+    let lines = vec![line("generation 2", Members::Generations, 88.0), line("labels only", Members::Seeds, 87.0)];
+    report.ensembles = Some(Ensembles { lines });
+    let scored = |arm, accuracy, promoted| Scored { arm, accuracy, cross_entropy: Some(0.4), promoted };
+    let round = |arms, epochs, seeds| Round { arms, epochs: Epoch(epochs), seeds };
+    report.search = Some(SearchReport {
+        arms: 3,
+        budget_epochs: 200,
+        spent_epochs: 61,
+        rounds: vec![
+            RoundReport {
+                round: round(3, 4, 1),
+                scores: vec![scored(2, Some(85.5), true), scored(1, Some(85.25), false), scored(3, None, false)],
+            },
+            RoundReport { round: round(1, 20, 3), scores: Vec::new() },
+        ],
+    });
+    let html = page(&report);
+    for expected in [
+        "generation 2, 2 generations: 88.50",
+        "labels only, 1 seed: 87.00",
+        "61 epochs of at most 200 are spent",
+        "Round 1: 3 arms for 4 epochs with 1 seed",
+        "dropped: others were better",
+        "dropped: a run failed",
+        "Round 2: 1 arm for 20 epochs with 3 seeds",
+        "In training:",
+    ] {
+        assert!(html.contains(expected), "{expected} is not in the page");
+    }
 }
