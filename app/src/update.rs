@@ -72,6 +72,12 @@ fn become_like(now: &Element, then: &Element) {
     if now.is_equal_node(Some(then)) || now.local_name() == "leptos-island" {
         return;
     }
+    if now.local_name() == "svg" {
+        // Nothing in a picture is opened, typed or marked by its reader, and it may have many hundreds of elements. One that is in a
+        // page can be replaced.
+        let _ = now.replace_with_with_node_1(then);
+        return;
+    }
     for name in then.get_attribute_names() {
         let Some(name) = name.as_string() else { continue };
         let value = then.get_attribute(&name);
@@ -97,12 +103,12 @@ fn become_like(now: &Element, then: &Element) {
                     old = gone.next_sibling();
                     let _ = now.remove_child(&gone);
                 }
+                old = kept.next_sibling();
                 match (kept.dyn_ref::<Element>(), new.dyn_ref::<Element>()) {
                     (Some(kept), Some(new)) => become_like(kept, new),
                     _ if kept.node_value() != new.node_value() => kept.set_node_value(new.node_value().as_deref()),
                     _ => {}
                 }
-                old = kept.next_sibling();
             }
             None => drop(now.insert_before(&new, old.as_ref())),
         }
