@@ -2,7 +2,7 @@
 
 use crate::{
     Arm, Conflict, Confusion, DatasetFacts, Ensembles, Epoch, Incident, Machine, Metric, Plan, Progress, Provenance,
-    RunId, Series, State, Study, TeacherSummary, answer, arms, blocks,
+    RunId, SearchReport, Series, State, Study, TeacherSummary, answer, arms, blocks,
     conflict::conflicts,
     incidents::incidents,
     metrics::{Facts, best_on_validation, result, run_metrics, series},

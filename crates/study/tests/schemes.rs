@@ -209,7 +209,7 @@ fn a_curriculum_goes_through_its_anchors_in_equal_parts_and_never_through_none()
         let lessons = first_lessons(&format!("method = \"rco\"\n{treatment}"));
         let stage = |lesson: &Lesson| {
             let teacher = lesson.terms.iter().find_map(|(_, term)| term.teacher())?;
-            let Teacher::Trained { stopped_at, .. } = teacher;
+            let Teacher::Trained { stopped_at, .. } = teacher else { panic!("it is trained here") };
             Some((lesson.until.0, stopped_at.0))
         };
         lessons.iter().filter_map(stage).collect()
