@@ -166,6 +166,8 @@ pub fn report() -> Report {
             remarks: vec!["Students of one teacher (seed 0): the intervals speak of students of that teacher.".into()],
         },
         conflicts: (0..5).map(|arm| conflict(arm, 20)).collect(),
+        ensembles: None,
+        search: None,
         confusion: Some(Confusion {
             classes: ["T-shirt/top", "<Coat>", "Bag"].map(String::from).to_vec(),
             arms: (0..5).map(|arm| confusion(arm, arms[arm].label.clone())).collect(),

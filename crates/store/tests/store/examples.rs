@@ -214,6 +214,8 @@ pub fn snapshot(title: &str) -> Snapshot {
         started_at: None,
         training_seconds: None,
         conflicts: Vec::new(),
+        ensembles: None,
+        search: None,
         confusion: None,
     };
     Snapshot { version: Snapshot::VERSION, frozen_at: 1_700_000_000, report }
