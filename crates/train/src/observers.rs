@@ -3,10 +3,9 @@
 use crate::TrainError;
 use crate::augmentation::Normalisation;
 use crate::checkpoint::{self, KeptLogits};
-use crate::engine::Engine;
 use crate::evaluation::{self, kd_loss_and_agreement};
 use crate::folder::sibling;
-use crate::frozen::{Frozen, Opening};
+use crate::frozen::{Frozen, Opened, Opening};
 use crate::objective::Outputs;
 use crate::probe::{Asked, Probe};
 use candle_core::Tensor;
@@ -74,7 +73,6 @@ impl Measured {
 /// What it takes to hear teachers.
 pub(crate) struct Hearing<'a> {
     pub opening: Opening<'a>,
-    pub normalisation: &'a Normalisation,
     pub probe: &'a Probe,
     pub leave: &'a dyn Fn() -> bool,
 }
@@ -110,30 +108,35 @@ impl Hearing<'_> {
         let probe = frozen.say(&self.opening, teacher, &self.probe.shown())?;
         match self.kept(teacher)? {
             Some(kept) => Ok(Some(Said { probe: Some(probe), ..kept })),
-            None => self.evaluated(frozen.network(&self.opening, teacher)?, probe),
+            None => self.evaluated(frozen.opened(&self.opening, teacher)?, probe),
         }
     }
 
     /// What is learnt does not hang on who looks on: where such a network cannot be opened, what it said before is enough.
     fn looking_on(&self, teacher: &CheckpointId, notes: &mut Vec<String>) -> Result<Option<Said>, TrainError> {
         let kept = self.kept(teacher)?;
-        let mut network = match self.opening.open(teacher) {
+        let mut opened = match self.opening.open(teacher) {
             Err(error @ TrainError::Checkpoint { .. }) if kept.is_some() => {
                 notes.push(format!("The gradients are not compared with those of the teacher that looks on: {error}."));
                 return Ok(kept);
             }
             opened => opened?,
         };
-        let probe = Outputs::of_logits(network.evaluate(self.probe.shown().pixels)?);
+        let shown = self.probe.shown();
+        let pixels = opened.pixels(self.opening.images, &shown, 0..shown.images.len());
+        let probe = Outputs::of_logits(opened.network.evaluate(&pixels)?);
         match kept {
             Some(kept) => Ok(Some(Said { probe: Some(probe), ..kept })),
-            None => self.evaluated(network.as_mut(), probe),
+            None => self.evaluated(&mut opened, probe),
         }
     }
 
-    fn evaluated(&self, network: &mut dyn Engine, probe: Outputs) -> Result<Option<Said>, TrainError> {
+    fn evaluated(&self, opened: &mut Opened, probe: Outputs) -> Result<Option<Said>, TrainError> {
         let images = self.opening.images;
-        let mut on = |split| evaluation::logits(network, self.normalisation, images, split, self.leave);
+        let usual = Normalisation::of(images);
+        let own = opened.normalisation.as_ref().unwrap_or(&usual);
+        let network = opened.network.as_mut();
+        let mut on = |split| evaluation::logits(network, own, images, split, self.leave);
         let (Some(validation), Some(test)) = (on(&images.validation)?, on(&images.test)?) else { return Ok(None) };
         let validation = Some(validation).filter(|_| !images.validation.is_empty());
         Ok(Some(Said { validation, test, probe: Some(probe) }))

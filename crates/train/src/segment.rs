@@ -14,6 +14,7 @@ use crate::engine::{Engine, NetworkShape, Values, Weights, open, resolve};
 use crate::evaluation::{self, agreeing};
 use crate::folder::{EventLog, sibling};
 use crate::frozen::{Frozen, Opening, Shown, shape};
+use crate::imported;
 use crate::initial::initial_weights;
 use crate::objective::{self, Outputs, TermValue, named_classes, scalar, weighted_gradient};
 use crate::observers::{Hearing, Measured};
@@ -118,6 +119,8 @@ struct Training<'a> {
     images: &'a Images,
     leave: &'a dyn Fn() -> bool,
     normalisation: Normalisation,
+    /// The weights that are read instead of trained, where they come from elsewhere.
+    imported: Option<Weights>,
     shape: NetworkShape,
     network: Box<dyn Engine>,
     opening: Opening<'a>,
@@ -140,7 +143,16 @@ impl<'a> Training<'a> {
         let (device, _) = resolve(job.device);
         let threads = job.threads.max(1) as usize;
         let batch_size = segment.batch_size as usize;
-        let normalisation = Normalisation::of(images);
+        let shape = shape(segment.architecture, images);
+        // What was trained elsewhere is used to inputs of its own.
+        let (normalisation, imported) = match &segment.start {
+            Start::Imported(weights) => {
+                let shared = job.shared_folder.as_deref().unwrap_or_default();
+                let (weights, normalisation) = imported::load(Path::new(shared), *weights, shape.image_size)?;
+                (normalisation, Some(weights))
+            }
+            Start::Initialisation | Start::Checkpoint(_) => (Normalisation::of(images), None),
+        };
         let opening = Opening { folder, images, job, device, threads };
         let mut teachers = BTreeMap::new();
         for teacher in segment.terms.iter().filter_map(|(_, term)| term.teacher()) {
@@ -149,10 +161,10 @@ impl<'a> Training<'a> {
             }
         }
         let probe = Probe::draw(images, &normalisation, batch_size)?;
-        let hearing = Hearing { opening, normalisation: &normalisation, probe: &probe, leave };
-        let Some((measured, notes)) = hearing.all(&mut teachers)? else { return Ok(None) };
+        let Some((measured, notes)) = (Hearing { opening, probe: &probe, leave }).all(&mut teachers)? else {
+            return Ok(None);
+        };
         // After those who look on: their networks are closed again, and their memory is there for this one.
-        let shape = shape(segment.architecture, images);
         let network = open(&shape, segment.numerics, device, threads, batch_size)?;
         Ok(Some(Training {
             folder,
@@ -160,6 +172,7 @@ impl<'a> Training<'a> {
             images,
             leave,
             normalisation,
+            imported,
             shape,
             network,
             opening,
@@ -186,8 +199,11 @@ impl<'a> Training<'a> {
         let own = course.held.get(&complete).is_some_and(|held| held.momentum);
         let (weights, momentum) = match &segment.start {
             _ if own => from(self.folder, complete)?,
-            Start::Initialisation => {
-                let weights = initial_weights(&self.shape, segment.seed);
+            Start::Initialisation | Start::Imported(_) => {
+                let weights = match &self.imported {
+                    Some(imported) => imported.clone(),
+                    None => initial_weights(&self.shape, segment.seed),
+                };
                 let momentum = self.at_rest(&weights);
                 (weights, momentum)
             }
@@ -211,6 +227,9 @@ impl<'a> Training<'a> {
 
     /// Trains the epoch that follows `complete` and validates it; `None` where someone asked to leave.
     fn epoch(&mut self, complete: Epoch) -> Result<Option<EpochMetrics>, TrainError> {
+        if self.imported.is_some() {
+            return self.read_epoch(complete);
+        }
         let begin = Instant::now();
         let segment = &self.job.segment;
         let train = &self.images.train;
@@ -272,9 +291,8 @@ impl<'a> Training<'a> {
 
         let Some(logits) = self.evaluate_split(&self.images.validation)? else { return Ok(None) };
         let validation = self.validation_scores(complete, &logits)?;
-        let mut fidelity: Vec<Fidelity> = self.measured.iter().map(|it| Fidelity::to(it.observer.clone())).collect();
+        let mut fidelity = self.fidelity_on_validation(&logits)?;
         for ((fidelity, measured), (kd_loss, agreeing)) in fidelity.iter_mut().zip(&self.measured).zip(of_teachers) {
-            measured.on_validation(&logits, fidelity)?;
             if measured.teaches {
                 fidelity.kd_loss_train = Some(kd_loss / count);
                 fidelity.agreement_train = Some(agreeing as f64 / count);
@@ -300,6 +318,39 @@ impl<'a> Training<'a> {
             seconds: begin.elapsed().as_secs_f64(),
             images_per_second,
         }))
+    }
+
+    /// The epoch of a network that was trained elsewhere: it is looked at as it is.
+    fn read_epoch(&mut self, complete: Epoch) -> Result<Option<EpochMetrics>, TrainError> {
+        let begin = Instant::now();
+        let epoch = Epoch(complete.0 + 1);
+        let Some(train) = self.evaluate_split(&self.images.train)? else { return Ok(None) };
+        let images_per_second = self.images.train.len() as f64 / begin.elapsed().as_secs_f64();
+        let train = self.finite(epoch, evaluation::scores(&train, &self.images.train)?)?;
+        let Some(logits) = self.evaluate_split(&self.images.validation)? else { return Ok(None) };
+        let mut fidelity = self.fidelity_on_validation(&logits)?;
+        fidelity.retain(|it| it.kd_loss_validation.is_some());
+        Ok(Some(EpochMetrics {
+            epoch,
+            learning_rate: 0.0,
+            train: Scores { calibration_error: None, ..train },
+            train_clean: None,
+            validation: self.validation_scores(complete, &logits)?,
+            test: None,
+            fidelity,
+            seconds: begin.elapsed().as_secs_f64(),
+            images_per_second,
+        }))
+    }
+
+    /// One for each whom the student is measured against, in their order; empty of numbers where nothing is held out.
+    fn fidelity_on_validation(&self, logits: &Tensor) -> Result<Vec<Fidelity>, TrainError> {
+        let measure = |measured: &Measured| {
+            let mut fidelity = Fidelity::to(measured.observer.clone());
+            measured.on_validation(logits, &mut fidelity)?;
+            Ok(fidelity)
+        };
+        self.measured.iter().map(measure).collect()
     }
 
     /// Fills in how far the gradients of cross-entropy and of what each teacher asks for agree; `false` where someone asked to leave.
@@ -342,7 +393,7 @@ impl<'a> Training<'a> {
     }
 
     fn save(&self, epoch: Epoch, provenance: &Provenance) -> Result<checkpoint::Held, TrainError> {
-        let metadata = checkpoint::metadata(&self.job.segment, epoch, self.images, provenance);
+        let metadata = checkpoint::metadata(&self.job.segment, epoch, self.images, &self.normalisation, provenance);
         let steps = u64::from(epoch.0) * self.steps() as u64;
         let (weights, momentum) = (self.network.weights()?, self.network.momentum()?);
         checkpoint::save(self.folder, epoch, &weights, &momentum, steps, &metadata)

@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod export;
 pub mod fill_synthetic;
+pub mod import_teacher;
 pub mod plan;
 pub mod results;
 pub mod run;
@@ -31,6 +32,7 @@ pub async fn execute(command: Command, bar: ProgressBar) -> Result<(), CommandEr
         Command::Plan(arguments) => plan::plan(&arguments),
         Command::Worker { folder } => worker::worker(&folder),
         Command::Export(arguments) => export::export(arguments).await,
+        Command::ImportTeacher(arguments) => import_teacher::import_teacher(&arguments),
         Command::Results(arguments) => results::results(arguments).await,
         Command::FillSynthetic(arguments) => fill_synthetic::fill_synthetic(arguments).await,
         Command::Bench { bench } => match bench {
