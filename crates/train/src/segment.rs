@@ -326,14 +326,14 @@ impl<'a> Training<'a> {
         let epoch = Epoch(complete.0 + 1);
         let Some(train) = self.evaluate_split(&self.images.train)? else { return Ok(None) };
         let images_per_second = self.images.train.len() as f64 / begin.elapsed().as_secs_f64();
-        let train = self.finite(epoch, evaluation::scores(&train, &self.images.train)?)?;
+        let train = self.finite(epoch, evaluation::scores_in_training(&train, &self.images.train)?)?;
         let Some(logits) = self.evaluate_split(&self.images.validation)? else { return Ok(None) };
         let mut fidelity = self.fidelity_on_validation(&logits)?;
         fidelity.retain(|it| it.kd_loss_validation.is_some());
         Ok(Some(EpochMetrics {
             epoch,
             learning_rate: 0.0,
-            train: Scores { calibration_error: None, ..train },
+            train,
             train_clean: None,
             validation: self.validation_scores(complete, &logits)?,
             test: None,
@@ -418,7 +418,8 @@ impl<'a> Training<'a> {
         }
         if lacking.train_clean {
             let Some(train) = self.evaluate_split(&self.images.train)? else { return Ok(None) };
-            metrics.train_clean = Some(self.finite(epoch, evaluation::scores(&train, &self.images.train)?)?);
+            metrics.train_clean =
+                Some(self.finite(epoch, evaluation::scores_in_training(&train, &self.images.train)?)?);
         }
         if lacking.logits || lacking.fidelity {
             let kept = kept.as_ref().map(|kept| &kept.validation);
