@@ -1,9 +1,7 @@
 -- What networks are worth beside accuracy, and where the gradients of their losses conflict. Absent where it was trained before this.
 -- Every epoch has these numbers: each takes as few bytes as what it says is worth.
 
--- Expected calibration errors, in steps of 0.0001: of scores, so only where there are some.
-alter table epoch add column train_clean_calibration_error integer
-    constraint epoch_train_clean_is_scored check (train_clean_calibration_error is null or train_clean_accuracy is not null);
+-- Expected calibration errors on held-out images, in steps of 0.0001: of scores, so only where there are some.
 alter table epoch add column validation_calibration_error integer
     constraint epoch_validation_is_scored check (validation_calibration_error is null or validation_accuracy is not null);
 alter table epoch add column test_calibration_error integer

@@ -60,7 +60,7 @@ async fn read_epochs(connection: &mut SqliteConnection, keys: &str, facts: &mut 
         r#"select segment, epoch as "epoch: u32", learning_rate, train_cross_entropy, train_accuracy,
                   train_clean_cross_entropy, train_clean_accuracy, validation_cross_entropy, validation_accuracy,
                   test_cross_entropy, test_accuracy, seconds, images_per_second,
-                  train_clean_calibration_error, validation_calibration_error, test_calibration_error
+                  validation_calibration_error, test_calibration_error
            from epoch where segment in (select id from segment where key in (select value from json_each(?)))
            order by segment, epoch"#,
         keys
@@ -75,11 +75,7 @@ async fn read_epochs(connection: &mut SqliteConnection, keys: &str, facts: &mut 
                 accuracy: row.train_accuracy,
                 calibration_error: None,
             },
-            train_clean: scores(
-                row.train_clean_cross_entropy,
-                row.train_clean_accuracy,
-                row.train_clean_calibration_error,
-            ),
+            train_clean: scores(row.train_clean_cross_entropy, row.train_clean_accuracy, None),
             validation: scores(row.validation_cross_entropy, row.validation_accuracy, row.validation_calibration_error),
             test: scores(row.test_cross_entropy, row.test_accuracy, row.test_calibration_error),
             fidelity: Vec::new(),

@@ -128,7 +128,7 @@ async fn record_epoch(
     segment: i64,
     metrics: &EpochMetrics,
 ) -> Result<(), StoreError> {
-    let (train_clean_cross_entropy, train_clean_accuracy, train_clean_calibration_error) = columns(metrics.train_clean);
+    let (train_clean_cross_entropy, train_clean_accuracy, _) = columns(metrics.train_clean);
     let (validation_cross_entropy, validation_accuracy, validation_calibration_error) = columns(metrics.validation);
     let (test_cross_entropy, test_accuracy, test_calibration_error) = columns(metrics.test);
     sqlx::query!(
@@ -136,8 +136,8 @@ async fn record_epoch(
              (segment, epoch, learning_rate, train_cross_entropy, train_accuracy,
               train_clean_cross_entropy, train_clean_accuracy, validation_cross_entropy, validation_accuracy,
               test_cross_entropy, test_accuracy, seconds, images_per_second,
-              train_clean_calibration_error, validation_calibration_error, test_calibration_error)
-         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+              validation_calibration_error, test_calibration_error)
+         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          on conflict (segment, epoch) do update set
              learning_rate = excluded.learning_rate,
              train_cross_entropy = excluded.train_cross_entropy,
@@ -150,8 +150,6 @@ async fn record_epoch(
              test_accuracy = coalesce(excluded.test_accuracy, test_accuracy),
              seconds = excluded.seconds,
              images_per_second = excluded.images_per_second,
-             train_clean_calibration_error =
-                 coalesce(excluded.train_clean_calibration_error, train_clean_calibration_error),
              validation_calibration_error =
                  coalesce(excluded.validation_calibration_error, validation_calibration_error),
              test_calibration_error = coalesce(excluded.test_calibration_error, test_calibration_error)",
@@ -168,7 +166,6 @@ async fn record_epoch(
         test_accuracy,
         metrics.seconds,
         metrics.images_per_second,
-        train_clean_calibration_error,
         validation_calibration_error,
         test_calibration_error
     )

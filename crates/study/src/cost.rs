@@ -160,10 +160,10 @@ fn costs(plan: &Plan, facts: &Facts, machine: &Machine, speed: &Speed) -> Vec<Co
         let compared = if observers > 0.0 { probe } else { 0.0 };
         // What was measured is a step of SGD.
         let as_sgd = f64::from(segment.optimizer.passes_of_a_step()) / f64::from(Optimizer::SGD_PASSES);
-        let mut image = match segment.start {
+        let (mut image, compared) = match segment.start {
             // Its images are only looked at.
-            Start::Imported(_) => student,
-            Start::Initialisation | Start::Checkpoint(_) => as_sgd * step,
+            Start::Imported(_) => (student, 0.0),
+            Start::Initialisation | Start::Checkpoint(_) => (as_sgd * step, compared),
         };
         for teacher in teachers(segment) {
             let Some(taught_by) = segments.get(&teacher.segment) else { continue };

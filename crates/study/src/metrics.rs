@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 pub struct Scores {
     pub cross_entropy: f64,
     pub accuracy: f64,
-    /// Expected calibration error (Guo et al. 2017) in 15 bins, from 0 to 1, with four decimals; `None` for running means, and where
-    /// it was not measured yet.
+    /// Expected calibration error (Guo et al. 2017) in 15 bins, from 0 to 1, with four decimals, on held-out images; `None` on those
+    /// that were trained on, and where it was not measured yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibration_error: Option<f64>,
 }

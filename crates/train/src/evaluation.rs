@@ -40,16 +40,21 @@ pub fn logits(
     Ok(Some(Tensor::cat(&logits, 0)?))
 }
 
-/// Mean cross-entropy, accuracy and calibration error. `logits`: (n, classes), of a split with at least one image.
+/// Mean cross-entropy, accuracy and calibration error on held-out images. `logits`: (n, classes), of a split with at least one.
 pub fn scores(logits: &Tensor, split: &Split) -> Result<Scores, TrainError> {
+    let error = measures::calibration_error(logits, &split.class_numbers())?;
+    let error = (error * Scores::CALIBRATION_STEPS).round() / Scores::CALIBRATION_STEPS;
+    Ok(Scores { calibration_error: Some(error), ..scores_in_training(logits, split)? })
+}
+
+/// As [`scores`], on images that were trained on: how sure a network is of those is no question.
+pub fn scores_in_training(logits: &Tensor, split: &Split) -> Result<Scores, TrainError> {
     let labels = split.class_numbers();
     let correct = agreeing(&named_classes(logits)?, &labels);
-    let calibration_error = measures::calibration_error(logits, &labels)?;
-    let calibration_error = (calibration_error * Scores::CALIBRATION_STEPS).round() / Scores::CALIBRATION_STEPS;
     let count = labels.len();
     let labels = Tensor::from_vec(labels, count, &Device::Cpu)?;
     let cross_entropy = scalar(&objective::cross_entropy(logits, &labels)?)?;
-    Ok(Scores { cross_entropy, accuracy: correct as f64 / count as f64, calibration_error: Some(calibration_error) })
+    Ok(Scores { cross_entropy, accuracy: correct as f64 / count as f64, calibration_error: None })
 }
 
 /// KD loss and the share of images on which both name the same class. Both: (n, classes) with n > 0.

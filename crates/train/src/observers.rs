@@ -73,7 +73,6 @@ impl Measured {
 /// What it takes to hear teachers.
 pub(crate) struct Hearing<'a> {
     pub opening: Opening<'a>,
-    pub normalisation: &'a Normalisation,
     pub probe: &'a Probe,
     pub leave: &'a dyn Fn() -> bool,
 }
@@ -134,9 +133,10 @@ impl Hearing<'_> {
 
     fn evaluated(&self, opened: &mut Opened, probe: Outputs) -> Result<Option<Said>, TrainError> {
         let images = self.opening.images;
-        let normalisation = opened.normalisation.as_ref().unwrap_or(self.normalisation);
+        let usual = Normalisation::of(images);
+        let own = opened.normalisation.as_ref().unwrap_or(&usual);
         let network = opened.network.as_mut();
-        let mut on = |split| evaluation::logits(network, normalisation, images, split, self.leave);
+        let mut on = |split| evaluation::logits(network, own, images, split, self.leave);
         let (Some(validation), Some(test)) = (on(&images.validation)?, on(&images.test)?) else { return Ok(None) };
         let validation = Some(validation).filter(|_| !images.validation.is_empty());
         Ok(Some(Said { validation, test, probe: Some(probe) }))

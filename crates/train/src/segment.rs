@@ -161,8 +161,9 @@ impl<'a> Training<'a> {
             }
         }
         let probe = Probe::draw(images, &normalisation, batch_size)?;
-        let hearing = Hearing { opening, normalisation: &normalisation, probe: &probe, leave };
-        let Some((measured, notes)) = hearing.all(&mut teachers)? else { return Ok(None) };
+        let Some((measured, notes)) = (Hearing { opening, probe: &probe, leave }).all(&mut teachers)? else {
+            return Ok(None);
+        };
         // After those who look on: their networks are closed again, and their memory is there for this one.
         let network = open(&shape, segment.numerics, device, threads, batch_size)?;
         Ok(Some(Training {
@@ -290,9 +291,8 @@ impl<'a> Training<'a> {
 
         let Some(logits) = self.evaluate_split(&self.images.validation)? else { return Ok(None) };
         let validation = self.validation_scores(complete, &logits)?;
-        let mut fidelity: Vec<Fidelity> = self.measured.iter().map(|it| Fidelity::to(it.observer.clone())).collect();
+        let mut fidelity = self.fidelity_on_validation(&logits)?;
         for ((fidelity, measured), (kd_loss, agreeing)) in fidelity.iter_mut().zip(&self.measured).zip(of_teachers) {
-            measured.on_validation(&logits, fidelity)?;
             if measured.teaches {
                 fidelity.kd_loss_train = Some(kd_loss / count);
                 fidelity.agreement_train = Some(agreeing as f64 / count);
@@ -320,6 +320,37 @@ impl<'a> Training<'a> {
         }))
     }
 
+    /// The epoch of a network that was trained elsewhere: it is looked at as it is.
+    fn read_epoch(&mut self, complete: Epoch) -> Result<Option<EpochMetrics>, TrainError> {
+        let begin = Instant::now();
+        let epoch = Epoch(complete.0 + 1);
+        let Some(train) = self.evaluate_split(&self.images.train)? else { return Ok(None) };
+        let images_per_second = self.images.train.len() as f64 / begin.elapsed().as_secs_f64();
+        let train = self.finite(epoch, evaluation::scores_in_training(&train, &self.images.train)?)?;
+        let Some(logits) = self.evaluate_split(&self.images.validation)? else { return Ok(None) };
+        Ok(Some(EpochMetrics {
+            epoch,
+            learning_rate: 0.0,
+            train,
+            train_clean: None,
+            validation: self.validation_scores(complete, &logits)?,
+            test: None,
+            fidelity: Vec::new(),
+            seconds: begin.elapsed().as_secs_f64(),
+            images_per_second,
+        }))
+    }
+
+    /// One for each whom the student is measured against, in their order; empty of numbers where nothing is held out.
+    fn fidelity_on_validation(&self, logits: &Tensor) -> Result<Vec<Fidelity>, TrainError> {
+        let measure = |measured: &Measured| {
+            let mut fidelity = Fidelity::to(measured.observer.clone());
+            measured.on_validation(logits, &mut fidelity)?;
+            Ok(fidelity)
+        };
+        self.measured.iter().map(measure).collect()
+    }
+
     /// Fills in how far the gradients of cross-entropy and of what each teacher asks for agree; `false` where someone asked to leave.
     /// No bit of the network that an epoch or an evaluation reads is another after it.
     fn compare_gradients(&mut self, fidelity: &mut [Fidelity]) -> Result<bool, TrainError> {
@@ -333,27 +364,6 @@ impl<'a> Training<'a> {
             fidelity[place].gradient_cosine = Some(cosine);
         }
         Ok(true)
-    }
-
-    /// The epoch of a network that was trained elsewhere: it is looked at as it is.
-    fn read_epoch(&mut self, complete: Epoch) -> Result<Option<EpochMetrics>, TrainError> {
-        let begin = Instant::now();
-        let epoch = Epoch(complete.0 + 1);
-        let Some(train) = self.evaluate_split(&self.images.train)? else { return Ok(None) };
-        let images_per_second = self.images.train.len() as f64 / begin.elapsed().as_secs_f64();
-        let train = self.finite(epoch, evaluation::scores(&train, &self.images.train)?)?;
-        let Some(logits) = self.evaluate_split(&self.images.validation)? else { return Ok(None) };
-        Ok(Some(EpochMetrics {
-            epoch,
-            learning_rate: 0.0,
-            train,
-            train_clean: None,
-            validation: self.validation_scores(complete, &logits)?,
-            test: None,
-            fidelity: Vec::new(),
-            seconds: begin.elapsed().as_secs_f64(),
-            images_per_second,
-        }))
     }
 
     /// The gradients of what was just looked at: of the whole loss, or, where the optimizer keeps them apart, of the labels' share
@@ -406,7 +416,8 @@ impl<'a> Training<'a> {
         }
         if lacking.train_clean {
             let Some(train) = self.evaluate_split(&self.images.train)? else { return Ok(None) };
-            metrics.train_clean = Some(self.finite(epoch, evaluation::scores(&train, &self.images.train)?)?);
+            metrics.train_clean =
+                Some(self.finite(epoch, evaluation::scores_in_training(&train, &self.images.train)?)?);
         }
         if lacking.logits || lacking.fidelity {
             let kept = kept.as_ref().map(|kept| &kept.validation);

@@ -111,6 +111,7 @@ fn metrics(segment: &Segment, epoch: Epoch) -> EpochMetrics {
         accuracy: (accuracy + 0.004 * jitter).clamp(0.0, 1.0),
         calibration_error: Some((0.3 * (1.0 - accuracy) * (1.0 + 0.1 * jitter)).clamp(0.0, 1.0)),
     };
+    let in_training = |scores: Scores| Scores { calibration_error: None, ..scores };
     // The losses agree at first, and less and less; the nearer to the images, the longer.
     let cosine = |depth: f64, observer: &str| {
         let level = 0.9 - 1.1 * reached.powi(4) - 0.04 * depth;
@@ -137,8 +138,8 @@ fn metrics(segment: &Segment, epoch: Epoch) -> EpochMetrics {
     EpochMetrics {
         epoch,
         learning_rate,
-        train: Scores { calibration_error: None, ..scores(reached + 0.03, noise("train")) },
-        train_clean: Some(scores(reached + 0.05, noise("clean"))),
+        train: in_training(scores(reached + 0.03, noise("train"))),
+        train_clean: Some(in_training(scores(reached + 0.05, noise("clean")))),
         validation: Some(scores(reached, noise("validation"))),
         test: Some(scores(reached - 0.003, noise("test"))),
         fidelity: fidelity.collect(),

@@ -120,7 +120,7 @@ async fn a_database_of_the_first_migration_is_brought_to_this_version() {
 
     let mut connection = options.connect().await.unwrap();
     for (statement, constraint) in [
-        ("update epoch set train_clean_calibration_error = 5", "epoch_train_clean_is_scored"),
+        ("update epoch set test_accuracy = null, test_cross_entropy = null", "epoch_test_is_scored"),
         ("update fidelity set gradient_cosine = x'00'", "fidelity_gradient_cosine_is_whole"),
         ("update fidelity set gradient_cosine = x''", "fidelity_gradient_cosine_is_whole"),
         ("update fidelity set gradient_cosine = 0.5", "cannot store REAL"),
