@@ -158,7 +158,8 @@ fn slowest(facts: &Facts, working: &BTreeMap<SegmentKey, Working>, threads: u32)
 /// each epoch where that is asked for.
 pub fn is_done(segment: &Segment, evaluate_test: EvaluateTest, facts: &SegmentFacts) -> bool {
     let observers: Vec<_> = segment.observers.iter().collect();
-    is_trained(segment, evaluate_test, facts) && is_measured(segment, &observers, facts)
+    is_trained(segment, evaluate_test, facts)
+        && (evaluate_test == EvaluateTest::Never || is_measured(segment, &observers, facts))
 }
 
 fn metrics_of(facts: &SegmentFacts, epoch: Epoch) -> Option<&study::EpochMetrics> {
@@ -204,7 +205,8 @@ fn has_all(wanted: &Wanted, facts: &Facts) -> bool {
     let Some(own) = facts.get(&wanted.segment.key) else { return false };
     let segment = &wanted.segment;
     let observers: Vec<_> = segment.observers.iter().filter(|observer| is_there(&observer.teacher, facts)).collect();
-    is_trained(segment, wanted.evaluate_test, own) && is_measured(segment, &observers, own)
+    is_trained(segment, wanted.evaluate_test, own)
+        && (wanted.evaluate_test == EvaluateTest::Never || is_measured(segment, &observers, own))
 }
 
 fn has_stop(facts: &SegmentFacts, epoch: Epoch) -> bool {

@@ -186,6 +186,10 @@ impl<'a> Course<'a> {
 
     fn lacking_given(&self, epoch: Epoch, best_at_stops: &BTreeSet<Epoch>) -> Lacking {
         let Some(metrics) = self.metrics.get(&epoch) else { return Lacking::default() };
+        if self.evaluate_test == EvaluateTest::Never {
+            // What is told of teachers is told on test too.
+            return Lacking::default();
+        }
         let (stop, best) = (self.segment.stops.contains(&epoch), best_at_stops.contains(&epoch));
         let held = self.held.get(&epoch);
         let held_out = self.segment.dataset.validation > 0;
@@ -194,17 +198,9 @@ impl<'a> Course<'a> {
             metrics.fidelity_to(observer).is_some_and(on_both)
         };
         Lacking {
-            test: metrics.test.is_none()
-                && match self.evaluate_test {
-                    EvaluateTest::Never => false,
-                    EvaluateTest::Checkpoints => stop || best,
-                    EvaluateTest::EveryEpoch => true,
-                },
+            test: metrics.test.is_none() && (stop || best || self.evaluate_test == EvaluateTest::EveryEpoch),
             train_clean: metrics.train_clean.is_none() && self.segment.ends.contains(&epoch),
-            // Those of test are among them.
-            logits: held.is_some_and(|held| !held.logits)
-                && (stop || best)
-                && self.evaluate_test != EvaluateTest::Never,
+            logits: held.is_some_and(|held| !held.logits) && (stop || best),
             fidelity: held.is_some() && (stop || best) && !self.measured_against.iter().all(measured),
         }
     }

@@ -23,16 +23,13 @@ pub fn logits(
     split: &Split,
     leave: &dyn Fn() -> bool,
 ) -> Result<Option<Tensor>, TrainError> {
-    let len = images.values_per_image();
-    let mut plain = vec![0.0; len * EVALUATION_BATCH.min(split.len())];
     let mut logits = Vec::new();
-    for bytes in split.images.chunks(len * EVALUATION_BATCH) {
-        if leave() {
-            return Ok(None);
-        }
-        let plain = &mut plain[..bytes.len()];
-        normalisation.plain(bytes, plain);
-        logits.push(network.evaluate(plain)?.to_dtype(DType::F64)?);
+    let keep = |_, part| {
+        logits.push(part);
+        Ok(())
+    };
+    if !part_by_part(network, normalisation, images, split, leave, keep)? {
+        return Ok(None);
     }
     if logits.is_empty() {
         return Ok(Some(Tensor::zeros((0, images.facts.classes as usize), DType::F64, &Device::Cpu)?));
@@ -40,21 +37,68 @@ pub fn logits(
     Ok(Some(Tensor::cat(&logits, 0)?))
 }
 
+/// Gives `take` the logits of a split's images, [`EVALUATION_BATCH`] at a time, each part with the place of its first image; `false`
+/// where `leave` says so.
+fn part_by_part(
+    network: &mut dyn Engine,
+    normalisation: &Normalisation,
+    images: &Images,
+    split: &Split,
+    leave: &dyn Fn() -> bool,
+    mut take: impl FnMut(usize, Tensor) -> Result<(), TrainError>,
+) -> Result<bool, TrainError> {
+    let len = images.values_per_image();
+    let mut plain = vec![0.0; len * EVALUATION_BATCH.min(split.len())];
+    for (part, bytes) in split.images.chunks(len * EVALUATION_BATCH).enumerate() {
+        if leave() {
+            return Ok(false);
+        }
+        let plain = &mut plain[..bytes.len()];
+        normalisation.plain(bytes, plain);
+        take(part * EVALUATION_BATCH, network.evaluate(plain)?.to_dtype(DType::F64)?)?;
+    }
+    Ok(true)
+}
+
 /// Mean cross-entropy, accuracy and calibration error on held-out images. `logits`: (n, classes), of a split with at least one.
 pub fn scores(logits: &Tensor, split: &Split) -> Result<Scores, TrainError> {
     let error = measures::calibration_error(logits, &split.class_numbers())?;
     let error = (error * Scores::CALIBRATION_STEPS).round() / Scores::CALIBRATION_STEPS;
-    Ok(Scores { calibration_error: Some(error), ..scores_in_training(logits, split)? })
+    Ok(Scores { calibration_error: Some(error), ..of_part(logits, &split.class_numbers())? })
 }
 
-/// As [`scores`], on images that were trained on: how sure a network is of those is no question.
-pub fn scores_in_training(logits: &Tensor, split: &Split) -> Result<Scores, TrainError> {
+/// As [`scores`], on images that were trained on: how sure a network is of those is no question. Part by part: all logits of a large
+/// split at once would take more room than the network.
+pub fn scores_in_training(
+    network: &mut dyn Engine,
+    normalisation: &Normalisation,
+    images: &Images,
+    split: &Split,
+    leave: &dyn Fn() -> bool,
+) -> Result<Option<Scores>, TrainError> {
     let labels = split.class_numbers();
-    let correct = agreeing(&named_classes(logits)?, &labels);
-    let count = labels.len();
-    let labels = Tensor::from_vec(labels, count, &Device::Cpu)?;
+    let (mut cross_entropy, mut correct) = (0.0, 0.0);
+    let add = |first: usize, logits: Tensor| {
+        let count = logits.dim(0)?;
+        let part = of_part(&logits, &labels[first..first + count])?;
+        cross_entropy += part.cross_entropy * count as f64;
+        correct += part.accuracy * count as f64;
+        Ok(())
+    };
+    if !part_by_part(network, normalisation, images, split, leave, add)? {
+        return Ok(None);
+    }
+    let count = labels.len() as f64;
+    // A sum of whole numbers, each as a share of its part's images.
+    let accuracy = correct.round() / count;
+    Ok(Some(Scores { cross_entropy: cross_entropy / count, accuracy, calibration_error: None }))
+}
+
+fn of_part(logits: &Tensor, labels: &[u32]) -> Result<Scores, TrainError> {
+    let accuracy = agreeing(&named_classes(logits)?, labels) as f64 / labels.len() as f64;
+    let labels = Tensor::from_slice(labels, labels.len(), &Device::Cpu)?;
     let cross_entropy = scalar(&objective::cross_entropy(logits, &labels)?)?;
-    Ok(Scores { cross_entropy, accuracy: correct as f64 / count as f64, calibration_error: None })
+    Ok(Scores { cross_entropy, accuracy, calibration_error: None })
 }
 
 /// KD loss and the share of images on which both name the same class. Both: (n, classes) with n > 0.

@@ -324,9 +324,9 @@ impl<'a> Training<'a> {
     fn read_epoch(&mut self, complete: Epoch) -> Result<Option<EpochMetrics>, TrainError> {
         let begin = Instant::now();
         let epoch = Epoch(complete.0 + 1);
-        let Some(train) = self.evaluate_split(&self.images.train)? else { return Ok(None) };
+        let Some(train) = self.scores_in_training()? else { return Ok(None) };
         let images_per_second = self.images.train.len() as f64 / begin.elapsed().as_secs_f64();
-        let train = self.finite(epoch, evaluation::scores_in_training(&train, &self.images.train)?)?;
+        let train = self.finite(epoch, train)?;
         let Some(logits) = self.evaluate_split(&self.images.validation)? else { return Ok(None) };
         Ok(Some(EpochMetrics {
             epoch,
@@ -415,9 +415,8 @@ impl<'a> Training<'a> {
             test = Some(logits);
         }
         if lacking.train_clean {
-            let Some(train) = self.evaluate_split(&self.images.train)? else { return Ok(None) };
-            metrics.train_clean =
-                Some(self.finite(epoch, evaluation::scores_in_training(&train, &self.images.train)?)?);
+            let Some(train) = self.scores_in_training()? else { return Ok(None) };
+            metrics.train_clean = Some(self.finite(epoch, train)?);
         }
         if lacking.logits || lacking.fidelity {
             let kept = kept.as_ref().map(|kept| &kept.validation);
@@ -450,6 +449,11 @@ impl<'a> Training<'a> {
 
     fn evaluate_split(&mut self, split: &Split) -> Result<Option<Tensor>, TrainError> {
         evaluation::logits(self.network.as_mut(), &self.normalisation, self.images, split, self.leave)
+    }
+
+    fn scores_in_training(&mut self) -> Result<Option<Scores>, TrainError> {
+        let network = self.network.as_mut();
+        evaluation::scores_in_training(network, &self.normalisation, self.images, &self.images.train, self.leave)
     }
 
     fn validation_scores(&self, complete: Epoch, logits: &Tensor) -> Result<Option<Scores>, TrainError> {
