@@ -66,12 +66,12 @@ fn said(teacher: &TeacherSummary) -> String {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
     use crate::report::tests::{curve, page, report};
     use study::{Architecture, Epoch, Seed};
 
-    pub fn teacher(index: usize, done: u32, test: [Option<f64>; 2]) -> TeacherSummary {
+    fn teacher(index: usize, done: u32, test: [Option<f64>; 2]) -> TeacherSummary {
         TeacherSummary {
             label: format!("wrn-16-2, seed {index}"),
             architecture: Architecture::WideResNet { depth: 16, width: 2 },
