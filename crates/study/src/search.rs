@@ -119,7 +119,7 @@ pub(crate) fn rounds(study: &Study, search: &Search, whole: &Plan) -> Result<Vec
 fn most_epochs(study: &Study, whole: &Plan, rounds: &[Round]) -> u64 {
     let Some(first) = rounds.first() else { return 0 };
     let all = searched(whole);
-    let of_first = restricted(whole, &runs_of(whole, &all, *first)).epochs;
+    let of_first = restricted(whole, &runs_of(whole, &all, *first), false).epochs;
     let length = |round: &Round| u64::from(round.epochs.0) * u64::from(round.seeds);
     let later: u64 =
         rounds.windows(2).map(|pair| u64::from(pair[1].arms) * (length(&pair[1]) - length(&pair[0]))).sum();
@@ -149,26 +149,31 @@ pub fn asked(study: &Study, whole: &Plan, facts: &Facts) -> Option<Asked> {
     let rounds = rounds(study, search, whole).unwrap_or_default();
     let mut going_on = searched(whole);
     let mut reports = Vec::new();
-    let mut wanted = Vec::new();
+    let (mut wanted, mut tested) = (Vec::new(), false);
+    let with_baseline = |winner: &[usize], round: Round| {
+        let mut wanted = runs_of(whole, winner, round);
+        wanted.extend(runs_of(whole, &baseline(whole), round));
+        wanted
+    };
     for (index, round) in rounds.iter().enumerate() {
         let is_last = index + 1 == rounds.len();
-        wanted = runs_of(whole, &going_on, *round);
+        // Of several that are equal until the last round none is tested before one is chosen.
+        tested = is_last && going_on.len() == 1;
+        wanted = if tested { with_baseline(&going_on, *round) } else { runs_of(whole, &going_on, *round) };
+        let Some(scores) = scores(whole, &going_on, *round, facts) else {
+            reports.push(RoundReport { round: *round, scores: Vec::new() });
+            break;
+        };
+        let scores = match rounds.get(index + 1) {
+            Some(next) => promote(scores, next.arms as usize),
+            None => the_best(scores),
+        };
+        going_on = scores.iter().filter(|it| it.promoted).map(|it| it.arm).collect();
+        going_on.sort_unstable();
+        reports.push(RoundReport { round: *round, scores });
         if is_last {
-            wanted.extend(runs_of(whole, &baseline(whole), *round));
-        }
-        let scores = scores(whole, &going_on, *round, facts);
-        let next = rounds.get(index + 1).map_or(1, |next| next.arms as usize);
-        match scores {
-            None => {
-                reports.push(RoundReport { round: *round, scores: Vec::new() });
-                break;
-            }
-            Some(scores) => {
-                let scores = promote(scores, next);
-                going_on = scores.iter().filter(|it| it.promoted).map(|it| it.arm).collect();
-                going_on.sort_unstable();
-                reports.push(RoundReport { round: *round, scores });
-            }
+            tested = true;
+            wanted = with_baseline(&going_on, *round);
         }
     }
     let report = SearchReport {
@@ -177,7 +182,7 @@ pub fn asked(study: &Study, whole: &Plan, facts: &Facts) -> Option<Asked> {
         spent_epochs: spent(whole, facts),
         rounds: reports,
     };
-    Some(Asked { plan: restricted(whole, &wanted), report })
+    Some(Asked { plan: restricted(whole, &wanted, tested), report })
 }
 
 /// Epochs that are trained of a plan.
@@ -258,8 +263,16 @@ fn promote(mut scores: Vec<Scored>, next: usize) -> Vec<Scored> {
     scores
 }
 
-/// A plan of these runs alone, each up to its epoch, and of what they need. A run that is cut short ends nowhere: it is not tested.
-fn restricted(whole: &Plan, runs: &[(&Run, Epoch)]) -> Plan {
+/// The winner: the first of those that are equally good, of those that did not fail.
+fn the_best(mut scores: Vec<Scored>) -> Vec<Scored> {
+    if let Some(best) = scores.first_mut() {
+        best.promoted = best.accuracy.is_some();
+    }
+    scores
+}
+
+/// A plan of these runs alone, each up to its epoch, and of what they need. Those that are not tested end nowhere.
+fn restricted(whole: &Plan, runs: &[(&Run, Epoch)], tested: bool) -> Plan {
     let segments = whole.by_key();
     let mut stops: BTreeMap<SegmentKey, BTreeSet<Epoch>> = BTreeMap::new();
     let mut ends: BTreeMap<SegmentKey, BTreeSet<Epoch>> = BTreeMap::new();
@@ -269,7 +282,7 @@ fn restricted(whole: &Plan, runs: &[(&Run, Epoch)]) -> Plan {
         let in_it = run.legs.iter().filter(|leg| leg.from < *until);
         let legs: Vec<Leg> = in_it.map(|leg| Leg { until: leg.until.min(*until), ..leg.clone() }).collect();
         open.extend(legs.iter().map(|leg| CheckpointId { segment: leg.segment.clone(), epoch: leg.until }));
-        if let Some(last) = run.legs.last().filter(|last| last.until <= *until) {
+        if let Some(last) = run.legs.last().filter(|last| tested && last.until <= *until) {
             ends.entry(last.segment.clone()).or_default().insert(last.until);
         }
         kept.push(Run { legs, ..(*run).clone() });
