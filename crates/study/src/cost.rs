@@ -4,6 +4,7 @@ use crate::{
     Architecture, CheckpointId, DatasetFacts, Epoch, Machine, Numerics, Optimizer, PROBE_IMAGES, Plan, Segment,
     SegmentKey, Start,
     metrics::Facts,
+    ordered::map,
     progress::epochs_done,
     statistics,
     teacher_logits::{Drawn, TeacherLogits, Usage, expected_views, teacher_logits, teachers},
@@ -95,7 +96,7 @@ pub fn estimate(plan: &Plan, facts: &Facts, machine: &Machine) -> Option<Estimat
         return None;
     }
     let slower = measured.unwrap_or(1.0);
-    let place: BTreeMap<&SegmentKey, usize> = plan.segments.iter().map(|segment| &segment.key).zip(0..).collect();
+    let place: BTreeMap<&SegmentKey, usize> = map(plan.segments.iter().map(|segment| &segment.key).zip(0..));
     let done: Vec<Epoch> =
         plan.segments.iter().map(|segment| Epoch(segment.from().0 + epochs_done(segment, facts))).collect();
     let tasks = plan.segments.iter().zip(&costs).zip(&done).map(|((segment, cost), own)| {
@@ -144,7 +145,7 @@ struct Cost {
 fn costs(plan: &Plan, facts: &Facts, machine: &Machine, speed: &Speed) -> Vec<Cost> {
     let segments = plan.by_key();
     let tables = teacher_logits(&plan.segments, machine.teacher_logits_limit);
-    let tables: BTreeMap<&CheckpointId, &TeacherLogits> = tables.iter().map(|table| (&table.teacher, table)).collect();
+    let tables: BTreeMap<&CheckpointId, &TeacherLogits> = map(tables.iter().map(|table| (&table.teacher, table)));
     let mut drawn: BTreeMap<&CheckpointId, Drawn> = BTreeMap::new();
     let mut costs: Vec<Option<Cost>> = vec![None; plan.segments.len()];
     let mut order: Vec<usize> = (0..plan.segments.len()).collect();

@@ -35,6 +35,7 @@ pub mod method;
 pub mod metrics;
 pub mod numbers;
 pub mod numeral;
+mod ordered;
 pub mod plan;
 pub mod progress;
 pub mod published;

@@ -2,7 +2,7 @@
 
 use crate::{
     Architecture, Augmentation, Chain, CheckpointId, Dataset, DatasetFacts, Epoch, Optimizer, Schedule, Scheme, Seed,
-    SpecError, Study, TeacherNetwork, Term, WeightsDigest, arms, numbers, read, search, sharing,
+    SpecError, Study, TeacherNetwork, Term, WeightsDigest, arms, numbers, ordered::map, read, search, sharing,
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -310,7 +310,7 @@ impl Plan {
 
     /// Every segment by its key, for walks over many runs.
     pub fn by_key(&self) -> BTreeMap<&SegmentKey, &Segment> {
-        self.segments.iter().map(|segment| (&segment.key, segment)).collect()
+        map(self.segments.iter().map(|segment| (&segment.key, segment)))
     }
 
     /// The teacher and temperature each run is measured against, run by run: its own, the last where it has several one after the

@@ -7,7 +7,7 @@
 
 use crate::{
     Arm, CheckpointId, Epoch, Facts, Leg, Plan, Run, Segment, SegmentKey, SpecError, Study, arms::distilling,
-    statistics,
+    ordered::set, statistics,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -126,7 +126,9 @@ fn most_epochs(study: &Study, whole: &Plan, rounds: &[Round]) -> u64 {
     let baseline = rounds.last().map_or(0, length);
     // Each further seed may need teachers of its own.
     let further = u64::from(rounds.last().map_or(0, |last| last.seeds) - first.seeds);
-    let teachers: u64 = whole.teachers().iter().map(|teacher| u64::from(teacher.segment.until.0)).sum();
+    let of_students = set(whole.runs.iter().flat_map(|run| &run.legs).map(|leg| &leg.segment));
+    let teachers = whole.segments.iter().filter(|segment| !of_students.contains(&segment.key));
+    let teachers: u64 = teachers.map(|segment| u64::from(segment.until.0 - segment.from().0)).sum();
     let per_seed = if study.teacher_per_seed() { teachers / u64::from(study.seeds.max(1)) } else { 0 };
     of_first + later + baseline + further * per_seed
 }
@@ -311,7 +313,7 @@ fn restricted(whole: &Plan, runs: &[(&Run, Epoch)], tested: bool) -> Plan {
     };
     let segments: Vec<Segment> = whole.segments.iter().filter_map(cut).collect();
     let of_segment = |segment: &Segment| u64::from(segment.until.0) - u64::from(segment.from().0);
-    let in_runs: BTreeSet<&SegmentKey> = kept.iter().flat_map(|run| &run.legs).map(|leg| &leg.segment).collect();
+    let in_runs: BTreeSet<&SegmentKey> = set(kept.iter().flat_map(|run| &run.legs).map(|leg| &leg.segment));
     let teachers: u64 = segments.iter().filter(|segment| !in_runs.contains(&segment.key)).map(of_segment).sum();
     let students: u64 = kept.iter().filter_map(|run| run.legs.last()).map(|leg| u64::from(leg.until.0)).sum();
     Plan {
