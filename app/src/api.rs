@@ -3,7 +3,7 @@
 use crate::{error::ApiError, form::Fields};
 use leptos::prelude::*;
 use leptos::server_fn::codec::GetUrl;
-use study::{Machine, Report, Share, ShareId, Snapshot, Study, StudyCard, StudyId, teacher_logits::Held};
+use study::{Machine, Report, Share, ShareId, Snapshot, SpecError, Study, StudyCard, StudyId, teacher_logits::Held};
 
 #[cfg(feature = "ssr")]
 use crate::{error::answer_with_status_of, laboratory, laboratory::Laboratory};
@@ -50,6 +50,14 @@ pub async fn study_report(id: StudyId) -> Result<Report, ApiError> {
 #[server(endpoint = "study", input = GetUrl)]
 pub async fn study_as_written(id: StudyId) -> Result<Study, ApiError> {
     told(laboratory::stored(&open_laboratory(), id).await).map(|stored| stored.study)
+}
+
+/// A study file as the form has it, where it is TOML, and what is wrong with it. It is read here: what reads TOML would be a twentieth of
+/// the browser's program.
+#[server(endpoint = "read-study-file")]
+pub async fn read_study_file(text: String) -> Result<(Option<Fields>, Vec<SpecError>), ApiError> {
+    let errors = Study::from_toml(&text).err().unwrap_or_default();
+    Ok((text.parse::<toml::Table>().ok().map(|table| Fields::of_table(&table)), errors))
 }
 
 /// Starts the study that the form's fields say. A browser without scripts is led to the study's page, or back to the form
