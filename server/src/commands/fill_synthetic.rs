@@ -4,6 +4,7 @@
 //! was trained, and every arm is labelled so wherever its numbers go.
 
 use crate::{command_line, data_folder::DataFolder, error::CommandError, process};
+use std::collections::BTreeSet;
 use store::Store;
 use study::{
     CheckpointFile, Dataset, DatasetFacts, Epoch, EpochMetrics, Event, Fidelity, GradientCosine, Job, Kept, Numerics,
@@ -69,18 +70,18 @@ fn events(segment: &Segment) -> Vec<Event> {
     };
     let from = segment.from();
     let mut events = vec![Event::Started { version: Job::VERSION, epoch: from, provenance, process: 0 }];
-    let mut best = 0.0;
-    for epoch in (from.0 + 1..=segment.until.0).map(Epoch) {
-        let mut metrics = metrics(segment, epoch);
-        let validation = metrics.validation.map_or(0.0, |scores| scores.accuracy);
-        // Test is looked at where a worker looks: at stops and at the best on validation so far.
-        if validation <= best && !segment.stops.contains(&epoch) {
+    let all: Vec<EpochMetrics> = (from.0 + 1..=segment.until.0).map(|epoch| metrics(segment, Epoch(epoch))).collect();
+    let best_at = |stop: &Epoch| train::segment::best_epoch(all.iter().filter(|metrics| metrics.epoch <= *stop));
+    let best: BTreeSet<Epoch> = segment.stops.iter().filter_map(best_at).collect();
+    for mut metrics in all.iter().cloned() {
+        let epoch = metrics.epoch;
+        // Test is looked at where a worker looks: at stops, and at the best on validation until each of them.
+        if !best.contains(&epoch) && !segment.stops.contains(&epoch) {
             metrics.test = None;
             for fidelity in &mut metrics.fidelity {
                 (fidelity.kd_loss_test, fidelity.agreement_test) = (None, None);
             }
         }
-        best = f64::max(best, validation);
         if !segment.ends.contains(&epoch) {
             metrics.train_clean = None;
         }
