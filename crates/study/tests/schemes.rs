@@ -470,7 +470,7 @@ fn dot_pays_for_two_backward_passes() {
 /// What was stored when there was one method is read, and written again as it was.
 #[test]
 fn an_older_comparison_reads_as_it_was_written() {
-    let text = include_str!("../../../examples/when-to-stop.json");
+    let text = include_str!("../../../examples/when-should-distillation-stop.json");
     let snapshot: Snapshot = serde_json::from_str(text).unwrap();
     let arms = &snapshot.report.arms;
     assert_eq!(arms[1].distillation.as_ref().unwrap().scheme, Scheme::Kd { temperature: 4.0, kd_weight: 0.9 });

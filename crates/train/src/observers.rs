@@ -70,6 +70,9 @@ impl Measured {
     }
 }
 
+/// Everyone whom a segment is measured against, and what a person should know of them.
+type Heard = (Vec<Measured>, Vec<String>);
+
 /// What it takes to hear teachers.
 pub(crate) struct Hearing<'a> {
     pub opening: Opening<'a>,
@@ -80,10 +83,7 @@ pub(crate) struct Hearing<'a> {
 impl Hearing<'_> {
     /// Everyone whom the segment is measured against, in that order, and what a person should know of them; `None` where `leave` says
     /// so. `teachers` are those that teach.
-    pub fn all(
-        &self,
-        teachers: &mut BTreeMap<CheckpointId, Frozen>,
-    ) -> Result<Option<(Vec<Measured>, Vec<String>)>, TrainError> {
+    pub fn all(&self, teachers: &mut BTreeMap<CheckpointId, Frozen>) -> Result<Option<Heard>, TrainError> {
         let segment = &self.opening.job.segment;
         let mut notes = Vec::new();
         let mut heard: BTreeMap<CheckpointId, Said> = BTreeMap::new();
