@@ -327,7 +327,6 @@ pub struct Point {
 
 /// The one way to read a curve, for a study that runs and one that is done: every arm's series of `metric`, in the plan's order.
 pub fn series(plan: &Plan, facts: &Facts, metric: Metric) -> Vec<Series> {
-    let critical: Vec<f64> = (0..=plan.seeds()).map(statistics::critical_value_of_mean).collect();
     let segments = plan.by_key();
     let measured_against = plan.measured_against();
     let mut values: Vec<BTreeMap<Epoch, Vec<f64>>> = vec![BTreeMap::new(); plan.arms.len()];
@@ -338,6 +337,9 @@ pub fn series(plan: &Plan, facts: &Facts, metric: Metric) -> Vec<Series> {
             }
         }
     }
+    // Once per count of seeds: a search trains the arms of one plan with different numbers of them.
+    let most_seeds = values.iter().flat_map(BTreeMap::values).map(Vec::len).max().unwrap_or(0);
+    let critical: Vec<f64> = (0..=most_seeds).map(statistics::critical_value_of_mean).collect();
     let mut schedules = vec![None; plan.arms.len()];
     for run in &plan.runs {
         schedules[run.arm] = run.legs.first().and_then(|leg| segments.get(&leg.segment)).map(|it| &it.schedule);

@@ -303,11 +303,6 @@ impl Plan {
         self.training_version != crate::TRAINING_VERSION
     }
 
-    /// How many seeds every arm has.
-    pub(crate) fn seeds(&self) -> usize {
-        self.runs.len() / self.arms.len().max(1)
-    }
-
     /// Every segment by its key, for walks over many runs.
     pub fn by_key(&self) -> BTreeMap<&SegmentKey, &Segment> {
         map(self.segments.iter().map(|segment| (&segment.key, segment)))

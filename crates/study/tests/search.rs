@@ -4,7 +4,8 @@ mod images;
 
 use images::fashion_mnist_12k;
 use study::{
-    Epoch, EpochMetrics, Facts, Numerics, Plan, Scores, SegmentFacts, Study,
+    Epoch, EpochMetrics, Facts, Machine, Metric, Numerics, Plan, Scores, SegmentFacts, Study,
+    comparison::report,
     search::{Asked, asked},
 };
 
@@ -96,6 +97,39 @@ fn rounds_grow_and_the_winner_alone_is_tested_against_labels_only() {
     assert!(arms.iter().any(|arm| done.plan.arms[*arm].distillation.is_none()));
     assert_eq!(done.plan.runs.len(), 4);
     assert!(done.plan.runs.iter().all(|run| run.legs.last().unwrap().until == Epoch(16)));
+}
+
+/// The arms that go on have more seeds than those that were dropped, and each band is of its own.
+#[test]
+fn a_searched_study_is_reported_in_every_round() {
+    let (study, plan) = planned("budget_epochs = 110\npromote_one_in = 3");
+    let mut facts = Facts::new();
+    let machine = Machine {
+        threads: 2,
+        speed: None,
+        instruction_set: "portable".into(),
+        memory: None,
+        teacher_logits_limit: 0,
+        devices: Vec::new(),
+        no_gpu: None,
+        datasets: Vec::new(),
+        unusable: Vec::new(),
+        imported: Vec::new(),
+        notice: None,
+    };
+    for _ in 0..4 {
+        let now = asked(&study, &plan, &facts).unwrap();
+        train(&now.plan, &mut facts, |_, distilled| 0.5 + 0.02 * f64::from(distilled));
+        let curves = report(&study, &now.plan, &facts, false, &machine).curves;
+        let (_, accuracy) = curves.iter().find(|(metric, _)| *metric == Metric::ValidationAccuracy).unwrap();
+        for (arm, series) in accuracy.iter().enumerate() {
+            let runs = now.plan.runs.iter().filter(|run| run.arm == arm).count() as u32;
+            assert!(series.points.iter().all(|point| point.seeds == runs), "{series:?}");
+        }
+    }
+    let done = asked(&study, &plan, &facts).unwrap();
+    let seeds = |arm: usize| done.plan.runs.iter().filter(|run| run.arm == arm).count();
+    assert!((0..plan.arms.len()).any(|arm| seeds(arm) == 0) && (0..plan.arms.len()).any(|arm| seeds(arm) == 2));
 }
 
 #[test]
