@@ -2,9 +2,9 @@
 
 mod images;
 
-use images::fashion_mnist_12k;
+use images::{fashion_mnist_12k, machine};
 use study::{
-    Epoch, EpochMetrics, Facts, Machine, Numerics, Plan, Report, Scores,
+    Epoch, EpochMetrics, Facts, Numerics, Plan, Report, Scores,
     claims::{Judged, judge},
     comparison::report,
     gallery::{CARDS, Card, Size},
@@ -41,20 +41,7 @@ fn found(slug: &str, accuracy: impl Fn(&study::Arm, u32) -> (f64, f64)) -> Repor
         }
     }
     facts.values_mut().for_each(|facts| facts.metrics.sort_by_key(|metrics| metrics.epoch));
-    let machine = Machine {
-        threads: 2,
-        speed: None,
-        instruction_set: "portable".into(),
-        memory: None,
-        teacher_logits_limit: 0,
-        devices: Vec::new(),
-        no_gpu: None,
-        datasets: Vec::new(),
-        unusable: Vec::new(),
-        imported: Vec::new(),
-        notice: None,
-    };
-    report(&study, &plan, &facts, false, &machine)
+    report(&study, &plan, &facts, false, &machine())
 }
 
 /// A little that no two seeds have in common, so that there is noise.

@@ -39,7 +39,6 @@ fn planned_of(text: &str) -> (Study, Plan) {
 
 fn machine(speed: Option<f64>) -> Machine {
     Machine {
-        threads: 2,
         speed: speed.map(|multiply_accumulates_per_second| {
             let pace = |passes: f64| Pace {
                 seconds_per_multiply_accumulate: passes / multiply_accumulates_per_second,
@@ -47,15 +46,8 @@ fn machine(speed: Option<f64>) -> Machine {
             };
             Speed { step: pace(3.0), evaluation: pace(1.0) }
         }),
-        instruction_set: "portable".into(),
-        memory: None,
         teacher_logits_limit: 4_000_000_000,
-        devices: Vec::new(),
-        no_gpu: None,
-        datasets: Vec::new(),
-        unusable: Vec::new(),
-        imported: Vec::new(),
-        notice: None,
+        ..images::machine()
     }
 }
 

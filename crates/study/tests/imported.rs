@@ -23,17 +23,9 @@ fn plan(teacher: &str, treatment: &str) -> (Study, Plan) {
 fn machine(channels: u32) -> Machine {
     let network = format!("wrn-40-2 from {DIGEST}").parse().unwrap();
     Machine {
-        threads: 2,
-        speed: None,
-        instruction_set: "portable".into(),
-        memory: None,
-        teacher_logits_limit: 0,
-        devices: Vec::new(),
-        no_gpu: None,
         datasets: vec![DatasetFacts { validation: 0, train: 17_000, ..fashion_mnist_12k() }],
-        unusable: Vec::new(),
         imported: vec![ImportedTeacher { network, name: "mine".into(), channels, classes: 10 }],
-        notice: None,
+        ..images::machine()
     }
 }
 

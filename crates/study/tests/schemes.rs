@@ -2,7 +2,7 @@
 
 mod images;
 
-use images::fashion_mnist_12k;
+use images::{fashion_mnist_12k, machine};
 use study::{
     Arm, Choices, Epoch, Facts, Lesson, Machine, Method, Number, Numerics, Observer, Optimizer, Plan, Scheme, Seed,
     Snapshot, Speed, Study, Teacher, Term, cost,
@@ -450,15 +450,7 @@ fn dot_pays_for_two_backward_passes() {
             step: cost::Pace { seconds_per_multiply_accumulate: 1e-9, seconds_per_activation: 0.0 },
             evaluation: cost::Pace { seconds_per_multiply_accumulate: 0.0, seconds_per_activation: 0.0 },
         }),
-        instruction_set: "avx2".into(),
-        memory: None,
-        teacher_logits_limit: 0,
-        devices: Vec::new(),
-        no_gpu: None,
-        datasets: Vec::new(),
-        unusable: Vec::new(),
-        imported: Vec::new(),
-        notice: None,
+        ..machine()
     };
     let seconds = |treatment: &str| cost::estimate(&plan(treatment), &Facts::new(), &machine).unwrap().seconds;
     let (student, images) = (plan("").arms[0].student, fashion_mnist_12k());
