@@ -49,7 +49,10 @@ fn table(report: &Report) -> impl IntoView + use<> {
                 <td role="cell" class="number first" data-label="Difference, points">{difference}</td>
                 <td role="cell" class="number first" data-label="p">{p}</td>
                 <td role="cell" class="verdict first" data-label="Verdict">{verdict}</td>
-                <td role="cell" data-label="State"><span class=state_class(state)>{state_in_words(state)}</span></td>
+                <td role="cell" data-label="State">{match state {
+                    Some(state) => view! { <span class=state_class(state)>{state_in_words(state)}</span> }.into_any(),
+                    None => "dropped".into_any(),
+                }}</td>
             </tr>
         }
     });
@@ -84,9 +87,9 @@ fn table(report: &Report) -> impl IntoView + use<> {
     }
 }
 
-fn seeds_done(summary: &ArmSummary) -> String {
+fn seeds_done(summary: &ArmSummary) -> Option<String> {
     let done = summary.by_seed.iter().flatten().count();
-    format!("{done} of {}", summary.seeds.len())
+    (!summary.seeds.is_empty()).then(|| format!("{done} of {}", summary.seeds.len()))
 }
 
 /// Arms that a narrow screen shows as a list of named values each.
@@ -118,13 +121,13 @@ fn verdict(difference: &Difference) -> Said {
     }
 }
 
-/// An arm's state, from those of its runs: what may still come of it, then what keeps it from being finished.
-fn state_of(arm: usize, report: &Report) -> State {
+/// An arm's state, from those of its runs: what may still come of it, then what keeps it from being finished. `None` where a search
+/// asks for no run of it.
+fn state_of(arm: usize, report: &Report) -> Option<State> {
     let states: Vec<State> = report.progress.runs.iter().filter(|run| run.arm == arm).map(|run| run.state).collect();
-    [State::Training, State::Waiting, State::Stopped, State::Failed]
+    [State::Training, State::Waiting, State::Stopped, State::Failed, State::Finished]
         .into_iter()
         .find(|state| states.contains(state))
-        .unwrap_or(State::Finished)
 }
 
 /// Every run by itself: the numbers behind the dots.

@@ -325,7 +325,8 @@ pub struct Point {
     pub seeds: u32,
 }
 
-/// The one way to read a curve, for a study that runs and one that is done: every arm's series of `metric`, in the plan's order.
+/// The one way to read a curve, for a study that runs and one that is done: the series of `metric` of every arm that has runs, in the
+/// plan's order.
 pub fn series(plan: &Plan, facts: &Facts, metric: Metric) -> Vec<Series> {
     let segments = plan.by_key();
     let measured_against = plan.measured_against();
@@ -345,12 +346,14 @@ pub fn series(plan: &Plan, facts: &Facts, metric: Metric) -> Vec<Series> {
         schedules[run.arm] = run.legs.first().and_then(|leg| segments.get(&leg.segment)).map(|it| &it.schedule);
     }
     let arms = plan.arms.iter().zip(values).zip(schedules).enumerate();
-    arms.map(|(index, ((arm, values), schedule))| Series {
-        arm: index,
-        label: arm.label.clone(),
-        points: values.into_iter().map(|(epoch, values)| point(epoch, &values, &critical)).collect(),
-        kd_stops_at: arm.distillation.as_ref().map(|it| it.kd_stop_epoch).filter(|stop| *stop < arm.epochs),
-        drops: schedule.map(|schedule| schedule.drops.clone()).unwrap_or_default(),
+    arms.filter_map(|(index, ((arm, values), schedule))| {
+        Some(Series {
+            arm: index,
+            label: arm.label.clone(),
+            points: values.into_iter().map(|(epoch, values)| point(epoch, &values, &critical)).collect(),
+            kd_stops_at: arm.distillation.as_ref().map(|it| it.kd_stop_epoch).filter(|stop| *stop < arm.epochs),
+            drops: schedule?.drops.clone(),
+        })
     })
     .collect()
 }

@@ -2,9 +2,9 @@
 
 mod images;
 
-use images::fashion_mnist_12k;
+use images::{fashion_mnist_12k, machine};
 use study::{
-    Epoch, EpochMetrics, Facts, Machine, Metric, Numerics, Plan, Scores, SegmentFacts, Study,
+    Epoch, EpochMetrics, Facts, Metric, Numerics, Plan, Scores, SegmentFacts, Study,
     comparison::report,
     search::{Asked, asked},
 };
@@ -104,28 +104,18 @@ fn rounds_grow_and_the_winner_alone_is_tested_against_labels_only() {
 fn a_searched_study_is_reported_in_every_round() {
     let (study, plan) = planned("budget_epochs = 110\npromote_one_in = 3");
     let mut facts = Facts::new();
-    let machine = Machine {
-        threads: 2,
-        speed: None,
-        instruction_set: "portable".into(),
-        memory: None,
-        teacher_logits_limit: 0,
-        devices: Vec::new(),
-        no_gpu: None,
-        datasets: Vec::new(),
-        unusable: Vec::new(),
-        imported: Vec::new(),
-        notice: None,
-    };
     for _ in 0..4 {
         let now = asked(&study, &plan, &facts).unwrap();
         train(&now.plan, &mut facts, |_, distilled| 0.5 + 0.02 * f64::from(distilled));
-        let curves = report(&study, &now.plan, &facts, false, &machine).curves;
+        let curves = report(&study, &now.plan, &facts, false, &machine()).curves;
         let (_, accuracy) = curves.iter().find(|(metric, _)| *metric == Metric::ValidationAccuracy).unwrap();
-        for (arm, series) in accuracy.iter().enumerate() {
-            let runs = now.plan.runs.iter().filter(|run| run.arm == arm).count() as u32;
-            assert!(series.points.iter().all(|point| point.seeds == runs), "{series:?}");
+        let seeds = |arm: usize| now.plan.runs.iter().filter(|run| run.arm == arm).count() as u32;
+        for series in accuracy {
+            assert!(series.points.iter().all(|point| point.seeds == seeds(series.arm)), "{series:?}");
         }
+        let drawn: Vec<usize> = accuracy.iter().map(|series| series.arm).collect();
+        let asked: Vec<usize> = (0..plan.arms.len()).filter(|arm| seeds(*arm) > 0).collect();
+        assert_eq!(drawn, asked, "an arm that was dropped has no line");
     }
     let done = asked(&study, &plan, &facts).unwrap();
     let seeds = |arm: usize| done.plan.runs.iter().filter(|run| run.arm == arm).count();
