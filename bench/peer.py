@@ -300,11 +300,11 @@ def sweep(arguments):
     index, parts = map(int, (arguments.part or "0/1").split("/"))
     own = runs(study)[index::parts][: arguments.runs]
     accuracies = [train_student(study, images, arguments.checkpoints, *run) for run in own]
+    names = ("temperature", "kd_stop_epoch", "teacher_stop_epoch", "seed", "test_accuracy")
     print_line(
-        runs=len(own),
+        program=f"PyTorch {torch.__version__}",
         epochs=len(own) * study["student"]["epochs"],
-        distilled_epochs=sum(run[1] for run in own),
-        test_accuracies=accuracies,
+        runs=[dict(zip(names, (*run, accuracy))) for run, accuracy in zip(own, accuracies)],
     )
 
 

@@ -3,7 +3,9 @@
 use crate::{error::ApiError, form::Fields};
 use leptos::prelude::*;
 use leptos::server_fn::codec::GetUrl;
-use study::{Machine, Report, Share, ShareId, Snapshot, SpecError, Study, StudyCard, StudyId, teacher_logits::Held};
+use study::{
+    ExampleCard, Machine, Report, Share, ShareId, Snapshot, SpecError, Study, StudyCard, StudyId, teacher_logits::Held,
+};
 
 #[cfg(feature = "ssr")]
 use crate::{error::answer_with_status_of, laboratory, laboratory::Laboratory};
@@ -127,18 +129,24 @@ pub async fn shared(token: String) -> Result<Snapshot, ApiError> {
     told(snapshot.and_then(|found| found.ok_or_else(|| ApiError::NotFound("shared comparison".into()))))
 }
 
-#[server(endpoint = "example", input = GetUrl)]
-pub async fn example() -> Result<Snapshot, ApiError> {
-    let example = open_laboratory().example.ok_or_else(|| ApiError::NotFound("example".into()));
-    told(example.map(|snapshot| Snapshot::clone(&snapshot)))
+#[server(endpoint = "examples", input = GetUrl)]
+pub async fn examples() -> Result<Vec<ExampleCard>, ApiError> {
+    Ok(open_laboratory().examples.cards.to_vec())
 }
 
-/// The example without its curves and what else is looked at closely, for the first page; `None` where the program was built without one.
+#[server(endpoint = "example", input = GetUrl)]
+pub async fn example(name: String) -> Result<Snapshot, ApiError> {
+    told((open_laboratory().examples.read)(&name).ok_or_else(|| ApiError::NotFound("example".into())))
+}
+
+/// The first example, by its name, without its curves and what else is looked at closely, for the first page; `None` where the program was
+/// built without one.
 #[server(endpoint = "example-in-brief", input = GetUrl)]
-pub async fn example_in_brief() -> Result<Option<Report>, ApiError> {
-    let example = open_laboratory().example;
+pub async fn example_in_brief() -> Result<Option<(String, Report)>, ApiError> {
+    let laboratory::Examples { cards, read } = open_laboratory().examples;
     let in_brief = |report: Report| Report { curves: Vec::new(), conflicts: Vec::new(), confusion: None, ..report };
-    Ok(example.map(|snapshot| in_brief(snapshot.report.clone())))
+    let first = cards.first().and_then(|card| Some((card.name.clone(), in_brief(read(&card.name)?.report))));
+    Ok(first)
 }
 
 /// Scripts ask for data; a plain form asks for a page.

@@ -11,8 +11,8 @@ use std::{
 };
 use store::{Store, StoredStudy};
 use study::{
-    Confusion, Ensembles, Facts, ImportedTeacher, Machine, Plan, Progress, Report, SearchReport, Share, ShareId,
-    Snapshot, StudyCard, StudyId, WaitsFor,
+    Confusion, Ensembles, ExampleCard, Facts, ImportedTeacher, Machine, Plan, Progress, Report, SearchReport, Share,
+    ShareId, Snapshot, StudyCard, StudyId, WaitsFor,
     comparison::{self, report_without_curves},
     teacher_logits::Held,
 };
@@ -29,8 +29,7 @@ pub struct Laboratory {
     pub teacher_logits_bytes: Arc<AtomicU64>,
     /// "https://lab.example.org", without a slash at its end; `None`: links name the host of the request.
     pub public_url: Option<String>,
-    /// A study that was trained beforehand by this program.
-    pub example: Option<Arc<Snapshot>>,
+    pub examples: Examples,
     pub latest: LatestReport,
     pub kept_networks: Arc<dyn KeptNetworks>,
 }
@@ -45,6 +44,14 @@ pub trait KeptNetworks: Send + Sync {
 
 /// A thing that is told once files were read.
 pub type Told<'a, T> = Pin<Box<dyn Future<Output = Option<T>> + Send + 'a>>;
+
+/// Studies that were trained beforehand by this program; the first is the one that a first start shows.
+#[derive(Clone)]
+pub struct Examples {
+    pub cards: Arc<[ExampleCard]>,
+    /// One of them, by its name: they are looked at seldom, and take memory.
+    pub read: fn(&str) -> Option<Snapshot>,
+}
 
 /// Lists imported teachers by whoever has their files.
 pub type ListImported = Arc<dyn Fn() -> Vec<ImportedTeacher> + Send + Sync>;

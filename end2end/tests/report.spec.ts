@@ -1,7 +1,7 @@
 import { expect, hydrated, test } from "./server";
 
 test("a report is read under the pointer, and another metric's curves come without leaving the page", async ({ page }) => {
-  await page.goto("/example");
+  await page.goto("/examples/when-should-distillation-stop");
   await hydrated(page);
   const curves = page.getByRole("region", { name: "Learning curves" });
   const heading = curves.locator(".legend-head");
@@ -36,7 +36,7 @@ test("a report is read under the pointer, and another metric's curves come witho
   const first = await explained.innerText();
   await page.evaluate(() => document.documentElement.setAttribute("data-still-here", ""));
   await curves.getByRole("link").nth(1).click();
-  await expect(page).toHaveURL(/\/example\?metric=\w+$/);
+  await expect(page).toHaveURL(/\/examples\/[a-z-]+\?metric=\w+$/);
   await expect(explained).not.toHaveText(first);
   await expect(curves.getByRole("link").nth(1)).toHaveAttribute("aria-current", "true");
   await page.goBack();

@@ -10,7 +10,7 @@ pub mod confusion;
 pub mod data_folder;
 pub mod datasets;
 pub mod error;
-pub mod example;
+pub mod examples;
 pub mod executor;
 pub mod http;
 pub mod kept;

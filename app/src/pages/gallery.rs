@@ -1,3 +1,4 @@
+use super::examples::address;
 use crate::{
     about, api,
     form::{Fields, preview},
@@ -7,7 +8,7 @@ use crate::{
 use leptos::prelude::*;
 use leptos_meta::Title;
 use study::{
-    Machine,
+    ExampleCard, Machine,
     gallery::{CARDS, Card, Size},
 };
 
@@ -24,8 +25,12 @@ pub fn Gallery() -> impl IntoView {
             </p>
             <Suspense>
                 {Suspend::new(async move {
+                    let examples = api::examples().await.unwrap_or_default();
                     match api::this_machine().await {
-                        Ok(machine) => view! { <ul class="cards">{CARDS.map(|card| experiment(&card, &machine)).collect_view()}</ul> }.into_any(),
+                        Ok(machine) => {
+                            let cards = CARDS.map(|card| experiment(&card, &machine, &examples)).collect_view();
+                            view! { <ul class="cards">{cards}</ul> }.into_any()
+                        }
                         Err(error) => view! { <Problem error=error/> }.into_any(),
                     }
                 })}
@@ -34,7 +39,10 @@ pub fn Gallery() -> impl IntoView {
     }
 }
 
-fn experiment(card: &Card, machine: &Machine) -> impl IntoView + use<> {
+fn experiment(card: &Card, machine: &Machine, examples: &[ExampleCard]) -> impl IntoView + use<> {
+    let example = examples.iter().find(|example| example.title == card.question).map(|example| {
+        view! { <p><a href=address(&example.name)>"What it found, trained beforehand by this program"</a></p> }
+    });
     let sizes = Size::ALL.map(|size| {
         let form = Fields::of_study(&card.study(size));
         let comes_to = comes_to(&form, machine);
@@ -50,6 +58,7 @@ fn experiment(card: &Card, machine: &Machine) -> impl IntoView + use<> {
             <h2>{card.question}</h2>
             <p>{card.finding}</p>
             <ul class="sizes">{sizes.collect_view()}</ul>
+            {example}
         </li>
     }
 }

@@ -1,4 +1,4 @@
-use super::refused;
+use super::{examples::address, refused};
 use crate::{
     api,
     chart::final_accuracy::final_accuracy,
@@ -66,7 +66,7 @@ fn card(card: StudyCard) -> impl IntoView {
     }
 }
 
-fn welcome(example: Option<Report>) -> impl IntoView {
+fn welcome(example: Option<(String, Report)>) -> impl IntoView {
     let start = ServerAction::<api::StartShortStudy>::new();
     let has_example = example.is_some();
     view! {
@@ -87,20 +87,23 @@ fn welcome(example: Option<Report>) -> impl IntoView {
             <p class="aside">"The short study trains for real, on images of clothes that are built in. It takes about two minutes on two cores."</p>
             {refused(start).map(|error| view! { <Problem error=error/> })}
         </div>
-        {example.as_ref().map(in_brief)}
+        {example.map(|(name, report)| in_brief(&report, &address(&name)))}
         {(!has_example).then(|| view! { <p class="empty">"Your studies will stand here."</p> })}
     }
 }
 
 /// The example's answer and picture: something to look at in the first second.
-fn in_brief(report: &Report) -> impl IntoView + use<> {
+fn in_brief(report: &Report, address: &str) -> impl IntoView + use<> {
     view! {
         <section class="panel example" aria-labelledby="example-heading">
             <p class="kicker">"An example, trained beforehand by this program"</p>
-            <h2 id="example-heading"><a href="/example">{report.study.title.clone()}</a></h2>
+            <h2 id="example-heading"><a href=address.to_owned()>{report.study.title.clone()}</a></h2>
             <p class="answer">{report.comparison.answer.clone()}</p>
             {final_accuracy(report, "example-accuracy")}
-            <p><a href="/example">"See the whole example"</a></p>
+            <p class="choices">
+                <a href=address.to_owned()>"See the whole example"</a>
+                <a href="/examples">"See all examples"</a>
+            </p>
             <Pointer/>
         </section>
     }

@@ -1,6 +1,6 @@
 //! A page is a file: a component and what it reads. Pages are made on the server alone; what moves in the browser is an island in them.
 
-mod example;
+mod examples;
 mod gallery;
 mod home;
 mod new_study;
@@ -9,7 +9,7 @@ mod shared;
 mod shares;
 mod study;
 
-pub use example::Example;
+pub use examples::{Example, Examples};
 pub use gallery::Gallery;
 pub use home::Home;
 pub use new_study::NewStudy;

@@ -4,14 +4,16 @@ use super::{provenance::machines, setup::what};
 use crate::numbers;
 use study::{
     Difference, Metric, Report, Verdict,
+    agreement::{Agreement, Peer, agreements},
     claims::{Claim, Judged, Judgement, judge},
     gallery::Card,
 };
 
-/// A study and the name of its picture's file, as the document refers to it.
+/// A study, the name of its picture's file, as the document refers to it, and what another program found of the same study.
 pub struct Recorded<'a> {
     pub report: &'a Report,
     pub picture: String,
+    pub peer: Option<&'a Peer>,
 }
 
 /// The whole document, in the order given.
@@ -36,6 +38,7 @@ fn section(study: &Recorded<'_>) -> String {
     ];
     parts.extend(card.map(|card| against_the_paper(card, report)));
     parts.extend(report.comparison.remarks.iter().map(|remark| escaped(remark)));
+    parts.extend(study.peer.and_then(|peer| beside_the_peer(report, peer)));
     parts.join("\n\n") + "\n"
 }
 
@@ -66,6 +69,31 @@ fn verdict(difference: &Difference) -> &'static str {
         Verdict::NotDistinguishable => "not distinguishable",
         Verdict::TooFewSeeds => "too few seeds",
     }
+}
+
+/// The same arms by another program, and whether the means agree; `None` where it has none of them.
+fn beside_the_peer(report: &Report, peer: &Peer) -> Option<String> {
+    let all = agreements(report, peer);
+    let with_intervals = all.iter().filter(|it| it.interval.is_some()).count();
+    let agreeing = all.iter().filter(|it| it.agrees() == Some(true)).count();
+    let lead = format!(
+        "The same arms trained by {}, each program with seeds of its own: in {agreeing} of {with_intervals} arms the means agree (no \
+         difference lies inside its 95 % interval, by Welch’s t).",
+        escaped(&peer.program)
+    );
+    let head = "| arm | here, % | there, % | n | difference, points |\n|---|--:|--:|--:|--:|";
+    let row = |it: &Agreement| {
+        let cells = [
+            escaped(&report.arms[it.arm].label),
+            numbers::fixed(it.ours, 2),
+            numbers::fixed(it.peers, 2),
+            format!("{} and {}", it.seeds, it.peer_seeds),
+            numbers::signed_with_interval(it.difference, it.interval),
+        ];
+        format!("| {} |", cells.join(" | "))
+    };
+    let table = std::iter::once(head.to_owned()).chain(all.iter().map(row)).collect::<Vec<_>>().join("\n");
+    (!all.is_empty()).then(|| format!("{lead}\n\n{table}"))
 }
 
 /// What the paper found, and what of it was found here.
@@ -113,11 +141,12 @@ fn escaped(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::{chart::final_accuracy::final_accuracy_svg, report::tests::report};
+    use study::{Epoch, Seed, agreement::PeerRun};
 
     #[test]
     fn a_study_is_written_down_with_its_answer_picture_table_and_model() {
         let report = report();
-        let text = document(&[Recorded { report: &report, picture: "results/stop.svg".into() }]);
+        let text = document(&[Recorded { report: &report, picture: "results/stop.svg".into(), peer: None }]);
         for expected in [
             "# Results\n",
             "## When should \\<distillation\\> stop?\n",
@@ -133,8 +162,28 @@ mod tests {
         assert!(!text.contains("The paper:"), "it is none of the paper's experiments");
         let mut asked = report;
         asked.study.title = Card::of_slug("stopping-distillation").unwrap().question.to_owned();
-        let text = document(&[Recorded { report: &asked, picture: "x.svg".into() }]);
+        let text = document(&[Recorded { report: &asked, picture: "x.svg".into(), peer: None }]);
         assert!(text.contains("The paper: Stopped early (ESKD)") && text.contains(" Here: "), "{text}");
+    }
+
+    #[test]
+    fn what_another_program_found_stands_beside_ours() {
+        let report = report();
+        let run = |kd_stop_epoch, teacher_stop_epoch, seed, test_accuracy| PeerRun {
+            temperature: 4.0,
+            kd_stop_epoch: Epoch(kd_stop_epoch),
+            teacher_stop_epoch: Epoch(teacher_stop_epoch),
+            seed: Seed(seed),
+            test_accuracy,
+        };
+        let labels = [0.8830, 0.8850, 0.8845].into_iter().zip(0..).map(|(found, seed)| run(0, 8, seed, found));
+        let distilled = [0.8612, 0.8609, 0.8621].into_iter().zip(0..).map(|(found, seed)| run(8, 20, seed, found));
+        let unasked = run(4, 20, 0, 0.5);
+        let peer = Peer { program: "PyTorch 2".into(), runs: labels.chain(distilled).chain([unasked]).collect() };
+        let text = document(&[Recorded { report: &report, picture: "x.svg".into(), peer: Some(&peer) }]);
+        assert!(text.contains("trained by PyTorch 2, ") && text.contains("in 1 of 2 arms the means agree"), "{text}");
+        assert!(text.contains("| labels only | 88.40 | 88.42 | 3 and 3 | −0.02 ± "), "{text}");
+        assert!(text.contains("| KD until 8, teacher stopped at 20 | 88.95 | 86.14 | 3 and 3 | +2.81 ± "), "{text}");
     }
 
     #[test]

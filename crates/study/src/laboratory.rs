@@ -64,6 +64,15 @@ impl Share {
     }
 }
 
+/// A study that was trained beforehand, in the list of examples.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExampleCard {
+    /// Names it in addresses and files: its question in small letters, "when-should-distillation-stop".
+    pub name: String,
+    pub title: String,
+    pub answer: String,
+}
+
 /// A study in the list of studies.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StudyCard {

@@ -6,6 +6,7 @@
 //! A [`Study`] is planned ([`Plan`]) into [`Segment`]s; segments are trained, elsewhere, into checkpoints
 //! and [`EpochMetrics`]; metrics are compared ([`Report`]); a report can be frozen ([`Snapshot`]).
 
+pub mod agreement;
 mod answer;
 pub mod architecture;
 mod arms;
@@ -63,7 +64,7 @@ pub use dataset::{Dataset, DatasetFacts};
 pub use ensembles::Ensembles;
 pub use imported::{ImportedTeacher, TeacherNetwork, WeightsDigest};
 pub use incidents::{Happened, Incident, incidents};
-pub use laboratory::{Share, ShareId, StudyCard, StudyId};
+pub use laboratory::{ExampleCard, Share, ShareId, StudyCard, StudyId};
 pub use machine::{Machine, Ready};
 pub use method::{Method, Number, Scheme};
 pub use metrics::{

@@ -22,6 +22,8 @@
 //! for combination in ([1, 0, 0, 0, 0, 0], [1, 1, 0, 0, 0, 0], [1, 0, 1, 0, 0, 0], [0, 1, 0, 0, 0, 0], [0, 0, 1, 0, 0, 0], [0, -1, 1, 0, 0, 0]):
 //!     it = fit.t_test(combination)
 //!     print(it.effect[0], it.conf_int()[0].tolist(), it.tvalue.item(), it.pvalue.item())
+//! other = [88.61, 89.02, 88.95, 88.57]
+//! print(stats.ttest_ind([89.18, 88.49, 88.74], other, equal_var=False).confidence_interval(0.95))
 //! print(multipletests([0.01, 0.04, 0.03, 0.005, 0.6], method="holm")[1].tolist())
 //! print([stats.t.ppf(0.975, v) for v in (1, 2, 4, 8, 30, 1000)])
 //! print([2 * stats.t.sf(t, v) for t, v in ((2.5, 4), (12.0, 8), (0.1, 1))])
@@ -36,7 +38,8 @@
 
 use proptest::prelude::*;
 use study::statistics::{
-    Blocks, binomial_half_width, critical_value, holm, interval_of_mean, seeds_needed, two_sided_p,
+    Blocks, binomial_half_width, critical_value, holm, interval_of_difference, interval_of_mean, seeds_needed,
+    two_sided_p,
 };
 
 /// In which the accuracies below come: of one image in 10,000, in percent.
@@ -228,6 +231,17 @@ fn seeds_that_would_settle_a_difference() {
     {
         assert_eq!(seeds_needed(difference, deviation, arms), None);
     }
+}
+
+#[test]
+fn two_samples_that_have_nothing_in_common_are_compared_by_welch() {
+    let (ours, others) = ([89.18, 88.49, 88.74], [88.61, 89.02, 88.95, 88.57]);
+    let (low, high) = interval_of_difference(&ours, &others, STEP).unwrap();
+    assert!((low + 0.6883793315633268).abs() < 1e-9 && (high - 0.7200459982300215).abs() < 1e-9, "{low} {high}");
+    assert_eq!(interval_of_difference(&[88.0], &others, STEP), None);
+    assert_eq!(interval_of_difference(&ours, &[], STEP), None);
+    let (low, high) = interval_of_difference(&[88.0; 3], &[88.0; 3], STEP).unwrap();
+    assert!(low < 0.0 && 0.0 < high, "what agrees to the last digit is not certain");
 }
 
 proptest! {

@@ -3,7 +3,13 @@
 //! A study is frozen once, into a file of the folder of examples; the document is made of these files alone, so that it can be made
 //! again anywhere and says the same.
 
-use crate::{command_line, datasets, error::CommandError, example, machine, process, terminal::tell};
+use crate::{
+    command_line, datasets,
+    error::CommandError,
+    examples::{self, Example},
+    machine, process,
+    terminal::tell,
+};
 use app::report::{Recorded, document};
 use std::{
     fs, io,
@@ -16,7 +22,7 @@ pub async fn results(arguments: command_line::Results) -> Result<(), CommandErro
     if let Some(data_dir) = &arguments.data_dir {
         freeze_finished(data_dir, &arguments.examples).await?;
     }
-    let recorded = example::read_all(&arguments.examples)
+    let recorded = examples::read_all(&arguments.examples)
         .map_err(|source| io_error("read the examples in", &arguments.examples, source))?;
     for (path, content) in files(&arguments.document, &recorded) {
         let folder = path.parent().unwrap_or(Path::new(""));
@@ -28,16 +34,20 @@ pub async fn results(arguments: command_line::Results) -> Result<(), CommandErro
 }
 
 /// The document and its pictures, which lie in a folder of its name beside it.
-fn files(document_path: &Path, recorded: &[(String, Snapshot)]) -> Vec<(PathBuf, String)> {
+fn files(document_path: &Path, recorded: &[Example]) -> Vec<(PathBuf, String)> {
     let pictures = document_path.with_extension("");
     let folder = pictures.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let studies: Vec<Recorded<'_>> = recorded
         .iter()
-        .map(|(name, snapshot)| Recorded { report: &snapshot.report, picture: format!("{folder}/{name}.svg") })
+        .map(|Example { name, snapshot, peer }| Recorded {
+            report: &snapshot.report,
+            picture: format!("{folder}/{name}.svg"),
+            peer: peer.as_ref(),
+        })
         .collect();
     let drawn = recorded
         .iter()
-        .map(|(name, snapshot)| (pictures.join(format!("{name}.svg")), app::final_accuracy_svg(&snapshot.report)));
+        .map(|it| (pictures.join(format!("{}.svg", it.name)), app::final_accuracy_svg(&it.snapshot.report)));
     std::iter::once((document_path.to_owned(), document(&studies))).chain(drawn).collect()
 }
 
@@ -74,7 +84,7 @@ mod tests {
     #[test]
     fn the_document_of_results_is_made_of_the_examples() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let recorded = example::read_all(&root.join("examples")).expect("the examples");
+        let recorded = examples::read_all(&root.join("examples")).expect("the examples");
         assert!(!recorded.is_empty());
         for (path, content) in files(&root.join("docs/results.md"), &recorded) {
             let kept = fs::read_to_string(&path).unwrap_or_default();

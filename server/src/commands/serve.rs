@@ -6,7 +6,7 @@ use crate::{
     data_folder::DataFolder,
     datasets,
     error::CommandError,
-    example,
+    examples,
     executor::local,
     http::{self, Shutdown, Site, connections, guard, password, password::Password},
     machine, process,
@@ -67,7 +67,7 @@ pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
         imported: Arc::new(move || machine::imported(&imported_to)),
         teacher_logits_bytes: Arc::clone(&runner.teacher_logits_bytes),
         public_url: public_url.clone(),
-        example: example::example(),
+        examples: examples::examples(),
         latest: LatestReport::default(),
         kept_networks: Arc::new(Votes::new(confusions)),
     };

@@ -57,9 +57,13 @@ struct Accuracy {
 /// What one peer process tells of the runs it trained.
 #[derive(Deserialize)]
 struct Students {
-    runs: u64,
     epochs: u64,
-    test_accuracies: Vec<f64>,
+    runs: Vec<Student>,
+}
+
+#[derive(Deserialize)]
+struct Student {
+    test_accuracy: f64,
 }
 
 #[derive(Deserialize)]
@@ -229,9 +233,9 @@ impl<'a> Place<'a> {
         self.bench.say(&format!("the sweep in PyTorch: every run from its start, in {}", division.name()));
         let (peer, trained) = self.students(peer, division, None)?;
         ensure!(
-            (trained.runs, trained.epochs + teacher_epochs) == (runs, without_sharing),
+            (trained.runs.len() as u64, trained.epochs + teacher_epochs) == (runs, without_sharing),
             "the peer trained {} runs and {} epochs of students, which is not the same study",
-            trained.runs,
+            trained.runs.len(),
             trained.epochs
         );
         let peer = Side { seconds: teacher_seconds + peer.seconds, ..peer };
@@ -313,16 +317,16 @@ impl<'a> Place<'a> {
         }
         let outputs: Vec<_> = started.into_iter().map(Child::wait_with_output).collect();
         let seconds = begin.elapsed().as_secs_f64();
-        let mut all = Students { runs: 0, epochs: 0, test_accuracies: Vec::new() };
+        let mut all = Students { epochs: 0, runs: Vec::new() };
         for output in outputs {
             let output = output?;
             ensure!(output.status.success(), "the peer ended with {}", output.status);
             let part: Students = serde_json::from_slice(&output.stdout).context("`peer.py sweep` should print JSON")?;
-            all.runs += part.runs;
             all.epochs += part.epochs;
-            all.test_accuracies.extend(part.test_accuracies);
+            all.runs.extend(part.runs);
         }
-        Ok((Side { seconds, seconds_estimated: None, mean_accuracy: 100.0 * mean(&all.test_accuracies) }, all))
+        let accuracies: Vec<f64> = all.runs.iter().map(|run| run.test_accuracy).collect();
+        Ok((Side { seconds, seconds_estimated: None, mean_accuracy: 100.0 * mean(&accuracies) }, all))
     }
 }
 
