@@ -38,11 +38,18 @@ pub struct EpochMetrics {
     pub fidelity: Vec<Fidelity>,
     /// Wall time of the epoch, its evaluation included.
     pub seconds: f64,
-    /// Training images a second, evaluation left out.
+    /// Training images a second, evaluation left out, as [`EpochMetrics::rate`] gives it.
     pub images_per_second: f64,
 }
 
 impl EpochMetrics {
+    /// Images a second in four digits: more say nothing of a machine that does other things too, and a study keeps very many.
+    pub fn rate(images: f64, seconds: f64) -> f64 {
+        let rate = images / seconds;
+        let step = 10f64.powf(rate.log10().floor() - 3.0);
+        (rate / step).round() * step
+    }
+
     /// What was measured against one teacher at its temperature.
     pub fn fidelity_to(&self, observer: &Observer) -> Option<&Fidelity> {
         self.fidelity.iter().find(|it| it.is_to(observer))

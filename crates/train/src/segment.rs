@@ -286,7 +286,7 @@ impl<'a> Training<'a> {
             }
         }
         let count = train.len() as f64;
-        let images_per_second = count / begin.elapsed().as_secs_f64();
+        let images_per_second = EpochMetrics::rate(count, begin.elapsed().as_secs_f64());
         self.refuse_infinite_weights(complete)?;
 
         let Some(logits) = self.evaluate_split(&self.images.validation)? else { return Ok(None) };
@@ -325,7 +325,7 @@ impl<'a> Training<'a> {
         let begin = Instant::now();
         let epoch = Epoch(complete.0 + 1);
         let Some(train) = self.scores_in_training()? else { return Ok(None) };
-        let images_per_second = self.images.train.len() as f64 / begin.elapsed().as_secs_f64();
+        let images_per_second = EpochMetrics::rate(self.images.train.len() as f64, begin.elapsed().as_secs_f64());
         let train = self.finite(epoch, train)?;
         let Some(logits) = self.evaluate_split(&self.images.validation)? else { return Ok(None) };
         Ok(Some(EpochMetrics {
