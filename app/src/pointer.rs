@@ -22,7 +22,7 @@ mod follow {
     };
     use leptos::{ev, prelude::*, task::spawn_local};
     use wasm_bindgen::{JsCast, JsValue};
-    use web_sys::{Element, EventTarget, MouseEvent, NodeList, PointerEvent};
+    use web_sys::{Element, EventTarget, MouseEvent, NodeList, PointerEvent, js_sys::Promise};
 
     pub fn follow() {
         let lit = StoredValue::new(None::<String>);
@@ -33,9 +33,25 @@ mod follow {
                 lit.set_value(arm);
             }
         };
-        window_event_listener(ev::pointerover, move |event| light(event.target()));
+        // What a click would ask for is asked for as soon as the pointer, or the focus, is there: it comes the sooner.
+        let asked = StoredValue::new_local(None::<(String, Promise)>);
+        let ahead = move |target: Option<EventTarget>| {
+            if let Some(address) = target.and_then(|target| picked(&target))
+                && asked.with_value(|asked| asked.as_ref().is_none_or(|(its, _)| *its != address))
+            {
+                let promise = update::ask(&alone(&address));
+                asked.set_value(Some((address, promise)));
+            }
+        };
+        window_event_listener(ev::pointerover, move |event| {
+            light(event.target());
+            ahead(event.target());
+        });
         window_event_listener(ev::pointerout, move |event| light(event.related_target()));
-        window_event_listener(ev::focusin, move |event| light(event.target()));
+        window_event_listener(ev::focusin, move |event| {
+            light(event.target());
+            ahead(event.target());
+        });
         window_event_listener(ev::focusout, move |event| light(event.related_target()));
 
         let read = StoredValue::new(None::<u32>);
@@ -59,13 +75,16 @@ mod follow {
         window_event_listener_untyped(update::UPDATED, move |_| {
             fade_others(lit.get_value().as_deref());
             read.set_value(None);
+            asked.set_value(None);
         });
 
-        window_event_listener(ev::click, |event| {
-            let link = event.target().and_then(|target| closest(&target, ".metrics a"));
-            if let Some(address) = link.filter(|_| is_plain(&event)).and_then(|link| link.get_attribute("href")) {
+        window_event_listener(ev::click, move |event| {
+            let address = event.target().and_then(|target| picked(&target));
+            if let Some(address) = address.filter(|_| is_plain(&event)) {
                 event.prevent_default();
-                pick(address);
+                let answer = asked.try_update_value(Option::take).flatten().filter(|(its, _)| *its == address);
+                let answer = answer.map_or_else(|| update::ask(&alone(&address)), |(_, answer)| answer);
+                pick(address, answer);
             }
         });
         window_event_listener(ev::popstate, |_| {
@@ -155,13 +174,22 @@ mod follow {
         event.button() == 0 && !event.ctrl_key() && !event.meta_key() && !event.shift_key() && !event.alt_key()
     }
 
-    /// Shows the curves and the arm that an address names, and goes there.
-    fn pick(address: String) {
+    /// The address of the metric or arm that a link names.
+    fn picked(target: &EventTarget) -> Option<String> {
+        closest(target, ".metrics a")?.get_attribute("href")
+    }
+
+    /// The same address without the rest of the page.
+    fn alone(address: &str) -> String {
+        let (page, _) = address.split_once('#').unwrap_or((address, ""));
+        format!("{page}&{ALONE}")
+    }
+
+    /// Shows the curves and the arm that an address names, as they were answered, and goes there.
+    fn pick(address: String, answer: Promise) {
         spawn_local(async move {
-            let (page, _) = address.split_once('#').unwrap_or((address.as_str(), ""));
-            let both = format!("{page}&{ALONE}");
             // Each panel's links name what the other one shows.
-            let done = matches!(update::renew(&[".evidence", ".closer"], &both).await, Update::Done);
+            let done = matches!(update::renew(&[".evidence", ".closer"], answer).await, Update::Done);
             let history = window().history().ok().filter(|_| done);
             let moved = history.map(|history| history.push_state_with_url(&JsValue::NULL, "", Some(&address)));
             if !matches!(moved, Some(Ok(()))) {

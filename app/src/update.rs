@@ -4,7 +4,7 @@ use crate::error::is_trouble;
 use leptos::prelude::*;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{Document, DomParser, Element, Event, Node, Response, SupportedType};
+use web_sys::{Document, DomParser, Element, Event, Node, Response, SupportedType, js_sys::Promise};
 
 /// How it went.
 pub enum Update {
@@ -26,13 +26,18 @@ fn address() -> String {
 /// Makes this page what the server says where the browser is now. Where it went on meanwhile, there is nothing to do.
 pub async fn keep_up() -> Update {
     let begin = address();
-    let page = fetch(&begin).await;
+    let page = read(ask(&begin)).await;
     if address() == begin { show(&page, "main") } else { Update::Done }
 }
 
-/// Makes parts of this page what the server says at `address`. `parts`: selectors of one element each.
-pub async fn renew(parts: &[&str], address: &str) -> Update {
-    let answer = fetch(address).await;
+/// Asks the server for the page at an address; the answer may be waited for later.
+pub fn ask(address: &str) -> Promise {
+    window().fetch_with_str(address)
+}
+
+/// Makes parts of this page what the server answers. `parts`: selectors of one element each.
+pub async fn renew(parts: &[&str], asked: Promise) -> Update {
+    let answer = read(asked).await;
     let shown = parts.iter().map(|part| show(&answer, part));
     shown.reduce(|so_far, next| if matches!(so_far, Update::Done) { next } else { so_far }).unwrap_or(Update::Done)
 }
@@ -56,9 +61,9 @@ fn show(answer: &Answer, part: &str) -> Update {
     }
 }
 
-/// The page at an address, also one that says that there is nothing, and whether the server led elsewhere. `None`: none came.
-async fn fetch(address: &str) -> Answer {
-    let response: Response = JsFuture::from(window().fetch_with_str(address)).await?.dyn_into()?;
+/// The page that was asked for, also one that says that there is nothing, and whether the server led elsewhere. `None`: none came.
+async fn read(asked: Promise) -> Answer {
+    let response: Response = JsFuture::from(asked).await?.dyn_into()?;
     if is_trouble(response.status()) {
         return Ok(None);
     }

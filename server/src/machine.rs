@@ -100,6 +100,7 @@ pub fn measured(machine: Machine, keep_in: Option<&Path>) -> Machine {
     if machine.speed.is_some() {
         return machine;
     }
+    eprintln!("Measuring how fast this machine trains, once; it takes some seconds.");
     let speed = train::speed::speed(machine.threads);
     let keep = |speed: &Speed| match keep_in {
         Some(folder) => write_speed(folder, &machine.instruction_set, machine.threads, *speed),

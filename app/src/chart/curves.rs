@@ -173,15 +173,15 @@ fn envelope(column: &[Point]) -> Option<(u32, (f64, f64))> {
     bands.reduce(|(epoch, (low, high)), (_, next)| (epoch, (low.min(next.0), high.max(next.1))))
 }
 
-/// The curves of one metric by arm, and their close-up. `name` tells these charts' elements from others on the page; `pointed`: the
-/// page follows the pointer.
-pub fn curves(metric: Metric, series: &[Series], tints: &[Tint], name: &str, pointed: bool) -> AnyView {
-    drawn(series, Look { metric, tints, of_arms: true, pointed }, name)
+/// The curves of one metric by arm, and their close-up. `planned`: epochs that the longest of them is to have; `name` tells these
+/// charts' elements from others on the page; `pointed`: the page follows the pointer.
+pub fn curves(metric: Metric, series: &[Series], tints: &[Tint], planned: u32, name: &str, pointed: bool) -> AnyView {
+    drawn(series, Look { metric, tints, planned, of_arms: true, pointed }, name)
 }
 
 /// Curves that stand for no arm: those of a study's teachers, or of the parts of a network.
-pub fn other_curves(metric: Metric, series: &[Series], tints: &[Tint], name: &str) -> AnyView {
-    drawn(series, Look { metric, tints, of_arms: false, pointed: false }, name)
+pub fn other_curves(metric: Metric, series: &[Series], tints: &[Tint], planned: u32, name: &str) -> AnyView {
+    drawn(series, Look { metric, tints, planned, of_arms: false, pointed: false }, name)
 }
 
 fn drawn(series: &[Series], look: Look<'_>, name: &str) -> AnyView {
@@ -194,7 +194,7 @@ fn drawn(series: &[Series], look: Look<'_>, name: &str) -> AnyView {
     let longest = names.iter().map(|label| label.chars().count()).max().unwrap_or(0);
     let fit_beside = names.len() <= LABELLED_MAX && longest <= 44;
     let height = PLOT;
-    let whole = window(series, metric, 0, last, height);
+    let whole = window(series, metric, 0, last.max(look.planned), height);
     // Of a few epochs there is nothing to see closer.
     let end = (last >= CLOSER_FROM).then(|| window(series, metric, last - last.div_ceil(5).max(2), last, height));
     let beside = if fit_beside { labels::room(longest) } else { "labels-none" };
@@ -223,6 +223,8 @@ fn drawn(series: &[Series], look: Look<'_>, name: &str) -> AnyView {
 struct Look<'a> {
     metric: Metric,
     tints: &'a [Tint],
+    /// Epochs on the axis from the first one on, so that one sees how far a training is.
+    planned: u32,
     /// Each series is an arm's.
     of_arms: bool,
     pointed: bool,
@@ -376,7 +378,11 @@ fn legend(series: &[Series], look: Look<'_>, last: u32) -> impl IntoView + use<>
             </li>
         }
     });
-    let has_stops = series.iter().any(|series| series.kd_stops_at.is_some());
+    let stopped = |series: &Series| {
+        let at = |stop| series.points.iter().any(|point| point.epoch == stop);
+        series.kd_stops_at.is_some_and(at)
+    };
+    let has_stops = series.iter().any(stopped);
     let has_gaps = matches!(metric, Metric::KdLossValidation | Metric::AgreementValidation)
         && series.iter().any(|series| !are_of_every_epoch(&series.points));
     let has_drops = series.iter().any(|series| !series.drops.is_empty());
@@ -530,7 +536,7 @@ mod tests {
     fn where_signs_mean_something_zero_is_marked_if_it_is_in_sight() {
         let drawn = |metric, values: &[f64]| {
             let series = [series(values)];
-            Owner::new().with(|| curves(metric, &series, &[Tint::Labels], "curves", false).to_html())
+            Owner::new().with(|| curves(metric, &series, &[Tint::Labels], 0, "curves", false).to_html())
         };
         let marks = |metric, values: &[f64]| drawn(metric, values).matches("class=\"zero\"").count();
         assert_eq!(marks(Metric::GradientCosine, &[0.4, 0.1, -0.2]), 1);

@@ -127,7 +127,7 @@ impl Quantity {
     }
 
     /// Whether labels only is a value of it like others: KD stopped at 0, KD of weight 0.
-    fn begins_with_labels(self) -> bool {
+    pub fn begins_with_labels(self) -> bool {
         matches!(self, Self::KdStopEpoch | Self::Number(Number::KdWeight))
     }
 }

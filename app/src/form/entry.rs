@@ -167,8 +167,8 @@ fn field_of(error: &SpecError) -> Option<&'static Field> {
     fields::all().find(|field| field.path == error.field)
 }
 
-fn how_many(errors: &[SpecError]) -> String {
-    match errors.len() {
+fn how_many(things: usize) -> String {
+    match things {
         1 => "One thing is to be put right first".into(),
         more => format!("{more} things are to be put right first"),
     }
@@ -176,13 +176,15 @@ fn how_many(errors: &[SpecError]) -> String {
 
 /// Beside the button: which fields are wrong, each a way to it.
 fn blocked(errors: &[SpecError]) -> impl IntoView + use<> {
-    let mut fields: Vec<&Field> = errors.iter().filter_map(field_of).collect();
-    fields.dedup_by_key(|field| field.path);
+    let wrong = |field: &&Field| errors.iter().any(|error| error.field == field.path);
+    let homeless = errors.iter().filter(|error| field_of(error).is_none()).count();
+    let fields: Vec<&Field> = fields::all().filter(wrong).collect();
+    let said = how_many(fields.len() + homeless);
     let links = fields.into_iter().enumerate().map(|(index, field)| {
         let before = if index == 0 { ": " } else { ", " };
         view! { {before}<a href=format!("#{}", fields::element_id(field.path))>{field.label}</a> }
     });
-    view! { {how_many(errors)} {links.collect_view()} "." }
+    view! { {said} {links.collect_view()} "." }
 }
 
 /// At the top: everything that is wrong, each with a way to its field.
@@ -191,13 +193,13 @@ fn to_put_right(errors: &[SpecError], typed: RwSignal<Fields>) -> impl IntoView 
         Some(field) => {
             let said = typed.with_untracked(|fields| said(error, field, fields.get(field.path)));
             let place = format!("#{}", fields::element_id(field.path));
-            view! { <li><a href=place>{field.label}</a>": "{said}</li> }.into_any()
+            view! { <li><a href=place>{field.label}</a>". "{said}</li> }.into_any()
         }
         None => view! { <li>{said_of_the_rest(error)}</li> }.into_any(),
     });
     view! {
         <div class="problem">
-            <p>{how_many(errors)}":"</p>
+            <p>{how_many(errors.len())}":"</p>
             <ul>{items.collect_view()}</ul>
         </div>
     }
@@ -415,7 +417,7 @@ fn in_numbers(plan: &Plan, preview: &Preview) -> impl IntoView + use<> {
         <p class="plan-counts">{counts}</p>
         <p>{time}{shared}</p>
         <p>{images}</p>
-        {preview.teachers.clone().map(|teachers| view! { <p>{teachers}</p> })}
+        {preview.teachers.clone().map(|teachers| view! { <p>{in_the_forms_words(&teachers)}</p> })}
         {(!plan.remarks.is_empty()).then(|| view! {
             <ul class="remarks">{plan.remarks.iter().map(|remark| view! { <li>{in_the_forms_words(remark)}</li> }).collect_view()}</ul>
         })}

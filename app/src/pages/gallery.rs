@@ -8,7 +8,7 @@ use crate::{
 use leptos::prelude::*;
 use leptos_meta::Title;
 use study::{
-    ExampleCard, Machine,
+    Dataset, ExampleCard, Machine,
     gallery::{CARDS, Card, Size},
 };
 
@@ -29,7 +29,7 @@ pub fn Gallery() -> impl IntoView {
                     match api::this_machine().await {
                         Ok(machine) => {
                             let cards = CARDS.map(|card| experiment(&card, &machine, &examples)).collect_view();
-                            view! { <ul class="cards">{cards}</ul> }.into_any()
+                            view! { {missing(&machine)} <ul class="cards">{cards}</ul> }.into_any()
                         }
                         Err(error) => view! { <Problem error=error/> }.into_any(),
                     }
@@ -63,11 +63,22 @@ fn experiment(card: &Card, machine: &Machine, examples: &[ExampleCard]) -> impl 
     }
 }
 
+/// The images that an experiment of some size is of and that are not here, and what to do: once for all of them.
+fn missing(machine: &Machine) -> impl IntoView + use<> {
+    let asked = |dataset: &Dataset| Size::ALL.iter().any(|size| CARDS[0].study(*size).dataset == *dataset);
+    let missing = machine.unusable.iter().filter(|(dataset, _)| asked(dataset));
+    let said = missing.map(|(dataset, problem)| view! { <p class="aside">{format!("{dataset} {problem}.")}</p> });
+    said.collect_view()
+}
+
 /// How much it is and how long that takes here, or what this machine lacks for it.
 fn comes_to(form: &Fields, machine: &Machine) -> String {
     let preview = preview(form, machine);
     let Some(plan) = preview.plan else {
-        let lacking = preview.errors.iter().map(|error| format!("{}: {}", error.given, error.problem));
+        let lacking = preview.errors.iter().map(|error| match error.field.as_str() {
+            "dataset" => format!("needs {}, which is not on this machine", error.given.trim_matches('"')),
+            _ => format!("{} {}", error.field, error.problem),
+        });
         return lacking.collect::<Vec<_>>().join("; ");
     };
     let runs = numbers::counted(plan.runs.len() as u64, "run");

@@ -29,7 +29,7 @@ pub fn Home() -> impl IntoView {
                                 <a class="button" href="/studies/new">"New study"</a>
                             </div>
                             <ul class="cards">{studies.into_iter().map(card).collect_view()}</ul>
-                            {held.map(|held| view! { <p class="aside">{format!("Teachers’ logits kept: {held}")}</p> })}
+                            {held.map(|held| view! { <p class="aside">{format!("Teachers’ logits kept, so that no student asks twice: {held}; the oldest go first.")}</p> })}
                         }
                         .into_any(),
                         Err(error) => view! { <h1>"Studies"</h1><Problem error=error/> }.into_any(),

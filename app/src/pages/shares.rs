@@ -56,26 +56,26 @@ fn list(shares: Vec<Share>, revoke: ServerAction<api::RevokeShare>) -> impl Into
             }
         };
         view! {
-            <tr>
-                <th scope="row">{title}</th>
-                <td>{numbers::moment(share.created_at)}</td>
-                <td>{share.last_opened_at.map_or("not yet".to_owned(), numbers::moment)}</td>
-                <td>{end}</td>
+            <tr role="row">
+                <th role="rowheader" scope="row">{title}</th>
+                <td role="cell" data-label="Shared">{numbers::moment(share.created_at)}</td>
+                <td role="cell" data-label="Last opened">{share.last_opened_at.map_or("not yet".to_owned(), numbers::moment)}</td>
+                <td role="cell" data-label="Link">{end}</td>
             </tr>
         }
     });
     view! {
         <div class="scrolled panel" role="region" aria-label="Shared links" tabindex="0">
-            <table>
-                <thead>
-                    <tr>
-                        <th scope="col">"Comparison"</th>
-                        <th scope="col">"Shared"</th>
-                        <th scope="col">"Last opened"</th>
-                        <th scope="col">"Link"</th>
+            <table role="table" class="stacked">
+                <thead role="rowgroup">
+                    <tr role="row">
+                        <th role="columnheader" scope="col">"Comparison"</th>
+                        <th role="columnheader" scope="col">"Shared"</th>
+                        <th role="columnheader" scope="col">"Last opened"</th>
+                        <th role="columnheader" scope="col">"Link"</th>
                     </tr>
                 </thead>
-                <tbody>{rows.collect_view()}</tbody>
+                <tbody role="rowgroup">{rows.collect_view()}</tbody>
             </table>
         </div>
     }

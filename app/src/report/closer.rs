@@ -90,7 +90,7 @@ fn conflict(report: &Report, arm: usize, title: String, name: &str) -> Option<im
             "The cosine of the gradients of cross-entropy and of what is learnt from the teacher, or of the KD loss once that has \
              stopped, on 128 training images, by group of layers, mean over seeds. Above 0 both ask for the same; below 0 they conflict."
         </p>
-        {other_curves(Metric::GradientCosine, &series, &tints, name)}
+        {other_curves(Metric::GradientCosine, &series, &tints, report.arms[arm].epochs.0, name)}
     })
 }
 

@@ -6,7 +6,7 @@ use crate::chart::{
     swept::tints,
 };
 use leptos::prelude::*;
-use study::{Metric, Report};
+use study::{Metric, Report, State};
 
 /// Which curves a page shows.
 pub enum Curve {
@@ -35,15 +35,19 @@ pub fn evidence(report: &Report, curve: &Curve) -> impl IntoView + use<> {
         of.filter(|(_, series)| series.iter().any(|series| !series.points.is_empty()))
     };
     let offered: Vec<Metric> = metric::ALL.into_iter().filter(|metric| measured(metric).is_some()).collect();
+    let planned = report.arms.iter().map(|arm| arm.epochs.0).max().unwrap_or(0);
     let pointed = matches!(curve, Curve::Picked { .. });
     let drawn = |metric: Metric, name: &str| {
         let series = measured(&metric).map_or(&[][..], |(_, series)| series);
         view! {
             <p class="metric-explained">{metric::explanation(metric)}</p>
-            {curves(metric, series, &tints, name, pointed)}
+            {curves(metric, series, &tints, planned, name, pointed)}
         }
     };
     let body = match curve {
+        _ if offered.is_empty() && report.progress.state == State::Failed => {
+            view! { <p class="empty">"No epoch of a student was finished: there are no curves."</p> }.into_any()
+        }
         _ if offered.is_empty() => view! { <p class="empty">{NOTHING_YET}</p> }.into_any(),
         Curve::Picked { metric, arm, page, .. } => {
             let shown = shown(*metric, &offered);

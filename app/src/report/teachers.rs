@@ -37,13 +37,14 @@ pub fn teachers(report: &Report) -> Option<impl IntoView + use<>> {
         }
     });
     let items = items.collect_view();
+    let planned = report.teachers.iter().map(|teacher| teacher.epochs_total.0).max().unwrap_or(0);
     let has_curve = series.iter().any(|series| !series.points.is_empty());
     let heading = if report.teachers.len() == 1 { "The teacher" } else { "The teachers" };
     Some(view! {
         <section class="panel teachers" aria-labelledby="teachers-heading">
             <h2 id="teachers-heading">{heading}</h2>
             <ul class="teacher-list">{items}</ul>
-            {has_curve.then(|| other_curves(Metric::ValidationAccuracy, &series, &tints, "teacher-curves"))}
+            {has_curve.then(|| other_curves(Metric::ValidationAccuracy, &series, &tints, planned, "teacher-curves"))}
         </section>
     })
 }

@@ -67,13 +67,16 @@ fn of_all(arms: &[ArmSummary], compared: &[(&ArmSummary, &Difference)]) -> Strin
         (Verdict::NotDistinguishable, "not distinguishable"),
         (Verdict::TooFewSeeds, "of too few seeds to tell"),
     ];
-    let found: Vec<String> = found
+    let mut found: Vec<String> = found
         .into_iter()
         .filter(|(verdict, _)| count(*verdict) > 0)
         .map(|(verdict, words)| {
             format!("{} {} {words}", count(verdict), if count(verdict) == 1 { "is" } else { "are" })
         })
         .collect();
+    if count(Verdict::NotDistinguishable) == compared.len() {
+        found = vec!["none is distinguishable".into()];
+    }
     let corrected = match self::compared(arms) {
         0 | 1 => String::new(),
         several => format!(" (Holm-corrected for {several} comparisons)"),

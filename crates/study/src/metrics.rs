@@ -337,14 +337,23 @@ pub struct Point {
 pub fn series(plan: &Plan, facts: &Facts, metric: Metric) -> Vec<Series> {
     let segments = plan.by_key();
     let measured_against = plan.measured_against();
-    let mut values: Vec<BTreeMap<Epoch, Vec<f64>>> = vec![BTreeMap::new(); plan.arms.len()];
+    let mut values: Vec<BTreeMap<Epoch, Vec<Option<f64>>>> = vec![BTreeMap::new(); plan.arms.len()];
     for (run, observer) in plan.runs.iter().zip(&measured_against) {
+        if metric.is_against_a_teacher() && observer.is_none() {
+            continue;
+        }
         for epoch in run_metrics(run, facts) {
-            if let Some(value) = metric.of(epoch, observer.as_ref()).filter(|value| value.is_finite()) {
-                values[run.arm].entry(epoch.epoch).or_default().push(value);
-            }
+            values[run.arm].entry(epoch.epoch).or_default().push(metric.of(epoch, observer.as_ref()));
         }
     }
+    // Where one of the seeds that came as far was not measured, the others' mean would be of other seeds than the next one, and jump.
+    let whole = |(epoch, of_seeds): (Epoch, Vec<Option<f64>>)| {
+        let of_seeds: Vec<f64> = of_seeds.into_iter().collect::<Option<_>>()?;
+        let finite: Vec<f64> = of_seeds.into_iter().filter(|value| value.is_finite()).collect();
+        (!finite.is_empty()).then_some((epoch, finite))
+    };
+    let values: Vec<BTreeMap<Epoch, Vec<f64>>> =
+        values.into_iter().map(|of_arm| of_arm.into_iter().filter_map(whole).collect()).collect();
     // Once per count of seeds: a search trains the arms of one plan with different numbers of them.
     let most_seeds = values.iter().flat_map(BTreeMap::values).map(Vec::len).max().unwrap_or(0);
     let critical: Vec<f64> = (0..=most_seeds).map(statistics::critical_value_of_mean).collect();
@@ -406,6 +415,18 @@ impl Metric {
         Metric::CalibrationErrorTest,
         Metric::GradientCosine,
     ];
+
+    /// Whether it says how a student lies to a teacher.
+    fn is_against_a_teacher(self) -> bool {
+        matches!(
+            self,
+            Metric::KdLossTrain
+                | Metric::KdLossValidation
+                | Metric::KdLossTest
+                | Metric::AgreementValidation
+                | Metric::GradientCosine
+        )
+    }
 
     /// Its value in one epoch, accuracies, agreement and calibration errors in percent; `None` where it was not measured.
     fn of(self, epoch: &EpochMetrics, observer: Option<&Observer>) -> Option<f64> {

@@ -320,8 +320,12 @@ impl Plan {
                 first_of_seed.entry(run.seed).or_insert(observer);
             }
         }
+        // Labels alone may be what trained the teacher: it is not measured against itself.
+        let is_itself =
+            |run: &Run, observer: &Observer| run.legs.iter().any(|leg| leg.segment == observer.teacher.segment);
         let of = |(run, own): (&Run, &Option<Observer>)| {
-            own.clone().or_else(|| first_of_seed.get(&run.seed).map(|observer| (*observer).clone()))
+            let others = first_of_seed.get(&run.seed).filter(|observer| !is_itself(run, observer));
+            own.clone().or_else(|| others.map(|observer| (*observer).clone()))
         };
         self.runs.iter().zip(&own).map(of).collect()
     }

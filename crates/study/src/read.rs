@@ -121,7 +121,7 @@ pub(crate) fn understand(table: &Table) -> Understood {
                 seeds: seeds?,
                 student: Student { architecture: student.architecture?, epochs: student.epochs? },
                 teacher: match teacher {
-                    Some(Networks { architecture, epochs }) => {
+                    Some(Networks { architecture, epochs, .. }) => {
                         Some(TeacherChoices { architecture: architecture?, epochs: epochs?, per_seed })
                     }
                     None => None,
@@ -161,12 +161,16 @@ fn in_the_files_order(one: &str, other: &str) -> Ordering {
 struct Networks<T: Clone> {
     architecture: Option<Choices<T>>,
     epochs: Option<Choices<u32>>,
+    /// The shortest of its trainings that could be read, also where another one is wrong: no stop may lie beyond it.
+    last: Option<u32>,
 }
 
 fn student(section: &Section<'_>, errors: &mut Vec<SpecError>) -> Networks<Architecture> {
+    let epochs = whole(check::EPOCHS, "");
     let student = Networks {
         architecture: section.required_choices("architecture", &architecture(), errors),
-        epochs: section.required_choices("epochs", &whole(check::EPOCHS, ""), errors),
+        last: section.readable("epochs", &epochs).into_iter().min(),
+        epochs: section.required_choices("epochs", &epochs, errors),
     };
     section.refuse_unknown(errors);
     student
@@ -178,11 +182,12 @@ fn teachers(section: &Section<'_>, errors: &mut Vec<SpecError>) -> Networks<Teac
     let epochs = whole(check::EPOCHS, "");
     let all_imported =
         architecture.as_ref().is_some_and(|choices| choices.0.iter().all(|teacher| teacher.imported.is_some()));
+    let last = section.readable("epochs", &epochs).into_iter().min();
     let epochs = match all_imported {
         true => section.or_choices("epochs", &epochs, 1.into(), errors),
         false => section.required_choices("epochs", &epochs, errors),
     };
-    Networks { architecture, epochs }
+    Networks { architecture, epochs, last }
 }
 
 struct Teaching {
@@ -206,7 +211,7 @@ fn teaching(
     let methods = scheme(&section, momentum, errors);
 
     let weighs = methods.weighs();
-    let student_last = student.epochs.as_ref().filter(|_| weighs).and_then(|epochs| epochs.0.iter().min().copied());
+    let student_last = student.last.filter(|_| weighs);
     let beyond_student = "is beyond the student's last epoch";
     let kd_stop_epoch = section.choices("kd_stop_epoch", &within(0, student_last, beyond_student), errors);
 
@@ -220,8 +225,7 @@ fn teaching(
     let is_trained = |teacher: &&Networks<TeacherNetwork>| {
         teacher.architecture.as_ref().is_none_or(|choices| choices.0.iter().any(|teacher| teacher.imported.is_none()))
     };
-    let teacher_epochs = teacher.as_ref().filter(is_trained).filter(|_| distils).and_then(|it| it.epochs.as_ref());
-    let teacher_last = teacher_epochs.and_then(|epochs| epochs.0.iter().min().copied());
+    let teacher_last = teacher.as_ref().filter(is_trained).filter(|_| distils).and_then(|it| it.last);
     let within_teacher = within(1, teacher_last, "is beyond the teacher's last epoch");
     let teacher_stop_epoch = section.choices("teacher_stop_epoch", &within_teacher, errors);
     let student_last = student_last.filter(|_| distils);

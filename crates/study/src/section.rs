@@ -125,6 +125,16 @@ impl<'a> Section<'a> {
         (values.len() == list.len()).then_some(values)
     }
 
+    /// Those values of a field, or of its list, that can be read: what others lean on where some of them are wrong.
+    pub fn readable<T>(&self, field: &str, kind: &Kind<T>) -> Vec<T> {
+        let all = match self.value(field) {
+            Some(Value::Array(list)) => list.as_slice(),
+            Some(value) => std::slice::from_ref(value),
+            None => &[],
+        };
+        all.iter().take(check::CHOICES_MAX).filter_map(|value| (kind.read)(value).ok()).collect()
+    }
+
     fn require(&self, field: &str, allowed: &str, errors: &mut Vec<SpecError>) {
         if self.value(field).is_none() {
             errors.push(self.error_given(field, "is missing", "nothing", allowed));

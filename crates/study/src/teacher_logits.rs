@@ -251,8 +251,8 @@ impl TeacherLogits {
         match self.usage {
             Usage::Used => "they are".into(),
             Usage::SavesTooLittle => format!(
-                "with {} an image and {} of views drawn apart, too few would be asked for twice",
-                numbers::counted(self.views.into(), "view"),
+                "an image is seen in {}, and in {} hardly one of them comes again",
+                numbers::counted(self.views.into(), "way"),
                 numbers::counted(self.distinct_epochs.into(), "epoch")
             ),
             Usage::NoRoom => {

@@ -145,6 +145,34 @@ fn a_curve_of_unfinished_runs_has_the_seeds_that_are_there() {
     assert!(series(&plan, &Facts::new(), Metric::TestAccuracy).iter().all(|curve| curve.points.is_empty()));
 }
 
+/// The other seeds' mean would jump: they are other seeds than those of the next epoch.
+#[test]
+fn where_one_of_the_seeds_was_not_measured_a_curve_has_no_point() {
+    let (_, plan) = planned();
+    let mut facts = trained(&plan, &ACCURACIES);
+    let late = last_segment(&plan, 0, 1);
+    for metrics in facts.get_mut(&late).unwrap().metrics.iter_mut().filter(|metrics| metrics.epoch != Epoch(4)) {
+        metrics.fidelity.clear();
+    }
+    let curves = series(&plan, &facts, Metric::KdLossValidation);
+    let of = |arm: usize| curves[arm].points.iter().map(|point| (point.epoch.0, point.seeds)).collect::<Vec<_>>();
+    assert_eq!(of(0), [(4, 3)]);
+    assert_eq!(of(2), [(1, 3), (2, 3), (3, 3), (4, 3)]);
+}
+
+#[test]
+fn a_training_that_teaches_is_not_measured_against_itself() {
+    let teacher = "teacher = { architecture = \"wrn-16-2\", epochs = 4 }";
+    let (_, plan) = planned_of(&STUDY.replace(teacher, "teacher = { architecture = \"wrn-10-1\", epochs = 4 }"));
+    let mut facts = Facts::new();
+    for segment in &plan.segments {
+        train(&plan, &mut facts, &segment.key, segment.until.0);
+    }
+    let curves = series(&plan, &facts, Metric::AgreementValidation);
+    let seeds = |arm: usize| curves[arm].points.iter().map(|point| point.seeds).collect::<Vec<_>>();
+    assert_eq!((seeds(0), seeds(1)), (vec![2; 4], vec![3; 4]));
+}
+
 #[test]
 fn the_kd_loss_is_against_the_arms_own_teacher_and_goes_on_after_the_stop() {
     let (_, plan) = planned();

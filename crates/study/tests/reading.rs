@@ -126,6 +126,15 @@ fn everything_wrong_is_told_at_once_in_the_order_of_the_file() {
     assert_eq!(fields, expected.map(|(field, given)| (field.to_owned(), given.to_owned())));
 }
 
+/// A wrong value hides nothing of what the right ones beside it forbid.
+#[test]
+fn a_stop_beyond_the_epochs_that_can_be_read_is_told_with_those_that_cannot() {
+    let text = with("epochs = 20\n[teacher]", "epochs = [0, 2]\n[teacher]");
+    let told: Vec<_> = errors(&text).into_iter().map(|error| (error.field, error.given)).collect();
+    let expected = [("student.epochs", "0"), ("treatment.kd_stop_epoch", "8"), ("treatment.kd_stop_epoch", "20")];
+    assert_eq!(told, expected.map(|(field, given)| (field.to_owned(), given.to_owned())));
+}
+
 #[test]
 fn a_stop_beyond_its_training_is_an_error_of_its_field() {
     assert_eq!(

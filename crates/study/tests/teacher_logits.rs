@@ -59,8 +59,7 @@ fn where_too_few_views_are_asked_for_twice_no_table_is_used() {
     assert_eq!(teachers[0].passes(), teachers[0].passes_without);
     assert_eq!(
         in_words(&teachers).unwrap(),
-        "Teachers' logits are not kept: with 162 views an image and 20 epochs of views drawn apart, too few would be asked for \
-         twice."
+        "Teachers' logits are not kept: an image is seen in 162 ways, and in 20 epochs hardly one of them comes again."
     );
     // One seed, whose temperatures ask for the same views.
     assert_eq!(teacher_logits(&plan(1, "temperature = [1, 4]", "").segments, LIMIT)[0].usage, Usage::Used);
