@@ -11,9 +11,10 @@ use std::{
 };
 use store::{Store, StoredStudy};
 use study::{
-    Confusion, Ensembles, ExampleCard, Facts, ImportedTeacher, Machine, Plan, Progress, Report, SearchReport, Share,
-    ShareId, Snapshot, StudyCard, StudyId, WaitsFor,
+    Confusion, Ensembles, ExampleCard, Facts, ImportedTeacher, Machine, Plan, Progress, Report, Share, ShareId,
+    Snapshot, StudyCard, StudyId, WaitsFor,
     comparison::{self, report_without_curves},
+    search::{self, Asked},
     teacher_logits::Held,
 };
 
@@ -112,18 +113,29 @@ pub async fn stored(laboratory: &Laboratory, id: StudyId) -> Result<StoredStudy,
 
 /// A study with everything that is known of its trainings by now.
 pub struct Known {
+    /// With its whole plan.
     pub stored: StoredStudy,
     pub facts: Facts,
-    /// How it was searched; `None` where all of it is trained.
-    pub search: Option<SearchReport>,
+    /// What its search asks for; `None` where all of it is trained.
+    pub asked: Option<Asked>,
     /// What stands before it, where it goes on and waits.
     waits_for: Option<WaitsFor>,
 }
 
 impl Known {
     pub fn progress(&self, machine: &Machine) -> Progress {
-        let progress = study::progress::progress(&self.stored.plan, &self.facts, self.stopped(), machine);
+        let progress = search::progress(&self.stored.study, &self.stored.plan, &self.facts, self.stopped(), machine);
         if self.waits_for.is_some() { progress.behind_others() } else { progress }
+    }
+
+    /// Every run that was ever asked for: of a search not yet all, of another study all.
+    pub fn plan(&self) -> &Plan {
+        self.asked.as_ref().map_or(&self.stored.plan, |asked| &asked.so_far)
+    }
+
+    /// What is asked for now: of a search the runs of its round, and at last those that are tested.
+    fn asked_now(&self) -> &Plan {
+        self.asked.as_ref().map_or(&self.stored.plan, |asked| &asked.plan)
     }
 
     fn with_what_it_waits_for(&self, report: Report) -> Report {
@@ -142,15 +154,11 @@ pub async fn known(laboratory: &Laboratory, id: StudyId) -> Result<Known, ApiErr
     known_of(laboratory, stored(laboratory, id).await?).await
 }
 
-async fn known_of(laboratory: &Laboratory, mut stored: StoredStudy) -> Result<Known, ApiError> {
+async fn known_of(laboratory: &Laboratory, stored: StoredStudy) -> Result<Known, ApiError> {
     let facts = laboratory.store.facts(&stored.plan).await?;
-    // Of a study that is searched this is what it asks for by now.
-    let search = study::search::asked(&stored.study, &stored.plan, &facts).map(|asked| {
-        stored.plan = asked.plan;
-        asked.report
-    });
+    let asked = search::asked(&stored.study, &stored.plan, &facts);
     let waits_for = waits_for(laboratory, &stored, &facts).await?;
-    Ok(Known { stored, facts, search, waits_for })
+    Ok(Known { stored, facts, asked, waits_for })
 }
 
 /// What stands before a study: its images are not here, an older study has workers, or nobody works on it while another one has.
@@ -178,17 +186,11 @@ pub async fn report(laboratory: &Laboratory, id: StudyId) -> Result<Arc<Report>,
     let report = known.with_what_it_waits_for(report);
     let classes = plan.segments.first().map_or(0, |segment| segment.dataset.classes as usize);
     let confusion = match classes <= Confusion::CLASSES_MAX {
-        true => laboratory.kept_networks.confusion(plan, &known.facts).await,
+        true => laboratory.kept_networks.confusion(known.asked_now(), &known.facts).await,
         false => None,
     };
-    let ensembles = laboratory.kept_networks.ensembles(plan, &known.facts).await;
-    let report = Report {
-        started_at: Some(known.stored.created_at),
-        confusion,
-        ensembles,
-        search: known.search.clone(),
-        ..report
-    };
+    let ensembles = laboratory.kept_networks.ensembles(known.asked_now(), &known.facts).await;
+    let report = Report { started_at: Some(known.stored.created_at), confusion, ensembles, ..report };
     let report = Arc::new(report);
     laboratory.latest.set(id, revision, report.clone());
     Ok(report)
@@ -197,7 +199,7 @@ pub async fn report(laboratory: &Laboratory, id: StudyId) -> Result<Arc<Report>,
 /// What is taken for what on the test images; without arms where no run is at its end.
 pub async fn confusion(laboratory: &Laboratory, id: StudyId) -> Result<Confusion, ApiError> {
     let known = known(laboratory, id).await?;
-    let counted = laboratory.kept_networks.confusion(&known.stored.plan, &known.facts).await;
+    let counted = laboratory.kept_networks.confusion(known.asked_now(), &known.facts).await;
     Ok(counted.unwrap_or(Confusion { classes: Vec::new(), arms: Vec::new() }))
 }
 

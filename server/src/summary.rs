@@ -23,7 +23,10 @@ struct Counts {
     segments: usize,
     epochs: u64,
     epochs_without_sharing: u64,
-    /// Wall time of the whole plan, estimated before it begins; `None` where that is not known, as for a GPU.
+    /// Of a study that is searched: those of the whole grid, where the others are of what it comes to at most, or came to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grid_epochs: Option<u64>,
+    /// Wall time of the whole plan, or of a search at most, estimated before it begins; `None` where that is not known, as for a GPU.
     seconds_estimated: Option<f64>,
     /// `None` where nobody teaches.
     teacher_logits: Option<TeachersObject>,
@@ -92,14 +95,22 @@ struct DifferenceObject<'a> {
     verdict: Verdict,
 }
 
-/// Counts and arms, no results.
-pub fn plan_object<'a>(plan: &'a Plan, teachers: &[TeacherLogits], estimate: Option<Estimate>) -> Object<'a> {
+/// Counts and arms, no results. `at_most`: what the study comes to at most, where it is searched.
+pub fn plan_object<'a>(
+    plan: &'a Plan,
+    at_most: Option<&Plan>,
+    teachers: &[TeacherLogits],
+    estimate: Option<Estimate>,
+) -> Object<'a> {
     let arms = plan.arms.iter().enumerate().map(|(index, arm)| arm_object(plan, index, arm, None));
-    Object { plan: counts_object(plan, teachers, estimate), arms: arms.collect(), seconds: None }
+    let counts = counts_object(at_most.unwrap_or(plan), at_most.map(|_| plan), teachers, estimate);
+    Object { plan: counts, arms: arms.collect(), seconds: None }
 }
 
+/// `plan`: what was asked for. `grid`: the whole plan, where the study was searched.
 pub fn result_object<'a>(
     plan: &'a Plan,
+    grid: Option<&Plan>,
     teachers: &[TeacherLogits],
     estimate: Option<Estimate>,
     comparison: &'a Comparison,
@@ -107,7 +118,7 @@ pub fn result_object<'a>(
 ) -> Object<'a> {
     let summary = |index| comparison.arms.iter().find(|summary| summary.arm == index);
     let arms = plan.arms.iter().enumerate().map(|(index, arm)| arm_object(plan, index, arm, summary(index)));
-    Object { plan: counts_object(plan, teachers, estimate), arms: arms.collect(), seconds: Some(seconds) }
+    Object { plan: counts_object(plan, grid, teachers, estimate), arms: arms.collect(), seconds: Some(seconds) }
 }
 
 /// For a terminal and for a program.
@@ -115,7 +126,7 @@ pub fn in_json(object: &Object<'_>) -> String {
     serde_json::to_string_pretty(object).expect("an object of texts and numbers is JSON")
 }
 
-fn counts_object(plan: &Plan, teachers: &[TeacherLogits], estimate: Option<Estimate>) -> Counts {
+fn counts_object(plan: &Plan, grid: Option<&Plan>, teachers: &[TeacherLogits], estimate: Option<Estimate>) -> Counts {
     let teacher_logits = passes(teachers).map(|Passes { expected, without, bytes }| TeachersObject {
         forward_passes: expected,
         forward_passes_without: without,
@@ -127,6 +138,7 @@ fn counts_object(plan: &Plan, teachers: &[TeacherLogits], estimate: Option<Estim
         segments: plan.segments.len(),
         epochs: plan.epochs,
         epochs_without_sharing: plan.epochs_without_sharing,
+        grid_epochs: grid.map(|grid| grid.epochs),
         seconds_estimated: estimate.map(|estimate| estimate.seconds),
         teacher_logits,
     }
@@ -174,11 +186,15 @@ fn found<'a>(plan: &'a Plan, summary: &'a ArmSummary) -> Found<'a> {
     Found { test_accuracy, difference }
 }
 
-/// "5 arms, 15 runs, 16 segments, 272 epochs instead of 320", and on how many images.
-pub fn counts(plan: &Plan) -> String {
+/// "5 arms, 15 runs, 16 segments, 272 epochs instead of 320", and on how many images. `at_most`: what the study comes to at most,
+/// where it is searched.
+pub fn counts(plan: &Plan, at_most: Option<&Plan>) -> String {
     let arms = numbers::counted(plan.arms.len() as u64, "arm");
     let (runs, segments) = (plan.runs.len() as u64, plan.segments.len() as u64);
-    let trained = numbers::plan(runs, segments, plan.epochs, plan.epochs_without_sharing);
+    let trained = match at_most {
+        Some(at_most) => study::search::in_numbers(at_most, plan),
+        None => numbers::plan(runs, segments, plan.epochs, plan.epochs_without_sharing),
+    };
     let images = plan.segments.first().map_or(String::new(), |segment| {
         let images = &segment.dataset;
         let [train, validation, test] =
@@ -188,7 +204,7 @@ pub fn counts(plan: &Plan) -> String {
     format!("{arms}, {trained}{images}")
 }
 
-/// A table of the arms, for a terminal.
+/// A table of the arms, for a terminal; of a study that is searched with the seeds that each has at most.
 pub fn plan_table(plan: &Plan) -> String {
     let heads = ["arm", "student", "teacher", "seeds"];
     let rows = plan.arms.iter().enumerate().map(|(index, arm)| {

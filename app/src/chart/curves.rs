@@ -23,7 +23,7 @@ const NARROW: f64 = 250.0;
 const DOTS_MAX: usize = 8;
 /// From so many epochs on the end is drawn closer.
 const CLOSER_FROM: u32 = 5;
-/// Arms whose bands can be told apart; of more only that of the one pointed at is drawn.
+/// Bands that can be told apart; of more only that of the arm pointed at is drawn.
 const BANDS_MAX: usize = 8;
 /// Arms whose labels stand at their lines' ends; more are found in the legend.
 const LABELLED_MAX: usize = 12;
@@ -57,9 +57,10 @@ struct Window {
 fn window(series: &[Series], metric: Metric, from: u32, until: u32, height: f64) -> Window {
     let in_sight = |point: &&Point| (from..=until).contains(&point.epoch.0);
     let points = || series.iter().flat_map(|series| series.points.iter().filter(in_sight));
+    let are_many = banded(series) > BANDS_MAX;
     let seen = || {
         // Bands that are not drawn take no room.
-        let band = |point: &Point| point.band().filter(|_| series.len() <= BANDS_MAX);
+        let band = |point: &Point| point.band().filter(|_| !are_many);
         let ends = move |point: &Point| [Some(point.mean), band(point).map(|it| it.0), band(point).map(|it| it.1)];
         points().flat_map(ends).flatten().filter(not_absurd(points()))
     };
@@ -75,6 +76,11 @@ fn window(series: &[Series], metric: Metric, from: u32, until: u32, height: f64)
     drops.retain(|drop| (x.low..=x.high).contains(drop));
     let traces = series.iter().map(|series| trace(series, metric, &x, &y, height)).collect();
     Window { x, y, height, traces, drops }
+}
+
+/// How many have a band to show: those of one seed alone have none.
+fn banded(series: &[Series]) -> usize {
+    series.iter().filter(|series| series.points.iter().any(|point| point.band().is_some())).count()
 }
 
 /// Few seeds may give an interval many times as wide as the curves themselves; the axis follows the curves, and such a band
@@ -199,7 +205,7 @@ fn drawn(series: &[Series], look: Look<'_>, name: &str) -> AnyView {
     let end = (last >= CLOSER_FROM).then(|| window(series, metric, last - last.div_ceil(5).max(2), last, height));
     let beside = if fit_beside { labels::room(longest) } else { "labels-none" };
     let alone = if end.is_some() { "" } else { " alone" };
-    let many = if names.len() > BANDS_MAX { " many" } else { "" };
+    let many = if banded(series) > BANDS_MAX { " many" } else { "" };
     let class = format!("curves{alone}{many} {beside}");
 
     let key = legend(series, look, last);
@@ -400,7 +406,7 @@ fn legend(series: &[Series], look: Look<'_>, last: u32) -> impl IntoView + use<>
         }
         _ => "Line: mean over seeds. Band: 95 % interval of the mean, point by point. ",
     };
-    let few_bands = match (series.len() > BANDS_MAX && most_seeds > 1 && !metric::is_stepped(metric), look.pointed) {
+    let few_bands = match (banded(series) > BANDS_MAX && !metric::is_stepped(metric), look.pointed) {
         (false, _) => "",
         (true, true) => "Of so many arms only the one that is pointed at shows its band. ",
         (true, false) => "Of so many arms no bands are shown. ",

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{about, api, clipboard::copy, done, error::ApiError, numbers};
 use leptos::{ev, html, prelude::*, task::spawn_local};
-use study::{Arm, Machine, Method, Plan, SpecError};
+use study::{Arm, Machine, Method, Plan, SpecError, search};
 
 /// The form, from `first` on, for `machine`. It is a plain form too: without scripts it is sent, and comes back with errors.
 #[island]
@@ -208,10 +208,14 @@ fn to_put_right(errors: &[SpecError], typed: RwSignal<Fields>) -> impl IntoView 
 /// Beside the button, where a small screen shows nothing else of the plan.
 fn in_short(preview: &Preview) -> String {
     let plan = preview.plan.as_ref();
-    let counts = plan.map(|plan| {
-        format!("{}, {}", numbers::counted(plan.runs.len() as u64, "run"), numbers::counted(plan.epochs, "epoch"))
+    let counts = plan.map(|plan| match &preview.at_most {
+        Some(at_most) => search::in_numbers(at_most, plan),
+        None => {
+            format!("{}, {}", numbers::counted(plan.runs.len() as u64, "run"), numbers::counted(plan.epochs, "epoch"))
+        }
     });
-    let time = preview.seconds.map(|seconds| format!(" · {}", about(seconds)));
+    let at_most = if preview.at_most.is_some() { "at most " } else { "" };
+    let time = preview.seconds.map(|seconds| format!(" · {at_most}{}", about(seconds)));
     [counts, time].into_iter().flatten().collect()
 }
 
@@ -393,13 +397,20 @@ fn Side(typed: RwSignal<Fields>, shown: Memo<Preview>, errors: Memo<Vec<SpecErro
 }
 
 fn in_numbers(plan: &Plan, preview: &Preview) -> impl IntoView + use<> {
+    let at_most = if preview.at_most.is_some() { "at most " } else { "" };
     let time = match preview.seconds {
-        Some(seconds) => format!("On this machine it takes {}.", about(seconds)),
+        Some(seconds) => format!("On this machine it takes {at_most}{}.", about(seconds)),
         None => "How long it takes is not known: this machine’s speed could not be measured.".into(),
     };
-    let counts =
-        numbers::plan(plan.runs.len() as u64, plan.segments.len() as u64, plan.epochs, plan.epochs_without_sharing);
-    let shared = (plan.epochs_without_sharing > plan.epochs).then(|| {
+    let counts = match &preview.at_most {
+        Some(at_most) => search::in_numbers(at_most, plan),
+        None => {
+            numbers::plan(plan.runs.len() as u64, plan.segments.len() as u64, plan.epochs, plan.epochs_without_sharing)
+        }
+    };
+    // What a search shares depends on the arms that go on.
+    let is_searched = preview.at_most.is_some();
+    let shared = (plan.epochs_without_sharing > plan.epochs && !is_searched).then(|| {
         let saved = 100 - plan.epochs * 100 / plan.epochs_without_sharing.max(1);
         format!(" What several arms share is trained once, which saves {saved} %.")
     });

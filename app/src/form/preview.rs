@@ -2,7 +2,7 @@
 
 use super::Fields;
 use study::{
-    Facts, Machine, Plan, SpecError,
+    Facts, Machine, Plan, SpecError, search,
     teacher_logits::{in_words, teacher_logits},
 };
 
@@ -12,6 +12,8 @@ pub struct Preview {
     pub errors: Vec<SpecError>,
     /// `None` while there are errors.
     pub plan: Option<Plan>,
+    /// Of a study that is searched, what it comes to at most; time and teachers' logits are of this.
+    pub at_most: Option<Plan>,
     /// Wall time on this machine in seconds, where its speed is known.
     pub seconds: Option<f64>,
     /// What is kept of teachers' logits, or why not; `None` where nobody teaches.
@@ -29,11 +31,13 @@ pub fn preview(fields: &Fields, machine: &Machine) -> Preview {
     match machine.ready(&fields.table()) {
         Ok(ready) => {
             let plan = ready.plan();
-            let estimate = study::cost::estimate(&plan, &Facts::new(), machine);
-            let teachers = in_words(&teacher_logits(&plan.segments, machine.teacher_logits_limit));
+            let at_most = search::at_most(&ready.study, &plan);
+            let trained = at_most.as_ref().unwrap_or(&plan);
+            let estimate = study::cost::estimate(trained, &Facts::new(), machine);
+            let teachers = in_words(&teacher_logits(&trained.segments, machine.teacher_logits_limit));
             let seconds = estimate.map(|estimate| estimate.seconds);
-            Preview { errors: Vec::new(), seconds, teachers, plan: Some(plan) }
+            Preview { errors: Vec::new(), seconds, teachers, plan: Some(plan), at_most }
         }
-        Err(errors) => Preview { errors, plan: None, seconds: None, teachers: None },
+        Err(errors) => Preview { errors, plan: None, at_most: None, seconds: None, teachers: None },
     }
 }

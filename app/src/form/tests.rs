@@ -270,6 +270,23 @@ fn the_example_comes_to_the_numbers_that_sharing_promises() {
 }
 
 #[test]
+fn a_search_is_told_by_what_it_comes_to_at_most() {
+    let mut form = Fields::first();
+    let grid = preview(&form, &machine());
+    form.set("search.budget_epochs", "200".into());
+    let searched = preview(&form, &machine());
+    let at_most = searched.at_most.clone().unwrap();
+    assert!(at_most.epochs <= 200, "{}", at_most.epochs);
+    assert!(searched.seconds < grid.seconds && grid.at_most.is_none());
+    let html = page(form);
+    assert_eq!(html.matches("of a grid of 15 runs and 272 epochs").count(), 2, "in the panel and beside the button");
+    for expected in ["On this machine it takes at most about ", " · at most about "] {
+        assert!(html.contains(expected), "{expected} is not in the page");
+    }
+    assert!(!html.contains("272 epochs instead of"));
+}
+
+#[test]
 fn errors_stand_beside_their_fields_without_scripts() {
     let mut form = Fields::first();
     form.set("treatment.kd_stop_epoch", "0, 30".into());

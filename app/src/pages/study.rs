@@ -72,7 +72,7 @@ fn found(id: StudyId, report: &Report, curve: &Curve) -> impl IntoView + use<> {
             <h1>{title}</h1>
             {answer(report)}
             {setup(report)}
-            {state_line(&report.progress)}
+            {state_line(&report.progress, report.search.is_some())}
             {teachers_in_training(report).map(|said| view! { <p class="teacher-line">{said}</p> })}
             {buttons(id, &report.progress)}
             {report_view(report, curve, Some(id))}
@@ -91,10 +91,11 @@ fn may_retry(progress: &Progress) -> bool {
     progress.failures.iter().any(|failure| failure.may_succeed_again)
 }
 
-/// State, progress and time left.
-fn state_line(progress: &Progress) -> impl IntoView + use<> {
+/// State, progress and time left; of a search what it comes to at most.
+fn state_line(progress: &Progress, is_searched: bool) -> impl IntoView + use<> {
     let (state, total, trained) = (progress.state, progress.epochs_total, progress.epochs_done);
-    let done = format!("{} of {} epochs", numbers::count(trained), numbers::count(total));
+    let at_most = if is_searched { "at most " } else { "" };
+    let done = format!("{} of {at_most}{} epochs", numbers::count(trained), numbers::count(total));
     let finished = progress.runs.iter().filter(|run| run.state == State::Finished).count();
     let runs = format!("{finished} of {} done", numbers::counted(progress.runs.len() as u64, "run"));
     let left = progress.left.filter(|_| matches!(state, State::Training | State::Waiting));
@@ -106,7 +107,7 @@ fn state_line(progress: &Progress) -> impl IntoView + use<> {
                 <span>{done}</span>
             })}
             <span>{runs}</span>
-            {left.map(|estimate| view! { <span>{format!("{} left", about(estimate.seconds))}</span> })}
+            {left.map(|estimate| view! { <span>{format!("{at_most}{} left", about(estimate.seconds))}</span> })}
         </div>
     }
 }

@@ -3,7 +3,7 @@
 use crate::{chart::swept::tints, numbers};
 use leptos::prelude::*;
 use study::{
-    Report,
+    Report, State,
     search::{RoundReport, Scored},
 };
 
@@ -39,10 +39,21 @@ pub fn search(report: &Report) -> Option<impl IntoView + use<>> {
     })
 }
 
+/// How a round stands that is not through.
+fn stands(state: State) -> &'static str {
+    match state {
+        State::Training => "In training",
+        State::Waiting => "Not in training now",
+        State::Stopped => "Stopped",
+        // Nothing else leaves a round unfinished.
+        State::Failed | State::Finished => "Left unfinished",
+    }
+}
+
 fn table(report: &Report, round: &RoundReport, number: usize) -> AnyView {
     if round.scores.is_empty() {
-        return view! { <p class="empty">"In training: what is dropped is decided once all of it is there."</p> }
-            .into_any();
+        let said = format!("{}: what is dropped is decided once all of it is there.", stands(report.progress.state));
+        return view! { <p class="empty">{said}</p> }.into_any();
     }
     let tints = tints(&report.arms);
     let rows = round.scores.iter().map(|Scored { arm, accuracy, cross_entropy, promoted }| {

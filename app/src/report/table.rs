@@ -26,7 +26,7 @@ fn table(report: &Report) -> impl IntoView + use<> {
     let class = if report.arms.len() <= STACKED_MAX { "arms stacked" } else { "arms" };
     let rows = report.comparison.arms.iter().map(|summary| {
         let arm = summary.arm;
-        let state = state_of(arm, report);
+        let state = stands(arm, state_of(arm, report), report);
         let (difference, p, verdict) = difference(summary, report);
         let verdict = verdict.map(|(said, detail)| {
             view! { <span>{said}{detail.map(|detail| view! { <span class="aside">{detail}</span> })}</span> }
@@ -38,7 +38,7 @@ fn table(report: &Report) -> impl IntoView + use<> {
         view! {
             <tr role="row" tabindex="0" class=tints[arm].class() data-arm=arm>
                 <th role="rowheader" scope="row"><span class="swatch"></span>{summary.label.clone()}</th>
-                <td role="cell" class="number" data-label="Seeds done">{seeds_done(summary)}</td>
+                <td role="cell" class="number" data-label="Seeds done">{seeds_done(summary, report)}</td>
                 {has_validation.then(|| view! {
                     <td role="cell" class="number" data-label="Validation, %">{summary.validation_mean.map(|mean| numbers::fixed(mean, 2))}</td>
                 })}
@@ -49,10 +49,7 @@ fn table(report: &Report) -> impl IntoView + use<> {
                 <td role="cell" class="number first" data-label="Difference, points">{difference}</td>
                 <td role="cell" class="number first" data-label="p">{p}</td>
                 <td role="cell" class="verdict first" data-label="Verdict">{verdict}</td>
-                <td role="cell" data-label="State">{match state {
-                    Some(state) => view! { <span class=state_class(state)>{state_in_words(state)}</span> }.into_any(),
-                    None => "dropped".into_any(),
-                }}</td>
+                <td role="cell" data-label="State">{state}</td>
             </tr>
         }
     });
@@ -87,9 +84,16 @@ fn table(report: &Report) -> impl IntoView + use<> {
     }
 }
 
-fn seeds_done(summary: &ArmSummary) -> Option<String> {
+/// Of an arm that a search dropped none are to be done.
+fn seeds_done(summary: &ArmSummary, report: &Report) -> Option<String> {
     let done = summary.by_seed.iter().flatten().count();
-    (!summary.seeds.is_empty()).then(|| format!("{done} of {}", summary.seeds.len()))
+    let asked_for = !summary.seeds.is_empty() && dropped_in(summary.arm, report).is_none();
+    asked_for.then(|| format!("{done} of {}", summary.seeds.len()))
+}
+
+/// The round after which a search dropped an arm.
+fn dropped_in(arm: usize, report: &Report) -> Option<usize> {
+    report.search.as_ref()?.dropped_in(arm)
 }
 
 /// Arms that a narrow screen shows as a list of named values each.
@@ -121,10 +125,26 @@ fn verdict(difference: &Difference) -> Said {
     }
 }
 
-/// An arm's state, from those of its runs: what may still come of it, then what keeps it from being finished. `None` where a search
-/// asks for no run of it.
+/// How an arm or one of its runs stands: its state, or in which round of a search it was dropped.
+fn stands(arm: usize, state: Option<State>, report: &Report) -> AnyView {
+    match (dropped_in(arm, report), state) {
+        (Some(round), _) => format!("dropped in round {round}").into_any(),
+        (None, Some(state)) => view! { <span class=state_class(state)>{state_in_words(state)}</span> }.into_any(),
+        (None, None) => ().into_any(),
+    }
+}
+
+/// An arm's state, from those of its runs: what may still come of it, then what keeps it from being finished. One that a search has not
+/// asked for yet waits, or is stopped with the rest; `None` where it will not come to be asked for.
 fn state_of(arm: usize, report: &Report) -> Option<State> {
     let states: Vec<State> = report.progress.runs.iter().filter(|run| run.arm == arm).map(|run| run.state).collect();
+    if states.is_empty() {
+        return match report.progress.state {
+            State::Training | State::Waiting => Some(State::Waiting),
+            State::Stopped => Some(State::Stopped),
+            State::Finished | State::Failed => None,
+        };
+    }
     [State::Training, State::Waiting, State::Stopped, State::Failed, State::Finished]
         .into_iter()
         .find(|state| states.contains(state))
@@ -146,7 +166,7 @@ fn runs(report: &Report) -> impl IntoView + use<> {
                     <td role="cell" class="number" data-label="Test accuracy, %">{summary.by_seed.get(index).copied().flatten().map(|accuracy| numbers::fixed(accuracy, 2))}</td>
                     <td role="cell" class="number" data-label="At best on validation, %">{best.map(|(epoch, accuracy)| format!("{} (epoch {epoch})", numbers::fixed(accuracy, 2)))}</td>
                     <td role="cell" class="number" data-label="Epochs">{progress.map(|progress| format!("{} of {}", progress.epochs_done, progress.epochs_total))}</td>
-                    <td role="cell" data-label="State">{progress.map(|progress| view! { <span class=state_class(progress.state)>{state_in_words(progress.state)}</span> })}</td>
+                    <td role="cell" data-label="State">{stands(summary.arm, progress.map(|progress| progress.state), report)}</td>
                 </tr>
             }
         })

@@ -661,6 +661,7 @@ fn ensembles_and_a_search_stand_on_the_page_where_there_are_some() {
             RoundReport { round: round(1, 20, 3), scores: Vec::new() },
         ],
     });
+    report.progress.state = State::Training;
     let html = page(&report);
     for expected in [
         "generation 2, 2 generations: 88.50",
@@ -670,8 +671,35 @@ fn ensembles_and_a_search_stand_on_the_page_where_there_are_some() {
         "dropped: others were better",
         "dropped: a run failed",
         "Round 2: 1 arm for 20 epochs with 3 seeds",
-        "In training:",
+        "In training: what is dropped",
     ] {
         assert!(html.contains(expected), "{expected} is not in the page");
     }
+    for (state, said) in [(State::Waiting, "Not in training now: what"), (State::Stopped, "Stopped: what")] {
+        report.progress.state = state;
+        assert!(page(&report).contains(said), "{said} is not in the page");
+    }
+}
+
+/// What was dropped says when, and what is not asked for yet waits.
+#[test]
+fn arms_of_a_search_say_how_they_stand() {
+    let mut report = report();
+    let scored = |arm, promoted| Scored { arm, accuracy: Some(85.0), cross_entropy: Some(0.4), promoted };
+    let scores = vec![scored(1, true), scored(2, false), scored(3, false), scored(4, false)];
+    let round = Round { arms: 4, epochs: Epoch(4), seeds: 1 };
+    let rounds = vec![RoundReport { round, scores }];
+    report.search = Some(SearchReport { arms: 4, budget_epochs: 200, spent_epochs: 61, rounds });
+    report.progress.state = State::Training;
+    report.progress.runs.retain(|run| run.arm != 0);
+    let labels_only = &mut report.comparison.arms[0];
+    (labels_only.runs, labels_only.seeds) = (Vec::new(), Vec::new());
+    (labels_only.by_seed, labels_only.best_by_seed) = (Vec::new(), Vec::new());
+    let html = page(&report);
+    let table = html.split("Table of arms").nth(1).unwrap();
+    let table = &table[..table.find("</table>").unwrap()];
+    assert_eq!(table.matches("dropped in round 1").count(), 3);
+    assert_eq!((table.matches("state-waiting").count(), table.matches("state-finished").count()), (1, 1));
+    report.progress.state = State::Stopped;
+    assert!(page(&report).contains("state-stopped"));
 }

@@ -13,6 +13,7 @@ use crate::{
     teachers,
 };
 use serde::{Deserialize, Serialize};
+use std::{borrow::Cow, collections::BTreeSet};
 
 /// An arm's result. Accuracies in percent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -146,18 +147,30 @@ impl Report {
 /// be fitted (one arm, or no seed that two arms share), each arm has its own t. p-values are Holm-corrected over all comparisons
 /// of the study; intervals are not. Accuracies come in steps of one test image, which is the least noise they are taken to have
 /// ([`statistics::rounding_variance`]).
+///
+/// Of a study that is searched, `plan` is the whole one, here and in what follows.
 pub fn compare(study: &Study, plan: &Plan, facts: &Facts, stopped: bool) -> Comparison {
-    let states = progress::runs(plan, facts, stopped);
-    let state = progress::state(plan, facts, stopped, &states);
-    compared(study, plan, facts, &states, state)
+    match search::asked(study, plan, facts) {
+        Some(asked) => {
+            let (state, states) = asked.states(facts, stopped);
+            compared(study, &asked.so_far, facts, &states, state)
+        }
+        None => {
+            let states = progress::runs(plan, facts, stopped);
+            let state = progress::state(plan, facts, stopped, &states);
+            compared(study, plan, facts, &states, state)
+        }
+    }
 }
 
 fn compared(study: &Study, plan: &Plan, facts: &Facts, states: &[RunProgress], state: State) -> Comparison {
     let mut arms: Vec<ArmSummary> = plan.arms.iter().enumerate().map(|(index, arm)| empty(index, arm)).collect();
     let mut validation: Vec<Vec<f64>> = vec![Vec::new(); arms.len()];
-    for run in &plan.runs {
+    let tested = plan.tested();
+    for (run, tested) in plan.runs.iter().zip(&tested) {
         let metrics = run_metrics(run, facts);
-        let result = result(run, &metrics);
+        // Another study may have tested what this one has dropped.
+        let result = result(run, &metrics).filter(|_| *tested);
         let best = result.and_then(|_| best_on_validation(&metrics));
         let held_out = result.and_then(|_| metrics.last()?.validation);
         validation[run.arm].extend(held_out.map(|scores| 100.0 * scores.accuracy));
@@ -193,7 +206,7 @@ fn compared(study: &Study, plan: &Plan, facts: &Facts, states: &[RunProgress], s
         residual_deviation: model.blocks.as_ref().map(|blocks| blocks.mean_square_error.sqrt()),
         test_sampling_error: (!accuracies.is_empty() && test_images > 0).then(sampling_error),
         answer: if made_up { answer::MADE_UP.to_owned() } else { answer::answer(&arms, plan, states, state) },
-        remarks: remarks(study, plan, &arms, states, &model),
+        remarks: remarks(study, plan, &arms, (states, state), &model),
         arms,
     }
 }
@@ -369,7 +382,13 @@ fn difference(arms: &[ArmSummary], arm: usize, baseline: usize, model: &Model) -
 }
 
 /// Said wherever an interval is shown.
-fn remarks(study: &Study, plan: &Plan, arms: &[ArmSummary], states: &[RunProgress], model: &Model) -> Vec<String> {
+fn remarks(
+    study: &Study,
+    plan: &Plan,
+    arms: &[ArmSummary],
+    (states, state): (&[RunProgress], State),
+    model: &Model,
+) -> Vec<String> {
     let distils = plan.arms.iter().any(|arm| arm.distillation.is_some());
     let one_teacher = (distils && !study.teacher_per_seed()).then(|| {
         "One teacher (seed 0) serves all seeds: the intervals speak of students of that one teacher, not of teachers \
@@ -391,7 +410,9 @@ fn remarks(study: &Study, plan: &Plan, arms: &[ArmSummary], states: &[RunProgres
     let failed = states.iter().filter(|run| run.state == State::Failed).count();
     let failed = (failed > 0 && abandoned.is_none())
         .then(|| format!("{failed} of {} failed.", numbers::counted(states.len() as u64, "run")));
-    let searched = search::remark(study, &plan.arms);
+    let searched = search::remark(study, &plan.arms, state);
+    let tested = plan.runs.iter().zip(plan.tested()).filter(|(_, tested)| *tested);
+    let tested: BTreeSet<usize> = tested.map(|(run, _)| run.arm).collect();
     let remarks = [
         searched,
         one_teacher,
@@ -399,7 +420,7 @@ fn remarks(study: &Study, plan: &Plan, arms: &[ArmSummary], states: &[RunProgres
         arms::baseline_remark(&plan.arms),
         abandoned,
         failed,
-        missing(arms, model),
+        missing(arms.iter().filter(|arm| tested.contains(&arm.arm)), model),
     ];
     remarks.into_iter().flatten().collect()
 }
@@ -407,8 +428,8 @@ fn remarks(study: &Study, plan: &Plan, arms: &[ArmSummary], states: &[RunProgres
 /// Arms of which the missing seeds are told one by one; the rest are only counted.
 const MISSING_MAX: usize = 8;
 
-/// Which results the model has to do without.
-fn missing(arms: &[ArmSummary], model: &Model) -> Option<String> {
+/// Which results the model has to do without, of arms that are tested.
+fn missing<'a>(arms: impl Iterator<Item = &'a ArmSummary>, model: &Model) -> Option<String> {
     model.blocks.as_ref()?;
     let of_arm = |arm: &ArmSummary| {
         let seeds: Vec<String> = arm
@@ -425,7 +446,7 @@ fn missing(arms: &[ArmSummary], model: &Model) -> Option<String> {
             _ => Some(format!("{} (seeds {})", arm.label, seeds.join(", "))),
         }
     };
-    let mut incomplete: Vec<String> = arms.iter().filter_map(of_arm).collect();
+    let mut incomplete: Vec<String> = arms.filter_map(of_arm).collect();
     let more = incomplete.len().saturating_sub(MISSING_MAX);
     incomplete.truncate(MISSING_MAX);
     let more = if more > 0 { format!(" and {}", numbers::counted(more as u64, "other arm")) } else { String::new() };
@@ -437,17 +458,39 @@ fn missing(arms: &[ArmSummary], model: &Model) -> Option<String> {
     })
 }
 
-/// Puts a study's page together from facts.
+/// Puts a study's page together from facts. Of a search it shows every run that was ever asked for.
 pub fn report(study: &Study, plan: &Plan, facts: &Facts, stopped: bool, machine: &Machine) -> Report {
-    let curves = Metric::ALL.into_iter().map(|metric| (metric, series(plan, facts, metric)));
+    let (plan, progress, search) = shown(study, plan, facts, stopped, machine);
+    let curves = Metric::ALL.into_iter().map(|metric| (metric, series(&plan, facts, metric)));
     let curves = curves.filter(|(_, series)| series.iter().any(|series| !series.points.is_empty())).collect();
-    let conflicts = conflicts(plan, facts);
-    Report { curves, conflicts, ..report_without_curves(study, plan, facts, stopped, machine) }
+    let conflicts = conflicts(&plan, facts);
+    Report { curves, conflicts, search, ..without_curves(study, &plan, facts, progress) }
 }
 
 /// As [`report`], without its curves: for a list of studies.
 pub fn report_without_curves(study: &Study, plan: &Plan, facts: &Facts, stopped: bool, machine: &Machine) -> Report {
-    let progress = progress::progress(plan, facts, stopped, machine);
+    let (plan, progress, search) = shown(study, plan, facts, stopped, machine);
+    Report { search, ..without_curves(study, &plan, facts, progress) }
+}
+
+/// What a report shows of a plan, and how far that is.
+fn shown<'a>(
+    study: &Study,
+    plan: &'a Plan,
+    facts: &Facts,
+    stopped: bool,
+    machine: &Machine,
+) -> (Cow<'a, Plan>, Progress, Option<SearchReport>) {
+    match search::asked(study, plan, facts) {
+        Some(asked) => {
+            let progress = asked.progress(facts, stopped, machine);
+            (Cow::Owned(asked.so_far), progress, Some(asked.report))
+        }
+        None => (Cow::Borrowed(plan), progress::progress(plan, facts, stopped, machine), None),
+    }
+}
+
+fn without_curves(study: &Study, plan: &Plan, facts: &Facts, progress: Progress) -> Report {
     let comparison = compared(study, plan, facts, &progress.runs, progress.state);
     let mut provenance: Vec<Provenance> = Vec::new();
     for its in plan.segments.iter().filter_map(|segment| facts.get(&segment.key)?.provenance.as_ref()) {

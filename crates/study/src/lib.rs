@@ -37,6 +37,7 @@ pub mod metrics;
 pub mod numbers;
 pub mod numeral;
 mod ordered;
+mod part;
 pub mod plan;
 pub mod progress;
 pub mod published;

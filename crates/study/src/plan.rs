@@ -308,14 +308,24 @@ impl Plan {
         map(self.segments.iter().map(|segment| (&segment.key, segment)))
     }
 
+    /// Whether each run is tested at its end, run by run: all are, but of a search only those of the winner and its baseline.
+    pub fn tested(&self) -> Vec<bool> {
+        let segments = self.by_key();
+        let ends = |leg: &Leg| segments.get(&leg.segment).is_some_and(|segment| segment.ends.contains(&leg.until));
+        self.runs.iter().map(|run| run.legs.last().is_some_and(ends)).collect()
+    }
+
     /// The teacher and temperature each run is measured against, run by run: its own, the last where it has several one after the
-    /// other; for training from labels alone, the study's first with the same seed; `None` where no arm distils.
+    /// other; for training from labels alone, the study's first with the same seed, of those that are tested if any is; `None` where no
+    /// arm distils.
     pub fn measured_against(&self) -> Vec<Option<Observer>> {
         let segments = self.by_key();
         let of_leg = |leg: &Leg| segments.get(&leg.segment)?.own_teachers().next();
         let own: Vec<Option<Observer>> = self.runs.iter().map(|run| run.legs.iter().rev().find_map(of_leg)).collect();
         let mut first_of_seed: BTreeMap<Seed, &Observer> = BTreeMap::new();
-        for (run, observer) in self.runs.iter().zip(&own) {
+        let tested = self.tested();
+        let of_tested = |is: bool| self.runs.iter().zip(&own).zip(&tested).filter(move |(_, tested)| **tested == is);
+        for ((run, observer), _) in of_tested(true).chain(of_tested(false)) {
             if let Some(observer) = observer {
                 first_of_seed.entry(run.seed).or_insert(observer);
             }

@@ -69,14 +69,19 @@ pub fn progress(plan: &Plan, facts: &Facts, stopped: bool, machine: &Machine) ->
         state,
         epochs_done,
         epochs_total: plan.epochs,
-        left: match state {
-            State::Finished | State::Failed => None,
-            State::Waiting | State::Training | State::Stopped => {
-                estimate(plan, facts, machine).filter(|estimate| estimate.seconds > 0.0)
-            }
-        },
+        left: left(plan, state, facts, machine),
         failures: plan.segments.iter().filter_map(|segment| facts.get(&segment.key)?.failure.clone()).collect(),
         runs,
+    }
+}
+
+/// Time for what is left to be trained.
+pub(crate) fn left(plan: &Plan, state: State, facts: &Facts, machine: &Machine) -> Option<Estimate> {
+    match state {
+        State::Finished | State::Failed => None,
+        State::Waiting | State::Training | State::Stopped => {
+            estimate(plan, facts, machine).filter(|estimate| estimate.seconds > 0.0)
+        }
     }
 }
 

@@ -6,8 +6,14 @@
 //! Everything here follows from a study, its whole plan and the facts: nothing is stored.
 
 use crate::{
-    Arm, CheckpointId, Epoch, Facts, Leg, Plan, Run, Segment, SegmentKey, SpecError, Study, arms::distilling,
-    ordered::set, statistics,
+    Arm, Epoch, Facts, Machine, Plan, Progress, Run, Segment, SegmentKey, SpecError, State, Study,
+    arms::distilling,
+    cost::estimate,
+    numbers,
+    ordered::set,
+    part::{Wanted, costliest, part},
+    progress::{self, RunProgress, epochs_done},
+    statistics,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -70,12 +76,81 @@ pub struct SearchReport {
     pub rounds: Vec<RoundReport>,
 }
 
-/// What a searched study asks for now.
+impl SearchReport {
+    /// The round, counted from 1, after which an arm was dropped; `None` where it was not.
+    pub fn dropped_in(&self, arm: usize) -> Option<usize> {
+        let drops = |round: &RoundReport| round.scores.iter().any(|it| it.arm == arm && !it.promoted);
+        self.rounds.iter().position(drops).map(|index| index + 1)
+    }
+}
+
+/// What a searched study asks for. Each plan has the whole one's arms.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Asked {
-    /// The whole plan's arms; runs and segments of this round alone.
+    /// What is to be trained now: runs and segments of this round alone.
     pub plan: Plan,
+    /// Every run that was ever asked for, as far as it was: those of arms that were dropped too.
+    pub so_far: Plan,
+    /// With what may be asked for yet, where the arms that cost most go on, and none is equal to another.
+    pub at_most: Plan,
     pub report: SearchReport,
+}
+
+impl Asked {
+    /// How far the study is, of the epochs that it comes to at most. `stopped`: a person asked for it to stop.
+    pub fn progress(&self, facts: &Facts, stopped: bool, machine: &Machine) -> Progress {
+        let (state, runs) = self.states(facts, stopped);
+        let epochs_done = self.report.spent_epochs;
+        let failed = self.so_far.segments.iter().filter_map(|segment| facts.get(&segment.key)?.failure.clone());
+        Progress {
+            state,
+            epochs_done,
+            epochs_total: if state == State::Finished { epochs_done } else { self.at_most.epochs },
+            left: progress::left(&self.at_most, state, facts, machine),
+            failures: failed.collect(),
+            runs,
+        }
+    }
+
+    /// The study's state, which is that of its round, and that of every run that was ever asked for. Of a run that was dropped nothing is
+    /// left to do.
+    pub(crate) fn states(&self, facts: &Facts, stopped: bool) -> (State, Vec<RunProgress>) {
+        let in_round = progress::runs(&self.plan, facts, stopped);
+        let state = progress::state(&self.plan, facts, stopped, &in_round);
+        let place = |run: &RunProgress| (run.arm, run.seed);
+        let in_round: BTreeSet<(usize, u32)> = in_round.iter().map(place).collect();
+        let mut runs = progress::runs(&self.so_far, facts, stopped);
+        let dropped = |run: &&mut RunProgress| !in_round.contains(&place(run)) && run.state != State::Failed;
+        runs.iter_mut().filter(dropped).for_each(|run| run.state = State::Finished);
+        (state, runs)
+    }
+}
+
+/// How far a study is, searched or not, of its whole plan.
+pub fn progress(study: &Study, whole: &Plan, facts: &Facts, stopped: bool, machine: &Machine) -> Progress {
+    match asked(study, whole, facts) {
+        Some(asked) => asked.progress(facts, stopped, machine),
+        None => progress::progress(whole, facts, stopped, machine),
+    }
+}
+
+/// What a searched study comes to at most, before it begins; `None` of one that is not searched.
+pub fn at_most(study: &Study, whole: &Plan) -> Option<Plan> {
+    Some(asked(study, whole, &Facts::new())?.at_most)
+}
+
+/// "at most about 38 runs, 45 segments, 380 epochs, of a grid of 305 runs and 3,320 epochs".
+pub fn in_numbers(at_most: &Plan, whole: &Plan) -> String {
+    let counted = |plan: &Plan| [plan.runs.len() as u64, plan.segments.len() as u64, plan.epochs];
+    let ([runs, segments, epochs], [all, _, grid]) = (counted(at_most), counted(whole));
+    format!(
+        "at most about {}, {}, {}, of a grid of {} and {}",
+        numbers::counted(runs, "run"),
+        numbers::counted(segments, "segment"),
+        numbers::counted(epochs, "epoch"),
+        numbers::counted(all, "run"),
+        numbers::counted(grid, "epoch"),
+    )
 }
 
 /// Shares of the last round's length that an earlier one may be shorter than the next by: the longest whose rounds fit is taken.
@@ -93,6 +168,7 @@ pub(crate) fn rounds(study: &Study, search: &Search, whole: &Plan) -> Result<Vec
     }
     let last = sizes.len() as i32 - 1;
     let epochs = whole.arms.first().map_or(1, |arm| arm.epochs.0);
+    // A round of the same length with the same seeds as the one before would decide nothing new.
     let of_share = |share: f64| -> Vec<Round> {
         let scaled =
             |whole: u32, round: usize| (f64::from(whole) * share.powi(last - round as i32)).ceil().max(1.0) as u32;
@@ -101,7 +177,9 @@ pub(crate) fn rounds(study: &Study, search: &Search, whole: &Plan) -> Result<Vec
             epochs: Epoch(scaled(epochs, round)),
             seeds: scaled(study.seeds, round),
         };
-        sizes.iter().enumerate().map(round).collect()
+        let mut rounds: Vec<Round> = sizes.iter().enumerate().map(round).collect();
+        rounds.dedup_by_key(|round| (round.epochs, round.seeds));
+        rounds
     };
     let mut least = u64::MAX;
     for share in SHARES {
@@ -119,7 +197,7 @@ pub(crate) fn rounds(study: &Study, search: &Search, whole: &Plan) -> Result<Vec
 fn most_epochs(study: &Study, whole: &Plan, rounds: &[Round]) -> u64 {
     let Some(first) = rounds.first() else { return 0 };
     let all = searched(whole);
-    let of_first = restricted(whole, &runs_of(whole, &all, *first), false).epochs;
+    let of_first = part(whole, &runs_of(whole, &all, *first), &[]).epochs;
     let length = |round: &Round| u64::from(round.epochs.0) * u64::from(round.seeds);
     let later: u64 =
         rounds.windows(2).map(|pair| u64::from(pair[1].arms) * (length(&pair[1]) - length(&pair[0]))).sum();
@@ -151,17 +229,14 @@ pub fn asked(study: &Study, whole: &Plan, facts: &Facts) -> Option<Asked> {
     let rounds = rounds(study, search, whole).unwrap_or_default();
     let mut going_on = searched(whole);
     let mut reports = Vec::new();
-    let (mut wanted, mut tested) = (Vec::new(), false);
-    let with_baseline = |winner: &[usize], round: Round| {
-        let mut wanted = runs_of(whole, winner, round);
-        wanted.extend(runs_of(whole, &baseline(whole), round));
-        wanted
-    };
+    let (mut now, mut so_far, mut tested) = (Wanted::new(), Wanted::new(), Vec::new());
+    let with_baseline = |winner: &[usize]| [winner, &baseline(whole)[..]].concat();
     for (index, round) in rounds.iter().enumerate() {
         let is_last = index + 1 == rounds.len();
         // Of several that are equal until the last round none is tested before one is chosen.
-        tested = is_last && going_on.len() == 1;
-        wanted = if tested { with_baseline(&going_on, *round) } else { runs_of(whole, &going_on, *round) };
+        tested = if is_last && going_on.len() == 1 { with_baseline(&going_on) } else { Vec::new() };
+        now = runs_of(whole, if tested.is_empty() { &going_on } else { &tested }, *round);
+        so_far.extend(&now);
         let Some(scores) = scores(whole, &going_on, *round, facts) else {
             reports.push(RoundReport { round: *round, scores: Vec::new() });
             break;
@@ -173,23 +248,43 @@ pub fn asked(study: &Study, whole: &Plan, facts: &Facts) -> Option<Asked> {
         going_on = scores.iter().filter(|it| it.promoted).map(|it| it.arm).collect();
         going_on.sort_unstable();
         reports.push(RoundReport { round: *round, scores });
+        // Where every one failed there is no winner to go on with.
+        if going_on.is_empty() {
+            break;
+        }
         if is_last {
-            tested = true;
-            wanted = with_baseline(&going_on, *round);
+            tested = with_baseline(&going_on);
+            now = runs_of(whole, &tested, *round);
+            so_far.extend(&now);
         }
     }
+    let (at_most, ends) = match rounds.last().filter(|_| tested.is_empty() && !going_on.is_empty()) {
+        None => (so_far.clone(), tested.clone()),
+        Some(last) => {
+            let (mut at_most, mut arms) = (so_far.clone(), going_on);
+            for round in rounds.iter().skip(reports.len()) {
+                let by_arm = arms.iter().map(|arm| (*arm, runs_of(whole, &[*arm], *round))).collect();
+                arms = costliest(whole, &by_arm, round.arms as usize, &at_most);
+                at_most.extend(runs_of(whole, &arms, *round));
+            }
+            let ends = with_baseline(&arms[..1]);
+            at_most.extend(runs_of(whole, &ends, *last));
+            (at_most, ends)
+        }
+    };
+    let so_far = part(whole, &so_far, &tested);
     let report = SearchReport {
         arms: searched(whole).len() as u32,
         budget_epochs: search.budget_epochs,
-        spent_epochs: spent(whole, facts),
+        spent_epochs: spent(&so_far, facts),
         rounds: reports,
     };
-    Some(Asked { plan: restricted(whole, &wanted, tested), report })
+    Some(Asked { plan: part(whole, &now, &tested), at_most: part(whole, &at_most, &ends), so_far, report })
 }
 
 /// Epochs that are trained of a plan.
-fn spent(whole: &Plan, facts: &Facts) -> u64 {
-    whole.segments.iter().map(|segment| u64::from(crate::progress::epochs_done(segment, facts))).sum()
+fn spent(plan: &Plan, facts: &Facts) -> u64 {
+    plan.segments.iter().map(|segment| u64::from(epochs_done(segment, facts))).sum()
 }
 
 fn searched(whole: &Plan) -> Vec<usize> {
@@ -202,9 +297,9 @@ fn baseline(whole: &Plan) -> Vec<usize> {
 }
 
 /// The runs of a round, each with the epoch to which it is trained.
-fn runs_of<'a>(whole: &'a Plan, arms: &[usize], round: Round) -> Vec<(&'a Run, Epoch)> {
-    let is_in = |run: &&Run| arms.contains(&run.arm) && run.seed.0 < round.seeds;
-    whole.runs.iter().filter(is_in).map(|run| (run, round.epochs)).collect()
+fn runs_of(whole: &Plan, arms: &[usize], round: Round) -> Wanted {
+    let is_in = |(_, run): &(usize, &Run)| arms.contains(&run.arm) && run.seed.0 < round.seeds;
+    whole.runs.iter().enumerate().filter(is_in).map(|(place, _)| (place, round.epochs)).collect()
 }
 
 /// The round's scores, the best first; `None` while it is not through.
@@ -215,6 +310,7 @@ fn scores(whole: &Plan, arms: &[usize], round: Round, facts: &Facts) -> Option<V
         let (mut accuracies, mut entropies) = (Vec::new(), Vec::new());
         let mut failed = false;
         for (run, until) in runs_of(whole, &[*arm], round) {
+            let run = &whole.runs[run];
             let metrics = crate::metrics::run_metrics(run, facts);
             match metrics.iter().find(|metrics| metrics.epoch == until).and_then(|metrics| metrics.validation) {
                 Some(scores) => {
@@ -273,82 +369,33 @@ fn the_best(mut scores: Vec<Scored>) -> Vec<Scored> {
     scores
 }
 
-/// A plan of these runs alone, each up to its epoch, and of what they need. Those that are not tested end nowhere.
-fn restricted(whole: &Plan, runs: &[(&Run, Epoch)], tested: bool) -> Plan {
-    let segments = whole.by_key();
-    let mut stops: BTreeMap<SegmentKey, BTreeSet<Epoch>> = BTreeMap::new();
-    let mut ends: BTreeMap<SegmentKey, BTreeSet<Epoch>> = BTreeMap::new();
-    let mut open: Vec<CheckpointId> = Vec::new();
-    let mut kept = Vec::new();
-    for (run, until) in runs {
-        let in_it = run.legs.iter().filter(|leg| leg.from < *until);
-        let legs: Vec<Leg> = in_it.map(|leg| Leg { until: leg.until.min(*until), ..leg.clone() }).collect();
-        open.extend(legs.iter().map(|leg| CheckpointId { segment: leg.segment.clone(), epoch: leg.until }));
-        if let Some(last) = run.legs.last().filter(|last| tested && last.until <= *until) {
-            ends.entry(last.segment.clone()).or_default().insert(last.until);
-        }
-        kept.push(Run { legs, ..(*run).clone() });
-    }
-    while let Some(CheckpointId { segment, epoch }) = open.pop() {
-        let is_new = stops.entry(segment.clone()).or_default().insert(epoch);
-        let needs = segments.get(&segment).into_iter().filter(|_| is_new).flat_map(|segment| segment.needs());
-        open.extend(needs.cloned());
-    }
-    let cut = |segment: &Segment| {
-        let own = stops.get(&segment.key)?.clone();
-        Some(Segment {
-            until: own.last().copied()?,
-            stops: own,
-            ends: ends.get(&segment.key).cloned().unwrap_or_default(),
-            observers: segment
-                .observers
-                .iter()
-                .filter(|observer| {
-                    stops.get(&observer.teacher.segment).is_some_and(|it| it.contains(&observer.teacher.epoch))
-                })
-                .cloned()
-                .collect(),
-            ..segment.clone()
-        })
-    };
-    let segments: Vec<Segment> = whole.segments.iter().filter_map(cut).collect();
-    let of_segment = |segment: &Segment| u64::from(segment.until.0) - u64::from(segment.from().0);
-    let in_runs: BTreeSet<&SegmentKey> = set(kept.iter().flat_map(|run| &run.legs).map(|leg| &leg.segment));
-    let teachers: u64 = segments.iter().filter(|segment| !in_runs.contains(&segment.key)).map(of_segment).sum();
-    let students: u64 = kept.iter().filter_map(|run| run.legs.last()).map(|leg| u64::from(leg.until.0)).sum();
-    Plan {
-        epochs: segments.iter().map(of_segment).sum(),
-        epochs_without_sharing: students + teachers,
-        runs: kept,
-        segments,
-        training_version: whole.training_version,
-        arms: whole.arms.clone(),
-        remarks: whole.remarks.clone(),
-    }
-}
-
 /// What a person should know of a searched study before it begins.
 pub(crate) fn plan_remark(study: &Study, whole: &Plan) -> Option<String> {
     let search = study.search.as_ref()?;
     let rounds = rounds(study, search, whole).ok()?;
     let told = rounds.iter().map(|Round { arms, epochs, seeds }| {
-        let of = |count: u32, noun: &str| crate::numbers::counted(count.into(), noun);
+        let of = |count: u32, noun: &str| numbers::counted(count.into(), noun);
         format!("{} for {} with {}", of(*arms, "arm"), of(epochs.0, "epoch"), of(*seeds, "seed"))
     });
     Some(format!(
-        "A search in {}: {}; then the winner is tested against labels only. Of the runs above only these are trained, at most {} in all.",
-        crate::numbers::counted(rounds.len() as u64, "round"),
+        "A search in {}: {}; then the winner is tested against labels only. Of the whole grid only these are trained; the budget is {}.",
+        numbers::counted(rounds.len() as u64, "round"),
         told.collect::<Vec<_>>().join(", "),
-        crate::numbers::counted(search.budget_epochs.into(), "epoch"),
+        numbers::counted(search.budget_epochs.into(), "epoch"),
     ))
 }
 
-/// Said wherever an interval is shown.
-pub(crate) fn remark(study: &Study, arms: &[Arm]) -> Option<String> {
+/// Said wherever an interval is shown; before there is one, what will come to have it.
+pub(crate) fn remark(study: &Study, arms: &[Arm], state: State) -> Option<String> {
     study.search.as_ref()?;
-    Some(format!(
-        "The arm was found by a search: {} were compared on validation in rounds, and only the winner and its baseline were tested. \
-         The interval speaks of that arm; another search may find another.",
-        crate::numbers::counted(distilling(arms).count() as u64, "arm")
-    ))
+    let searched = numbers::counted(distilling(arms).count() as u64, "arm");
+    Some(match state {
+        State::Finished => format!(
+            "The arm was found by a search: {searched} were compared on validation in rounds, and only the winner and its baseline were \
+             tested. The interval speaks of that arm; another search may find another."
+        ),
+        _ => format!(
+            "A search for an arm: {searched} are compared on validation in rounds, and only the winner and its baseline will be tested."
+        ),
+    })
 }

@@ -4,9 +4,9 @@ mod images;
 
 use images::{fashion_mnist_12k, machine};
 use study::{
-    Epoch, EpochMetrics, Facts, Metric, Numerics, Plan, Scores, SegmentFacts, Study,
+    Epoch, EpochMetrics, Facts, Metric, Numerics, Plan, Scores, SegmentFacts, State, Study,
     comparison::report,
-    search::{Asked, asked},
+    search::{Asked, Round, asked, at_most, in_numbers, progress},
 };
 
 fn written(search: &str) -> String {
@@ -30,7 +30,10 @@ fn train(asked: &Plan, facts: &mut Facts, accuracy: impl Fn(&str, u32) -> f64) {
         let taught = segment.terms.iter().any(|(_, term)| term.teacher().is_some());
         let own = facts.entry(segment.key.clone()).or_default();
         for epoch in segment.from().0 + 1..=segment.until.0 {
-            if own.metrics.iter().any(|metrics| metrics.epoch == Epoch(epoch)) {
+            let test = Scores { cross_entropy: 0.5, accuracy: 0.5, calibration_error: None };
+            let test = segment.ends.contains(&Epoch(epoch)).then_some(test);
+            if let Some(there) = own.metrics.iter_mut().find(|metrics| metrics.epoch == Epoch(epoch)) {
+                there.test = there.test.or(test);
                 continue;
             }
             let run = asked.runs.iter().find(|run| run.legs.iter().any(|leg| leg.segment == segment.key));
@@ -43,7 +46,7 @@ fn train(asked: &Plan, facts: &mut Facts, accuracy: impl Fn(&str, u32) -> f64) {
                 train: scores(0.5),
                 train_clean: None,
                 validation: Some(scores(accuracy(arm, distilled))),
-                test: segment.ends.contains(&Epoch(epoch)).then(|| scores(0.5)),
+                test,
                 fidelity: Vec::new(),
                 seconds: 1.0,
                 images_per_second: 1.0,
@@ -64,17 +67,13 @@ fn rounds_grow_and_the_winner_alone_is_tested_against_labels_only() {
     let remark = "A search in 3 rounds: 6 arms for 4 epochs with 1 seed, 2 arms for 8 epochs with 1 seed, 1 arm for 16 epochs with 2 seeds;";
     assert!(plan.remarks.iter().any(|told| told.starts_with(remark)), "{:?}", plan.remarks);
     let mut facts = Facts::new();
-    // Distilling for longer is better, and by the larger teacher.
-    let good = |arm: &str, distilled: u32| {
-        0.5 + 0.02 * f64::from(distilled) + if arm.contains("wrn-16-2") { 0.1 } else { 0.0 }
-    };
     let (mut rounds, mut tested) = (Vec::new(), Vec::new());
     loop {
         let now = asked(&study, &plan, &facts).unwrap();
         let ends = now.plan.segments.iter().any(|segment| !segment.ends.is_empty());
         rounds.push(now.report.rounds.len());
         tested.push(ends);
-        train(&now.plan, &mut facts, good);
+        train(&now.plan, &mut facts, better_with_the_larger_teacher);
         if ends {
             break;
         }
@@ -99,27 +98,161 @@ fn rounds_grow_and_the_winner_alone_is_tested_against_labels_only() {
     assert!(done.plan.runs.iter().all(|run| run.legs.last().unwrap().until == Epoch(16)));
 }
 
-/// The arms that go on have more seeds than those that were dropped, and each band is of its own.
+/// The arms that go on have more seeds than those that were dropped, and each band is of its own. What was dropped keeps its curve up to
+/// where it was.
 #[test]
-fn a_searched_study_is_reported_in_every_round() {
+fn a_searched_study_is_reported_in_every_round_with_all_that_was_asked_for() {
+    let (study, plan) = planned("budget_epochs = 110\npromote_one_in = 3");
+    let mut facts = Facts::new();
+    for turn in 0..4 {
+        let now = asked(&study, &plan, &facts).unwrap();
+        train(&now.plan, &mut facts, better_with_the_larger_teacher);
+        let found = report(&study, &plan, &facts, false, &machine());
+        let after = asked(&study, &plan, &facts).unwrap();
+        let (_, accuracy) = found.curves.iter().find(|(metric, _)| *metric == Metric::ValidationAccuracy).unwrap();
+        let runs = |arm: usize| after.so_far.runs.iter().filter(move |run| run.arm == arm);
+        for series in accuracy {
+            let seeds_at =
+                |epoch: Epoch| runs(series.arm).filter(|run| run.legs.last().unwrap().until >= epoch).count();
+            assert!(series.points.iter().all(|point| point.seeds <= seeds_at(point.epoch) as u32), "{series:?}");
+        }
+        let drawn: Vec<usize> = accuracy.iter().map(|series| series.arm).collect();
+        let asked: Vec<usize> = (0..plan.arms.len()).filter(|arm| runs(*arm).count() > 0).collect();
+        assert_eq!(drawn, asked, "every arm that was ever asked for has a line");
+        assert_eq!(asked.len(), if turn < 2 { 6 } else { 7 }, "labels only come last");
+        assert_eq!((found.runs, found.epochs), (after.so_far.runs.len() as u64, after.so_far.epochs));
+        let will = found
+            .comparison
+            .remarks
+            .iter()
+            .any(|told| told.ends_with("only the winner and its baseline will be tested."));
+        let were =
+            found.comparison.remarks.iter().any(|told| told.contains("only the winner and its baseline were tested."));
+        assert_eq!(
+            (will, were),
+            if turn < 3 { (true, false) } else { (false, true) },
+            "{:?}",
+            found.comparison.remarks
+        );
+        assert!(
+            !found.comparison.remarks.iter().any(|told| told.contains("missing")),
+            "{:?}",
+            found.comparison.remarks
+        );
+    }
+    let found = report(&study, &plan, &facts, false, &machine());
+    assert_eq!(found.progress.state, State::Finished);
+    let search = found.search.unwrap();
+    let dropped: Vec<Option<usize>> = (0..plan.arms.len()).map(|arm| search.dropped_in(arm)).collect();
+    let count = |round: Option<usize>| dropped.iter().filter(|it| **it == round).count();
+    let last_points: Vec<u32> =
+        found.curves[0].1.iter().map(|series| series.points.last().map_or(0, |point| point.epoch.0)).collect();
+    assert_eq!(count(Some(1)), last_points.iter().filter(|epoch| **epoch == 4).count(), "{last_points:?}, {dropped:?}");
+    assert_eq!(count(None), 2, "the winner and labels only");
+    for arm in &found.comparison.arms {
+        let tested = arm.by_seed.iter().flatten().count();
+        assert_eq!(tested, if dropped[arm.arm].is_none() { 2 } else { 0 }, "{}", arm.label);
+        assert!(!arm.runs.is_empty());
+    }
+    assert_eq!((search.spent_epochs, found.epochs), (found.progress.epochs_done, found.progress.epochs_done));
+    assert!(found.progress.runs.iter().all(|run| run.state == State::Finished));
+}
+
+/// Distilling for longer is better, and by the larger teacher.
+fn better_with_the_larger_teacher(arm: &str, distilled: u32) -> f64 {
+    0.5 + 0.02 * f64::from(distilled) + if arm.contains("wrn-16-2") { 0.1 } else { 0.0 }
+}
+
+/// What another study has tested of an arm that was dropped is no result of this one.
+#[test]
+fn a_dropped_arm_has_no_result_though_another_study_tests_it() {
     let (study, plan) = planned("budget_epochs = 110\npromote_one_in = 3");
     let mut facts = Facts::new();
     for _ in 0..4 {
         let now = asked(&study, &plan, &facts).unwrap();
-        train(&now.plan, &mut facts, |_, distilled| 0.5 + 0.02 * f64::from(distilled));
-        let curves = report(&study, &now.plan, &facts, false, &machine()).curves;
-        let (_, accuracy) = curves.iter().find(|(metric, _)| *metric == Metric::ValidationAccuracy).unwrap();
-        let seeds = |arm: usize| now.plan.runs.iter().filter(|run| run.arm == arm).count() as u32;
-        for series in accuracy {
-            assert!(series.points.iter().all(|point| point.seeds == seeds(series.arm)), "{series:?}");
-        }
-        let drawn: Vec<usize> = accuracy.iter().map(|series| series.arm).collect();
-        let asked: Vec<usize> = (0..plan.arms.len()).filter(|arm| seeds(*arm) > 0).collect();
-        assert_eq!(drawn, asked, "an arm that was dropped has no line");
+        train(&now.plan, &mut facts, better_with_the_larger_teacher);
     }
-    let done = asked(&study, &plan, &facts).unwrap();
-    let seeds = |arm: usize| done.plan.runs.iter().filter(|run| run.arm == arm).count();
-    assert!((0..plan.arms.len()).any(|arm| seeds(arm) == 0) && (0..plan.arms.len()).any(|arm| seeds(arm) == 2));
+    for facts in facts.values_mut() {
+        facts.metrics.iter_mut().for_each(|epoch| epoch.test = epoch.validation);
+    }
+    let found = report(&study, &plan, &facts, false, &machine());
+    let with_result = found.comparison.arms.iter().filter(|arm| arm.mean.is_some()).count();
+    assert_eq!(with_result, 2, "the winner and labels only");
+}
+
+#[test]
+fn progress_is_over_what_the_search_may_come_to_and_never_falls_back() {
+    let (study, plan) = planned("budget_epochs = 110\npromote_one_in = 3");
+    let most = at_most(&study, &plan).unwrap();
+    assert!(most.epochs <= 110 && most.epochs < plan.epochs, "{} of {}", most.epochs, plan.epochs);
+    let grid = in_numbers(&most, &plan);
+    assert!(grid.starts_with("at most about ") && grid.ends_with(&format!(" {} epochs", plan.epochs)), "{grid}");
+    let mut facts = Facts::new();
+    let (mut last, mut left) = (0.0, Vec::new());
+    for turn in 0..5 {
+        let now = progress(&study, &plan, &facts, false, &machine());
+        let share = now.epochs_done as f64 / now.epochs_total as f64;
+        assert!(share > last || turn == 0, "turn {turn}: {} of {}", now.epochs_done, now.epochs_total);
+        assert_eq!(now.state == State::Finished, turn == 4);
+        left.extend(now.left.map(|estimate| estimate.seconds));
+        last = share;
+        if let Some(now) = asked(&study, &plan, &facts) {
+            train(&now.plan, &mut facts, better_with_the_larger_teacher);
+        }
+    }
+    assert_eq!(last, 1.0);
+    // Nothing was measured before the first epoch, and nothing is left after the last.
+    assert!(left.len() == 3 && left[2] < left[0], "{left:?}");
+    let stopped = progress(&study, &plan, &Facts::new(), true, &machine());
+    assert_eq!((stopped.state, stopped.epochs_total), (State::Stopped, most.epochs));
+}
+
+/// The arms that cost most share least: by each teacher one, and not two that part late.
+#[test]
+fn what_a_search_comes_to_at_most_is_of_the_arms_that_cost_most() {
+    let (study, plan) = planned("budget_epochs = 110\npromote_one_in = 3");
+    let now = asked(&study, &plan, &Facts::new()).unwrap();
+    let most = now.at_most;
+    // Six arms for 4 epochs with one seed are two trainings of teachers and two of students; of two arms for 8 epochs each goes on by
+    // itself; at last one of them and labels only are trained for 16 epochs with two seeds.
+    assert_eq!(now.plan.epochs, 2 * 16 + 2 * 4);
+    assert_eq!(most.epochs, 2 * 16 + 2 * 4 + 2 * (8 - 4) + (16 - 8) + 16 + 2 * 16);
+    let until = |epoch: u32| most.runs.iter().filter(|run| run.legs.last().unwrap().until == Epoch(epoch)).count();
+    assert_eq!([4, 8, 16].map(until), [4, 1, 4]);
+    assert_eq!(most.tested().into_iter().filter(|tested| *tested).count(), 4);
+    let mut ends = most.segments.iter().filter(|segment| !segment.ends.is_empty());
+    assert!(ends.all(|segment| segment.until == Epoch(16)));
+}
+
+/// With a budget for all of it there is nothing to be found out in a second round.
+#[test]
+fn a_round_that_would_repeat_the_one_before_is_left_out() {
+    let (study, plan) = planned("budget_epochs = 5000");
+    let mut facts = Facts::new();
+    let first = asked(&study, &plan, &facts).unwrap();
+    train(&first.plan, &mut facts, better_with_the_larger_teacher);
+    let second = asked(&study, &plan, &facts).unwrap();
+    assert_eq!(second.report.rounds.len(), 1);
+    assert_eq!(second.report.rounds[0].round, Round { arms: 6, epochs: Epoch(16), seeds: 2 });
+    assert_eq!(labels(&second, 0, true), ["KD to the end, wrn-16-2 teaches"]);
+    assert!(second.plan.segments.iter().any(|segment| !segment.ends.is_empty()), "the winner is tested");
+    train(&second.plan, &mut facts, better_with_the_larger_teacher);
+    let done = progress(&study, &plan, &facts, false, &machine());
+    assert_eq!((done.state, done.epochs_done), (State::Finished, done.epochs_total));
+}
+
+#[test]
+fn where_every_arm_fails_nothing_more_is_asked_for() {
+    let (study, plan) = planned("budget_epochs = 110");
+    let failure = study::Failure { epoch: Epoch(0), reason: "not finite".into(), may_succeed_again: false };
+    let first = asked(&study, &plan, &Facts::new()).unwrap();
+    let failed = |segment: &study::Segment| {
+        (segment.key.clone(), SegmentFacts { failure: Some(failure.clone()), ..SegmentFacts::default() })
+    };
+    let facts: Facts = first.plan.segments.iter().map(failed).collect();
+    let then = asked(&study, &plan, &facts).unwrap();
+    assert_eq!((then.report.rounds.len(), &then.plan), (1, &first.plan));
+    assert_eq!(progress(&study, &plan, &facts, false, &machine()).state, State::Failed);
 }
 
 #[test]

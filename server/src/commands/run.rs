@@ -20,6 +20,7 @@ use study::{
     EvaluateTest, Facts, Machine, Plan, Progress, SegmentKey, State, Study, StudyId,
     cost::estimate,
     progress::progress,
+    search,
     teacher_logits::{in_words, teacher_logits},
 };
 use tokio::sync::watch;
@@ -31,9 +32,11 @@ pub async fn run(arguments: command_line::Run, bar: ProgressBar) -> Result<(), C
     let folder = DataFolder::open(&arguments.installation.data_dir, "`stillroom run`")?;
     let store = Store::open(folder.path()).await?;
     let machine = machine::measured(machine, Some(folder.path()));
-    eprintln!("{}\n{}", study.title, summary::counts(&plan));
-    let teachers = teacher_logits(&plan.segments, machine.teacher_logits_limit);
-    let estimate = estimate(&plan, &Facts::new(), &machine);
+    let at_most = search::at_most(&study, &plan);
+    eprintln!("{}\n{}", study.title, summary::counts(&plan, at_most.as_ref()));
+    let trained = at_most.as_ref().unwrap_or(&plan);
+    let teachers = teacher_logits(&trained.segments, machine.teacher_logits_limit);
+    let estimate = estimate(trained, &Facts::new(), &machine);
     for remark in plan.remarks.iter().chain(&in_words(&teachers)) {
         eprintln!("{remark}");
     }
@@ -83,17 +86,21 @@ pub async fn run(arguments: command_line::Run, bar: ProgressBar) -> Result<(), C
     let _ = finish.send(true);
     let _ = runner.await;
 
-    let Some((state, plan, facts)) = watched? else { return Err(CommandError::Interrupted) };
+    let Some((state, facts)) = watched? else { return Err(CommandError::Interrupted) };
     let comparison = study::comparison::compare(&study, &plan, &facts, state == State::Stopped);
+    // Of a search every run that was ever asked for is told, and it has failed only where the last round has.
+    let asked = search::asked(&study, &plan, &facts);
+    let told = asked.as_ref().map_or(&plan, |asked| &asked.so_far);
     if arguments.json {
         let seconds = begin.elapsed().as_secs_f64();
-        let object = summary::result_object(&plan, &teachers, estimate, &comparison, seconds);
+        let grid = asked.as_ref().map(|_| &plan);
+        let object = summary::result_object(told, grid, &teachers, estimate, &comparison, seconds);
         tell(&format!("{}\n", summary::in_json(&object)))?;
-        eprint!("{}{}", summary::footnotes(&comparison), summary::teachers(&plan, &facts));
+        eprint!("{}{}", summary::footnotes(&comparison), summary::teachers(told, &facts));
     } else {
-        tell(&format!("{}\n{}", summary::result_table(&comparison), summary::teachers(&plan, &facts)))?;
+        tell(&format!("{}\n{}", summary::result_table(&comparison), summary::teachers(told, &facts)))?;
     }
-    let failures = summary::failures(&plan, &facts);
+    let failures = summary::failures(asked.as_ref().map_or(&plan, |asked| &asked.plan), &facts);
     match state {
         State::Finished if failures.is_empty() => Ok(()),
         _ => {
@@ -103,7 +110,7 @@ pub async fn run(arguments: command_line::Run, bar: ProgressBar) -> Result<(), C
     }
 }
 
-/// Shows how far the study is until nothing goes on any more: how it ended, by what it asked for at last, and what is known.
+/// Shows how far the study is until nothing goes on any more: how it ended, and what is known. `whole` is its whole plan.
 async fn watch_progress(
     store: &Store,
     id: StudyId,
@@ -111,7 +118,7 @@ async fn watch_progress(
     whole: &Plan,
     machine: &Machine,
     bar: &ProgressBar,
-) -> Result<(State, Plan, Facts), StoreError> {
+) -> Result<(State, Facts), StoreError> {
     let begin = Instant::now();
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len} epochs  {msg}");
     // The template is a constant; a wrong one would only look plain.
@@ -123,20 +130,25 @@ async fn watch_progress(
         let stopped = store.study(&id).await?.is_none_or(|study| study.stopped_at.is_some());
         let facts = store.facts(whole).await?;
         // A search asks for more as it goes.
-        let plan = study::search::asked(study, whole, &facts).map_or_else(|| whole.clone(), |asked| asked.plan);
-        let now = progress(&plan, &facts, stopped, machine);
+        let asked = search::asked(study, whole, &facts);
+        let now = match &asked {
+            Some(asked) => asked.progress(&facts, stopped, machine),
+            None => progress(whole, &facts, stopped, machine),
+        };
         bar.set_length(now.epochs_total);
         bar.set_position(now.epochs_done);
-        bar.set_message(message(begin.elapsed().as_secs_f64(), &now));
+        bar.set_message(message(begin.elapsed().as_secs_f64(), &now, asked.is_some()));
         // Without a terminal, a line each tenth of the way says that it is alive.
         let tenth = now.epochs_done * 10 / now.epochs_total.max(1);
         if bar.is_hidden() && tenth != reported {
-            eprintln!("{} of {} epochs", now.epochs_done, now.epochs_total);
+            let bound = if asked.is_some() { "at most " } else { "" };
+            eprintln!("{} of {bound}{} epochs", now.epochs_done, now.epochs_total);
             reported = tenth;
         }
-        if is_over(now.state, &plan, study.recipe.evaluate_test, &facts) {
+        let in_hand = asked.as_ref().map_or(whole, |asked| &asked.plan);
+        if is_over(now.state, in_hand, study.recipe.evaluate_test, &facts) {
             bar.finish_and_clear();
-            return Ok((now.state, plan, facts));
+            return Ok((now.state, facts));
         }
         // The store is held here: its channel does not close.
         let _ = changes.changed().await;
@@ -170,11 +182,13 @@ fn is_over(state: State, plan: &Plan, evaluate_test: EvaluateTest, facts: &Facts
     }
 }
 
-/// How long it has taken and may take: "51 s, about 38 s left". The last evaluations are no epochs and have no estimate.
-fn message(seconds: f64, now: &Progress) -> String {
+/// How long it has taken and may take: "51 s, about 38 s left"; of a search what is left at most. The last evaluations are no epochs and
+/// have no estimate.
+fn message(seconds: f64, now: &Progress, is_searched: bool) -> String {
+    let bound = if is_searched { "at most " } else { "" };
     let gone = readable(seconds);
     match now.left {
-        Some(left) => format!("{gone}, about {} left", readable(left.seconds.max(1.0))),
+        Some(left) => format!("{gone}, {bound}about {} left", readable(left.seconds.max(1.0))),
         None if now.epochs_done == now.epochs_total => format!("{gone}, last evaluations"),
         None => gone,
     }
@@ -250,7 +264,7 @@ mod tests {
             notice: None,
         };
         let mut known = Facts::new();
-        let said = |known: &Facts| message(51.4, &progress(&plan, known, false, &machine));
+        let said = |known: &Facts| message(51.4, &progress(&plan, known, false, &machine), false);
         assert!(said(&known).starts_with("51 s, about ") && said(&known).ends_with(" left"), "{}", said(&known));
         for segment in &plan.segments {
             let mut its = facts(segment, false);

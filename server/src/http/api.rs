@@ -98,9 +98,11 @@ async fn list(State(site): State<Site>) -> Result<Response, Refused> {
 async fn read(State(site): State<Site>, Path(study): Path<String>) -> Result<Response, Refused> {
     let known = laboratory::known(&site.laboratory, id(&study, "study")?).await?;
     let stored = &known.stored;
-    let teachers = teacher_logits(&stored.plan.segments, site.laboratory.machine.teacher_logits_limit);
-    let whole = cost::estimate(&stored.plan, &Facts::new(), &site.laboratory.machine);
-    let mut object = json!(summary::plan_object(&stored.plan, &teachers, whole));
+    let at_most = known.asked.as_ref().map(|asked| &asked.at_most);
+    let trained = at_most.unwrap_or(&stored.plan);
+    let teachers = teacher_logits(&trained.segments, site.laboratory.machine.teacher_logits_limit);
+    let whole = cost::estimate(trained, &Facts::new(), &site.laboratory.machine);
+    let mut object = json!(summary::plan_object(&stored.plan, at_most, &teachers, whole));
     object["id"] = json!(stored.id);
     object["created_at"] = json!(stored.created_at);
     object["study"] = json!(stored.study);
@@ -153,12 +155,12 @@ async fn metrics_csv(State(site): State<Site>, Path(study): Path<String>) -> Res
         (header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()),
         (header::CONTENT_DISPOSITION, format!("attachment; filename=\"study-{}-metrics.csv\"", known.stored.id)),
     ];
-    Ok((headers, metrics::csv(&known.stored.plan, &known.facts)).into_response())
+    Ok((headers, metrics::csv(known.plan(), &known.facts)).into_response())
 }
 
 async fn metrics_json(State(site): State<Site>, Path(study): Path<String>) -> Result<Response, Refused> {
     let known = laboratory::known(&site.laboratory, id(&study, "study")?).await?;
-    Ok(Json(metrics::object(&known.stored.plan, &known.facts)).into_response())
+    Ok(Json(metrics::object(known.plan(), &known.facts)).into_response())
 }
 
 async fn shares(State(site): State<Site>) -> Result<Response, Refused> {
