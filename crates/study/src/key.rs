@@ -42,6 +42,11 @@ pub(crate) fn segment_key(content: &Content<'_>) -> SegmentKey {
             bytes.number(depth);
             bytes.number(width);
         }
+        Architecture::ResNet { depth, width } => {
+            bytes.tag(1);
+            bytes.number(depth);
+            bytes.number(width);
+        }
     }
     let Schedule { horizon, drops, learning_rate, decay } = content.schedule;
     bytes.epoch(*horizon);
