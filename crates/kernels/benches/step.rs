@@ -1,6 +1,6 @@
 //! Milliseconds of whole training steps: `cargo bench -p kernels -- DEPTH WIDTH BATCH THREADS INSTRUCTION_SET`.
 
-use kernels::{InstructionSet, Shape, TensorKind, WideResNet};
+use kernels::{InstructionSet, Shape, TensorKind, Network};
 use std::time::Instant;
 
 fn main() {
@@ -9,7 +9,7 @@ fn main() {
     let set = words.get(4).and_then(|word| word.parse().ok()).unwrap_or_else(InstructionSet::best);
     let (depth, width, batch, threads) = (number(0, 16), number(1, 1), number(2, 64), number(3, 1));
     let shape = Shape { depth, width, channels: 3, image_size: 32, classes: 10 };
-    let mut network = WideResNet::new(shape, batch, threads, set).expect("a network of these sizes");
+    let mut network = Network::new(shape, batch, threads, set).expect("a network of these sizes");
     let mut state = 1u64;
     let mut random = || {
         state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);

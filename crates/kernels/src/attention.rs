@@ -1,14 +1,14 @@
 //! Attention maps (Zagoruyko & Komodakis 2017, "Paying more attention to attention"): where in an image a network is active.
 //!
-//! A group's map is at each pixel the mean over channels of its squared output `F`, the sum that the next group or the last
-//! batch norm reads: `M = Σ F² / C`. The gradient that a loss on it has on the output is `dL/dM · 2F / C`.
+//! A group's map is at each pixel the mean over channels of its squared output `F`, what the next group reads: `M = Σ F² / C`. The
+//! gradient that a loss on it has on the output is `dL/dM · 2F / C`.
 
 use crate::buffer::BLOCK;
-use crate::forward::each_part;
+use crate::pass::each_part;
 use crate::threads::{FlushToZero, SharedPointer};
-use crate::{Shape, WideResNet};
+use crate::{Network, Shape};
 
-/// Groups of blocks in a Wide ResNet, each with an attention map.
+/// Groups of blocks in a network, each with an attention map.
 pub const GROUPS: usize = 3;
 
 impl Shape {
@@ -19,12 +19,12 @@ impl Shape {
 
     /// The group that ends with this block, counted from 0 through the network; `None` within a group.
     pub(crate) fn group_ended_by(&self, block: usize) -> Option<usize> {
-        (block + 1).is_multiple_of(self.blocks_in_group()).then_some(block / self.blocks_in_group())
+        (block + 1).is_multiple_of(self.blocks_in_group).then_some(block / self.blocks_in_group)
     }
 }
 
-impl WideResNet {
-    /// The attention maps of the last [`WideResNet::forward`]'s images, one for each group: (n, pixels).
+impl Network {
+    /// The attention maps of the last [`Network::forward`]'s images, one for each group: (n, pixels).
     ///
     /// # Panics
     /// Before any `forward`, and on a network made for evaluation.
@@ -35,8 +35,8 @@ impl WideResNet {
         assert!(batch > 0, "attention needs a forward pass before it");
         let pixels = self.shape.attention_pixels();
         std::array::from_fn(|group| {
-            let (pixels, len) = (pixels[group], pixels[group] * self.shape.group_channels(group));
-            let output = &training.inputs[(group + 1) * self.shape.blocks_in_group()];
+            let (pixels, len) = (pixels[group], pixels[group] * self.shape.group_channels[group]);
+            let output = &training.inputs[(group + 1) * self.shape.blocks_in_group];
             let mut maps = vec![0.0; batch * pixels];
             let to = SharedPointer::new(&mut maps);
             each_part(&self.threads, batch, &|_, _, images| {

@@ -1,8 +1,9 @@
 //! What is trained moves against its gradients: a step of SGD, along one gradient or along two with momenta of their own.
 
-use crate::WideResNet;
+use crate::Network;
 use crate::buffer::{BLOCK, Buffer};
 use crate::layer::Layer;
+use crate::network::Block;
 use crate::threads::{FlushToZero, SharedPointer};
 
 /// What descent keeps beside numbers that are trained, each as long as they are; nothing on a network made for evaluation.
@@ -48,11 +49,11 @@ impl Descent {
     }
 }
 
-impl WideResNet {
+impl Network {
     /// One step of SGD with the gradients of the last `backward`: `v ← momentum·v + (gradient + weight_decay·w)`,
     /// `w ← w − learning_rate·v`, for every parameter.
     ///
-    /// After steps along two gradients ([`WideResNet::step_along_both`]) it goes on from the sum of both velocities, which is
+    /// After steps along two gradients ([`Network::step_along_both`]) it goes on from the sum of both velocities, which is
     /// what moved the weights.
     ///
     /// # Panics
@@ -63,7 +64,7 @@ impl WideResNet {
         self.descend(learning_rate, Descent::one, [(momentum, weight_decay)]);
     }
 
-    /// Keeps the gradients of the last `backward` for [`WideResNet::step_along_both`], apart from those of the next one.
+    /// Keeps the gradients of the last `backward` for [`Network::step_along_both`], apart from those of the next one.
     ///
     /// # Panics
     /// On a network made for evaluation.
@@ -80,7 +81,7 @@ impl WideResNet {
 
     /// One step along two gradients, that set aside (1) and that of the last `backward` (2), each with a velocity of its own:
     /// `v₁ ← momenta[0]·v₁ + (g₁ + weight_decay·w)`, `v₂ ← momenta[1]·v₂ + g₂`, `w ← w − learning_rate·(v₁ + v₂)`,
-    /// for every parameter. `v₁` is the velocity of [`WideResNet::step`]; `v₂` is 0 before the first such step.
+    /// for every parameter. `v₁` is the velocity of [`Network::step`]; `v₂` is 0 before the first such step.
     ///
     /// # Panics
     /// On a network made for evaluation, and where since the last step no gradient was set aside or no other came after it.
@@ -142,10 +143,9 @@ impl WideResNet {
         for block in &mut self.blocks {
             layer(&mut block.convolution1);
             layer(&mut block.convolution2);
-            block.shortcut.iter_mut().for_each(&mut layer);
+            block.shortcut.iter_mut().for_each(|shortcut| layer(&mut shortcut.convolution));
         }
-        let norms = self.blocks.iter_mut().flat_map(|block| [&mut block.norm1, &mut block.norm2]);
-        for norm in norms.chain([&mut self.last]) {
+        for norm in self.blocks.iter_mut().flat_map(Block::norms_mut).chain([&mut self.norm]) {
             each(&mut norm.values, &mut norm.descent);
         }
         let linear = &mut self.linear;

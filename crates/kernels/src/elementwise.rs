@@ -146,6 +146,68 @@ pub(crate) unsafe fn norm_gradient_padded<V: Simd>(
     }
 }
 
+/// What a ReLU after a sum gives: `relu(scale·branch + shift + skip)`, or with a batch norm on the skip too
+/// `relu(scale·branch + shift + skip_scale·skip + skip_shift)`.
+#[derive(Clone, Copy)]
+pub(crate) struct Joined {
+    pub(crate) branch: *const f32,
+    pub(crate) scale: *const f32,
+    pub(crate) shift: *const f32,
+    /// Null where there is nothing to add.
+    pub(crate) skip: *const f32,
+    /// Null where the skip is added as it is.
+    pub(crate) skip_scale: *const f32,
+    pub(crate) skip_shift: *const f32,
+    /// Where it is written unpadded; may be the branch's place.
+    pub(crate) plain: *mut f32,
+}
+
+impl Joined {
+    /// The same from this place in all activations on.
+    pub(crate) fn at(&self, place: usize) -> Joined {
+        Joined {
+            branch: self.branch.wrapping_add(place),
+            skip: if self.skip.is_null() { self.skip } else { self.skip.wrapping_add(place) },
+            plain: self.plain.wrapping_add(place),
+            ..*self
+        }
+    }
+}
+
+/// `padded` is what is joined inside a border of zeros; `of.plain` is the same without.
+///
+/// # Safety
+/// The instruction set of `V`; pointers cover `blocks` of plain and of padded pixels, and the channels' constants.
+#[inline(always)]
+pub(crate) unsafe fn join_padded<V: Simd>(of: &Joined, padded: *mut f32, blocks: usize, window: &Window) {
+    // SAFETY: the caller's promises.
+    unsafe {
+        let (plain_len, padded_len) = window.lens();
+        for block in 0..blocks {
+            let (from, channel) = (block * plain_len, block * BLOCK);
+            let (branch, plain, to) = (of.branch.add(from), of.plain.add(from), padded.add(block * padded_len));
+            let (scale, shift) = (V::load(of.scale.add(channel)), V::load(of.shift.add(channel)));
+            let own = |at| V::load(branch.add(at)).multiply_add(scale, shift);
+            let kept = |at, sum: V| {
+                let value = sum.relu();
+                value.store(plain.add(at));
+                value
+            };
+            if of.skip.is_null() {
+                window.fill::<V>(to, |at| kept(at, own(at)));
+                continue;
+            }
+            let skip = of.skip.add(from);
+            if of.skip_scale.is_null() {
+                window.fill::<V>(to, |at| kept(at, own(at).add(V::load(skip.add(at)))));
+                continue;
+            }
+            let (by, plus) = (V::load(of.skip_scale.add(channel)), V::load(of.skip_shift.add(channel)));
+            window.fill::<V>(to, |at| kept(at, own(at).add(V::load(skip.add(at)).multiply_add(by, plus))));
+        }
+    }
+}
+
 /// `padded = plain` inside a border of zeros.
 ///
 /// # Safety
@@ -226,6 +288,41 @@ pub(crate) unsafe fn gate<V: Simd>(
                 gated.store(gradient.add(at));
                 sum[chain] = sum[chain].add(gated);
                 product[chain] = gated.multiply_add(x, product[chain]);
+            }
+            gather(four(sum), sums.add(block * BLOCK));
+            gather(four(product), products.add(block * BLOCK));
+        }
+    }
+}
+
+/// Gates `gradient` in place by the ReLU that gave `output`, and adds to `sums` and `products`, per channel, the sums over pixels of
+/// the gated gradient and of its product with `input`. To gate it again changes nothing.
+///
+/// # Safety
+/// As [`statistics`].
+#[inline(always)]
+#[allow(clippy::too_many_arguments)]
+pub(crate) unsafe fn gate_by_output<V: Simd>(
+    gradient: *mut f32,
+    output: *const f32,
+    input: *const f32,
+    blocks: usize,
+    pixels: usize,
+    sums: *mut f64,
+    products: *mut f64,
+) {
+    // SAFETY: the caller's promises.
+    unsafe {
+        for block in 0..blocks {
+            let mut sum = [V::splat(0.0); CHAINS];
+            let mut product = [V::splat(0.0); CHAINS];
+            for pixel in 0..pixels {
+                let chain = pixel % CHAINS;
+                let at = (block * pixels + pixel) * BLOCK;
+                let gated = V::load(gradient.add(at)).where_positive(V::load(output.add(at)));
+                gated.store(gradient.add(at));
+                sum[chain] = sum[chain].add(gated);
+                product[chain] = gated.multiply_add(V::load(input.add(at)), product[chain]);
             }
             gather(four(sum), sums.add(block * BLOCK));
             gather(four(product), products.add(block * BLOCK));

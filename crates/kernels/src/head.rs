@@ -1,4 +1,4 @@
-//! The end of the network: batch norm, ReLU, global average pooling and the linear layer.
+//! The end of the network: global average pooling, after a batch norm and its ReLU where they are still to come, and the linear layer.
 
 use crate::buffer::{BLOCK, Buffer};
 use crate::descent::Descent;
@@ -86,6 +86,21 @@ pub(crate) fn pool(plain: &[f32], pixels: usize, scale: &[f32], shift: &[f32], p
         }
         for lane in 0..BLOCK {
             pooled[lane] = sums[lane] / pixels as f32;
+        }
+    }
+}
+
+/// Means over pixels of one image's plain activation.
+pub(crate) fn means(plain: &[f32], pixels: usize, pooled: &mut [f32]) {
+    for (block, pooled) in plain.chunks_exact(pixels * BLOCK).zip(pooled.chunks_exact_mut(BLOCK)) {
+        let mut sums = [0.0f32; BLOCK];
+        for pixel in block.chunks_exact(BLOCK) {
+            for (sum, x) in sums.iter_mut().zip(pixel) {
+                *sum += x;
+            }
+        }
+        for (pooled, sum) in pooled.iter_mut().zip(sums) {
+            *pooled = sum / pixels as f32;
         }
     }
 }

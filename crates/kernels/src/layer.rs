@@ -6,7 +6,7 @@ use std::ptr::null;
 use crate::buffer::{BLOCK, Buffer};
 use crate::convolution::Convolution;
 use crate::descent::Descent;
-use crate::elementwise::{NormGradient, Window};
+use crate::elementwise::{Joined, NormGradient, Window};
 use crate::instances::Kernels;
 use crate::threads::SharedPointer;
 use crate::winograd::{self, Finish, Scratch, Target, Winograd};
@@ -126,6 +126,67 @@ impl Layer {
     }
 }
 
+impl Layer {
+    /// As [`Layer::forward`], and another convolution of the same, each from its source to its target. An image at a time, what a
+    /// direct convolution reads is still there for the other one.
+    ///
+    /// # Safety
+    /// As [`Layer::forward`] of both.
+    pub(crate) unsafe fn forward_with(
+        &self,
+        other: &Layer,
+        kernels: &Kernels,
+        scratch: &Scratch,
+        images: Range<usize>,
+        [(source, to), (other_source, other_to)]: [(&Source, &Target); 2],
+    ) {
+        let (step, other_source) = self.beside(&images, other_source);
+        for first in images.step_by(step) {
+            // SAFETY: the caller's promises.
+            unsafe {
+                self.forward(kernels, scratch, first..first + step, source, to);
+                other.forward(kernels, scratch, first..first + step, other_source, other_to);
+            }
+        }
+    }
+
+    /// As [`Layer::backward`], and another convolution's of the same after it.
+    ///
+    /// # Safety
+    /// As [`Layer::backward`] of both.
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) unsafe fn backward_with(
+        &self,
+        other: &Layer,
+        kernels: &Kernels,
+        scratch: &Scratch,
+        images: Range<usize>,
+        gradients: [&Source; 2],
+        input: &Source,
+        turned: [&Turned; 2],
+        weight_gradients: [*mut f32; 2],
+        to: [&Target; 2],
+    ) {
+        let (step, again) = self.beside(&images, input);
+        for first in images.step_by(step) {
+            for (nth, layer) in [self, other].into_iter().enumerate() {
+                let input = if nth == 0 { input } else { again };
+                let (gradient, turned, weights, to) = (gradients[nth], turned[nth], weight_gradients[nth], to[nth]);
+                // SAFETY: the caller's promises.
+                unsafe { layer.backward(kernels, scratch, first..first + step, gradient, input, turned, weights, to) }
+            }
+        }
+    }
+
+    /// How many images it takes at a time beside another convolution of the same, and what that one reads then.
+    fn beside<'a>(&self, images: &Range<usize>, again: &'a Source) -> (usize, &'a Source) {
+        match self.geometry.winograd {
+            Some(_) => (images.len(), again),
+            None => (1, &Source::Padded),
+        }
+    }
+}
+
 fn offset(pointer: *const f32, by: usize) -> *const f32 {
     if pointer.is_null() { null() } else { pointer.wrapping_add(by) }
 }
@@ -139,6 +200,8 @@ pub(crate) enum Source {
         scale: *const f32,
         shift: *const f32,
     },
+    /// What a ReLU after a sum gives, which is kept.
+    Joined(Joined),
     /// The gradient on what a batch norm read.
     Gradient(NormGradient),
     /// What a direct convolution has read just before, of the one image in question: it is still there.
@@ -150,7 +213,7 @@ impl Source {
     ///
     /// # Safety
     /// As [`Layer::forward`].
-    unsafe fn pad(&self, kernels: &Kernels, image: usize, blocks: usize, window: &Window, padded: *mut f32) {
+    pub(crate) unsafe fn pad(&self, kernels: &Kernels, image: usize, blocks: usize, window: &Window, padded: *mut f32) {
         let at = image * blocks * window.size * window.size * BLOCK;
         // SAFETY: the caller's promises.
         unsafe {
@@ -159,6 +222,7 @@ impl Source {
                 Source::Normalised { input, scale, shift } => {
                     (kernels.normalise_padded)(input.add(at), padded, blocks, window, *scale, *shift);
                 }
+                Source::Joined(of) => (kernels.join_padded)(&of.at(at), padded, blocks, window),
                 Source::Gradient(of) => (kernels.norm_gradient_padded)(&of.at(at, 0), padded, blocks, window),
                 Source::Padded => {}
             }
@@ -180,6 +244,10 @@ unsafe fn finish(kernels: &Kernels, to: &Target, image: usize, blocks: usize, si
             Finish::Summed { sums, squares } => (kernels.statistics)(to.output.add(at), blocks, pixels, sums, squares),
             Finish::Gated { input, scale, shift, sums, products } => {
                 (kernels.gate)(to.output.add(at), input.add(at), blocks, pixels, scale, shift, sums, products);
+            }
+            Finish::GatedByOutput { output, input, sums, products } => {
+                let gradient = to.output.add(at);
+                (kernels.gate_by_output)(gradient, output.add(at), input.add(at), blocks, pixels, sums, products);
             }
             Finish::Rectified { .. } => unreachable!("only what Winograd's products give is rectified on its way"),
         }

@@ -1,12 +1,12 @@
 //! How much memory a network holds.
 
-use crate::WideResNet;
+use crate::Network;
 use crate::buffer::Buffer;
 use crate::descent::Descent;
 use crate::layer::{Layer, Turned};
 use crate::norm::{Norm, Sums};
 
-impl WideResNet {
+impl Network {
     /// Bytes of all numbers that this network holds, between steps as in them: it takes none for a step, but for what the first
     /// one along two gradients adds.
     pub fn bytes(&self) -> usize {
@@ -15,7 +15,7 @@ impl WideResNet {
         let blocks = self
             .blocks
             .iter()
-            .map(|block| block.layers().map(layer).sum::<usize>() + block.norm1.bytes() + block.norm2.bytes());
+            .map(|block| block.layers().map(layer).sum::<usize>() + block.norms().map(Norm::bytes).sum::<usize>());
         let linear = &self.linear;
         let linear =
             buffers(&[&linear.weights, &linear.bias]) + linear.weights_descent.bytes() + linear.bias_descent.bytes();
@@ -26,18 +26,19 @@ impl WideResNet {
         });
         let turned = |it: &Turned| buffers(&[&it.transposed, &it.transformed]);
         let training = self.training.iter().map(|it| {
-            let every_image = it.inputs.iter().chain(&it.middles).chain(&it.gradients).chain(&it.part_gradients);
+            let kept = it.inputs.iter().chain(&it.middles).chain(&it.branches).chain(&it.shortcuts);
+            let every_image = kept.chain(&it.gradients).chain(&it.part_gradients);
             buffers(&[&it.images, &it.carried])
                 + turned(&it.turned)
                 + turned(&it.turned_shortcut)
                 + every_image.map(bytes_of).sum::<usize>()
-                + it.sums.iter().map(Sums::bytes).sum::<usize>()
+                + it.sums.iter().chain(&it.shortcut_sums).map(Sums::bytes).sum::<usize>()
                 + size_of_val(&it.pooled[..])
                 + size_of_val(&it.logits[..])
         });
         layer(&self.first)
             + blocks.sum::<usize>()
-            + self.last.bytes()
+            + self.norm.bytes()
             + linear
             + spaces.map(bytes_of).sum::<usize>()
             + training.sum::<usize>()

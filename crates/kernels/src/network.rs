@@ -1,6 +1,6 @@
 //! The network and its buffers.
 
-use crate::buffer::{BLOCK, Buffer};
+use crate::buffer::Buffer;
 use crate::convolution::Convolution;
 use crate::descent::Aside;
 use crate::error::KernelError;
@@ -9,24 +9,62 @@ use crate::instances::Kernels;
 use crate::layer::{Layer, Space, Turned};
 use crate::norm::{Norm, Sums};
 use crate::threads::{SharedPointer, Threads};
-use crate::{InstructionSet, Shape};
+use crate::{Blocks, InstructionSet, Shape};
 
 /// A batch is cut into at most so many parts, by its size alone: each sums gradients in accumulators of its own. So many
 /// threads find work in a training step, and no more.
 pub const PARTS_MAX: usize = 8;
 
-/// The zoo's pre-activation basic block. Where the shape changes, the shortcut too reads what follows the first ReLU.
+/// Two convolutions, each with the batch norm before or after it (see [`Blocks`]), and where the number of channels changes a
+/// shortcut.
 pub(crate) struct Block {
     pub(crate) norm1: Norm,
     pub(crate) convolution1: Layer,
     pub(crate) norm2: Norm,
     pub(crate) convolution2: Layer,
-    pub(crate) shortcut: Option<Layer>,
+    pub(crate) shortcut: Option<Shortcut>,
+}
+
+/// A 1×1 convolution, and the batch norm after it where batch norms follow convolutions.
+pub(crate) struct Shortcut {
+    pub(crate) convolution: Layer,
+    pub(crate) norm: Option<Norm>,
 }
 
 impl Block {
+    /// That of a block from `inputs` to `outputs` channels, whose first convolution reads `size × size` pixels.
+    fn new(blocks: Blocks, [inputs, outputs]: [usize; 2], size: usize, stride: usize, trains: bool) -> Self {
+        let layer =
+            |inputs, size, stride, kernel| Layer::new(Convolution::new(inputs, outputs, size, stride, kernel), trains);
+        let (first_norm, shortcut_has_one) = match blocks {
+            Blocks::PreActivation => (inputs, false),
+            Blocks::PostActivation => (outputs, true),
+        };
+        Block {
+            norm1: Norm::new(first_norm, trains),
+            convolution1: layer(inputs, size, stride, 3),
+            norm2: Norm::new(outputs, trains),
+            convolution2: layer(outputs, size / stride, 1, 3),
+            shortcut: (inputs != outputs).then(|| Shortcut {
+                convolution: layer(inputs, size, stride, 1),
+                norm: shortcut_has_one.then(|| Norm::new(outputs, trains)),
+            }),
+        }
+    }
+
     pub(crate) fn layers(&self) -> impl Iterator<Item = &Layer> + Clone {
-        [&self.convolution1, &self.convolution2].into_iter().chain(&self.shortcut)
+        let shortcut = self.shortcut.as_ref().map(|shortcut| &shortcut.convolution);
+        [&self.convolution1, &self.convolution2].into_iter().chain(shortcut)
+    }
+
+    pub(crate) fn norms(&self) -> impl Iterator<Item = &Norm> {
+        let shortcut = self.shortcut.as_ref().and_then(|shortcut| shortcut.norm.as_ref());
+        [&self.norm1, &self.norm2].into_iter().chain(shortcut)
+    }
+
+    pub(crate) fn norms_mut(&mut self) -> impl Iterator<Item = &mut Norm> {
+        let shortcut = self.shortcut.as_mut().and_then(|shortcut| shortcut.norm.as_mut());
+        [&mut self.norm1, &mut self.norm2].into_iter().chain(shortcut)
     }
 }
 
@@ -51,32 +89,39 @@ pub(crate) struct Training {
     pub(crate) inputs: Vec<Buffer>,
     /// Between the two convolutions of each block.
     pub(crate) middles: Vec<Buffer>,
+    /// Where a ReLU follows a sum: what the last batch norm before each of [`Training::inputs`] read, and what that of each block's
+    /// shortcut read.
+    pub(crate) branches: Vec<Buffer>,
+    pub(crate) shortcuts: Vec<Buffer>,
     /// Gradient after a ReLU on its way back: in place, but for where an activation's size changes.
     pub(crate) gradients: [Buffer; 2],
-    /// Gradient on a block's output: what the identity path carries, in place.
+    /// Gradient on a block's sum: what the identity path carries, in place.
     pub(crate) carried: Buffer,
     pub(crate) turned: Turned,
     /// The shortcut's, which are read beside those of a block's first convolution.
     pub(crate) turned_shortcut: Turned,
     pub(crate) part_gradients: Vec<Buffer>,
     pub(crate) sums: Vec<Sums>,
+    /// Where shortcuts have batch norms: of them.
+    pub(crate) shortcut_sums: Vec<Sums>,
     pub(crate) pooled: Vec<f32>,
     pub(crate) logits: Vec<f32>,
 }
 
-/// A Wide ResNet on the CPU, to be trained or only evaluated. All tensors are zero until they are set.
+/// A network on the CPU, to be trained or only evaluated. All tensors are zero until they are set.
 ///
 /// One training step is `forward`, `backward`, `step`. `backward` may be called again, for another gradient: it leaves what
 /// `forward` stored as it is. Batch norm is PyTorch's: ε = 1e-5, running statistics
 /// with momentum 0.1 and the unbiased variance.
-pub struct WideResNet {
+pub struct Network {
     pub(crate) shape: Shape,
     pub(crate) instruction_set: InstructionSet,
     pub(crate) kernels: Kernels,
     pub(crate) threads: Threads,
     pub(crate) first: Layer,
     pub(crate) blocks: Vec<Block>,
-    pub(crate) last: Norm,
+    /// The batch norm that is in no block: before the pooling, or after the first convolution.
+    pub(crate) norm: Norm,
     pub(crate) linear: Linear,
     /// Whether every layer's transformed weights are those of its weights.
     pub(crate) transformed: bool,
@@ -84,7 +129,7 @@ pub struct WideResNet {
     pub(crate) training: Option<Box<Training>>,
 }
 
-impl WideResNet {
+impl Network {
     /// A network that trains on batches of up to `batch_max` images (1 to 65,536) with `threads` threads (1 to 1,024).
     ///
     /// # Errors
@@ -108,7 +153,7 @@ impl WideResNet {
     /// A network for evaluation only: a frozen teacher. It has no gradients, momentum or stored activations.
     ///
     /// # Errors
-    /// As [`WideResNet::new`].
+    /// As [`Network::new`].
     pub fn for_evaluation(shape: Shape, threads: usize, instruction_set: InstructionSet) -> Result<Self, KernelError> {
         Self::build(shape, None, threads, instruction_set)
     }
@@ -129,27 +174,20 @@ impl WideResNet {
         }
         instruction_set.check()?;
         let trains = batch_max.is_some();
-        let layer = |inputs, outputs, size, stride, kernel| {
-            Layer::new(Convolution::new(inputs, outputs, size, stride, kernel), trains)
-        };
-        let first = layer(shape.channels, BLOCK, shape.image_size, 1, 3);
+        let first = Layer::new(Convolution::new(shape.channels, shape.stem, shape.image_size, 1, 3), trains);
         let mut blocks = Vec::new();
-        let (mut inputs, mut size) = (BLOCK, shape.image_size);
-        for group in 0..3 {
-            let outputs = shape.group_channels(group);
-            for index in 0..shape.blocks_in_group() {
+        let (mut inputs, mut size) = (shape.stem, shape.image_size);
+        for (group, outputs) in shape.group_channels.into_iter().enumerate() {
+            for index in 0..shape.blocks_in_group {
                 let stride = if group > 0 && index == 0 { 2 } else { 1 };
-                blocks.push(Block {
-                    norm1: Norm::new(inputs, trains),
-                    convolution1: layer(inputs, outputs, size, stride, 3),
-                    norm2: Norm::new(outputs, trains),
-                    convolution2: layer(outputs, outputs, size / stride, 1, 3),
-                    shortcut: (inputs != outputs).then(|| layer(inputs, outputs, size, stride, 1)),
-                });
+                blocks.push(Block::new(shape.blocks, [inputs, outputs], size, stride, trains));
                 (inputs, size) = (outputs, size / stride);
             }
         }
-        let last = Norm::new(inputs, trains);
+        let norm = match shape.blocks {
+            Blocks::PreActivation => Norm::new(inputs, trains),
+            Blocks::PostActivation => Norm::new(shape.stem, trains),
+        };
         let linear = Linear::new(inputs, shape.classes, trains);
         let plain_max = blocks
             .iter()
@@ -166,14 +204,14 @@ impl WideResNet {
         };
         let training =
             batch_max.map(|batch_max| Box::new(Training::new(&shape, batch_max, &first, &blocks, plain_max)));
-        Ok(WideResNet {
+        Ok(Network {
             shape,
             instruction_set,
             kernels: Kernels::of(instruction_set),
             threads,
             first,
             blocks,
-            last,
+            norm,
             linear,
             transformed: false,
             spaces,
@@ -220,10 +258,20 @@ impl Training {
         let gradients_max = blocks
             .iter()
             .flat_map(|block| {
-                let shortcut = block.shortcut.as_ref().map_or(0, |layer| layer.weights.len());
+                let shortcut = block.shortcut.as_ref().map_or(0, |shortcut| shortcut.convolution.weights.len());
                 [block.convolution1.weights.len() + shortcut, block.convolution2.weights.len()]
             })
             .fold(first.weights.len(), usize::max);
+        let parts = PARTS_MAX.min(batch_max);
+        let sums = || vec![Sums::zeros(shape.features().max(shape.stem)); parts];
+        let (branches, shortcuts, shortcut_sums) = match shape.blocks {
+            Blocks::PreActivation => Default::default(),
+            Blocks::PostActivation => {
+                let shortcut = |block: &Block| block.shortcut.as_ref().map_or(0, |it| outputs(&it.convolution));
+                let branches = inputs.clone().map(|layer| batch(outputs(layer))).collect();
+                (branches, blocks.iter().map(|block| batch(shortcut(block))).collect(), sums())
+            }
+        };
         Training {
             batch_max,
             batch: 0,
@@ -231,12 +279,15 @@ impl Training {
             images: batch(shape.image_len()),
             inputs: inputs.map(|layer| batch(outputs(layer))).collect(),
             middles: blocks.iter().map(|block| batch(outputs(&block.convolution1))).collect(),
+            branches,
+            shortcuts,
             gradients: [batch(plain_max), batch(plain_max)],
             carried: batch(plain_max),
             turned: Turned::new(blocks.iter().flat_map(|block| [&block.convolution1, &block.convolution2])),
-            turned_shortcut: Turned::new(blocks.iter().flat_map(|block| &block.shortcut)),
-            part_gradients: (0..PARTS_MAX.min(batch_max)).map(|_| Buffer::zeros(gradients_max)).collect(),
-            sums: vec![Sums::zeros(shape.features().max(BLOCK)); PARTS_MAX.min(batch_max)],
+            turned_shortcut: Turned::new(blocks.iter().flat_map(|block| &block.shortcut).map(|it| &it.convolution)),
+            part_gradients: (0..parts).map(|_| Buffer::zeros(gradients_max)).collect(),
+            sums: sums(),
+            shortcut_sums,
             pooled: vec![0.0; batch_max * shape.features()],
             logits: vec![0.0; batch_max * shape.classes],
         }

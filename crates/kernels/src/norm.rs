@@ -32,6 +32,12 @@ impl Sums {
         Finish::Gated { input, scale, shift, sums: self.first.as_mut_ptr(), products: self.second.as_mut_ptr() }
     }
 
+    /// Sums that a gradient is added to while the ReLU after a sum, which gave `output`, gates it; a batch norm before that sum read
+    /// `input`.
+    pub(crate) fn of_gated_by(&mut self, output: *const f32, input: *const f32) -> Finish {
+        Finish::GatedByOutput { output, input, sums: self.first.as_mut_ptr(), products: self.second.as_mut_ptr() }
+    }
+
     pub(crate) fn clear(&mut self, channels: usize) {
         self.first[..channels].fill(0.0);
         self.second[..channels].fill(0.0);

@@ -1,14 +1,28 @@
+use crate::attention::GROUPS;
+use crate::buffer::BLOCK;
 use crate::error::KernelError;
 
-/// A Wide ResNet `wrn-depth-width` and the images it sees.
-///
-/// Zagoruyko and Komodakis 2016: `depth = 6n + 4`, three groups of n basic blocks with
-/// 16·width, 32·width and 64·width channels, the second and third at half and a quarter of the image's size.
+/// What the groups of a network are made of: blocks of two 3×3 convolutions, each with a batch norm, and a sum with what the
+/// block read. Where the number of channels changes, a 1×1 convolution (the shortcut) brings that to the new shape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blocks {
+    /// Batch norm and ReLU before each convolution, the shortcut after the first of them: Wide ResNets (Zagoruyko & Komodakis
+    /// 2016).
+    PreActivation,
+    /// Batch norm after each convolution, the shortcut's too, ReLU between them and after the sum: ResNets (He et al. 2016).
+    PostActivation,
+}
+
+/// A network and the images it sees: a 3×3 convolution on the image, three groups of blocks, the second and third at half and a
+/// quarter of the image's size, average pooling over all pixels and a linear layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
-    /// 10, 16, 22, 28, 40, ...
-    pub depth: usize,
-    pub width: usize,
+    pub blocks: Blocks,
+    pub blocks_in_group: usize,
+    /// Channels of the convolution on the image.
+    pub stem: usize,
+    /// Channels that each group gives.
+    pub group_channels: [usize; GROUPS],
     /// Of the image: 1 (grey) or 3 (colour).
     pub channels: usize,
     /// Height and width of the image in pixels.
@@ -17,19 +31,9 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// Blocks in each of the three groups.
-    pub(crate) fn blocks_in_group(&self) -> usize {
-        (self.depth - 4) / 6
-    }
-
-    /// Channels of a group, counted from 0.
-    pub(crate) fn group_channels(&self, group: usize) -> usize {
-        (16 << group) * self.width
-    }
-
     /// What the linear layer sees: channels of the last group.
     pub(crate) fn features(&self) -> usize {
-        self.group_channels(2)
+        self.group_channels[GROUPS - 1]
     }
 
     /// Floats in one image.
@@ -37,15 +41,28 @@ impl Shape {
         self.channels * self.image_size * self.image_size
     }
 
+    /// Pixels that the linear layer's features are means over.
+    pub(crate) fn pooled_pixels(&self) -> usize {
+        self.attention_pixels()[GROUPS - 1]
+    }
+
     pub(crate) fn check(&self) -> Result<(), KernelError> {
         let wrong = |field, given: usize, allowed: &str| {
             Err(KernelError::Field { field, given: given.to_string(), allowed: allowed.to_string() })
         };
-        if !(10..=1000).contains(&self.depth) || !(self.depth - 4).is_multiple_of(6) {
-            return wrong("depth", self.depth, "6n + 4 from 10 on (10, 16, 22, 28, ...), up to 1000");
+        if !(1..=400).contains(&self.blocks_in_group) {
+            return wrong("blocks_in_group", self.blocks_in_group, "1 to 400");
         }
-        if !(1..=32).contains(&self.width) {
-            return wrong("width", self.width, "1 to 32");
+        let whole = |channels: &usize| (BLOCK..=4096).contains(channels) && channels.is_multiple_of(BLOCK);
+        if !whole(&self.stem) {
+            return wrong("stem", self.stem, "16 to 4096, divisible by 16");
+        }
+        if let Some(channels) = self.group_channels.iter().find(|channels| !whole(channels)) {
+            return wrong("group_channels", *channels, "16 to 4096, divisible by 16");
+        }
+        let [first, second, third] = self.group_channels;
+        if first == second || second == third {
+            return wrong("group_channels", second, "another number in each group: its first block has a shortcut");
         }
         if self.channels != 1 && self.channels != 3 {
             return wrong("channels", self.channels, "1 or 3");

@@ -1,6 +1,5 @@
 //! The network's tensors by the model zoo's names, in PyTorch's layout.
 
-use crate::WideResNet;
 use crate::buffer::Buffer;
 use crate::descent::{Aside, Descent};
 use crate::error::KernelError;
@@ -8,6 +7,7 @@ use crate::head::Linear;
 use crate::layer::Layer;
 use crate::layout::{weights_from_pytorch, weights_to_pytorch};
 use crate::norm::Norm;
+use crate::{Blocks, Network};
 
 /// Whether a tensor is trained, or follows along.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,8 +26,8 @@ pub struct TensorSpec {
     pub kind: TensorKind,
 }
 
-impl WideResNet {
-    /// Every tensor in the model zoo's order and by its names (`block1.layer.0.bn1.weight`, ...).
+impl Network {
+    /// Every tensor in the model zoo's order and by its names (`block1.layer.0.bn1.weight`, `layer1.0.conv1.weight`, ...).
     /// Batch counters (`num_batches_tracked`) are the caller's.
     pub fn tensors(&self) -> Vec<TensorSpec> {
         let mut tensors = Vec::new();
@@ -58,7 +58,7 @@ impl WideResNet {
         self.read(name, State::Values)
     }
 
-    /// A parameter's gradient after [`WideResNet::backward`]; `None` where it was set aside.
+    /// A parameter's gradient after [`Network::backward`]; `None` where it was set aside.
     pub fn gradient(&self, name: &str) -> Option<Vec<f32>> {
         self.training.as_ref().filter(|training| training.aside != Aside::Alone)?;
         self.read(name, State::Gradient)
@@ -70,7 +70,7 @@ impl WideResNet {
         self.read(name, State::Velocity)
     }
 
-    /// A parameter's momentum of the second gradient, where the last step went along both ([`WideResNet::step_along_both`]).
+    /// A parameter's momentum of the second gradient, where the last step went along both ([`Network::step_along_both`]).
     pub fn second_momentum(&self, name: &str) -> Option<Vec<f32>> {
         self.has_second_velocity().then(|| self.read(name, State::SecondVelocity))?
     }
@@ -94,7 +94,7 @@ impl WideResNet {
     /// Sets a parameter's momentum of the second gradient; those that are not set are 0.
     ///
     /// # Errors
-    /// As [`WideResNet::set_momentum`].
+    /// As [`Network::set_momentum`].
     pub fn set_second_momentum(&mut self, name: &str, values: &[f32]) -> Result<(), KernelError> {
         self.hold_second_velocity();
         self.write(name, State::SecondVelocity, values)
@@ -103,19 +103,50 @@ impl WideResNet {
     /// Visits the network's parts in the order of the zoo's definition.
     fn each<'a>(&'a self, visit: &mut dyn FnMut(&str, Part<'a>)) {
         visit("conv1", Part::Convolution(&self.first));
-        let in_group = self.shape.blocks_in_group();
+        if self.shape.blocks == Blocks::PostActivation {
+            visit("bn1", Part::Norm(&self.norm));
+        }
         for (index, block) in self.blocks.iter().enumerate() {
-            let name = format!("block{}.layer.{}", index / in_group + 1, index % in_group);
-            visit(&format!("{name}.bn1"), Part::Norm(&block.norm1));
-            visit(&format!("{name}.conv1"), Part::Convolution(&block.convolution1));
-            visit(&format!("{name}.bn2"), Part::Norm(&block.norm2));
-            visit(&format!("{name}.conv2"), Part::Convolution(&block.convolution2));
+            let name = self.block_name(index);
+            let mut part = |part: &str, it: Part<'a>| visit(&format!("{name}.{part}"), it);
+            let [norm1, norm2] = [&block.norm1, &block.norm2].map(Part::Norm);
+            let [convolution1, convolution2] = [&block.convolution1, &block.convolution2].map(Part::Convolution);
+            let (first, second) = match self.shape.blocks {
+                Blocks::PreActivation => {
+                    ([("bn1", norm1), ("conv1", convolution1)], [("bn2", norm2), ("conv2", convolution2)])
+                }
+                Blocks::PostActivation => {
+                    ([("conv1", convolution1), ("bn1", norm1)], [("conv2", convolution2), ("bn2", norm2)])
+                }
+            };
+            first.into_iter().chain(second).for_each(|(name, it)| part(name, it));
             if let Some(shortcut) = &block.shortcut {
-                visit(&format!("{name}.convShortcut"), Part::Convolution(shortcut));
+                let [convolution, norm] = self.shortcut_names();
+                part(convolution, Part::Convolution(&shortcut.convolution));
+                shortcut.norm.iter().for_each(|it| part(norm, Part::Norm(it)));
             }
         }
-        visit("bn1", Part::Norm(&self.last));
+        if self.shape.blocks == Blocks::PreActivation {
+            visit("bn1", Part::Norm(&self.norm));
+        }
         visit("fc", Part::Linear(&self.linear));
+    }
+
+    fn block_name(&self, index: usize) -> String {
+        let in_group = self.shape.blocks_in_group;
+        let (group, index) = (index / in_group + 1, index % in_group);
+        match self.shape.blocks {
+            Blocks::PreActivation => format!("block{group}.layer.{index}"),
+            Blocks::PostActivation => format!("layer{group}.{index}"),
+        }
+    }
+
+    /// Of its convolution, and of its batch norm where it has one.
+    fn shortcut_names(&self) -> [&'static str; 2] {
+        match self.shape.blocks {
+            Blocks::PreActivation => ["convShortcut", ""],
+            Blocks::PostActivation => ["downsample.0", "downsample.1"],
+        }
     }
 
     fn read(&self, name: &str, state: State) -> Option<Vec<f32>> {
@@ -168,20 +199,21 @@ impl WideResNet {
     fn part_mut(&mut self, owner: &str) -> Option<PartMut<'_>> {
         match owner {
             "conv1" => return Some(PartMut::Convolution(&mut self.first)),
-            "bn1" => return Some(PartMut::Norm(&mut self.last)),
+            "bn1" => return Some(PartMut::Norm(&mut self.norm)),
             "fc" => return Some(PartMut::Linear(&mut self.linear)),
             _ => {}
         }
-        let (group, rest) = owner.strip_prefix("block")?.split_once(".layer.")?;
-        let (index, part) = rest.split_once('.')?;
-        let (group, index): (usize, usize) = (group.parse().ok()?, index.parse().ok()?);
-        let block = self.blocks.get_mut((group.checked_sub(1)?) * self.shape.blocks_in_group() + index)?;
+        let [shortcut_convolution, shortcut_norm] = self.shortcut_names();
+        let in_block = |index| Some((index, owner.strip_prefix(&self.block_name(index))?.strip_prefix('.')?));
+        let (index, part) = (0..self.blocks.len()).find_map(in_block)?;
+        let block = &mut self.blocks[index];
         Some(match part {
             "bn1" => PartMut::Norm(&mut block.norm1),
             "bn2" => PartMut::Norm(&mut block.norm2),
             "conv1" => PartMut::Convolution(&mut block.convolution1),
             "conv2" => PartMut::Convolution(&mut block.convolution2),
-            "convShortcut" => PartMut::Convolution(block.shortcut.as_mut()?),
+            _ if part == shortcut_convolution => PartMut::Convolution(&mut block.shortcut.as_mut()?.convolution),
+            _ if part == shortcut_norm => PartMut::Norm(block.shortcut.as_mut()?.norm.as_mut()?),
             _ => return None,
         })
     }

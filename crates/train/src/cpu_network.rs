@@ -4,12 +4,12 @@ use crate::TrainError;
 use crate::engine::{DISTILLATION, Engine, GROUPS, NetworkShape, OutputGradient};
 use crate::engine::{TensorSpec, Values, Weights, beside, mismatches, momentum_tensors};
 use candle_core::{Device, Tensor};
-use kernels::{InstructionSet, Shape, WideResNet};
+use kernels::{InstructionSet, Network, Shape};
 use study::{Architecture, Optimizer};
 
 /// A Wide ResNet in single precision on the CPU, the same bits with any number of threads.
 pub struct CpuNetwork {
-    network: WideResNet,
+    network: Network,
     tensors: Vec<TensorSpec>,
     classes: usize,
 }
@@ -21,7 +21,7 @@ impl CpuNetwork {
         threads: usize,
         instruction_set: InstructionSet,
     ) -> Result<Self, TrainError> {
-        Ok(Self::with(WideResNet::new(sizes(shape), batch_max, threads, instruction_set)?, shape))
+        Ok(Self::with(Network::new(sizes(shape), batch_max, threads, instruction_set)?, shape))
     }
 
     pub fn for_evaluation(
@@ -29,10 +29,10 @@ impl CpuNetwork {
         threads: usize,
         instruction_set: InstructionSet,
     ) -> Result<Self, TrainError> {
-        Ok(Self::with(WideResNet::for_evaluation(sizes(shape), threads, instruction_set)?, shape))
+        Ok(Self::with(Network::for_evaluation(sizes(shape), threads, instruction_set)?, shape))
     }
 
-    fn with(network: WideResNet, shape: &NetworkShape) -> Self {
+    fn with(network: Network, shape: &NetworkShape) -> Self {
         CpuNetwork { network, tensors: shape.tensors(), classes: shape.classes }
     }
 

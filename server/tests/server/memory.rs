@@ -1,7 +1,7 @@
 //! What a study is refused for is what the engine would really take.
 
 use crate::laboratory::{Bench, output, text};
-use kernels::{InstructionSet, Shape, WideResNet};
+use kernels::{InstructionSet, Network, Shape};
 use std::process::Command;
 use study::Architecture;
 
@@ -19,8 +19,8 @@ fn the_bytes_that_are_estimated_are_those_that_the_engine_holds() {
             classes: 10,
         };
         let set = InstructionSet::Portable;
-        let training = WideResNet::new(shape, batch as usize, threads as usize, set).expect("a network").bytes();
-        let frozen = WideResNet::for_evaluation(shape, threads as usize, set).expect("a network").bytes();
+        let training = Network::new(shape, batch as usize, threads as usize, set).expect("a network").bytes();
+        let frozen = Network::for_evaluation(shape, threads as usize, set).expect("a network").bytes();
         for (estimated, held) in [
             (architecture.training_bytes(channels, image_size, 10, batch, threads), training),
             (architecture.evaluation_bytes(channels, image_size, 10, threads), frozen),

@@ -140,6 +140,13 @@ pub(crate) enum Finish {
         sums: *mut f64,
         products: *mut f64,
     },
+    /// Gates a gradient as [`crate::elementwise::gate_by_output`] does.
+    GatedByOutput {
+        output: *const f32,
+        input: *const f32,
+        sums: *mut f64,
+        products: *mut f64,
+    },
     /// Stores `relu(scale·output + shift)`: a batch norm of running statistics, folded into the convolution.
     Rectified {
         scale: *const f32,
@@ -172,6 +179,10 @@ pub(crate) unsafe fn write<V: Simd>(of: &Writing<'_>) {
                 of,
                 &mut Gated { sum: [zero; 2], product: [zero; 2], open: [zero; 2], input, scale, shift, sums, products },
             ),
+            Finish::GatedByOutput { output, input, sums, products } => {
+                let pair = [zero; 2];
+                write_each::<V, _>(of, &mut GatedByOutput { sum: pair, product: pair, output, input, sums, products });
+            }
             Finish::Rectified { scale, shift } => {
                 write_each::<V, _>(of, &mut Rectified { by: [zero; 2], scale, shift });
             }
@@ -310,6 +321,41 @@ impl<V: Simd> Each<V> for Gated<V> {
             let gated = value.where_positive(input.multiply_add(self.open[0], self.open[1]));
             self.sum[chain] = self.sum[chain].add(gated);
             self.product[chain] = gated.multiply_add(input, self.product[chain]);
+            gated
+        }
+    }
+    #[inline(always)]
+    unsafe fn end(&mut self, channel: usize) {
+        // SAFETY: the caller's promises.
+        unsafe {
+            gather(self.sum[0].add(self.sum[1]), self.sums.add(channel));
+            gather(self.product[0].add(self.product[1]), self.products.add(channel));
+        }
+    }
+}
+
+struct GatedByOutput<V> {
+    sum: [V; 2],
+    product: [V; 2],
+    output: *const f32,
+    input: *const f32,
+    sums: *mut f64,
+    products: *mut f64,
+}
+
+impl<V: Simd> Each<V> for GatedByOutput<V> {
+    #[inline(always)]
+    unsafe fn begin(&mut self, _: usize) {
+        // SAFETY: the caller's promises.
+        unsafe { (self.sum, self.product) = ([V::splat(0.0); 2], [V::splat(0.0); 2]) }
+    }
+    #[inline(always)]
+    unsafe fn each(&mut self, value: V, at: usize, chain: usize) -> V {
+        // SAFETY: the caller's promises.
+        unsafe {
+            let gated = value.where_positive(V::load(self.output.add(at)));
+            self.sum[chain] = self.sum[chain].add(gated);
+            self.product[chain] = gated.multiply_add(V::load(self.input.add(at)), self.product[chain]);
             gated
         }
     }

@@ -1,7 +1,7 @@
 //! Gradients apart, and the steps along one and along two of them.
 
 use crate::{Random, assert_close, bits, map_directions, network, sets};
-use kernels::{InstructionSet, Shape, TensorSpec, WideResNet};
+use kernels::{InstructionSet, Shape, TensorSpec, Network};
 
 /// ```python
 /// import torch
@@ -15,7 +15,7 @@ use kernels::{InstructionSet, Shape, TensorSpec, WideResNet};
 fn a_step_is_pytorchs() {
     for set in sets() {
         let shape = Shape { depth: 10, width: 1, channels: 1, image_size: 8, classes: 2 };
-        let mut network = WideResNet::new(shape, 1, 1, set).expect("a valid shape");
+        let mut network = Network::new(shape, 1, 1, set).expect("a valid shape");
         // With all other tensors zero the features are the last bias, and the gradient of `fc.bias` is that on the logits.
         network.set("fc.bias", &[1.0, -2.0]).expect("two classes");
         for gradient in [[0.25, 1.0], [0.5, -1.0]] {
@@ -46,7 +46,7 @@ fn a_step_is_pytorchs() {
 fn a_step_along_both_is_one_of_each_and_one_goes_on_from_their_sum() {
     for set in sets() {
         let shape = Shape { depth: 10, width: 1, channels: 1, image_size: 8, classes: 2 };
-        let mut network = WideResNet::new(shape, 1, 1, set).expect("a valid shape");
+        let mut network = Network::new(shape, 1, 1, set).expect("a valid shape");
         let bytes = network.bytes();
         network.set("fc.bias", &[1.0, -2.0]).expect("two classes");
         for gradients in [[[0.25, 1.0], [1.0, 0.5]], [[0.5, -1.0], [-0.25, 2.0]]] {
@@ -71,9 +71,9 @@ fn a_step_along_both_is_one_of_each_and_one_goes_on_from_their_sum() {
     }
 }
 
-fn small() -> WideResNet {
+fn small() -> Network {
     let shape = Shape { depth: 10, width: 1, channels: 1, image_size: 8, classes: 2 };
-    let mut network = WideResNet::new(shape, 1, 1, InstructionSet::Portable).expect("a valid shape");
+    let mut network = Network::new(shape, 1, 1, InstructionSet::Portable).expect("a valid shape");
     network.forward(&[0.0; 64]);
     network.backward(&[1.0, -1.0]);
     network
@@ -160,11 +160,11 @@ fn each_backward_pass_gives_its_own_gradients() {
                 network.forward(&images);
                 network
             };
-            let gradients = |network: &WideResNet| -> Vec<Vec<u32>> {
+            let gradients = |network: &Network| -> Vec<Vec<u32>> {
                 network.tensors().iter().filter_map(|tensor| network.gradient(&tensor.name)).map(|g| bits(&g)).collect()
             };
-            let of_logits = |network: &mut WideResNet| network.backward(&directions[0]);
-            let of_both = |network: &mut WideResNet| {
+            let of_logits = |network: &mut Network| network.backward(&directions[0]);
+            let of_both = |network: &mut Network| {
                 network.backward_with_attention(&directions[1], map_directions.each_ref().map(|map| &map[..]));
             };
             let (mut first, mut second, mut all) = (passed(), passed(), passed());

@@ -3,7 +3,7 @@
 mod descent;
 mod reference;
 
-use kernels::{GROUPS, InstructionSet, KernelError, Shape, TensorKind, WideResNet};
+use kernels::{GROUPS, InstructionSet, KernelError, Shape, TensorKind, Network};
 use reference::{Passed, Tensors, reference};
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ fn sets() -> impl Iterator<Item = InstructionSet> {
 }
 
 /// Random tensors of a size that keeps activations near 1.
-fn tensors(network: &WideResNet, seed: u64) -> BTreeMap<String, Vec<f32>> {
+fn tensors(network: &Network, seed: u64) -> BTreeMap<String, Vec<f32>> {
     let mut random = Random(seed);
     network
         .tensors()
@@ -43,8 +43,8 @@ fn tensors(network: &WideResNet, seed: u64) -> BTreeMap<String, Vec<f32>> {
         .collect()
 }
 
-fn network(shape: Shape, batch: usize, threads: usize, set: InstructionSet) -> WideResNet {
-    let mut network = WideResNet::new(shape, batch, threads, set).expect("a valid shape");
+fn network(shape: Shape, batch: usize, threads: usize, set: InstructionSet) -> Network {
+    let mut network = Network::new(shape, batch, threads, set).expect("a valid shape");
     for (name, values) in tensors(&network, 7) {
         network.set(&name, &values).expect("its own shape");
     }
@@ -129,7 +129,7 @@ fn gradients_agree_with_central_differences() {
             network.forward(&images);
             network
         };
-        let networks: Vec<[WideResNet; 2]> = sets()
+        let networks: Vec<[Network; 2]> = sets()
             .map(|set| {
                 let [mut of_logits, mut of_both] = [passed(set), passed(set)];
                 of_logits.backward(&direction);
@@ -137,7 +137,7 @@ fn gradients_agree_with_central_differences() {
                 [of_logits, of_both]
             })
             .collect();
-        let gradient = |network: &WideResNet, name: &str| network.gradient(name).expect("a parameter has a gradient");
+        let gradient = |network: &Network, name: &str| network.gradient(name).expect("a parameter has a gradient");
         let values = double(&tensors(&networks[0][0], 7));
         let parameters = networks[0][0].tensors().into_iter().filter(|tensor| tensor.kind == TensorKind::Parameter);
         for tensor in parameters {
@@ -206,7 +206,7 @@ fn an_image_is_evaluated_alike_in_any_batch() {
     let images = Random(29).values(9 * len, 2.0);
     for set in sets() {
         let (together, maps) = network(shape, 1, 2, set).evaluate_with_attention(&images);
-        let mut alone = WideResNet::for_evaluation(shape, 1, set).expect("a valid shape");
+        let mut alone = Network::for_evaluation(shape, 1, set).expect("a valid shape");
         for (name, values) in tensors(&alone, 7) {
             alone.set(&name, &values).expect("its own shape");
         }
@@ -249,7 +249,7 @@ fn denormal_numbers_are_zero_in_a_step_and_only_there() {
     assert!(tiny / 16.0 != 0.0, "this test needs denormals outside of the engine");
     for set in sets() {
         let shape = Shape { depth: 10, width: 1, channels: 1, image_size: 8, classes: 2 };
-        let mut network = WideResNet::new(shape, 1, 2, set).expect("a valid shape");
+        let mut network = Network::new(shape, 1, 2, set).expect("a valid shape");
         network.set_momentum("fc.bias", &[tiny * 1.5, 1.0]).expect("two classes");
         network.forward(&[0.0; 64]);
         network.backward(&[0.0; 2]);
@@ -283,7 +283,7 @@ fn tensors_come_back_as_they_were_set() {
 #[test]
 fn what_cannot_be_had_is_named() {
     let shape = Shape { depth: 16, width: 1, channels: 3, image_size: 32, classes: 10 };
-    let field = |shape, batch, threads| match WideResNet::new(shape, batch, threads, InstructionSet::Portable) {
+    let field = |shape, batch, threads| match Network::new(shape, batch, threads, InstructionSet::Portable) {
         Err(KernelError::Field { field, .. }) => field,
         _ => "none",
     };
@@ -295,7 +295,7 @@ fn what_cannot_be_had_is_named() {
     assert_eq!(field(Shape { classes: 1, ..shape }, 1, 1), "classes");
     assert_eq!(field(shape, 0, 1), "batch_max");
     assert_eq!(field(shape, 1, 0), "threads");
-    let mut network = WideResNet::for_evaluation(shape, 1, InstructionSet::Portable).expect("a valid shape");
+    let mut network = Network::for_evaluation(shape, 1, InstructionSet::Portable).expect("a valid shape");
     assert!(matches!(network.set("fc.bias", &[0.0]), Err(KernelError::Length { given: 1, expected: 10, .. })));
     assert!(matches!(network.set("fc.biass", &[0.0]), Err(KernelError::UnknownTensor { .. })));
     assert!(matches!(network.set_momentum("fc.bias", &[0.0; 10]), Err(KernelError::NoMomentum { .. })));
