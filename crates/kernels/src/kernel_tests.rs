@@ -6,7 +6,7 @@ use std::ptr::{null, null_mut};
 use crate::InstructionSet;
 use crate::buffer::{BLOCK, Buffer};
 use crate::convolution::{Convolution, cut};
-use crate::elementwise::{NormGradient, Window};
+use crate::elementwise::{Joined, NormGradient, Window};
 use crate::instances::Kernels;
 use crate::layout::{pad_image, weights_from_pytorch, weights_to_pytorch};
 
@@ -330,6 +330,82 @@ fn batch_norm_with_relu_and_copies_inside_a_border_of_zeros() {
             }
             assert_close(&format!("{what} normalised"), normalised.values(), &expected);
             assert_close(&format!("{what} copied"), copied.values(), &expected_copy);
+        }
+    });
+}
+
+/// With nothing to add, with what is added as it is, and with what a batch norm of its own is on; in the branch's place too.
+#[test]
+fn a_sum_with_its_relu() {
+    each_activation(|kernels, what, blocks, size, random| {
+        let (len, channels) = (blocks * BLOCK * size * size, blocks * BLOCK);
+        let [branch, skip] = std::array::from_fn(|_| random.values(len));
+        let [scale, shift, skip_scale, skip_shift] = std::array::from_fn(|_| random.values(channels));
+        for (with_skip, with_norm, in_place) in [(false, false, true), (true, false, false), (true, true, true)] {
+            for window in windows(size) {
+                let padded_len = channels * window.side * window.side;
+                let mut padded = Guarded::new(&vec![f32::NAN; padded_len]);
+                let (mut own, mut other) = (Guarded::new(&branch), Guarded::new(&vec![f32::NAN; len]));
+                let if_norm = |values: &[f32]| if with_norm { values.as_ptr() } else { null() };
+                let of = Joined {
+                    branch: own.pointer(),
+                    scale: scale.as_ptr(),
+                    shift: shift.as_ptr(),
+                    skip: if with_skip { skip.as_ptr() } else { null() },
+                    skip_scale: if_norm(&skip_scale),
+                    skip_shift: if_norm(&skip_shift),
+                    plain: if in_place { own.pointer() } else { other.pointer() },
+                };
+                // SAFETY: the instruction set is available; the operands have these sizes.
+                unsafe { (kernels.join_padded)(&of, padded.pointer(), blocks, &window) };
+                let (mut expected, mut expected_plain) = (vec![0.0; padded_len], vec![0.0; len]);
+                for (channel, plain, padded) in places(blocks, &window) {
+                    let double = |values: &[f32], at: usize| f64::from(values[at]);
+                    let mut x = double(&branch, plain) * double(&scale, channel) + double(&shift, channel);
+                    x += match (with_skip, with_norm) {
+                        (false, _) => 0.0,
+                        (true, false) => double(&skip, plain),
+                        _ => double(&skip, plain) * double(&skip_scale, channel) + double(&skip_shift, channel),
+                    };
+                    (expected[padded], expected_plain[plain]) = (x.max(0.0), x.max(0.0));
+                }
+                assert_close(&format!("{what} padded"), padded.values(), &expected);
+                let plain = if in_place { &own } else { &other };
+                assert_close(&format!("{what} plain"), plain.values(), &expected_plain);
+            }
+        }
+    });
+}
+
+#[test]
+fn the_gate_of_a_relu_by_what_it_gave() {
+    each_activation(|kernels, what, blocks, size, random| {
+        let (len, channels, pixels) = (blocks * BLOCK * size * size, blocks * BLOCK, size * size);
+        let [gradient, output, input, other_input] = std::array::from_fn(|_| random.values(len));
+        // Sums are added to what is there.
+        let mut sums: [Vec<f64>; 4] = std::array::from_fn(|_| vec![0.25; channels]);
+        let mut gated = Guarded::new(&gradient);
+        // SAFETY: the instruction set is available; the operands have these sizes.
+        unsafe {
+            let [sum, product, again, other_product] = sums.each_mut().map(|sum| sum.as_mut_ptr());
+            let (input, other) = (input.as_ptr(), other_input.as_ptr());
+            (kernels.gate_by_output)(gated.pointer(), output.as_ptr(), input, blocks, pixels, sum, product);
+            (kernels.gate_by_output)(gated.pointer(), output.as_ptr(), other, blocks, pixels, again, other_product);
+        }
+        let mut expected: [Vec<f64>; 4] = std::array::from_fn(|_| vec![0.25; channels]);
+        let mut expected_gradient = vec![0.0; len];
+        for (channel, plain, _) in places(blocks, &Window::whole(size)) {
+            let g = if output[plain] > 0.0 { f64::from(gradient[plain]) } else { 0.0 };
+            expected_gradient[plain] = g;
+            let [x, y] = [&input, &other_input].map(|input| f64::from(input[plain]));
+            for (sum, term) in expected.iter_mut().zip([g, g * x, g, g * y]) {
+                sum[channel] += term;
+            }
+        }
+        assert_close(&format!("{what} gated"), gated.values(), &expected_gradient);
+        for (name, (sums, expected)) in ["Σg", "Σgx", "Σg again", "Σgy"].iter().zip(sums.iter().zip(&expected)) {
+            let sums: Vec<f32> = sums.iter().map(|sum| *sum as f32).collect();
+            assert_close(&format!("{what} {name}"), &sums, expected);
         }
     });
 }

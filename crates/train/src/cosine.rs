@@ -18,10 +18,12 @@ pub struct Cosines {
 /// Where they are not of the same parameters.
 pub fn cosine(one: &Weights, other: &Weights) -> Cosines {
     assert!(one.keys().eq(other.keys()), "two gradients of one network");
+    // Where groups are called so, the batch norm outside of them follows the first convolution.
+    let norm_first = one.keys().any(|name| name.starts_with("layer1."));
     let mut by_group: BTreeMap<Group<'_>, Products> = BTreeMap::new();
     for ((name, one), other) in one.iter().zip(other.values()) {
         assert_eq!(one.shape, other.shape, "{name}");
-        let products = by_group.entry(group(name)).or_default();
+        let products = by_group.entry(group(name, norm_first)).or_default();
         for (a, b) in one.values.iter().zip(&other.values) {
             let (a, b) = (f64::from(*a), f64::from(*b));
             *products = products.with(Products { both: a * b, one: a * a, other: b * b });
@@ -41,10 +43,11 @@ enum Group<'a> {
 }
 
 /// By the model zoo's names: groups of blocks are what has layers inside (`block1.layer.0.bn1.weight`, `layer1.0.conv1.weight`); what
-/// has none (`bn1.weight`, `fc.bias`) is the head, except for the first convolution.
-fn group(name: &str) -> Group<'_> {
+/// has none (`bn1.weight`, `fc.bias`) is the head, except for the first convolution and, where `norm_first`, the batch norm after it.
+fn group(name: &str, norm_first: bool) -> Group<'_> {
     match name.split_once('.') {
         Some(("conv1", _)) => Group::FirstConvolution,
+        Some(("bn1", _)) if norm_first => Group::FirstConvolution,
         Some((first, rest)) if rest.contains('.') => Group::Blocks(first),
         _ => Group::Head,
     }

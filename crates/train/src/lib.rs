@@ -14,6 +14,7 @@ pub mod folder;
 mod frozen;
 pub mod initial;
 pub mod measures;
+mod names;
 pub mod objective;
 pub mod random;
 pub mod segment;

@@ -5,7 +5,7 @@ use kernels::InstructionSet;
 use std::collections::BTreeMap;
 use study::{Architecture, CheckpointId, Epoch, Optimizer, Seed, SegmentKey, Term};
 use train::candle_network::CandleNetwork;
-use train::cpu_network::CpuNetwork;
+use train::cpu_network::{CpuNetwork, kernels_shape};
 use train::engine::{Engine, GROUPS, NetworkShape, OutputGradient, Weights};
 use train::initial::initial_weights;
 use train::objective::{self, Outputs};
@@ -23,12 +23,21 @@ fn images(shape: &NetworkShape) -> usize {
 /// Small, so that ten steps are compared and not how quickly two roundings drift apart.
 const LEARNING_RATE: f64 = 1e-3;
 
-fn shape(depth: u32, width: u32, channels: usize, image_size: usize) -> NetworkShape {
-    NetworkShape { architecture: Architecture::WideResNet { depth, width }, channels, image_size, classes: 10 }
+fn shape(name: &str, channels: usize, image_size: usize) -> NetworkShape {
+    let architecture: Architecture = name.parse().expect("a network");
+    NetworkShape { architecture, channels, image_size, classes: 10 }
 }
 
-fn shapes() -> [NetworkShape; 4] {
-    [shape(10, 1, 1, 28), shape(10, 1, 3, 32), shape(10, 2, 3, 16), shape(16, 1, 1, 12)]
+fn shapes() -> [NetworkShape; 7] {
+    [
+        shape("wrn-10-1", 1, 28),
+        shape("wrn-10-1", 3, 32),
+        shape("wrn-10-2", 3, 16),
+        shape("wrn-16-1", 1, 12),
+        shape("resnet8", 1, 28),
+        shape("resnet14", 3, 16),
+        shape("resnet8x4", 3, 12),
+    ]
 }
 
 fn engines(shape: &NetworkShape) -> Vec<(String, Box<dyn Engine>)> {
@@ -198,7 +207,12 @@ fn attention_maps_and_their_gradients_agree_with_double_precision() {
 /// In any order, with attention maps and without, to the same bits as alone.
 #[test]
 fn each_backward_gives_its_own_gradients() {
-    let shape = shape(10, 1, 1, 12);
+    for name in ["wrn-10-1", "resnet8", "resnet8x4"] {
+        gives_its_own_gradients(shape(name, 1, 12));
+    }
+}
+
+fn gives_its_own_gradients(shape: NetworkShape) {
     let (weights, images) = (weights(&shape, ONE_STEP), batch(&shape, 0).images);
     let (of_both, of_logits) = (gradient(&shape, 1), OutputGradient::of_logits(gradient(&shape, 2).logits));
     let passed = || {
@@ -224,7 +238,8 @@ fn each_backward_gives_its_own_gradients() {
 #[test]
 fn ten_steps_agree_with_double_precision() {
     let optimizer = Optimizer::Sgd { momentum: 0.9, weight_decay: 5e-4 };
-    for shape in [shape(10, 1, 1, 12), shape(10, 2, 3, 8)] {
+    for shape in [shape("wrn-10-1", 1, 12), shape("wrn-10-2", 3, 8), shape("resnet8", 1, 12), shape("resnet8x4", 3, 8)]
+    {
         let mut reference = candle(&shape, DType::F64);
         reference.set_weights(&weights(&shape, TEN_STEPS)).expect("its own weights");
         let mut others = engines(&shape);
@@ -253,8 +268,13 @@ fn ten_steps_agree_with_double_precision() {
 /// Batches of one image, of a few and of as many as fit, over more threads than images.
 #[test]
 fn threads_change_no_bit() {
+    for name in ["wrn-10-1", "resnet14", "resnet8x4"] {
+        is_the_same_with_any_threads(shape(name, 1, 16));
+    }
+}
+
+fn is_the_same_with_any_threads(shape: NetworkShape) {
     let optimizer = Optimizer::Sgd { momentum: 0.9, weight_decay: 5e-4 };
-    let shape = shape(10, 1, 1, 16);
     let most = images(&shape);
     for set in InstructionSet::ALL.into_iter().filter(|set| set.available()) {
         let trained = [1, 2, 3].map(|threads| {
@@ -275,15 +295,20 @@ fn threads_change_no_bit() {
         });
         // Compared as numbers that are all finite: no two of them are equal with other bits, but for the zeros' sign.
         assert!(trained[0].1.iter().all(|logit| logit.is_finite()));
-        assert!(trained[0] == trained[1] && trained[0] == trained[2], "{set}: threads changed a result");
+        assert!(trained[0] == trained[1] && trained[0] == trained[2], "{shape:?} {set}: threads changed a result");
     }
 }
 
 /// Going on from weights and momentum that were read and set again is going on.
 #[test]
 fn a_network_goes_on_from_what_it_was() {
+    for name in ["wrn-10-1", "resnet8"] {
+        goes_on(shape(name, 1, 28));
+    }
+}
+
+fn goes_on(shape: NetworkShape) {
     let optimizer = Optimizer::Sgd { momentum: 0.9, weight_decay: 5e-4 };
-    let shape = shape(10, 1, 1, 28);
     let mut all = engines(&shape).into_iter().zip(engines(&shape)).collect::<Vec<_>>();
     for ((name, whole), (_, resumed)) in &mut all {
         whole.set_weights(&weights(&shape, ONE_STEP)).expect("its own weights");
@@ -304,7 +329,7 @@ fn a_network_goes_on_from_what_it_was() {
 
 #[test]
 fn weights_that_do_not_fit_are_all_named() {
-    let shape = shape(10, 1, 1, 28);
+    let shape = shape("wrn-10-1", 1, 28);
     let mut wrong = weights(&shape, ONE_STEP);
     let bias = wrong.remove("fc.bias").expect("a bias");
     wrong.insert("fc.bias2".into(), bias);
@@ -320,15 +345,8 @@ fn weights_that_do_not_fit_are_all_named() {
 #[test]
 fn both_engines_list_the_same_tensors_in_the_same_order() {
     for shape in shapes() {
-        let Architecture::WideResNet { depth, width } = shape.architecture;
-        let sizes = kernels::Shape {
-            depth: depth as usize,
-            width: width as usize,
-            channels: shape.channels,
-            image_size: shape.image_size,
-            classes: shape.classes,
-        };
-        let network = kernels::WideResNet::for_evaluation(sizes, 1, InstructionSet::Portable).expect("a network");
+        let sizes = kernels_shape(&shape);
+        let network = kernels::Network::for_evaluation(sizes, 1, InstructionSet::Portable).expect("a network");
         let theirs: Vec<_> = network.tensors().into_iter().map(|tensor| (tensor.name, tensor.shape)).collect();
         let ours: Vec<_> = shape.tensors().into_iter().map(|tensor| (tensor.name, tensor.shape)).collect();
         assert_eq!(ours, theirs);

@@ -228,6 +228,48 @@ fn what_surrounds_a_convolution_is_done_on_its_way() {
     }
 }
 
+/// A gradient on its way to a sum is added to, gated by what the sum's ReLU gave, and summed.
+#[test]
+fn gradients_are_gated_by_an_output_on_their_way() {
+    for (channels, size) in [(16, 28), (48, 7)] {
+        let mut random = Random((channels * size) as u64);
+        let len = channels * size * size;
+        let [gradients, before, gates, inputs] = std::array::from_fn(|_| random.values(IMAGES * len));
+        let weights = random.values(9 * channels * channels);
+        for (set, kernels) in kernels() {
+            let [ours, direct] = [true, false].map(|winograd| {
+                let mut laid = Laid::new(convolution(channels, channels, size, winograd), &weights, &kernels);
+                let (scratch, layer) = (laid.space.pointers(), &laid.layer);
+                let [mut gradients, mut carried, mut gates, mut inputs] =
+                    [&gradients, &before, &gates, &inputs].map(|all| Guarded::new(&all_plain(all, len, size)));
+                let mut sums: [Vec<f64>; 2] = std::array::from_fn(|_| vec![0.25; channels]);
+                let mut weight_gradient = Guarded::new(&vec![0.0; layer.weights.len()]);
+                let [sum, product] = sums.each_mut().map(|sums| sums.as_mut_ptr());
+                let finish = Finish::GatedByOutput {
+                    output: gates.pointer(),
+                    input: inputs.pointer(),
+                    sums: sum,
+                    products: product,
+                };
+                let to = Target { start: carried.pointer(), output: carried.pointer(), finish };
+                let (gradient, input) = (Source::Plain(gradients.pointer()), Source::Plain(inputs.pointer()));
+                let to_weights = weight_gradient.pointer();
+                // SAFETY: the instruction set is available; the operands have this layer's sizes.
+                unsafe {
+                    layer.backward(&kernels, &scratch, 0..IMAGES, &gradient, &input, &laid.turned, to_weights, &to);
+                }
+                let wide = |values: &[f32]| -> Vec<f64> { values.iter().map(|x| f64::from(*x)).collect() };
+                let [a, b] = sums;
+                [wide(carried.values()), a, b]
+            });
+            for (nth, (ours, direct)) in ours.iter().zip(&direct).enumerate() {
+                let ours: Vec<f32> = ours.iter().map(|x| *x as f32).collect();
+                assert_within(FARTHEST, &format!("{set} {channels} of {size}×{size}, result {nth}"), &ours, direct);
+            }
+        }
+    }
+}
+
 /// A batch norm of running statistics and its ReLU, folded into the convolution before it.
 #[test]
 fn outputs_are_rectified_on_their_way() {

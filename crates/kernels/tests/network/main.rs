@@ -3,9 +3,28 @@
 mod descent;
 mod reference;
 
-use kernels::{GROUPS, InstructionSet, KernelError, Shape, TensorKind, Network};
+use kernels::{Blocks, GROUPS, InstructionSet, KernelError, Network, Shape, TensorKind};
 use reference::{Passed, Tensors, reference};
 use std::collections::BTreeMap;
+
+/// `wrn-depth-width` for CIFAR-10's images.
+const fn wide_resnet(depth: usize, width: usize) -> Shape {
+    Shape {
+        blocks: Blocks::PreActivation,
+        blocks_in_group: (depth - 4) / 6,
+        stem: 16,
+        group_channels: [16 * width, 32 * width, 64 * width],
+        channels: 3,
+        image_size: 32,
+        classes: 10,
+    }
+}
+
+/// A ResNet for CIFAR-10's images: `resnet8` is `resnet(8, 16, [16, 32, 64])`.
+const fn resnet(depth: usize, stem: usize, group_channels: [usize; GROUPS]) -> Shape {
+    let blocks_in_group = (depth - 2) / 6;
+    Shape { blocks: Blocks::PostActivation, blocks_in_group, stem, group_channels, ..wide_resnet(10, 1) }
+}
 
 struct Random(u64);
 
@@ -71,11 +90,14 @@ fn assert_maps_close(what: &str, ours: &[Vec<f32>; GROUPS], expected: &[Vec<f64>
     }
 }
 
-const SHAPES: [Shape; 4] = [
-    Shape { depth: 10, width: 1, channels: 1, image_size: 28, classes: 10 },
-    Shape { depth: 10, width: 1, channels: 3, image_size: 32, classes: 10 },
-    Shape { depth: 16, width: 2, channels: 3, image_size: 8, classes: 7 },
-    Shape { depth: 10, width: 3, channels: 1, image_size: 20, classes: 3 },
+const SHAPES: [Shape; 7] = [
+    Shape { channels: 1, image_size: 28, classes: 10, ..wide_resnet(10, 1) },
+    Shape { channels: 3, image_size: 32, classes: 10, ..wide_resnet(10, 1) },
+    Shape { channels: 3, image_size: 8, classes: 7, ..wide_resnet(16, 2) },
+    Shape { channels: 1, image_size: 20, classes: 3, ..wide_resnet(10, 3) },
+    Shape { channels: 1, image_size: 28, ..resnet(8, 16, [16, 32, 64]) },
+    Shape { image_size: 8, classes: 7, ..resnet(14, 16, [32, 64, 128]) },
+    Shape { channels: 1, image_size: 20, classes: 3, ..resnet(8, 32, [48, 96, 112]) },
 ];
 
 #[test]
@@ -106,9 +128,12 @@ fn forward_and_evaluation_agree_with_double_precision() {
 #[test]
 fn gradients_agree_with_central_differences() {
     let small = [
-        Shape { depth: 10, width: 1, channels: 1, image_size: 12, classes: 10 },
-        Shape { depth: 10, width: 1, channels: 3, image_size: 16, classes: 10 },
-        Shape { depth: 16, width: 2, channels: 3, image_size: 8, classes: 7 },
+        Shape { channels: 1, image_size: 12, classes: 10, ..wide_resnet(10, 1) },
+        Shape { channels: 3, image_size: 16, classes: 10, ..wide_resnet(10, 1) },
+        Shape { channels: 3, image_size: 8, classes: 7, ..wide_resnet(16, 2) },
+        Shape { channels: 1, image_size: 12, ..resnet(8, 16, [16, 32, 64]) },
+        Shape { image_size: 16, ..resnet(8, 32, [48, 64, 96]) },
+        Shape { image_size: 8, classes: 7, ..resnet(14, 16, [32, 48, 64]) },
     ];
     for shape in small {
         let batch = 2;
@@ -190,18 +215,26 @@ fn trained(shape: Shape, threads: usize, set: InstructionSet, batches: &[usize])
 
 #[test]
 fn threads_change_no_bit() {
-    let shape = Shape { depth: 10, width: 2, channels: 1, image_size: 12, classes: 10 };
-    for set in sets() {
-        let one = trained(shape, 1, set, &[37, 5, 1, 16]);
-        for threads in [2, 3, 5] {
-            assert!(one == trained(shape, threads, set, &[37, 5, 1, 16]), "{set} with {threads} threads");
+    for shape in [wide_resnet(10, 2), resnet(8, 16, [32, 48, 64])] {
+        let shape = Shape { channels: 1, image_size: 12, ..shape };
+        for set in sets() {
+            let one = trained(shape, 1, set, &[37, 5, 1, 16]);
+            for threads in [2, 3, 5] {
+                let several = trained(shape, threads, set, &[37, 5, 1, 16]);
+                assert!(one == several, "{shape:?}, {set} with {threads} threads");
+            }
         }
     }
 }
 
 #[test]
 fn an_image_is_evaluated_alike_in_any_batch() {
-    let shape = Shape { depth: 10, width: 2, channels: 3, image_size: 32, classes: 10 };
+    for shape in [wide_resnet(10, 2), resnet(8, 16, [32, 48, 64])] {
+        is_evaluated_alike(shape);
+    }
+}
+
+fn is_evaluated_alike(shape: Shape) {
     let len = 3 * 32 * 32;
     let images = Random(29).values(9 * len, 2.0);
     for set in sets() {
@@ -224,7 +257,12 @@ fn an_image_is_evaluated_alike_in_any_batch() {
 /// An epoch may be evaluated at any time: also between the two halves of a step.
 #[test]
 fn evaluation_between_forward_and_backward_changes_no_gradient() {
-    let shape = Shape { depth: 10, width: 1, channels: 1, image_size: 8, classes: 3 };
+    for shape in [wide_resnet(10, 1), resnet(8, 16, [16, 32, 64])] {
+        leaves_gradients_alone(Shape { channels: 1, image_size: 8, classes: 3, ..shape });
+    }
+}
+
+fn leaves_gradients_alone(shape: Shape) {
     let images = Random(31).values(4 * 64, 2.0);
     let gradient = Random(37).values(4 * 3, 1.0);
     let gradients = |evaluated: bool| -> Vec<Vec<u32>> {
@@ -248,7 +286,7 @@ fn denormal_numbers_are_zero_in_a_step_and_only_there() {
     let tiny = std::hint::black_box(1e-38f32);
     assert!(tiny / 16.0 != 0.0, "this test needs denormals outside of the engine");
     for set in sets() {
-        let shape = Shape { depth: 10, width: 1, channels: 1, image_size: 8, classes: 2 };
+        let shape = Shape { channels: 1, image_size: 8, classes: 2, ..wide_resnet(10, 1) };
         let mut network = Network::new(shape, 1, 2, set).expect("a valid shape");
         network.set_momentum("fc.bias", &[tiny * 1.5, 1.0]).expect("two classes");
         network.forward(&[0.0; 64]);
@@ -262,7 +300,7 @@ fn denormal_numbers_are_zero_in_a_step_and_only_there() {
 
 #[test]
 fn tensors_come_back_as_they_were_set() {
-    let shape = Shape { depth: 16, width: 2, channels: 3, image_size: 16, classes: 10 };
+    let shape = Shape { channels: 3, image_size: 16, classes: 10, ..wide_resnet(16, 2) };
     let mut network = network(shape, 1, 1, InstructionSet::Portable);
     for (name, values) in tensors(&network, 7) {
         assert_eq!(network.get(&name).as_deref(), Some(&values[..]), "{name}");
@@ -281,15 +319,36 @@ fn tensors_come_back_as_they_were_set() {
 }
 
 #[test]
+fn tensors_of_a_resnet_come_back_too_by_its_own_names() {
+    let mut network = network(Shape { image_size: 8, ..resnet(14, 32, [64, 80, 96]) }, 1, 1, InstructionSet::Portable);
+    for (name, values) in tensors(&network, 7) {
+        assert_eq!(network.get(&name).as_deref(), Some(&values[..]), "{name}");
+        if network.momentum(&name).is_some() {
+            network.set_momentum(&name, &values).expect("a parameter");
+            assert_eq!(network.momentum(&name).as_deref(), Some(&values[..]), "{name}");
+        }
+    }
+    let names: Vec<String> = network.tensors().into_iter().map(|tensor| tensor.name).collect();
+    assert_eq!(names[0], "conv1.weight");
+    assert_eq!(names[1], "bn1.weight");
+    for there in ["layer1.0.downsample.0.weight", "layer3.0.downsample.1.running_var", "layer2.1.bn2.bias"] {
+        assert!(names.iter().any(|name| name == there), "{there}");
+    }
+    assert!(!names.iter().any(|name| name == "layer1.1.downsample.0.weight"));
+}
+
+#[test]
 fn what_cannot_be_had_is_named() {
-    let shape = Shape { depth: 16, width: 1, channels: 3, image_size: 32, classes: 10 };
+    let shape = Shape { channels: 3, image_size: 32, classes: 10, ..wide_resnet(16, 1) };
     let field = |shape, batch, threads| match Network::new(shape, batch, threads, InstructionSet::Portable) {
         Err(KernelError::Field { field, .. }) => field,
         _ => "none",
     };
-    assert_eq!(field(Shape { depth: 17, ..shape }, 1, 1), "depth");
-    assert_eq!(field(Shape { depth: usize::MAX, ..shape }, 1, 1), "depth");
-    assert_eq!(field(Shape { width: 0, ..shape }, 1, 1), "width");
+    assert_eq!(field(Shape { blocks_in_group: 0, ..shape }, 1, 1), "blocks_in_group");
+    assert_eq!(field(Shape { blocks_in_group: usize::MAX, ..shape }, 1, 1), "blocks_in_group");
+    assert_eq!(field(Shape { stem: 12, ..shape }, 1, 1), "stem");
+    assert_eq!(field(Shape { group_channels: [16, 0, 64], ..shape }, 1, 1), "group_channels");
+    assert_eq!(field(Shape { group_channels: [16, 32, 32], ..shape }, 1, 1), "group_channels");
     assert_eq!(field(Shape { channels: 2, ..shape }, 1, 1), "channels");
     assert_eq!(field(Shape { image_size: 30, ..shape }, 1, 1), "image_size");
     assert_eq!(field(Shape { classes: 1, ..shape }, 1, 1), "classes");
