@@ -36,7 +36,7 @@ pub enum Entry {
 
 const NETWORKS: &[&str] = &[
     "wrn-10-1", "wrn-16-1", "wrn-16-2", "wrn-16-4", "wrn-16-8", "wrn-22-1", "wrn-28-1", "wrn-28-2", "wrn-40-1",
-    "wrn-40-2",
+    "wrn-40-2", "resnet8", "resnet20", "resnet32", "resnet56", "resnet110", "resnet8x4", "resnet32x4",
 ];
 
 pub const TITLE: Field = Field {
@@ -72,7 +72,7 @@ pub const STUDENT: [Field; 2] = [
     Field {
         path: "student.architecture",
         label: "Student’s network",
-        hint: "wrn-DEPTH-WIDTH, with a depth of 6n + 4.",
+        hint: "wrn-DEPTH-WIDTH, with a depth of 6n + 4, or a ResNet such as resnet8x4.",
         entry: Entry::Values(NETWORKS),
         first: "wrn-10-1",
     },

@@ -102,27 +102,46 @@ mod tests {
     fn gradients_are_compared_as_a_whole_and_by_group() {
         let one = weights(&[
             ("conv1.weight", &[3.0, 4.0]),
-            ("layer1.0.conv1.weight", &[1.0, 0.0]),
-            ("layer1.0.bn1.weight", &[0.0]),
-            ("layer2.0.conv1.weight", &[0.0, 0.0]),
+            ("block1.layer.0.conv1.weight", &[1.0, 0.0]),
+            ("block1.layer.0.bn1.weight", &[0.0]),
+            ("block2.layer.0.conv1.weight", &[0.0, 0.0]),
             ("bn1.bias", &[2.0]),
             ("fc.weight", &[0.0, 0.0]),
         ]);
         let other = weights(&[
             ("conv1.weight", &[4.0, 3.0]),
-            ("layer1.0.conv1.weight", &[0.0, 5.0]),
-            ("layer1.0.bn1.weight", &[1.0]),
-            ("layer2.0.conv1.weight", &[1.0, 2.0]),
+            ("block1.layer.0.conv1.weight", &[0.0, 5.0]),
+            ("block1.layer.0.bn1.weight", &[1.0]),
+            ("block2.layer.0.conv1.weight", &[1.0, 2.0]),
             ("bn1.bias", &[-1.0]),
             ("fc.weight", &[0.0, 0.0]),
         ]);
         let cosines = cosine(&one, &other);
-        let expected = [("conv1", Some(0.96)), ("layer1", Some(0.0)), ("layer2", None), ("head", Some(-1.0))];
+        let expected = [("conv1", Some(0.96)), ("block1", Some(0.0)), ("block2", None), ("head", Some(-1.0))];
         assert_eq!(by_group(&cosines), expected);
         // (24 − 2) / √((25 + 1 + 4)·(25 + 26 + 5 + 1))
         let all = cosines.all.expect("neither is zero");
         assert!((all - 22.0 / 1710f64.sqrt()).abs() < 1e-15, "{all}");
         assert_eq!(cosine(&one, &one).all, Some(1.0));
+    }
+
+    /// The batch norm outside of a ResNet's groups follows its first convolution.
+    #[test]
+    fn a_resnets_first_batch_norm_is_not_its_head() {
+        let one = weights(&[
+            ("bn1.weight", &[2.0]),
+            ("conv1.weight", &[1.0]),
+            ("fc.bias", &[1.0]),
+            ("layer1.0.bn1.bias", &[1.0]),
+        ]);
+        let other = weights(&[
+            ("bn1.weight", &[-1.0]),
+            ("conv1.weight", &[2.0]),
+            ("fc.bias", &[3.0]),
+            ("layer1.0.bn1.bias", &[-1.0]),
+        ]);
+        let cosines = cosine(&one, &other);
+        assert_eq!(by_group(&cosines), [("conv1", Some(0.0)), ("layer1", Some(-1.0)), ("head", Some(1.0))]);
     }
 
     #[test]
