@@ -6,9 +6,10 @@ use crate::descent::Aside;
 use crate::elementwise::Window;
 use crate::layer::Layer;
 use crate::layout::pad_image;
+use crate::network::Body;
 use crate::pass::{BeforeNorm, Pass, cleared};
 use crate::threads::{FlushToZero, SharedPointer};
-use crate::{Blocks, Network, Shape, post_activation, pre_activation};
+use crate::{Network, Shape, dense, post_activation, pre_activation};
 
 /// What a loss has on what the network gave.
 pub(crate) struct OutputGradients<'a> {
@@ -47,7 +48,7 @@ impl Network {
 
     fn propagate(&mut self, logits_gradient: &[f32], map_gradients: Option<[&[f32]; GROUPS]>) {
         let _flushed = FlushToZero::new();
-        let Network { shape, kernels, threads, first, blocks, norm, linear, spaces, training, .. } = self;
+        let Network { shape, kernels, threads, first, body, norm, linear, spaces, training, .. } = self;
         let training = training.as_mut().expect("a network made for evaluation does not train");
         let batch = training.batch;
         assert!(batch > 0, "backward needs a forward pass before it");
@@ -60,14 +61,17 @@ impl Network {
         if training.aside == Aside::Alone {
             training.aside = Aside::BesideAnother;
         }
-        linear.backward(&training.pooled[..batch * shape.features()], logits_gradient);
+        linear.backward(&training.pooled[..batch * linear.features], logits_gradient);
         let pass = Pass::new(kernels, threads, spaces, batch);
         let gradients = OutputGradients { logits: logits_gradient, maps: map_gradients };
-        let of_first = match shape.blocks {
-            Blocks::PreActivation => pre_activation::backward(&pass, shape, blocks, norm, linear, training, &gradients),
-            Blocks::PostActivation => {
+        let of_first = match body {
+            Body::PreActivation(blocks) => {
+                pre_activation::backward(&pass, shape, blocks, norm, linear, training, &gradients)
+            }
+            Body::PostActivation(blocks) => {
                 post_activation::backward(&pass, shape, blocks, norm, linear, training, &gradients)
             }
+            Body::Dense(groups) => dense::backward(&pass, shape, groups, norm, linear, training, &gradients),
         };
         stem(&pass, shape, first, &of_first, &training.images, &mut training.part_gradients);
     }
@@ -84,7 +88,7 @@ fn stem(
 ) {
     let Shape { channels, image_size: size, .. } = *shape;
     let (image_len, padded_len) = (shape.image_len(), channels * (size + 2) * (size + 2));
-    let output_len = first.geometry.output_len();
+    let stride = first.geometry.output_stride;
     let part_gradients: Vec<_> = part_gradients.iter_mut().map(|buffer| SharedPointer::new(buffer)).collect();
     {
         let first = &*first;
@@ -99,7 +103,7 @@ fn stem(
                 let of_outputs = of_outputs.gradient();
                 for image in range {
                     pad_image(&images[image * image_len..][..image_len], channels, size, padded);
-                    let of = of_outputs.at(image * output_len, 0);
+                    let of = of_outputs.at(image * stride, 0);
                     (pass.kernels.norm_gradient_padded)(&of, padded_gradient, shape.stem / BLOCK, &Window::whole(size));
                     let sweep = &first.geometry.weight_gradient;
                     (pass.kernels.weight_gradient)(sweep, padded.as_ptr(), padded_gradient, weights);

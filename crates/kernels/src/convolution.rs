@@ -83,6 +83,10 @@ pub(crate) struct Convolution {
     pub(crate) stride: usize,
     /// 1 or 3.
     pub(crate) kernel: usize,
+    /// Floats from one image's plain input to the next one's, and from output to output: more than they have where they are part of
+    /// what has more channels.
+    pub(crate) input_stride: usize,
+    pub(crate) output_stride: usize,
     pub(crate) forward: Sweep,
     /// One sweep for each parity of the input's row and column that any output reads.
     pub(crate) input_gradient: Vec<Sweep>,
@@ -178,6 +182,8 @@ impl Convolution {
             input_size,
             stride,
             kernel,
+            input_stride: input_channels * size * size,
+            output_stride: output_channels * output * output,
             forward,
             input_gradient,
             weight_gradient,
@@ -185,6 +191,11 @@ impl Convolution {
                 .then(|| Winograd::new(input_channels, output_channels, size))
                 .flatten(),
         }
+    }
+
+    /// The same between activations with so many floats from image to image.
+    pub(crate) fn within(self, input_stride: usize, output_stride: usize) -> Self {
+        Convolution { input_stride, output_stride, ..self }
     }
 
     pub(crate) fn output_size(&self) -> usize {

@@ -2,8 +2,7 @@
 
 use crate::Network;
 use crate::buffer::{BLOCK, Buffer};
-use crate::layer::Layer;
-use crate::network::Block;
+use crate::parts::PartMut;
 use crate::threads::{FlushToZero, SharedPointer};
 
 /// What descent keeps beside numbers that are trained, each as long as they are; nothing on a network made for evaluation.
@@ -138,19 +137,16 @@ impl Network {
 
     /// Everything that is trained, with what descent keeps of it.
     fn each_trained(&mut self, mut each: impl FnMut(&mut Buffer, &mut Descent)) {
-        let mut layer = |layer: &mut Layer| each(&mut layer.weights, &mut layer.descent);
-        layer(&mut self.first);
-        for block in &mut self.blocks {
-            layer(&mut block.convolution1);
-            layer(&mut block.convolution2);
-            block.shortcut.iter_mut().for_each(|shortcut| layer(&mut shortcut.convolution));
+        for part in self.parts_mut() {
+            match part {
+                PartMut::Convolution(layer) => each(&mut layer.weights, &mut layer.descent),
+                PartMut::Norm(norm) => each(&mut norm.values, &mut norm.descent),
+                PartMut::Linear(linear) => {
+                    each(&mut linear.weights, &mut linear.weights_descent);
+                    each(&mut linear.bias, &mut linear.bias_descent);
+                }
+            }
         }
-        for norm in self.blocks.iter_mut().flat_map(Block::norms_mut).chain([&mut self.norm]) {
-            each(&mut norm.values, &mut norm.descent);
-        }
-        let linear = &mut self.linear;
-        each(&mut linear.weights, &mut linear.weights_descent);
-        each(&mut linear.bias, &mut linear.bias_descent);
     }
 
     /// Whether a step followed two gradients, and none followed one since.

@@ -8,10 +8,11 @@ use crate::attention::{self, GROUPS};
 use crate::head;
 use crate::instances::Kernels;
 use crate::layout::pad_image;
-use crate::network::{Block, EVALUATED_TOGETHER};
+use crate::network::{Body, EVALUATED_TOGETHER};
+use crate::parts::PartMut;
 use crate::threads::{FlushToZero, SharedPointer};
 use crate::winograd::Scratch;
-use crate::{Blocks, Network, post_activation, pre_activation};
+use crate::{Blocks, Network, dense, post_activation, pre_activation};
 
 /// Images that go through the network together, and what the thread that takes them works in.
 pub(crate) struct Company<'a> {
@@ -48,12 +49,14 @@ impl Network {
         let image_len = self.shape.image_len();
         assert!(images.len().is_multiple_of(image_len), "images must be whole");
         let batch = images.len() / image_len;
-        for norm in self.blocks.iter_mut().flat_map(Block::norms_mut).chain([&mut self.norm]) {
-            norm.use_running();
+        for part in self.parts_mut() {
+            if let PartMut::Norm(norm) = part {
+                norm.use_running();
+            }
         }
         self.transform();
-        let Network { shape, kernels, threads, first, blocks, norm, linear, spaces, .. } = self;
-        let (first, blocks, norm, linear) = (&*first, &*blocks, &*norm, &*linear);
+        let Network { shape, kernels, threads, first, body, norm, linear, spaces, .. } = self;
+        let (first, body, norm, linear) = (&*first, &*body, &*norm, &*linear);
         let mut logits = vec![0.0; batch * shape.classes];
         let to = SharedPointer::new(&mut logits);
         let maps = maps.map(|maps| maps.each_mut().map(|map| SharedPointer::new(map)));
@@ -79,7 +82,7 @@ impl Network {
                 padded.fill(0.0);
                 for image in together.clone() {
                     pad_image(&images[(first_image + image) * image_len..][..image_len], shape.channels, size, padded);
-                    let output = plain[0].add(image * first.geometry.output_len());
+                    let output = plain[0].add(image * first.geometry.output_stride);
                     (kernels.convolve)(
                         &first.geometry.forward,
                         padded.as_ptr(),
@@ -90,24 +93,29 @@ impl Network {
                 }
                 let seen = |block: usize, output: *const f32| {
                     let Some((group, maps)) = shape.group_ended_by(block).zip(maps) else { return };
-                    let (pixels, len) = (attention_pixels[group], blocks[block].convolution2.geometry.output_len());
+                    let (pixels, channels) = (attention_pixels[group], shape.group_channels[group]);
+                    let len = match body {
+                        Body::PreActivation(_) | Body::PostActivation(_) => pixels * channels,
+                        Body::Dense(groups) => groups[group].stride(),
+                    };
                     for image in together.clone() {
                         let map = maps[group].at((first_image + image) * pixels);
                         let output = std::slice::from_raw_parts(output.add(image * len), len);
-                        attention::mean_of_squares(output, std::slice::from_raw_parts_mut(map, pixels));
+                        attention::mean_of_squares(output, channels, std::slice::from_raw_parts_mut(map, pixels));
                     }
                 };
                 let company = Company { kernels, scratch, images: together.clone(), plain };
-                let output = match shape.blocks {
-                    Blocks::PreActivation => pre_activation::evaluate(&company, blocks, seen),
-                    Blocks::PostActivation => post_activation::evaluate(&company, blocks, norm, seen),
+                let output = match body {
+                    Body::PreActivation(blocks) => pre_activation::evaluate(&company, blocks, seen),
+                    Body::PostActivation(blocks) => post_activation::evaluate(&company, blocks, norm, seen),
+                    Body::Dense(groups) => dense::evaluate(&company, groups, seen),
                 };
-                let (features, pixels) = (shape.features(), shape.pooled_pixels());
+                let (features, pixels) = (linear.features, shape.pooled_pixels());
                 let pooled = std::slice::from_raw_parts_mut(scratch.padded[0].at(0), features);
                 for image in together {
                     let output = std::slice::from_raw_parts(output.add(image * features * pixels), features * pixels);
                     match shape.blocks {
-                        Blocks::PreActivation => {
+                        Blocks::PreActivation | Blocks::Dense => {
                             head::pool(output, pixels, &norm.running_scale, &norm.running_shift, pooled);
                         }
                         Blocks::PostActivation => head::means(output, pixels, pooled),

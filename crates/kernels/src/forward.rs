@@ -6,10 +6,11 @@ use crate::buffer::{BLOCK, Buffer};
 use crate::head;
 use crate::layer::Layer;
 use crate::layout::pad_image;
+use crate::network::Body;
 use crate::norm::Sums;
 use crate::pass::{Pass, own_sums};
 use crate::threads::{FlushToZero, SharedPointer};
-use crate::{Blocks, Network, Shape, post_activation, pre_activation};
+use crate::{Blocks, Network, Shape, dense, post_activation, pre_activation};
 
 impl Network {
     /// Training mode: logits (n, classes) of `images` (n, channels, size, size), normalised by the batch's own
@@ -20,7 +21,7 @@ impl Network {
     pub fn forward(&mut self, images: &[f32]) -> &[f32] {
         let _flushed = FlushToZero::new();
         self.transform();
-        let Network { shape, kernels, threads, first, blocks, norm, linear, spaces, training, .. } = self;
+        let Network { shape, kernels, threads, first, body, norm, linear, spaces, training, .. } = self;
         let training = training.as_mut().expect("a network made for evaluation does not train");
         let image_len = shape.image_len();
         assert!(images.len().is_multiple_of(image_len), "images must be whole");
@@ -33,18 +34,18 @@ impl Network {
         training.batch = batch;
         training.images[..images.len()].copy_from_slice(images);
         let pass = Pass::new(kernels, threads, spaces, batch);
-        match shape.blocks {
-            Blocks::PreActivation => {
-                stem(&pass, shape, first, images, &mut training.inputs[0], &mut training.sums);
-                pre_activation::forward(&pass, blocks, norm, training);
-            }
-            Blocks::PostActivation => {
-                stem(&pass, shape, first, images, &mut training.branches[0], &mut training.sums);
-                post_activation::forward(&pass, blocks, norm, training);
-            }
+        let first_output = match body {
+            Body::PreActivation(_) | Body::Dense(_) => &mut training.inputs[0],
+            Body::PostActivation(_) => &mut training.branches[0],
+        };
+        stem(&pass, shape, first, images, first_output, &mut training.sums);
+        match body {
+            Body::PreActivation(blocks) => pre_activation::forward(&pass, blocks, norm, training),
+            Body::PostActivation(blocks) => post_activation::forward(&pass, blocks, norm, training),
+            Body::Dense(groups) => dense::forward(&pass, groups, norm, training),
         }
 
-        let (features, pixels) = (shape.features(), shape.pooled_pixels());
+        let (features, pixels) = (linear.features, shape.pooled_pixels());
         let output = training.inputs.last().expect("a network has blocks");
         let (pooled, logits) = (SharedPointer::new(&mut training.pooled), SharedPointer::new(&mut training.logits));
         let (norm, linear) = (&*norm, &*linear);
@@ -57,7 +58,9 @@ impl Network {
                 };
                 let image = &output[image * features * pixels..][..features * pixels];
                 match shape.blocks {
-                    Blocks::PreActivation => head::pool(image, pixels, &norm.scale, &norm.shift, pooled),
+                    Blocks::PreActivation | Blocks::Dense => {
+                        head::pool(image, pixels, &norm.scale, &norm.shift, pooled)
+                    }
                     Blocks::PostActivation => head::means(image, pixels, pooled),
                 }
                 linear.forward(pooled, logits);
@@ -70,7 +73,7 @@ impl Network {
 /// The convolution on the images, with the sums that a batch norm after it needs.
 fn stem(pass: &Pass<'_>, shape: &Shape, first: &Layer, images: &[f32], output: &mut Buffer, sums: &mut [Sums]) {
     let (size, channels, image_len) = (shape.image_size, shape.channels, shape.image_len());
-    let (padded_len, output_len) = (channels * (size + 2) * (size + 2), first.geometry.output_len());
+    let (padded_len, stride) = (channels * (size + 2) * (size + 2), first.geometry.output_stride);
     let (output, sums) = (SharedPointer::new(output), SharedPointer::new(sums));
     pass.each_part(&|part, thread, range| {
         // SAFETY: each thread has its own scratch, each part its own sums, each image its own stretch of the output, all made
@@ -81,7 +84,7 @@ fn stem(pass: &Pass<'_>, shape: &Shape, first: &Layer, images: &[f32], output: &
             padded.fill(0.0);
             for image in range {
                 pad_image(&images[image * image_len..][..image_len], channels, size, padded);
-                let output = output.at(image * output_len);
+                let output = output.at(image * stride);
                 (pass.kernels.convolve)(
                     &first.geometry.forward,
                     padded.as_ptr(),

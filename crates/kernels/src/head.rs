@@ -1,11 +1,14 @@
 //! The end of the network: global average pooling, after a batch norm and its ReLU where they are still to come, and the linear layer.
 
 use crate::buffer::{BLOCK, Buffer};
+use crate::channels::Channels;
 use crate::descent::Descent;
 
 /// `logits = weights · features + bias`; weights are (classes, features), as in PyTorch.
 pub(crate) struct Linear {
+    /// A whole number of blocks, those of `own` among them.
     pub(crate) features: usize,
+    pub(crate) own: Channels,
     pub(crate) classes: usize,
     pub(crate) weights: Buffer,
     pub(crate) weights_descent: Descent,
@@ -14,9 +17,11 @@ pub(crate) struct Linear {
 }
 
 impl Linear {
-    pub(crate) fn new(features: usize, classes: usize, trains: bool) -> Self {
+    pub(crate) fn new(own: Channels, classes: usize, trains: bool) -> Self {
+        let features = own.padded();
         Linear {
             features,
+            own,
             classes,
             weights: Buffer::zeros(features * classes),
             weights_descent: Descent::new(features * classes, trains),

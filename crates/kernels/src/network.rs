@@ -1,13 +1,17 @@
 //! The network and its buffers.
 
+use crate::attention::GROUPS;
 use crate::buffer::Buffer;
+use crate::channels::Channels;
 use crate::convolution::Convolution;
+use crate::dense;
 use crate::descent::Aside;
 use crate::error::KernelError;
 use crate::head::Linear;
 use crate::instances::Kernels;
 use crate::layer::{Layer, Space, Turned};
 use crate::norm::{Norm, Sums};
+use crate::parts::PartMut;
 use crate::threads::{SharedPointer, Threads};
 use crate::{Blocks, InstructionSet, Shape};
 
@@ -36,10 +40,8 @@ impl Block {
     fn new(blocks: Blocks, [inputs, outputs]: [usize; 2], size: usize, stride: usize, trains: bool) -> Self {
         let layer =
             |inputs, size, stride, kernel| Layer::new(Convolution::new(inputs, outputs, size, stride, kernel), trains);
-        let (first_norm, shortcut_has_one) = match blocks {
-            Blocks::PreActivation => (inputs, false),
-            Blocks::PostActivation => (outputs, true),
-        };
+        let after = blocks == Blocks::PostActivation;
+        let (first_norm, shortcut_has_one) = if after { (outputs, true) } else { (inputs, false) };
         Block {
             norm1: Norm::new(first_norm, trains),
             convolution1: layer(inputs, size, stride, 3),
@@ -51,20 +53,34 @@ impl Block {
             }),
         }
     }
+}
 
-    pub(crate) fn layers(&self) -> impl Iterator<Item = &Layer> + Clone {
-        let shortcut = self.shortcut.as_ref().map(|shortcut| &shortcut.convolution);
-        [&self.convolution1, &self.convolution2].into_iter().chain(shortcut)
-    }
+/// What lies between the first convolution and the pooling.
+pub(crate) enum Body {
+    PreActivation(Vec<Block>),
+    PostActivation(Vec<Block>),
+    Dense(Vec<dense::Group>),
+}
 
-    pub(crate) fn norms(&self) -> impl Iterator<Item = &Norm> {
-        let shortcut = self.shortcut.as_ref().and_then(|shortcut| shortcut.norm.as_ref());
-        [&self.norm1, &self.norm2].into_iter().chain(shortcut)
-    }
-
-    pub(crate) fn norms_mut(&mut self) -> impl Iterator<Item = &mut Norm> {
-        let shortcut = self.shortcut.as_mut().and_then(|shortcut| shortcut.norm.as_mut());
-        [&mut self.norm1, &mut self.norm2].into_iter().chain(shortcut)
+impl Body {
+    fn new(shape: &Shape, trains: bool) -> Self {
+        let blocks = || {
+            let (mut inputs, mut size) = (shape.stem, shape.image_size);
+            let mut blocks = Vec::new();
+            for (group, outputs) in shape.group_channels.into_iter().enumerate() {
+                for index in 0..shape.blocks_in_group {
+                    let stride = if group > 0 && index == 0 { 2 } else { 1 };
+                    blocks.push(Block::new(shape.blocks, [inputs, outputs], size, stride, trains));
+                    (inputs, size) = (outputs, size / stride);
+                }
+            }
+            blocks
+        };
+        match shape.blocks {
+            Blocks::PreActivation => Body::PreActivation(blocks()),
+            Blocks::PostActivation => Body::PostActivation(blocks()),
+            Blocks::Dense => Body::Dense(dense::groups(shape, trains)),
+        }
     }
 }
 
@@ -85,7 +101,7 @@ pub(crate) struct Training {
     pub(crate) batch: usize,
     pub(crate) aside: Aside,
     pub(crate) images: Buffer,
-    /// What each block reads, and what the last one gives.
+    /// What each block reads, and what the last one gives; of a dense network what each group gives, appended to what it read.
     pub(crate) inputs: Vec<Buffer>,
     /// Between the two convolutions of each block.
     pub(crate) middles: Vec<Buffer>,
@@ -93,9 +109,10 @@ pub(crate) struct Training {
     /// shortcut read.
     pub(crate) branches: Vec<Buffer>,
     pub(crate) shortcuts: Vec<Buffer>,
-    /// Gradient after a ReLU on its way back: in place, but for where an activation's size changes.
+    /// Gradient after a ReLU on its way back: in place, but for where an activation's size changes. Of a dense network on what a
+    /// group gives.
     pub(crate) gradients: [Buffer; 2],
-    /// Gradient on a block's sum: what the identity path carries, in place.
+    /// Gradient on a block's sum: what the identity path carries, in place. Of a dense network on means between groups.
     pub(crate) carried: Buffer,
     pub(crate) turned: Turned,
     /// The shortcut's, which are read beside those of a block's first convolution.
@@ -104,6 +121,8 @@ pub(crate) struct Training {
     pub(crate) sums: Vec<Sums>,
     /// Where shortcuts have batch norms: of them.
     pub(crate) shortcut_sums: Vec<Sums>,
+    /// Of a dense network.
+    pub(crate) linear_part: dense::LinearPart,
     pub(crate) pooled: Vec<f32>,
     pub(crate) logits: Vec<f32>,
 }
@@ -119,7 +138,7 @@ pub struct Network {
     pub(crate) kernels: Kernels,
     pub(crate) threads: Threads,
     pub(crate) first: Layer,
-    pub(crate) blocks: Vec<Block>,
+    pub(crate) body: Body,
     /// The batch norm that is in no block: before the pooling, or after the first convolution.
     pub(crate) norm: Norm,
     pub(crate) linear: Linear,
@@ -174,49 +193,48 @@ impl Network {
         }
         instruction_set.check()?;
         let trains = batch_max.is_some();
-        let first = Layer::new(Convolution::new(shape.channels, shape.stem, shape.image_size, 1, 3), trains);
-        let mut blocks = Vec::new();
-        let (mut inputs, mut size) = (shape.stem, shape.image_size);
-        for (group, outputs) in shape.group_channels.into_iter().enumerate() {
-            for index in 0..shape.blocks_in_group {
-                let stride = if group > 0 && index == 0 { 2 } else { 1 };
-                blocks.push(Block::new(shape.blocks, [inputs, outputs], size, stride, trains));
-                (inputs, size) = (outputs, size / stride);
+        let body = Body::new(&shape, trains);
+        let convolution = Convolution::new(shape.channels, shape.stem, shape.image_size, 1, 3);
+        let first_stride = match &body {
+            Body::PreActivation(_) | Body::PostActivation(_) => convolution.output_stride,
+            Body::Dense(groups) => groups[0].stride(),
+        };
+        let first = Layer::new(convolution.within(shape.image_len(), first_stride), trains);
+        let features = match &body {
+            Body::PreActivation(_) | Body::PostActivation(_) => {
+                Channels::side_by_side(shape.group_channels[GROUPS - 1])
             }
-        }
+            Body::Dense(groups) => groups[GROUPS - 1].channels,
+        };
         let norm = match shape.blocks {
-            Blocks::PreActivation => Norm::new(inputs, trains),
+            Blocks::PreActivation | Blocks::Dense => Norm::of_channels(features, trains),
             Blocks::PostActivation => Norm::new(shape.stem, trains),
         };
-        let linear = Linear::new(inputs, shape.classes, trains);
-        let plain_max = blocks
-            .iter()
-            .map(|block| block.convolution1.geometry.output_len())
-            .fold(first.geometry.output_len(), usize::max);
+        let linear = Linear::new(features, shape.classes, trains);
         let threads = Threads::new(threads)?;
-        let spaces = {
-            let layers = std::iter::once(&first).chain(blocks.iter().flat_map(Block::layers));
-            let space = |_| ThreadSpace {
-                convolutions: Space::new(layers.clone(), trains),
-                plain: std::array::from_fn(|_| Buffer::zeros(EVALUATED_TOGETHER * plain_max)),
-            };
-            (0..threads.count()).map(space).collect()
-        };
-        let training =
-            batch_max.map(|batch_max| Box::new(Training::new(&shape, batch_max, &first, &blocks, plain_max)));
-        Ok(Network {
+        let mut network = Network {
             shape,
             instruction_set,
             kernels: Kernels::of(instruction_set),
             threads,
             first,
-            blocks,
+            body,
             norm,
             linear,
             transformed: false,
-            spaces,
-            training,
-        })
+            spaces: Vec::new(),
+            training: None,
+        };
+        let layers: Vec<&Layer> = network.layers().collect();
+        let plain_max = layers.iter().map(|layer| layer.geometry.output_stride).max().unwrap_or(0);
+        let space = |_| ThreadSpace {
+            convolutions: Space::new(layers.iter().copied(), trains),
+            plain: std::array::from_fn(|_| Buffer::zeros(EVALUATED_TOGETHER * plain_max)),
+        };
+        let spaces = (0..network.threads.count()).map(space).collect();
+        let training = batch_max.map(|batch_max| Box::new(Training::new(&network, batch_max, plain_max)));
+        (network.spaces, network.training) = (spaces, training);
+        Ok(network)
     }
 
     pub fn shape(&self) -> Shape {
@@ -237,59 +255,92 @@ impl Network {
             return;
         }
         let kernels = self.kernels;
-        let mut layers: Vec<&mut Layer> = self
-            .blocks
-            .iter_mut()
-            .flat_map(|block| [&mut block.convolution1, &mut block.convolution2])
-            .filter(|layer| layer.geometry.winograd.is_some())
+        let layers: Vec<SharedPointer<Layer>> = self
+            .parts_mut()
+            .into_iter()
+            .filter_map(|part| match part {
+                PartMut::Convolution(layer) if layer.geometry.winograd.is_some() => Some(layer),
+                _ => None,
+            })
+            .map(|layer| SharedPointer::new(std::slice::from_mut(layer)))
             .collect();
-        let count = layers.len();
-        let layers = SharedPointer::new(&mut layers);
         // SAFETY: each part has a layer of its own.
-        self.threads.run(count, &|layer, _| unsafe { (*layers.at(layer)).transform(&kernels) });
+        self.threads.run(layers.len(), &|layer, _| unsafe { (*layers[layer].at(0)).transform(&kernels) });
     }
 }
 
 impl Training {
-    fn new(shape: &Shape, batch_max: usize, first: &Layer, blocks: &[Block], plain_max: usize) -> Self {
+    /// `plain_max`: floats of the largest activation of one image.
+    fn new(network: &Network, batch_max: usize, plain_max: usize) -> Self {
+        let Network { shape, first, body, linear, .. } = network;
         let batch = |len: usize| Buffer::zeros(batch_max * len);
-        let outputs = |layer: &Layer| layer.geometry.output_len();
-        let inputs = std::iter::once(first).chain(blocks.iter().map(|block| &block.convolution2));
-        let gradients_max = blocks
-            .iter()
-            .flat_map(|block| {
-                let shortcut = block.shortcut.as_ref().map_or(0, |shortcut| shortcut.convolution.weights.len());
-                [block.convolution1.weights.len() + shortcut, block.convolution2.weights.len()]
-            })
-            .fold(first.weights.len(), usize::max);
+        let outputs = |layer: &Layer| batch(layer.geometry.output_stride);
         let parts = PARTS_MAX.min(batch_max);
-        let sums = || vec![Sums::zeros(shape.features().max(shape.stem)); parts];
-        let (branches, shortcuts, shortcut_sums) = match shape.blocks {
-            Blocks::PreActivation => Default::default(),
-            Blocks::PostActivation => {
-                let shortcut = |block: &Block| block.shortcut.as_ref().map_or(0, |it| outputs(&it.convolution));
-                let branches = inputs.clone().map(|layer| batch(outputs(layer))).collect();
-                (branches, blocks.iter().map(|block| batch(shortcut(block))).collect(), sums())
-            }
-        };
-        Training {
+        let sums = |channels: usize| vec![Sums::zeros(channels); parts];
+        let part_gradients = |weights_max| (0..parts).map(|_| Buffer::zeros(weights_max)).collect();
+        let training = Training {
             batch_max,
             batch: 0,
             aside: Aside::Nothing,
             images: batch(shape.image_len()),
-            inputs: inputs.map(|layer| batch(outputs(layer))).collect(),
-            middles: blocks.iter().map(|block| batch(outputs(&block.convolution1))).collect(),
-            branches,
-            shortcuts,
+            inputs: Vec::new(),
+            middles: Vec::new(),
+            branches: Vec::new(),
+            shortcuts: Vec::new(),
             gradients: [batch(plain_max), batch(plain_max)],
             carried: batch(plain_max),
-            turned: Turned::new(blocks.iter().flat_map(|block| [&block.convolution1, &block.convolution2])),
-            turned_shortcut: Turned::new(blocks.iter().flat_map(|block| &block.shortcut).map(|it| &it.convolution)),
-            part_gradients: (0..parts).map(|_| Buffer::zeros(gradients_max)).collect(),
-            sums: sums(),
-            shortcut_sums,
-            pooled: vec![0.0; batch_max * shape.features()],
+            turned: Turned::new(std::iter::empty()),
+            turned_shortcut: Turned::new(std::iter::empty()),
+            part_gradients: Vec::new(),
+            sums: Vec::new(),
+            shortcut_sums: Vec::new(),
+            linear_part: dense::LinearPart::new(0),
+            pooled: vec![0.0; batch_max * linear.features],
             logits: vec![0.0; batch_max * shape.classes],
+        };
+        match body {
+            Body::PreActivation(blocks) | Body::PostActivation(blocks) => {
+                let inputs =
+                    || std::iter::once(first).chain(blocks.iter().map(|block| &block.convolution2)).map(outputs);
+                let shortcuts = || blocks.iter().filter_map(|block| block.shortcut.as_ref()).map(|it| &it.convolution);
+                let weights_max = blocks
+                    .iter()
+                    .flat_map(|block| {
+                        let shortcut = block.shortcut.as_ref().map_or(0, |shortcut| shortcut.convolution.weights.len());
+                        [block.convolution1.weights.len() + shortcut, block.convolution2.weights.len()]
+                    })
+                    .fold(first.weights.len(), usize::max);
+                let training = Training {
+                    inputs: inputs().collect(),
+                    middles: blocks.iter().map(|block| outputs(&block.convolution1)).collect(),
+                    turned: Turned::new(blocks.iter().flat_map(|block| [&block.convolution1, &block.convolution2])),
+                    turned_shortcut: Turned::new(shortcuts()),
+                    part_gradients: part_gradients(weights_max),
+                    sums: sums(linear.features.max(shape.stem)),
+                    ..training
+                };
+                if let Body::PreActivation(_) = body {
+                    return training;
+                }
+                let shortcut = |block: &Block| block.shortcut.as_ref().map_or(batch(0), |it| outputs(&it.convolution));
+                Training {
+                    branches: inputs().collect(),
+                    shortcuts: blocks.iter().map(shortcut).collect(),
+                    shortcut_sums: sums(linear.features.max(shape.stem)),
+                    ..training
+                }
+            }
+            Body::Dense(groups) => {
+                let channels_max = groups.iter().map(|group| group.channels.padded()).max().unwrap_or(0);
+                Training {
+                    inputs: groups.iter().map(|group| batch(group.stride())).collect(),
+                    part_gradients: part_gradients(network.layers().map(|it| it.weights.len()).max().unwrap_or(0)),
+                    turned: Turned::new(groups.iter().flat_map(dense::Group::convolutions)),
+                    sums: sums(channels_max),
+                    linear_part: dense::LinearPart::new(channels_max),
+                    ..training
+                }
+            }
         }
     }
 }

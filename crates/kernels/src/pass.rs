@@ -97,9 +97,10 @@ pub(crate) fn norm_gradient(norm: &Norm, gated: *const f32, input: *const f32) -
     }
 }
 
-/// Where the gradient on a batch norm's input is made from, in a form that threads share.
+/// Where the gradient on what batch norms read is made from, in a form that threads share.
 pub(crate) struct BeforeNorm<'a> {
-    pub(crate) norm: &'a Norm,
+    /// By the gated gradient, by the input, and constant.
+    pub(crate) constants: [&'a Buffer; 3],
     pub(crate) gated: SharedPointer<f32>,
     pub(crate) input: SharedPointer<f32>,
     /// A gradient to add: that of an identity path.
@@ -109,11 +110,17 @@ pub(crate) struct BeforeNorm<'a> {
 impl BeforeNorm<'_> {
     /// Of the first image on.
     pub(crate) fn gradient(&self) -> NormGradient {
+        let [by_gradient, by_input, constant] = self.constants.map(|constants| constants.as_ptr());
         // SAFETY: all of them have a beginning.
         unsafe {
             NormGradient {
+                gated: self.gated.at(0),
+                input: self.input.at(0),
                 skip: self.skip.map_or(null(), |skip| skip.at(0)),
-                ..norm_gradient(self.norm, self.gated.at(0), self.input.at(0))
+                plain: null_mut(),
+                by_gradient,
+                by_input,
+                constant,
             }
         }
     }

@@ -126,7 +126,8 @@ pub(crate) fn forward(pass: &Pass<'_>, blocks: &mut [Block], stem: &mut Norm, tr
             unsafe {
                 let padded = pass.scratch[thread].padded[0].at(0);
                 let window = Window::whole(size);
-                Source::Joined(reads.joined()).pad(pass.kernels, image, channels / BLOCK, &window, padded);
+                let at = image * size * size * channels;
+                Source::Joined(reads.joined()).pad(pass.kernels, at, channels / BLOCK, &window, padded);
             }
         }
     });
@@ -142,7 +143,7 @@ pub(crate) fn backward<'a>(
     training: &mut Training,
     gradients: &OutputGradients<'_>,
 ) -> BeforeNorm<'a> {
-    let (features, pixels) = (shape.features(), shape.pooled_pixels());
+    let (features, pixels) = (linear.features, shape.pooled_pixels());
     let [gradient, mut spare] = training.gradients.each_mut().map(|buffer| SharedPointer::new(buffer));
     let mut carried = SharedPointer::new(&mut training.carried);
     let part_gradients: Vec<_> = training.part_gradients.iter_mut().map(|buffer| SharedPointer::new(buffer)).collect();
@@ -305,7 +306,8 @@ pub(crate) fn backward<'a>(
     }
     let size = shape.image_size;
     stem.backward(&training.sums[..pass.parts], pass.batch * size * size);
-    BeforeNorm { norm: stem, gated: carried, input: SharedPointer::new(&mut training.branches[0]), skip: None }
+    let input = SharedPointer::new(&mut training.branches[0]);
+    BeforeNorm { constants: stem.gradient_constants(), gated: carried, input, skip: None }
 }
 
 /// Where a loss looks at the map of the group that ends with this block: its gradient on the block's output, to `to`.
@@ -319,13 +321,14 @@ fn of_maps(
 ) {
     let Some((group, map_gradients)) = gradients.of_group(shape, block) else { return };
     let pixels = shape.attention_pixels()[group];
-    let len = pixels * shape.group_channels[group];
+    let channels = shape.group_channels[group];
+    let len = pixels * channels;
     pass.each_part(&|_, _, images| {
         for image in images {
             // SAFETY: each image has its own stretch.
             let to = unsafe { std::slice::from_raw_parts_mut(to.at(image * len), len) };
             let map_gradient = &map_gradients[image * pixels..][..pixels];
-            attention::activation_gradient(map_gradient, &output[image * len..][..len], to);
+            attention::activation_gradient(map_gradient, &output[image * len..][..len], channels, to);
         }
     });
 }
@@ -377,8 +380,9 @@ pub(crate) unsafe fn evaluate(
     let geometry = &blocks[blocks.len() - 1].convolution2.geometry;
     let (window, channels) = (Window::whole(geometry.output_size()), geometry.output_channels);
     for image in images.clone() {
+        let at = image * geometry.output_stride;
         // SAFETY: the caller's promises. No convolution reads this: only what is kept counts.
-        unsafe { Source::Joined(reads).pad(kernels, image, channels / BLOCK, &window, scratch.padded[0].at(0)) }
+        unsafe { Source::Joined(reads).pad(kernels, at, channels / BLOCK, &window, scratch.padded[0].at(0)) }
     }
     seen(blocks.len() - 1, branch);
     branch

@@ -77,7 +77,7 @@ pub(crate) fn backward<'a>(
     training: &mut Training,
     gradients: &OutputGradients<'_>,
 ) -> BeforeNorm<'a> {
-    let (features, pixels) = (shape.features(), shape.pooled_pixels());
+    let (features, pixels) = (linear.features, shape.pooled_pixels());
     let [mut gradient, mut spare] = training.gradients.each_mut().map(|buffer| SharedPointer::new(buffer));
     let carried = SharedPointer::new(&mut training.carried);
     let part_gradients: Vec<_> = training.part_gradients.iter_mut().map(|buffer| SharedPointer::new(buffer)).collect();
@@ -126,13 +126,14 @@ pub(crate) fn backward<'a>(
         if let Some((_, map_gradients)) = gradients.of_group(shape, index) {
             assert!(skip.is_none(), "no identity path begins at the end of a group");
             let output = &training.inputs[index + 1];
-            let (pixels, len) = (output_size * output_size, block.convolution1.geometry.output_len());
+            let (pixels, channels) = (output_size * output_size, block.convolution1.geometry.output_channels);
+            let len = pixels * channels;
             pass.each_part(&|_, _, images| {
                 for image in images {
                     // SAFETY: each image has its own stretch of what is carried.
                     let to = unsafe { std::slice::from_raw_parts_mut(carried.at(image * len), len) };
                     let gradient = &map_gradients[image * pixels..][..pixels];
-                    attention::activation_gradient(gradient, &output[image * len..][..len], to);
+                    attention::activation_gradient(gradient, &output[image * len..][..len], channels, to);
                 }
             });
             skip = Some(carried);
@@ -229,7 +230,7 @@ pub(crate) fn backward<'a>(
         skip = block.shortcut.is_none().then_some(carried);
     }
     let input = SharedPointer::new(&mut training.inputs[0]);
-    BeforeNorm { norm: &blocks[0].norm1, gated: gradient, input, skip }
+    BeforeNorm { constants: blocks[0].norm1.gradient_constants(), gated: gradient, input, skip }
 }
 
 /// The images' way through the blocks, by running statistics: where the last one's output lies. `seen` is told each block's output.

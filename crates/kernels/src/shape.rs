@@ -2,8 +2,8 @@ use crate::attention::GROUPS;
 use crate::buffer::BLOCK;
 use crate::error::KernelError;
 
-/// What the groups of a network are made of: blocks of two 3×3 convolutions, each with a batch norm, and a sum with what the
-/// block read. Where the number of channels changes, a 1×1 convolution (the shortcut) brings that to the new shape.
+/// What the groups of a network are made of. Blocks of the first two kinds have two 3×3 convolutions, each with a batch norm, and a
+/// sum with what the block read; where the number of channels changes, a 1×1 convolution (the shortcut) brings that to the new shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Blocks {
     /// Batch norm and ReLU before each convolution, the shortcut after the first of them: Wide ResNets (Zagoruyko & Komodakis
@@ -11,6 +11,9 @@ pub enum Blocks {
     PreActivation,
     /// Batch norm after each convolution, the shortcut's too, ReLU between them and after the sum: ResNets (He et al. 2016).
     PostActivation,
+    /// Batch norm, ReLU and a 3×3 convolution whose channels are appended to what the block read: DenseNets (Huang et al. 2017).
+    /// From group to group batch norm, ReLU, a 1×1 convolution of all channels, and means over 2×2 pixels.
+    Dense,
 }
 
 /// A network and the images it sees: a 3×3 convolution on the image, three groups of blocks, the second and third at half and a
@@ -31,9 +34,14 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// What the linear layer sees: channels of the last group.
-    pub(crate) fn features(&self) -> usize {
-        self.group_channels[GROUPS - 1]
+    /// Channels that a group's first block reads.
+    pub(crate) fn channels_before(&self, group: usize) -> usize {
+        group.checked_sub(1).map_or(self.stem, |before| self.group_channels[before])
+    }
+
+    /// Channels that each block of a dense network appends.
+    pub(crate) fn growth(&self) -> usize {
+        (self.group_channels[0] - self.stem) / self.blocks_in_group
     }
 
     /// Floats in one image.
@@ -61,8 +69,18 @@ impl Shape {
             return wrong("group_channels", *channels, "16 to 4096, divisible by 16");
         }
         let [first, second, third] = self.group_channels;
-        if first == second || second == third {
-            return wrong("group_channels", second, "another number in each group: its first block has a shortcut");
+        match self.blocks {
+            Blocks::PreActivation | Blocks::PostActivation if first == second || second == third => {
+                return wrong("group_channels", second, "another number in each group: its first block has a shortcut");
+            }
+            Blocks::Dense
+                if first <= self.stem
+                    || !(first - self.stem).is_multiple_of(self.blocks_in_group)
+                    || [second.checked_sub(first), third.checked_sub(second)] != [Some(first - self.stem); 2] =>
+            {
+                return wrong("group_channels", first, "as many more in each block");
+            }
+            _ => {}
         }
         if self.channels != 1 && self.channels != 3 {
             return wrong("channels", self.channels, "1 or 3");
