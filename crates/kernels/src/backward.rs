@@ -82,7 +82,7 @@ fn stem(
     pass: &Pass<'_>,
     shape: &Shape,
     first: &mut Layer,
-    of_outputs: &BeforeNorm<'_>,
+    of_outputs: &BeforeNorm,
     images: &[f32],
     part_gradients: &mut [Buffer],
 ) {

@@ -104,6 +104,10 @@ impl LinearPart {
         [&self.ones, &self.by_input, &self.constant]
     }
 
+    fn buffers_mut(&mut self) -> [&mut Buffer; 3] {
+        [&mut self.ones, &mut self.by_input, &mut self.constant]
+    }
+
     fn clear(&mut self) {
         self.by_input.fill(0.0);
         self.constant.fill(0.0);
@@ -176,15 +180,15 @@ pub(crate) fn forward(pass: &Pass<'_>, groups: &mut [Group], last: &mut Norm, tr
 
 /// From the gradients on what the network gave to that on the first convolution's outputs.
 #[allow(clippy::too_many_arguments)]
-pub(crate) fn backward<'a>(
+pub(crate) fn backward(
     pass: &Pass<'_>,
     shape: &Shape,
     groups: &mut [Group],
     last: &mut Norm,
     linear: &Linear,
-    training: &'a mut Training,
+    training: &mut Training,
     gradients: &OutputGradients<'_>,
-) -> BeforeNorm<'a> {
+) -> BeforeNorm {
     let [mut gradient, mut next_gradient] = training.gradients.each_mut().map(|buffer| SharedPointer::new(buffer));
     let of_means = SharedPointer::new(&mut training.carried);
     let part_gradients: Vec<_> = training.part_gradients.iter_mut().map(|buffer| SharedPointer::new(buffer)).collect();
@@ -236,7 +240,7 @@ pub(crate) fn backward<'a>(
                     });
                 }
                 last.backward(&training.sums[..pass.parts], pixels);
-                last
+                &*last
             }
             Some(Step { norm, convolution }) => {
                 training.turned.turn(convolution, pass.kernels, pass.threads);
@@ -266,7 +270,7 @@ pub(crate) fn backward<'a>(
                 }
                 norm.backward(&training.sums[..pass.parts], pixels);
                 pass.add_parts(&part_gradients, 0, &mut convolution.descent.gradient);
-                norm
+                &*norm
             }
         };
         training.linear_part.clear();
@@ -300,7 +304,8 @@ pub(crate) fn backward<'a>(
         std::mem::swap(&mut gradient, &mut next_gradient);
     }
     let input = SharedPointer::new(&mut training.inputs[0]);
-    BeforeNorm { constants: training.linear_part.buffers(), gated: next_gradient, input, skip: None }
+    let constants = training.linear_part.buffers_mut().map(|buffer| SharedPointer::new(buffer));
+    BeforeNorm { constants, gated: next_gradient, input, skip: None }
 }
 
 /// The images' way through the groups, by running statistics: where the last one's output lies. `seen` is told each block's place and

@@ -4,6 +4,7 @@
 use crate::buffer::{BLOCK, Buffer};
 use crate::channels::Channels;
 use crate::descent::Descent;
+use crate::threads::SharedPointer;
 use crate::winograd::Finish;
 
 const EPSILON: f64 = 1e-5;
@@ -142,8 +143,8 @@ impl Norm {
     }
 
     /// What the gradient on x is made of: by the gated gradient, by x, and constant.
-    pub(crate) fn gradient_constants(&self) -> [&Buffer; 3] {
-        [&self.by_gradient, &self.by_input, &self.constant]
+    pub(crate) fn gradient_constants(&mut self) -> [SharedPointer<f32>; 3] {
+        [&mut self.by_gradient, &mut self.by_input, &mut self.constant].map(|buffer| SharedPointer::new(buffer))
     }
 
     fn scale_and_shift(&self, channel: usize, mean: f64, inverse_deviation: f64) -> (f32, f32) {

@@ -98,21 +98,21 @@ pub(crate) fn norm_gradient(norm: &Norm, gated: *const f32, input: *const f32) -
 }
 
 /// Where the gradient on what batch norms read is made from, in a form that threads share.
-pub(crate) struct BeforeNorm<'a> {
+pub(crate) struct BeforeNorm {
     /// By the gated gradient, by the input, and constant.
-    pub(crate) constants: [&'a Buffer; 3],
+    pub(crate) constants: [SharedPointer<f32>; 3],
     pub(crate) gated: SharedPointer<f32>,
     pub(crate) input: SharedPointer<f32>,
     /// A gradient to add: that of an identity path.
     pub(crate) skip: Option<SharedPointer<f32>>,
 }
 
-impl BeforeNorm<'_> {
+impl BeforeNorm {
     /// Of the first image on.
     pub(crate) fn gradient(&self) -> NormGradient {
-        let [by_gradient, by_input, constant] = self.constants.map(|constants| constants.as_ptr());
         // SAFETY: all of them have a beginning.
         unsafe {
+            let [by_gradient, by_input, constant] = self.constants.map(|constants| constants.at(0).cast_const());
             NormGradient {
                 gated: self.gated.at(0),
                 input: self.input.at(0),

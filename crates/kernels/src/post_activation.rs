@@ -134,15 +134,15 @@ pub(crate) fn forward(pass: &Pass<'_>, blocks: &mut [Block], stem: &mut Norm, tr
 }
 
 /// From the gradients on what the network gave to that on the first convolution's outputs.
-pub(crate) fn backward<'a>(
+pub(crate) fn backward(
     pass: &Pass<'_>,
     shape: &Shape,
     blocks: &mut [Block],
-    stem: &'a mut Norm,
+    stem: &mut Norm,
     linear: &Linear,
     training: &mut Training,
     gradients: &OutputGradients<'_>,
-) -> BeforeNorm<'a> {
+) -> BeforeNorm {
     let (features, pixels) = (linear.features, shape.pooled_pixels());
     let [gradient, mut spare] = training.gradients.each_mut().map(|buffer| SharedPointer::new(buffer));
     let mut carried = SharedPointer::new(&mut training.carried);

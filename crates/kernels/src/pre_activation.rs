@@ -68,15 +68,15 @@ pub(crate) fn forward(pass: &Pass<'_>, blocks: &mut [Block], last: &mut Norm, tr
 }
 
 /// From the gradients on what the network gave to that on the first convolution's outputs.
-pub(crate) fn backward<'a>(
+pub(crate) fn backward(
     pass: &Pass<'_>,
     shape: &Shape,
-    blocks: &'a mut [Block],
+    blocks: &mut [Block],
     last: &mut Norm,
     linear: &Linear,
     training: &mut Training,
     gradients: &OutputGradients<'_>,
-) -> BeforeNorm<'a> {
+) -> BeforeNorm {
     let (features, pixels) = (linear.features, shape.pooled_pixels());
     let [mut gradient, mut spare] = training.gradients.each_mut().map(|buffer| SharedPointer::new(buffer));
     let carried = SharedPointer::new(&mut training.carried);

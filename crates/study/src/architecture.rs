@@ -14,6 +14,9 @@ pub enum Architecture {
     /// ResNet (He et al. 2016, section 4.2) for small images as the model zoo has it: `depth = 6n + 2`, three groups of `n` basic
     /// blocks with 16, 32 and 64 times `width` channels. Of width 4 the first convolution has 32 channels, of width 1 it has 16.
     ResNet { depth: u32, width: u32 },
+    /// DenseNet (Huang et al. 2017) for small images, without bottlenecks and compression: `depth = 3n + 4`, three groups of `n` blocks,
+    /// each of which appends `growth` channels to what it read; 16 at the beginning.
+    DenseNet { depth: u32, growth: u32 },
 }
 
 impl Architecture {
@@ -23,11 +26,15 @@ impl Architecture {
     pub const WIDTH_MAX: u32 = 20;
     /// What a network's name may be, for messages.
     pub const ALLOWED: &str = "wrn-DEPTH-WIDTH with DEPTH = 6n + 4 from 10 to 604 and WIDTH from 1 to 20, such as wrn-16-2; resnet8, resnet14, \
-         resnet20, resnet32, resnet44, resnet56, resnet110, resnet8x4, resnet32x4";
+         resnet20, resnet32, resnet44, resnet56, resnet110, resnet8x4, resnet32x4; densenet-40-12, densenet-40-24, densenet-40-48, \
+         densenet-100-12, densenet-100-24";
 
     /// The ResNets of the model zoo (RepDistiller, mdistiller) by depth and width. Not every depth of 6n + 2: other networks
     /// are known as resnet50 and the like.
     const RESNETS: [(u32, u32); 9] = [(8, 1), (14, 1), (20, 1), (32, 1), (44, 1), (56, 1), (110, 1), (8, 4), (32, 4)];
+
+    /// The paper's DenseNets, a student and teachers, by depth and growth.
+    const DENSENETS: [(u32, u32); 5] = [(40, 12), (40, 24), (40, 48), (100, 12), (100, 24)];
 
     /// What it is made of, for both engines and for all that is counted.
     pub fn layout(self) -> Layout {
@@ -45,6 +52,11 @@ impl Architecture {
                 group_channels: groups(width),
                 blocks_in_group: depth.saturating_sub(2) / 6,
             },
+            Self::DenseNet { depth, growth } => {
+                let blocks_in_group = depth.saturating_sub(4) / 3;
+                let after = |groups: u32| 16 + groups * blocks_in_group * growth;
+                Layout { blocks: Blocks::Dense, stem: 16, group_channels: [1, 2, 3].map(after), blocks_in_group }
+            }
         }
     }
 
@@ -77,7 +89,13 @@ impl FromStr for Architecture {
             let (depth, width) = (number(depth)?, number(width)?);
             Self::RESNETS.contains(&(depth, width)).then_some(Self::ResNet { depth, width })
         };
-        let read = wide_resnet().or_else(resnet).filter(|architecture| architecture.to_string() == name);
+        let densenet = || {
+            let (depth, growth) = name.strip_prefix("densenet-")?.split_once('-')?;
+            let (depth, growth) = (number(depth)?, number(growth)?);
+            Self::DENSENETS.contains(&(depth, growth)).then_some(Self::DenseNet { depth, growth })
+        };
+        let read =
+            wide_resnet().or_else(resnet).or_else(densenet).filter(|architecture| architecture.to_string() == name);
         read.ok_or_else(|| format!("not a network; allowed: {}", Self::ALLOWED))
     }
 }
@@ -88,6 +106,7 @@ impl fmt::Display for Architecture {
             Self::WideResNet { depth, width } => write!(f, "wrn-{depth}-{width}"),
             Self::ResNet { depth, width: 1 } => write!(f, "resnet{depth}"),
             Self::ResNet { depth, width } => write!(f, "resnet{depth}x{width}"),
+            Self::DenseNet { depth, growth } => write!(f, "densenet-{depth}-{growth}"),
         }
     }
 }
@@ -168,8 +187,9 @@ mod tests {
     #[test]
     fn only_one_way_of_writing_a_network() {
         let zoo = ["8", "14", "20", "32", "44", "56", "110", "8x4", "32x4"].map(|name| format!("resnet{name}"));
+        let dense = ["40-12", "40-24", "40-48", "100-12", "100-24"].map(|name| format!("densenet-{name}"));
         let wide = ["wrn-10-1", "wrn-16-2", "wrn-250-1", "wrn-604-20"].map(str::to_owned);
-        for name in wide.iter().chain(&zoo) {
+        for name in wide.iter().chain(&zoo).chain(&dense) {
             assert_eq!(network(name).to_string(), *name);
         }
         for name in [
@@ -201,6 +221,12 @@ mod tests {
             "resnet8x04",
             "resnet8x4x4",
             "resnet-8",
+            "densenet",
+            "densenet-40",
+            "densenet-41-12",
+            "densenet-40-13",
+            "densenet-040-12",
+            "densenet40-12",
         ] {
             assert!(name.parse::<Architecture>().is_err(), "{name}");
         }

@@ -98,60 +98,124 @@ struct Sizes {
 
 impl Sizes {
     fn of(layout: Layout, channels: u32, image_size: u32, classes: u32) -> Sizes {
+        match layout.blocks {
+            Blocks::PreActivation | Blocks::PostActivation => Self::of_sums(layout, channels, image_size, classes),
+            Blocks::Dense => Self::of_dense(layout, channels, image_size, classes),
+        }
+    }
+
+    /// What a network has before its blocks are counted: the convolution on the image, and one with `features` at the end.
+    fn beginning(layout: Layout, channels: u32, image_size: u32, classes: u32, features: u64) -> Sizes {
         let (channels, classes) = (u64::from(channels), u64::from(classes));
-        let (stem_channels, features) = (u64::from(layout.stem), u64::from(layout.features()));
-        let mut size = u64::from(image_size);
-        let stem = 9 * channels * stem_channels;
-        let first = stem_channels * size * size;
-        // Of the first convolution's output and of a block's are kept: what convolutions gave, and where a ReLU follows a sum that too.
-        let (of_first, of_block, sums) = match layout.blocks {
-            Blocks::PreActivation => (1, 2, 1),
-            Blocks::PostActivation => (2, 3, 2),
-        };
-        let mut sizes = Sizes {
-            convolutions: stem,
+        let (stem, size) = (u64::from(layout.stem), u64::from(image_size));
+        let first = stem * size * size;
+        Sizes {
+            convolutions: 9 * channels * stem,
             convolutions_transformed: 0,
             turned: 0,
             turned_transformed: 0,
             turned_shortcut: 0,
             transformed: 0,
-            norms: layout.outer_norm(),
+            norms: 0,
             features,
             linear: features * classes + classes,
             image: channels * size * size,
-            activations: of_first * first,
+            activations: 0,
             largest: first,
-            padded: stem_channels * (size + 2) * (size + 2),
-            block_weights: stem,
-            sums: sums * 4 * features,
-        };
+            padded: stem * (size + 2) * (size + 2),
+            block_weights: 9 * channels * stem,
+            sums: 0,
+        }
+    }
+
+    /// Counts a convolution of stride 1 whose weights the engine may transform.
+    fn add_transformed(&mut self, input: u64, output: u64, size: u64) {
+        if tiled(size) {
+            let weights = POSITIONS * input * output;
+            self.convolutions_transformed += weights;
+            self.turned_transformed = self.turned_transformed.max(weights);
+            self.transformed = self.transformed.max(transformed(input.max(output), size));
+        }
+    }
+
+    fn add_padded(&mut self, channels: u64, size: u64) {
+        self.padded = self.padded.max(channels * (size + 2) * (size + 2));
+    }
+
+    /// Of a network whose blocks end in sums.
+    fn of_sums(layout: Layout, channels: u32, image_size: u32, classes: u32) -> Sizes {
+        let features = u64::from(layout.features());
+        let mut sizes = Self::beginning(layout, channels, image_size, classes, features);
+        // Of the first convolution's output and of a block's are kept: what convolutions gave, and where a ReLU follows a sum that too.
+        let after = layout.blocks == Blocks::PostActivation;
+        let (of_first, of_block, sums) = if after { (2, 3, 2) } else { (1, 2, 1) };
+        sizes.activations = of_first * sizes.largest;
+        // Doubles, two a channel.
+        sizes.sums = sums * 4 * features;
+        sizes.norms = layout.norms();
+        let mut size = u64::from(image_size);
         for block in layout.each_block() {
             let before = size;
             size = size.div_ceil(u64::from(block.stride));
-            let (block_input, block_output) = (u64::from(block.input), u64::from(block.output));
-            let output = block_output * size * size;
-            sizes.convolutions += block.weights();
-            sizes.norms += layout.norms(&block);
-            sizes.activations += of_block * output;
-            if layout.blocks == Blocks::PostActivation && block.changes_channels() {
-                sizes.activations += output;
+            let (input, output) = (u64::from(block.input), u64::from(block.output));
+            let (first, second) = (9 * input * output, 9 * output * output);
+            let shortcut = if block.changes_channels() { input * output } else { 0 };
+            let activation = output * size * size;
+            sizes.convolutions += first + second + shortcut;
+            sizes.activations += of_block * activation;
+            if after && block.changes_channels() {
+                sizes.activations += activation;
             }
-            sizes.largest = sizes.largest.max(output);
-            let padded = |channels: u64, size: u64| channels * (size + 2) * (size + 2);
-            sizes.padded =
-                sizes.padded.max(padded(block_input.max(block_output), before)).max(padded(block_output, size));
-            let second = 9 * block_output * block_output;
-            let first = 9 * block_input * block_output;
+            sizes.largest = sizes.largest.max(activation);
+            sizes.add_padded(input.max(output), before);
+            sizes.add_padded(output, size);
             sizes.turned = sizes.turned.max(first).max(second);
-            sizes.turned_shortcut = sizes.turned_shortcut.max(block.weights() - second - first);
-            let inputs = [(block.stride == 1).then_some(block_input), Some(block_output)];
-            for input in inputs.into_iter().flatten().filter(|_| tiled(size)) {
-                let weights = POSITIONS * input * block_output;
-                sizes.convolutions_transformed += weights;
-                sizes.turned_transformed = sizes.turned_transformed.max(weights);
-                sizes.transformed = sizes.transformed.max(transformed(input.max(block_output), size));
+            sizes.turned_shortcut = sizes.turned_shortcut.max(shortcut);
+            if block.stride == 1 {
+                sizes.add_transformed(input, output, size);
             }
-            sizes.block_weights = sizes.block_weights.max(block.weights() - second).max(second);
+            sizes.add_transformed(output, output, size);
+            sizes.block_weights = sizes.block_weights.max(first + shortcut).max(second);
+        }
+        sizes
+    }
+
+    /// Of a network whose blocks append channels. The engine begins a block of 16 with each block's: a group is counted as it lies in
+    /// memory.
+    fn of_dense(layout: Layout, channels: u32, image_size: u32, classes: u32) -> Sizes {
+        let whole = |channels: u64| channels.next_multiple_of(16);
+        let times = u64::from(layout.blocks_in_group);
+        let growth = layout.each_block().next().map_or(0, |block| whole(u64::from(block.output)));
+        let before = |group: u32| u64::from(layout.channels_before(group));
+        let all = |group: u32| before(group) + times * growth;
+        let groups = layout.group_channels.len() as u32;
+        let mut sizes = Self::beginning(layout, channels, image_size, classes, all(groups - 1));
+        sizes.norms = all(groups - 1);
+        for group in 0..groups {
+            let size = u64::from(image_size).div_ceil(1 << group);
+            for index in 0..times {
+                let input = before(group) + index * growth;
+                let weights = 9 * input * growth;
+                sizes.convolutions += weights;
+                sizes.norms += input;
+                sizes.turned = sizes.turned.max(weights);
+                sizes.block_weights = sizes.block_weights.max(weights);
+                sizes.add_transformed(input, growth, size);
+                sizes.add_padded(input, size);
+            }
+            let activation = all(group) * size * size;
+            sizes.activations += activation;
+            sizes.largest = sizes.largest.max(activation);
+            // Doubles, two a channel.
+            sizes.sums = sizes.sums.max(4 * all(group));
+            if group + 1 < groups {
+                let weights = all(group) * before(group + 1);
+                sizes.convolutions += weights;
+                sizes.norms += all(group);
+                sizes.turned = sizes.turned.max(weights);
+                sizes.block_weights = sizes.block_weights.max(weights);
+                sizes.add_padded(all(group), size.div_ceil(2));
+            }
         }
         sizes
     }

@@ -4,6 +4,7 @@
 use crate::TrainError;
 use crate::engine::{DISTILLATION, Engine, GROUPS, NetworkShape, OutputGradient};
 use crate::engine::{TensorSpec, Values, Weights, beside, mismatches, momentum_tensors};
+use crate::names;
 use candle_core::{DType, Device, Tensor, Var};
 use std::collections::BTreeMap;
 use study::Optimizer;
@@ -119,12 +120,18 @@ impl CandleNetwork {
                     }
                     (output + x)?.relu()?
                 }
+                Blocks::Dense => Tensor::cat(&[&x, &convolve(&normalise(&x, "bn1")?.relu()?, "conv1", 1, 1)?], 1)?,
             };
             if block.index + 1 == layout.blocks_in_group {
                 groups.push(x.clone());
             }
+            if layout.has_transition_after(&block) {
+                let name = names::transition(&block);
+                let rectified = self.normalise(&x, &format!("{name}.bn1"), training, &mut running)?.relu()?;
+                x = self.convolve(&rectified, &format!("{name}.conv1"), 0, 1)?.avg_pool2d(2)?;
+            }
         }
-        if layout.blocks == Blocks::PreActivation {
+        if layout.blocks != Blocks::PostActivation {
             x = self.normalise(&x, "bn1", training, &mut running)?.relu()?;
         }
         let weights = self.parameters["fc.weight"].as_tensor().t()?;

@@ -76,6 +76,7 @@ pub fn kernels_shape(shape: &NetworkShape) -> Shape {
         blocks: match layout.blocks {
             Blocks::PreActivation => kernels::Blocks::PreActivation,
             Blocks::PostActivation => kernels::Blocks::PostActivation,
+            Blocks::Dense => kernels::Blocks::Dense,
         },
         blocks_in_group: layout.blocks_in_group as usize,
         stem: layout.stem as usize,

@@ -6,13 +6,13 @@ use study::layout::Blocks;
 use study::{Epoch, Seed};
 
 /// Convolutions: normal with deviation `√(2 / (k·k·output channels))`. Batch norm: 1 and 0, running mean 0 and variance 1.
-/// The last layer: uniform within `±1/√features` (PyTorch's default), its bias too in a ResNet and 0 in a Wide ResNet. Each tensor has
+/// The last layer: uniform within `±1/√features` (PyTorch's default), its bias too in a ResNet and 0 in the others. Each tensor has
 /// a stream of its own.
 pub fn initial_weights(shape: &NetworkShape, seed: Seed) -> Weights {
     let layout = shape.architecture.layout();
     let bound = 1.0 / (layout.features() as f32).sqrt();
     let bias_bound = match layout.blocks {
-        Blocks::PreActivation => 0.0,
+        Blocks::PreActivation | Blocks::Dense => 0.0,
         Blocks::PostActivation => bound,
     };
     shape

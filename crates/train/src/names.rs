@@ -1,4 +1,5 @@
-//! What the model zoo (RepDistiller, mdistiller) calls a network's tensors, and their order there.
+//! What the model zoo (RepDistiller, mdistiller) calls a network's tensors, and their order there. It has no DenseNets: theirs are
+//! called as its Wide ResNets' are, and the transitions `trans1` and `trans2`, as is usual for small images.
 
 use crate::engine::{NetworkShape, TensorSpec};
 use study::layout::{Block, Blocks};
@@ -8,10 +9,15 @@ impl NetworkShape {
     pub(crate) fn block_name(&self, block: &Block) -> String {
         let (group, index) = (block.group + 1, block.index);
         match self.architecture.layout().blocks {
-            Blocks::PreActivation => format!("block{group}.layer.{index}"),
+            Blocks::PreActivation | Blocks::Dense => format!("block{group}.layer.{index}"),
             Blocks::PostActivation => format!("layer{group}.{index}"),
         }
     }
+}
+
+/// How the names of the tensors in the transition after this block begin.
+pub(crate) fn transition(block: &Block) -> String {
+    format!("trans{}", block.group + 1)
 }
 
 /// Every tensor in the zoo's order.
@@ -45,9 +51,18 @@ pub(crate) fn tensors(shape: &NetworkShape) -> Vec<TensorSpec> {
                     listed.norm(&part("downsample.1"), output);
                 }
             }
+            Blocks::Dense => {
+                listed.norm(&part("bn1"), input);
+                listed.convolution(&part("conv1"), output, input, 3);
+                if layout.has_transition_after(&block) {
+                    let (name, all) = (transition(&block), input + output);
+                    listed.norm(&format!("{name}.bn1"), all);
+                    listed.convolution(&format!("{name}.conv1"), all, all, 1);
+                }
+            }
         }
     }
-    if layout.blocks == Blocks::PreActivation {
+    if layout.blocks != Blocks::PostActivation {
         listed.norm("bn1", layout.features());
     }
     let features = layout.features() as usize;
