@@ -149,6 +149,11 @@ mod tests {
             ("resnet110", 1_736_564),
             ("resnet8x4", 1_233_540),
             ("resnet32x4", 7_433_860),
+            ("densenet-40-12", 1_060_132),
+            ("densenet-40-24", 3_956_692),
+            ("densenet-40-48", 15_270_772),
+            ("densenet-100-12", 7_084_852),
+            ("densenet-100-24", 27_457_972),
         ] {
             assert_eq!(network(name).parameters(3, 100), parameters, "{name}");
         }
@@ -165,6 +170,13 @@ mod tests {
         assert_eq!(network("wrn-10-1").multiply_accumulates(1, 28, 10), expected);
         // The same convolutions in another order.
         assert_eq!(network("resnet8").multiply_accumulates(1, 28, 10), expected);
+        // densenet-40-12: of each group's twelve blocks; the transitions' convolutions at the next group's size.
+        let blocks = |before: u64| (0..12).map(|index| 9 * (before + 12 * index) * 12).sum::<u64>();
+        let expected = 28 * 28 * (9 * 16 + blocks(16))
+            + 14 * 14 * (160 * 160 + blocks(160))
+            + 7 * 7 * (304 * 304 + blocks(304))
+            + 448 * 10;
+        assert_eq!(network("densenet-40-12").multiply_accumulates(1, 28, 10), expected);
         assert!(network("wrn-604-20").multiply_accumulates(3, 32, 10) > 0);
     }
 

@@ -40,9 +40,11 @@ impl Architecture {
         FLOAT * (held + u64::from(threads) * thread)
     }
 
-    /// Numbers of one image that a training step keeps between forward and backward, all together: what passes through memory.
+    /// Numbers of one image that pass through memory in a training step, all together: those that are kept between forward and backward,
+    /// and where many blocks read the same, what each of them reads.
     pub fn activations(self, channels: u32, image_size: u32, classes: u32) -> u64 {
-        Sizes::of(self.layout(), channels, image_size, classes).activations
+        let sizes = Sizes::of(self.layout(), channels, image_size, classes);
+        sizes.activations + sizes.read_again
     }
 
     /// Parts of a batch that sum gradients of their own in the hand-written engine.
@@ -86,9 +88,11 @@ struct Sizes {
     norms: u64,
     features: u64,
     linear: u64,
-    /// Of one image: itself, what of it is kept for the backward pass, its largest activation, and that with its border.
+    /// Of one image: itself, what of it is kept for the backward pass, what is read once more, its largest activation, and that with its
+    /// border.
     image: u64,
     activations: u64,
+    read_again: u64,
     largest: u64,
     padded: u64,
     /// Of one part of a batch: the most weights whose gradients are summed at a time, and sums per channel, which are doubles.
@@ -121,6 +125,7 @@ impl Sizes {
             linear: features * classes + classes,
             image: channels * size * size,
             activations: 0,
+            read_again: 0,
             largest: first,
             padded: stem * (size + 2) * (size + 2),
             block_weights: 9 * channels * stem,
@@ -198,6 +203,7 @@ impl Sizes {
                 let weights = 9 * input * growth;
                 sizes.convolutions += weights;
                 sizes.norms += input;
+                sizes.read_again += input * size * size;
                 sizes.turned = sizes.turned.max(weights);
                 sizes.block_weights = sizes.block_weights.max(weights);
                 sizes.add_transformed(input, growth, size);

@@ -36,6 +36,35 @@ use train::engine::{Engine, NetworkShape, Values, Weights};
 ///         x = self.bn1(self.conv1(x)).relu()
 ///         return self.fc(self.layer3(self.layer2(self.layer1(x))).mean((2, 3)))
 ///
+/// class Step(nn.Module):
+///     def __init__(self, i, o, kernel):
+///         super().__init__()
+///         self.bn1 = nn.BatchNorm2d(i); self.conv1 = nn.Conv2d(i, o, kernel, 1, kernel // 2, bias=False)
+///     def forward(self, x): return self.conv1(self.bn1(x).relu())
+///
+/// class Group(nn.Module):
+///     def __init__(self, i, n, growth):
+///         super().__init__()
+///         self.layer = nn.Sequential(*[Step(i + k * growth, growth, 3) for k in range(n)])
+///     def forward(self, x):
+///         for step in self.layer: x = torch.cat([x, step(x)], 1)
+///         return x
+///
+/// class DenseNet(nn.Module):
+///     def __init__(self, n, growth, image):
+///         super().__init__()
+///         c = 16
+///         self.conv1 = nn.Conv2d(image, c, 3, 1, 1, bias=False)
+///         for g in (1, 2, 3):
+///             setattr(self, f"block{g}", Group(c, n, growth)); c += n * growth
+///             if g < 3: setattr(self, f"trans{g}", Step(c, c, 1))
+///         self.bn1 = nn.BatchNorm2d(c); self.fc = nn.Linear(c, 10)
+///     def forward(self, x):
+///         x = self.block1(self.conv1(x))
+///         x = self.block2(nn.functional.avg_pool2d(self.trans1(x), 2))
+///         x = self.block3(nn.functional.avg_pool2d(self.trans2(x), 2))
+///         return self.fc(self.bn1(x).relu().mean((2, 3)))
+///
 /// def fill(net):
 ///     state = [(name, x) for name, x in net.state_dict().items() if not name.endswith("num_batches_tracked")]
 ///     for t, (name, x) in enumerate(state):
@@ -47,8 +76,10 @@ use train::engine::{Engine, NetworkShape, Values, Weights};
 ///         x.copy_(torch.tensor(u.reshape(x.shape)))
 ///
 /// torch.set_default_dtype(torch.float64)
-/// for n, channels, c, s in ((1, (16, 16, 32, 64), 1, 28), (3, (16, 16, 32, 64), 3, 32), (1, (32, 64, 128, 256), 3, 32)):
-///     net = ResNet(n, channels, c)
+/// resnets = ((1, (16, 16, 32, 64), 1, 28), (3, (16, 16, 32, 64), 3, 32), (1, (32, 64, 128, 256), 3, 32))
+/// densenets = ((12, 12, 1, 28), (12, 24, 3, 32))
+/// for kind, n, width, c, s in [(ResNet, *it) for it in resnets] + [(DenseNet, *it) for it in densenets]:
+///     net = kind(n, width, c)
 ///     images = torch.tensor((np.arange(2 * c * s * s) * 31 % 257 / 257 - 0.5) * 4).reshape(2, c, s, s)
 ///     with torch.no_grad():
 ///         fill(net)
@@ -63,7 +94,7 @@ struct Expected {
     trained: [f64; 20],
 }
 
-const EXPECTED: [Expected; 3] = [
+const EXPECTED: [Expected; 5] = [
     Expected {
         name: "resnet8",
         channels: 1,
@@ -104,6 +135,34 @@ const EXPECTED: [Expected; 3] = [
         trained: [
             -1.73404, -3.55046, -2.33845, 2.11616, 3.63047, 0.62280, -2.95511, -3.45929, -0.45847, 4.74870, -1.77679,
             -3.56149, -2.07296, 2.19553, 3.64352, 0.42385, -2.96655, -3.33770, -0.35919, 4.92795,
+        ],
+    },
+    Expected {
+        name: "densenet-40-12",
+        channels: 1,
+        image_size: 28,
+        parameters: 1_019_434,
+        evaluated: [
+            2.39133, -1.84358, -4.55829, -8.06979, -7.77880, -8.14820, -5.60943, -2.60052, 0.95382, 4.53874, 2.39551,
+            -1.84740, -4.55182, -8.09943, -7.78005, -8.13508, -5.60615, -2.58666, 0.95494, 4.53139,
+        ],
+        trained: [
+            -1.57290, -2.62710, -3.20791, -3.51442, -3.30983, -2.88370, -1.03225, 0.08519, 2.03528, 4.33237, -1.44026,
+            -2.73067, -3.48153, -4.03562, -3.70680, -2.86797, -1.17549, 0.03600, 1.90284, 4.22836,
+        ],
+    },
+    Expected {
+        name: "densenet-40-24",
+        channels: 3,
+        image_size: 32,
+        parameters: 3_877_402,
+        evaluated: [
+            2.74979, 2.89825, -8.56577, 11.40784, -16.56634, 15.73434, -12.69299, 8.63736, -4.11694, -1.10584, 2.69254,
+            2.89438, -8.52407, 11.40329, -16.44569, 15.66616, -12.63211, 8.55961, -4.13444, -1.13554,
+        ],
+        trained: [
+            -3.05950, 5.30800, -6.37814, 7.44580, -7.06980, 6.84968, -4.34532, 0.15264, 0.68066, -5.23737, -3.16033,
+            5.34538, -6.68131, 7.14147, -7.09165, 6.48249, -3.85791, 0.16703, 1.12417, -5.31621,
         ],
     },
 ];

@@ -28,7 +28,7 @@ fn shape(name: &str, channels: usize, image_size: usize) -> NetworkShape {
     NetworkShape { architecture, channels, image_size, classes: 10 }
 }
 
-fn shapes() -> [NetworkShape; 7] {
+fn shapes() -> [NetworkShape; 9] {
     [
         shape("wrn-10-1", 1, 28),
         shape("wrn-10-1", 3, 32),
@@ -37,6 +37,8 @@ fn shapes() -> [NetworkShape; 7] {
         shape("resnet8", 1, 28),
         shape("resnet14", 3, 16),
         shape("resnet8x4", 3, 12),
+        shape("densenet-40-12", 1, 12),
+        shape("densenet-40-24", 3, 8),
     ]
 }
 
@@ -207,7 +209,7 @@ fn attention_maps_and_their_gradients_agree_with_double_precision() {
 /// In any order, with attention maps and without, to the same bits as alone.
 #[test]
 fn each_backward_gives_its_own_gradients() {
-    for name in ["wrn-10-1", "resnet8", "resnet8x4"] {
+    for name in ["wrn-10-1", "resnet8", "resnet8x4", "densenet-40-12"] {
         gives_its_own_gradients(shape(name, 1, 12));
     }
 }
@@ -268,7 +270,7 @@ fn ten_steps_agree_with_double_precision() {
 /// Batches of one image, of a few and of as many as fit, over more threads than images.
 #[test]
 fn threads_change_no_bit() {
-    for name in ["wrn-10-1", "resnet14", "resnet8x4"] {
+    for name in ["wrn-10-1", "resnet14", "resnet8x4", "densenet-40-12"] {
         is_the_same_with_any_threads(shape(name, 1, 16));
     }
 }

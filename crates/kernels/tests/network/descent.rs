@@ -1,6 +1,6 @@
 //! Gradients apart, and the steps along one and along two of them.
 
-use crate::{Random, assert_close, bits, map_directions, network, resnet, sets, wide_resnet};
+use crate::{Random, assert_close, bits, densenet, map_directions, network, resnet, sets, wide_resnet};
 use kernels::{InstructionSet, Network, Shape, TensorSpec};
 
 /// ```python
@@ -149,7 +149,13 @@ fn threads_change_no_bit_of_two_gradients_and_attention() {
 /// A backward pass leaves what the forward pass stored as it is.
 #[test]
 fn each_backward_pass_gives_its_own_gradients() {
-    for shape in [wide_resnet(16, 1), wide_resnet(10, 2), resnet(14, 16, [16, 32, 64]), resnet(8, 16, [32, 48, 64])] {
+    for shape in [
+        wide_resnet(16, 1),
+        wide_resnet(10, 2),
+        resnet(14, 16, [16, 32, 64]),
+        resnet(8, 16, [32, 48, 64]),
+        densenet(4, 12),
+    ] {
         let shape = Shape { image_size: 12, classes: 5, ..shape };
         let images = Random(47).values(11 * 3 * 144, 2.0);
         let directions = [Random(53).values(11 * 5, 1.0), Random(59).values(11 * 5, 1.0)];

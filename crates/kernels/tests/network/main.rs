@@ -3,7 +3,7 @@
 mod descent;
 mod reference;
 
-use kernels::{Blocks, GROUPS, InstructionSet, KernelError, Network, Shape, TensorKind};
+use kernels::{Blocks, GROUPS, InstructionSet, KernelError, Network, Shape, TensorKind, TensorSpec};
 use reference::{Passed, Tensors, reference};
 use std::collections::BTreeMap;
 
@@ -24,6 +24,18 @@ const fn wide_resnet(depth: usize, width: usize) -> Shape {
 const fn resnet(depth: usize, stem: usize, group_channels: [usize; GROUPS]) -> Shape {
     let blocks_in_group = (depth - 2) / 6;
     Shape { blocks: Blocks::PostActivation, blocks_in_group, stem, group_channels, ..wide_resnet(10, 1) }
+}
+
+/// A DenseNet for CIFAR-10's images.
+const fn densenet(blocks_in_group: usize, growth: usize) -> Shape {
+    let of_group = blocks_in_group * growth;
+    Shape {
+        blocks: Blocks::Dense,
+        blocks_in_group,
+        stem: 16,
+        group_channels: [16 + of_group, 16 + 2 * of_group, 16 + 3 * of_group],
+        ..wide_resnet(10, 1)
+    }
 }
 
 struct Random(u64);
@@ -90,7 +102,7 @@ fn assert_maps_close(what: &str, ours: &[Vec<f32>; GROUPS], expected: &[Vec<f64>
     }
 }
 
-const SHAPES: [Shape; 7] = [
+const SHAPES: [Shape; 10] = [
     Shape { channels: 1, image_size: 28, classes: 10, ..wide_resnet(10, 1) },
     Shape { channels: 3, image_size: 32, classes: 10, ..wide_resnet(10, 1) },
     Shape { channels: 3, image_size: 8, classes: 7, ..wide_resnet(16, 2) },
@@ -98,6 +110,9 @@ const SHAPES: [Shape; 7] = [
     Shape { channels: 1, image_size: 28, ..resnet(8, 16, [16, 32, 64]) },
     Shape { image_size: 8, classes: 7, ..resnet(14, 16, [32, 64, 128]) },
     Shape { channels: 1, image_size: 20, classes: 3, ..resnet(8, 32, [48, 96, 112]) },
+    Shape { channels: 1, image_size: 28, ..densenet(4, 12) },
+    Shape { image_size: 16, classes: 7, ..densenet(2, 24) },
+    Shape { channels: 1, image_size: 20, classes: 3, ..densenet(1, 48) },
 ];
 
 #[test]
@@ -134,6 +149,8 @@ fn gradients_agree_with_central_differences() {
         Shape { channels: 1, image_size: 12, ..resnet(8, 16, [16, 32, 64]) },
         Shape { image_size: 16, ..resnet(8, 32, [48, 64, 96]) },
         Shape { image_size: 8, classes: 7, ..resnet(14, 16, [32, 48, 64]) },
+        Shape { channels: 1, image_size: 12, ..densenet(4, 12) },
+        Shape { image_size: 20, classes: 7, ..densenet(2, 24) },
     ];
     for shape in small {
         let batch = 2;
@@ -215,7 +232,7 @@ fn trained(shape: Shape, threads: usize, set: InstructionSet, batches: &[usize])
 
 #[test]
 fn threads_change_no_bit() {
-    for shape in [wide_resnet(10, 2), resnet(8, 16, [32, 48, 64])] {
+    for shape in [wide_resnet(10, 2), resnet(8, 16, [32, 48, 64]), densenet(4, 12)] {
         let shape = Shape { channels: 1, image_size: 12, ..shape };
         for set in sets() {
             let one = trained(shape, 1, set, &[37, 5, 1, 16]);
@@ -229,7 +246,7 @@ fn threads_change_no_bit() {
 
 #[test]
 fn an_image_is_evaluated_alike_in_any_batch() {
-    for shape in [wide_resnet(10, 2), resnet(8, 16, [32, 48, 64])] {
+    for shape in [wide_resnet(10, 2), resnet(8, 16, [32, 48, 64]), densenet(4, 12)] {
         is_evaluated_alike(shape);
     }
 }
@@ -257,7 +274,7 @@ fn is_evaluated_alike(shape: Shape) {
 /// An epoch may be evaluated at any time: also between the two halves of a step.
 #[test]
 fn evaluation_between_forward_and_backward_changes_no_gradient() {
-    for shape in [wide_resnet(10, 1), resnet(8, 16, [16, 32, 64])] {
+    for shape in [wide_resnet(10, 1), resnet(8, 16, [16, 32, 64]), densenet(2, 8)] {
         leaves_gradients_alone(Shape { channels: 1, image_size: 8, classes: 3, ..shape });
     }
 }
@@ -337,6 +354,47 @@ fn tensors_of_a_resnet_come_back_too_by_its_own_names() {
     assert!(!names.iter().any(|name| name == "layer1.1.downsample.0.weight"));
 }
 
+/// What fills up blocks of channels is never seen, and never anything but zero.
+#[test]
+fn tensors_of_a_densenet_come_back_without_what_fills_its_blocks_up() {
+    let mut network = network(Shape { image_size: 8, ..densenet(4, 12) }, 2, 1, InstructionSet::best());
+    for (name, values) in tensors(&network, 7) {
+        assert_eq!(network.get(&name).as_deref(), Some(&values[..]), "{name}");
+        if network.momentum(&name).is_some() {
+            network.set_momentum(&name, &values).expect("a parameter");
+            assert_eq!(network.momentum(&name).as_deref(), Some(&values[..]), "{name}");
+        }
+    }
+    let shape = |network: &Network, name: &str| {
+        network.tensors().into_iter().find(|tensor| tensor.name == name).map(|tensor| tensor.shape)
+    };
+    assert_eq!(shape(&network, "block1.layer.3.conv1.weight"), Some(vec![12, 52, 3, 3]));
+    assert_eq!(shape(&network, "trans2.conv1.weight"), Some(vec![112, 112, 1, 1]));
+    assert_eq!(shape(&network, "trans1.bn1.running_var"), Some(vec![64]));
+    assert_eq!(shape(&network, "trans3.bn1.weight"), None);
+    assert_eq!(shape(&network, "fc.weight"), Some(vec![10, 160]));
+    // A step later all of it is as another network's that was told the same numbers.
+    let images = Random(41).values(2 * 3 * 64, 2.0);
+    let learn = |network: &mut Network| {
+        let gradient: Vec<f32> = network.forward(&images).to_vec();
+        network.backward(&gradient);
+        network.step(0.05, 0.9, 5e-4);
+    };
+    (0..2).for_each(|_| learn(&mut network));
+    let mut told = Network::new(network.shape(), 2, 1, InstructionSet::best()).expect("a valid shape");
+    for TensorSpec { name, .. } in network.tensors() {
+        told.set(&name, &network.get(&name).expect("its own")).expect("its own");
+        if let Some(momentum) = network.momentum(&name) {
+            told.set_momentum(&name, &momentum).expect("its own");
+        }
+    }
+    [&mut network, &mut told].into_iter().for_each(learn);
+    for TensorSpec { name, .. } in network.tensors() {
+        let [ours, other] = [&network, &told].map(|network| bits(&network.get(&name).expect("its own")));
+        assert!(ours == other && ours.iter().any(|bits| *bits != 0), "{name}");
+    }
+}
+
 #[test]
 fn what_cannot_be_had_is_named() {
     let shape = Shape { channels: 3, image_size: 32, classes: 10, ..wide_resnet(16, 1) };
@@ -349,6 +407,11 @@ fn what_cannot_be_had_is_named() {
     assert_eq!(field(Shape { stem: 12, ..shape }, 1, 1), "stem");
     assert_eq!(field(Shape { group_channels: [16, 0, 64], ..shape }, 1, 1), "group_channels");
     assert_eq!(field(Shape { group_channels: [16, 32, 32], ..shape }, 1, 1), "group_channels");
+    let dense = densenet(4, 12);
+    assert_eq!(field(dense, 1, 1), "none");
+    assert_eq!(field(Shape { group_channels: [64, 112, 176], ..dense }, 1, 1), "group_channels");
+    assert_eq!(field(Shape { group_channels: [16, 16, 16], ..dense }, 1, 1), "group_channels");
+    assert_eq!(field(Shape { blocks_in_group: 5, ..dense }, 1, 1), "group_channels");
     assert_eq!(field(Shape { channels: 2, ..shape }, 1, 1), "channels");
     assert_eq!(field(Shape { image_size: 30, ..shape }, 1, 1), "image_size");
     assert_eq!(field(Shape { classes: 1, ..shape }, 1, 1), "classes");

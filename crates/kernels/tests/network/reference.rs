@@ -77,6 +77,26 @@ impl Activation {
         self
     }
 
+    /// The channels of both, image by image.
+    fn and(&self, other: &Activation) -> Self {
+        let pixels = self.size * self.size;
+        let images = self.data.chunks(self.channels * pixels).zip(other.data.chunks(other.channels * pixels));
+        let data = images.flat_map(|(own, other)| [own, other].concat()).collect();
+        Activation { data, channels: self.channels + other.channels, size: self.size }
+    }
+
+    /// Means over 2×2 pixels.
+    fn halved(&self) -> Self {
+        let size = self.size / 2;
+        let mean = |plane: &[f64], row: usize, column: usize| {
+            let first = 2 * row * self.size + 2 * column;
+            (plane[first] + plane[first + 1] + plane[first + self.size] + plane[first + self.size + 1]) / 4.0
+        };
+        let planes = self.data.chunks(self.size * self.size);
+        let data = planes.flat_map(|plane| (0..size * size).map(move |at| mean(plane, at / size, at % size))).collect();
+        Activation { data, channels: self.channels, size }
+    }
+
     fn plus(mut self, other: &Activation) -> Self {
         self.data.iter_mut().zip(&other.data).for_each(|(a, b)| *a += b);
         self
@@ -142,11 +162,22 @@ pub(crate) fn reference(shape: Shape, tensors: &Tensors, images: &[f32], trainin
                     };
                     branch.plus(&identity).relu()
                 }
+                Blocks::Dense => {
+                    let name = format!("block{}.layer.{index}", group + 1);
+                    let rectified = normalise(&x, &format!("{name}.bn1")).relu();
+                    let convolution = weights(&format!("{name}.conv1"));
+                    let growth = convolution.len() / (9 * x.channels);
+                    x.and(&convolve(&rectified, convolution, growth, 1, 3))
+                }
             };
         }
         maps.push(attention(&x));
+        if shape.blocks == Blocks::Dense && group < 2 {
+            let rectified = normalise(&x, &format!("trans{}.bn1", group + 1)).relu();
+            x = convolve(&rectified, weights(&format!("trans{}.conv1", group + 1)), x.channels, 1, 1).halved();
+        }
     }
-    if shape.blocks == Blocks::PreActivation {
+    if shape.blocks != Blocks::PostActivation {
         x = normalise(&x, "bn1").relu();
     }
     let pixels = x.size * x.size;
