@@ -33,7 +33,7 @@ pub async fn list_studies() -> Result<Vec<StudyCard>, ApiError> {
 
 #[server(endpoint = "machine", input = GetUrl)]
 pub async fn this_machine() -> Result<Machine, ApiError> {
-    Ok(Machine::clone(&open_laboratory().machine))
+    Ok(open_laboratory().machine_now())
 }
 
 #[server(endpoint = "teacher-logits", input = GetUrl)]

@@ -10,7 +10,7 @@ use std::{
 };
 use store::{Store, StoredStudy};
 use study::{
-    Facts, Machine, Progress, Report, Share, ShareId, Snapshot, StudyCard, StudyId, WaitsFor,
+    Facts, ImportedTeacher, Machine, Progress, Report, Share, ShareId, Snapshot, StudyCard, StudyId, WaitsFor,
     comparison::{self, report_without_curves},
     teacher_logits::Held,
 };
@@ -19,8 +19,10 @@ use study::{
 #[derive(Clone)]
 pub struct Laboratory {
     pub store: Store,
-    /// What this machine has and can do.
+    /// What this machine has and can do, as it was when the server started.
     pub machine: Arc<Machine>,
+    /// Teachers that were brought here from elsewhere, as of now.
+    pub imported: ListImported,
     /// Bytes that teachers' logits take on the disk, as the runner saw them last.
     pub teacher_logits_bytes: Arc<AtomicU64>,
     /// "https://lab.example.org", without a slash at its end; `None`: links name the host of the request.
@@ -28,6 +30,16 @@ pub struct Laboratory {
     /// A study that was trained beforehand by this program.
     pub example: Option<Arc<Snapshot>>,
     pub latest: LatestReport,
+}
+
+/// Lists imported teachers by whoever has their files.
+pub type ListImported = Arc<dyn Fn() -> Vec<ImportedTeacher> + Send + Sync>;
+
+impl Laboratory {
+    /// What this machine has and can do now.
+    pub fn machine_now(&self) -> Machine {
+        Machine { imported: (self.imported)(), ..Machine::clone(&self.machine) }
+    }
 }
 
 /// The report that was made last, with the store's revision: until that moves, a reader who looks at another metric, or another
@@ -56,7 +68,7 @@ impl LatestReport {
 /// Starts the study that a file's table says: it is stored with its plan, and the runner finds it there. Says everything that is
 /// wrong with it.
 pub async fn create(laboratory: &Laboratory, table: &toml::Table) -> Result<StudyId, ApiError> {
-    let ready = laboratory.machine.ready(table).map_err(ApiError::Spec)?;
+    let ready = laboratory.machine_now().ready(table).map_err(ApiError::Spec)?;
     Ok(laboratory.store.create_study(&ready.study, &ready.plan(), &ready.dataset, now()).await?)
 }
 

@@ -3,7 +3,7 @@
 use crate::datasets::{self, DatasetPaths};
 use serde::{Deserialize, Serialize};
 use std::{fs, io, path::Path};
-use study::{Device, Machine, Speed, TRAINING_VERSION};
+use study::{Device, ImportedTeacher, Machine, Speed, TRAINING_VERSION};
 use train::TrainError;
 
 /// A measured speed, in `DATA_DIR/speed.json`.
@@ -37,8 +37,15 @@ pub fn find(data_dir: &Path, paths: &DatasetPaths, threads: Option<u32>, teacher
         no_gpu,
         datasets: found,
         unusable,
+        imported: imported(data_dir),
         notice: Some(notices.join(" ")).filter(|notice| !notice.is_empty()),
     }
+}
+
+/// Teachers that were brought into the data folder. Where that cannot be read, none.
+pub fn imported(data_dir: &Path) -> Vec<ImportedTeacher> {
+    let found = train::imported::list(data_dir);
+    found.inspect_err(|error| tracing::warn!(%error, "imported teachers could not be read")).unwrap_or_default()
 }
 
 /// What `auto` comes to where there is no GPU, for the reason given.

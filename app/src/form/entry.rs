@@ -16,6 +16,8 @@ pub fn Form(first: Fields, machine: Machine) -> impl IntoView {
     let start = ServerAction::<api::StartStudy>::new();
     let typed = RwSignal::new(first);
     let notice = machine.notice.as_deref().map(in_the_forms_words);
+    let imported: Vec<String> = machine.imported.iter().map(|teacher| teacher.network.to_string()).collect();
+    let imported = StoredValue::new(imported);
     let shown = Memo::new(move |_| typed.with(|fields| preview(fields, &machine)));
     // What the server refused, until the next key is typed: it may know more than the browser does.
     let refused = RwSignal::new(Vec::<SpecError>::new());
@@ -75,7 +77,10 @@ pub fn Form(first: Fields, machine: Machine) -> impl IntoView {
                 .with(|errors| errors.iter().any(|error| fields::RECIPE.iter().any(|field| field.path == error.field)))
     });
     let labels_alone = Signal::derive(move || typed.with(|fields| fields.get(fields::METHOD.path).is_empty()));
-    let field = move |field: &'static Field| entry(field, typed, errors);
+    let field = move |field: &'static Field| {
+        let offered = if field.path == fields::TEACHERS { imported.get_value() } else { Vec::new() };
+        entry(field, offered, typed, errors)
+    };
     let other_problem = move || match done(start) {
         Some(Err(error)) if !matches!(error, ApiError::Spec(_)) => {
             Some(view! { <p class="problem" role="alert">{error.to_string()}</p> })
@@ -200,8 +205,13 @@ fn in_short(preview: &Preview) -> String {
     [counts, time].into_iter().flatten().collect()
 }
 
-/// One field with its label, hint and errors.
-fn entry(field: &'static Field, typed: RwSignal<Fields>, errors: Memo<Vec<SpecError>>) -> impl IntoView + use<> {
+/// One field with its label, hint and errors. `offered`: suggestions beside its own.
+fn entry(
+    field: &'static Field,
+    offered: Vec<String>,
+    typed: RwSignal<Fields>,
+    errors: Memo<Vec<SpecError>>,
+) -> impl IntoView + use<> {
     let id = fields::element_id(field.path);
     let (hint_id, error_id) = (format!("{id}-hint"), format!("{id}-error"));
     let name = format!("fields[{}]", field.path);
@@ -220,10 +230,12 @@ fn entry(field: &'static Field, typed: RwSignal<Fields>, errors: Memo<Vec<SpecEr
                 _ => &[],
             };
             let list_id = format!("{id}-suggestions");
-            let list = (!suggestions.is_empty()).then(|| {
+            let suggestions: Vec<String> = suggestions.iter().map(|it| (*it).to_owned()).chain(offered).collect();
+            let is_offered = !suggestions.is_empty();
+            let list = is_offered.then(|| {
                 view! {
                     <datalist id=list_id.clone()>
-                        {suggestions.iter().map(|suggestion| view! { <option value=*suggestion></option> }).collect_view()}
+                        {suggestions.into_iter().map(|suggestion| view! { <option value=suggestion></option> }).collect_view()}
                     </datalist>
                 }
             });
@@ -235,7 +247,7 @@ fn entry(field: &'static Field, typed: RwSignal<Fields>, errors: Memo<Vec<SpecEr
                     class:several=matches!(field.entry, Entry::Values(_))
                     autocomplete="off"
                     spellcheck="false"
-                    list=(!suggestions.is_empty()).then_some(list_id)
+                    list=is_offered.then_some(list_id)
                     aria-describedby=described
                     aria-invalid=invalid
                     value=typed.with_untracked(|fields| fields.get(field.path).to_owned())

@@ -37,6 +37,7 @@ pub enum Entry {
 const NETWORKS: &[&str] = &[
     "wrn-10-1", "wrn-16-1", "wrn-16-2", "wrn-16-4", "wrn-16-8", "wrn-22-1", "wrn-28-1", "wrn-28-2", "wrn-40-1",
     "wrn-40-2", "resnet8", "resnet20", "resnet32", "resnet56", "resnet110", "resnet8x4", "resnet32x4",
+    "densenet-40-12", "densenet-40-24", "densenet-100-12",
 ];
 
 pub const TITLE: Field = Field {
@@ -72,7 +73,7 @@ pub const STUDENT: [Field; 2] = [
     Field {
         path: "student.architecture",
         label: "Student’s network",
-        hint: "wrn-DEPTH-WIDTH, with a depth of 6n + 4, or a ResNet such as resnet8x4.",
+        hint: "wrn-DEPTH-WIDTH, with a depth of 6n + 4, or a ResNet or DenseNet such as resnet8x4 or densenet-40-12.",
         entry: Entry::Values(NETWORKS),
         first: "wrn-10-1",
     },
@@ -85,11 +86,14 @@ pub const STUDENT: [Field; 2] = [
     },
 ];
 
+/// Where imported teachers are offered too.
+pub const TEACHERS: &str = "teacher.architecture";
+
 pub const TEACHER: [Field; 3] = [
     Field {
-        path: "teacher.architecture",
+        path: TEACHERS,
         label: "Teacher’s network",
-        hint: "Usually deeper or wider than the student.",
+        hint: "Usually deeper or wider than the student; or one that was imported.",
         entry: Entry::Values(NETWORKS),
         first: "wrn-16-2",
     },

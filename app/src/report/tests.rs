@@ -33,7 +33,7 @@ fn arm(label: &str, stop: u32, teacher_stop: u32) -> Arm {
             scheme: Scheme::Kd { temperature: 4.0, kd_weight: 0.9 },
             kd_stop_epoch: Epoch(stop),
             cross_entropy_weight_after_stop: (stop < 20).then_some(1.0),
-            teacher: wide(16, 2),
+            teacher: wide(16, 2).into(),
             teacher_epochs: Epoch(20),
             teacher_stop_epoch: Epoch(teacher_stop),
             line: Line::default(),
@@ -54,6 +54,7 @@ fn summary(index: usize, arm: &Arm, mean: f64) -> ArmSummary {
         interval: Some((mean - 0.28, mean + 0.28)),
         n: 3,
         best_mean: Some(mean + 0.05),
+        validation_mean: Some(mean + 0.6),
         difference: (index > 0).then(|| Difference {
             baseline: 0,
             mean: mean - 88.4,

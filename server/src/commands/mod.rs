@@ -3,7 +3,9 @@
 pub mod bench;
 pub mod export;
 pub mod fill_synthetic;
+pub mod import_teacher;
 pub mod plan;
+pub mod results;
 pub mod run;
 pub mod serve;
 pub mod worker;
@@ -30,6 +32,8 @@ pub async fn execute(command: Command, bar: ProgressBar) -> Result<(), CommandEr
         Command::Plan(arguments) => plan::plan(&arguments),
         Command::Worker { folder } => worker::worker(&folder),
         Command::Export(arguments) => export::export(arguments).await,
+        Command::ImportTeacher(arguments) => import_teacher::import_teacher(&arguments),
+        Command::Results(arguments) => results::results(arguments).await,
         Command::FillSynthetic(arguments) => fill_synthetic::fill_synthetic(arguments).await,
         Command::Bench { bench } => match bench {
             Bench::Step(arguments) => bench::step(&arguments),

@@ -57,9 +57,11 @@ pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
         program,
         teacher_logits_bytes: Arc::default(),
     };
+    let imported_to = folder.path().to_owned();
     let laboratory = Laboratory {
         store: store.clone(),
         machine: Arc::new(machine),
+        imported: Arc::new(move || machine::imported(&imported_to)),
         teacher_logits_bytes: Arc::clone(&runner.teacher_logits_bytes),
         public_url: public_url.clone(),
         example: example::example(),
