@@ -6,7 +6,7 @@ use std::ptr::{null, null_mut};
 use crate::InstructionSet;
 use crate::buffer::{BLOCK, Buffer};
 use crate::convolution::{Convolution, cut};
-use crate::elementwise::{Joined, NormGradient, Window};
+use crate::elementwise::{Joined, NormGradient, Unpooled, Window};
 use crate::instances::Kernels;
 use crate::layout::{pad_image, weights_from_pytorch, weights_to_pytorch};
 
@@ -406,6 +406,87 @@ fn the_gate_of_a_relu_by_what_it_gave() {
         for (name, (sums, expected)) in ["Σg", "Σgx", "Σg again", "Σgy"].iter().zip(sums.iter().zip(&expected)) {
             let sums: Vec<f32> = sums.iter().map(|sum| *sum as f32).collect();
             assert_close(&format!("{what} {name}"), &sums, expected);
+        }
+    });
+}
+
+#[test]
+fn means_of_a_batch_norm_with_its_relu() {
+    each_activation(|kernels, what, blocks, size, random| {
+        let (channels, side) = (blocks * BLOCK, 2 * size);
+        let mut input = Guarded::new(&random.values(channels * side * side));
+        let (scale, shift) = (random.values(channels), random.values(channels));
+        for window in windows(size) {
+            let padded_len = channels * window.side * window.side;
+            let mut pooled = Guarded::new(&vec![f32::NAN; padded_len]);
+            // SAFETY: the instruction set is available; the operands have these sizes.
+            unsafe {
+                let (scale, shift) = (scale.as_ptr(), shift.as_ptr());
+                (kernels.pool_padded)(input.pointer(), pooled.pointer(), blocks, &window, scale, shift);
+            }
+            let mut expected = vec![0.0; padded_len];
+            for (channel, plain, padded) in places(blocks, &window) {
+                let (block, pixel) = (plain / (size * size * BLOCK), plain / BLOCK % (size * size));
+                let (row, column) = (2 * (pixel / size), 2 * (pixel % size));
+                for (row, column) in [(row, column), (row, column + 1), (row + 1, column), (row + 1, column + 1)] {
+                    let at = ((block * side + row) * side + column) * BLOCK + channel % BLOCK;
+                    let x = f64::from(input.values()[at]);
+                    expected[padded] += (x * f64::from(scale[channel]) + f64::from(shift[channel])).max(0.0) / 4.0;
+                }
+            }
+            assert_close(&format!("{what} pooled"), pooled.values(), &expected);
+        }
+    });
+}
+
+/// A gradient as it is, and one on means of 2×2 pixels: what is added where, and the sums.
+#[test]
+fn gradients_are_gated_scaled_and_gathered() {
+    each_activation(|kernels, what, blocks, size, random| {
+        let (channels, side) = (blocks * BLOCK, 2 * size);
+        let (len, pixels) = (channels * side * side, side * side);
+        let [gradient, input, before] = std::array::from_fn(|_| random.values(len));
+        let of_means = random.values(len / 4);
+        let (scale, shift) = (random.values(channels), random.values(channels));
+        for (pooled, adds) in [(false, true), (true, true), (true, false)] {
+            // Sums are added to what is there.
+            let mut sums: [Vec<f64>; 2] = std::array::from_fn(|_| vec![0.25; channels]);
+            let mut gathered = Guarded::new(&if adds { before.clone() } else { vec![f32::NAN; len] });
+            let [sum, product] = sums.each_mut().map(|sum| sum.as_mut_ptr());
+            let (onto, x) = (gathered.pointer(), input.as_ptr());
+            let (by, plus) = (scale.as_ptr(), shift.as_ptr());
+            let of_means_at = of_means.as_ptr();
+            let of = Unpooled { of_means: of_means_at, size, factor: 2, input: x, scale: by, shift: plus, onto, adds };
+            // SAFETY: the instruction set is available; the operands have these sizes.
+            unsafe {
+                match pooled {
+                    true => (kernels.unpool)(&of, blocks, sum, product),
+                    false => (kernels.accumulate)(gradient.as_ptr(), onto, x, blocks, pixels, by, plus, sum, product),
+                }
+            }
+            let mut expected: [Vec<f64>; 2] = std::array::from_fn(|_| vec![0.25; channels]);
+            let mut expected_gathered = vec![0.0; len];
+            for (channel, plain, _) in places(blocks, &Window::whole(side)) {
+                let double = |values: &[f32], at: usize| f64::from(values[at]);
+                let (block, pixel) = (plain / (pixels * BLOCK), plain / BLOCK % pixels);
+                let mean = (block * size + pixel / side / 2) * size + pixel % side / 2;
+                let own = match pooled {
+                    true => double(&of_means, mean * BLOCK + channel % BLOCK) / 4.0,
+                    false => double(&gradient, plain),
+                };
+                let x = double(&input, plain);
+                let open = x * double(&scale, channel) + double(&shift, channel) > 0.0;
+                let g = if open { own } else { 0.0 };
+                let there = if adds { double(&before, plain) } else { 0.0 };
+                expected_gathered[plain] = there + g * double(&scale, channel);
+                expected[0][channel] += g;
+                expected[1][channel] += g * x;
+            }
+            assert_close(&format!("{what} gathered"), gathered.values(), &expected_gathered);
+            for (name, (sums, expected)) in ["Σg", "Σgx"].iter().zip(sums.iter().zip(&expected)) {
+                let sums: Vec<f32> = sums.iter().map(|sum| *sum as f32).collect();
+                assert_close(&format!("{what} {name}"), &sums, expected);
+            }
         }
     });
 }

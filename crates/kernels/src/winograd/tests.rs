@@ -228,43 +228,50 @@ fn what_surrounds_a_convolution_is_done_on_its_way() {
     }
 }
 
-/// A gradient on its way to a sum is added to, gated by what the sum's ReLU gave, and summed.
+/// A gradient on its way is added to, gated by what a sum's ReLU gave, and summed; or gated, summed and then added, scaled.
 #[test]
-fn gradients_are_gated_by_an_output_on_their_way() {
+fn gradients_are_gathered_on_their_way() {
     for (channels, size) in [(16, 28), (48, 7)] {
         let mut random = Random((channels * size) as u64);
         let len = channels * size * size;
         let [gradients, before, gates, inputs] = std::array::from_fn(|_| random.values(IMAGES * len));
         let weights = random.values(9 * channels * channels);
-        for (set, kernels) in kernels() {
+        let (scale, shift) = (random.values(channels), random.values(channels));
+        for ((set, kernels), scaled) in kernels().into_iter().flat_map(|it| [(it, false), (it, true)]) {
             let [ours, direct] = [true, false].map(|winograd| {
                 let mut laid = Laid::new(convolution(channels, channels, size, winograd), &weights, &kernels);
                 let (scratch, layer) = (laid.space.pointers(), &laid.layer);
-                let [mut gradients, mut carried, mut gates, mut inputs] =
+                let [mut gradients, mut gathered, mut gates, mut inputs] =
                     [&gradients, &before, &gates, &inputs].map(|all| Guarded::new(&all_plain(all, len, size)));
-                let mut sums: [Vec<f64>; 2] = std::array::from_fn(|_| vec![0.25; channels]);
+                let mut all_sums: [Vec<f64>; 2] = std::array::from_fn(|_| vec![0.25; channels]);
                 let mut weight_gradient = Guarded::new(&vec![0.0; layer.weights.len()]);
-                let [sum, product] = sums.each_mut().map(|sums| sums.as_mut_ptr());
-                let finish = Finish::GatedByOutput {
-                    output: gates.pointer(),
-                    input: inputs.pointer(),
-                    sums: sum,
-                    products: product,
+                let [sums, products] = all_sums.each_mut().map(|sums| sums.as_mut_ptr());
+                let (input, output) = (inputs.pointer().cast_const(), gathered.pointer());
+                let (scale, shift) = (scale.as_ptr(), shift.as_ptr());
+                let to = match scaled {
+                    true => {
+                        let finish = Finish::Accumulated { input, scale, shift, sums, products };
+                        Target { start: null(), output, finish }
+                    }
+                    false => {
+                        let finish = Finish::GatedByOutput { output: gates.pointer(), input, sums, products };
+                        Target { start: output, output, finish }
+                    }
                 };
-                let to = Target { start: carried.pointer(), output: carried.pointer(), finish };
-                let (gradient, input) = (Source::Plain(gradients.pointer()), Source::Plain(inputs.pointer()));
+                let (gradient, input) = (Source::Plain(gradients.pointer()), Source::Plain(input));
                 let to_weights = weight_gradient.pointer();
                 // SAFETY: the instruction set is available; the operands have this layer's sizes.
                 unsafe {
                     layer.backward(&kernels, &scratch, 0..IMAGES, &gradient, &input, &laid.turned, to_weights, &to);
                 }
                 let wide = |values: &[f32]| -> Vec<f64> { values.iter().map(|x| f64::from(*x)).collect() };
-                let [a, b] = sums;
-                [wide(carried.values()), a, b]
+                let [a, b] = all_sums;
+                [wide(gathered.values()), a, b]
             });
             for (nth, (ours, direct)) in ours.iter().zip(&direct).enumerate() {
                 let ours: Vec<f32> = ours.iter().map(|x| *x as f32).collect();
-                assert_within(FARTHEST, &format!("{set} {channels} of {size}×{size}, result {nth}"), &ours, direct);
+                let what = format!("{set} {channels} of {size}×{size}, scaled: {scaled}, result {nth}");
+                assert_within(FARTHEST, &what, &ours, direct);
             }
         }
     }
