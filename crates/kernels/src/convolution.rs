@@ -6,6 +6,7 @@
 //! the gradient on the input they are transposed: `[input block][output block][tap][output channel][16]`.
 
 use crate::buffer::BLOCK;
+use crate::channels::Channels;
 use crate::winograd::Winograd;
 
 /// Where one tap of the kernel reads, relative to the output's place, and its weights.
@@ -196,6 +197,11 @@ impl Convolution {
     /// The same between activations with so many floats from image to image.
     pub(crate) fn within(self, input_stride: usize, output_stride: usize) -> Self {
         Convolution { input_stride, output_stride, ..self }
+    }
+
+    /// Where input and output channels lie where all of them are a network's.
+    pub(crate) fn channels(&self) -> [Channels; 2] {
+        [self.input_channels, self.output_channels].map(Channels::side_by_side)
     }
 
     pub(crate) fn output_size(&self) -> usize {

@@ -152,7 +152,7 @@ fn check_convolution(input_channels: usize, output_channels: usize, size: usize,
         |to: &[f64], start: &[f32]| -> Vec<f64> { to.iter().zip(start).map(|(a, b)| a + f64::from(*b)).collect() };
 
     let mut packed = Buffer::zeros(weights.len());
-    weights_from_pytorch(&convolution, &weights, &mut packed);
+    weights_from_pytorch(&convolution, convolution.channels(), &weights, &mut packed);
     let mut packed_weights = Guarded::new(&packed);
     let mut padded_input = Guarded::new(&padded(&input, input_channels, size));
     let mut padded_gradient = Guarded::new(&padded(&gradient, output_channels, output_size));
@@ -183,7 +183,7 @@ fn check_convolution(input_channels: usize, output_channels: usize, size: usize,
         let sweep = &convolution.weight_gradient;
         // SAFETY: as above.
         unsafe { (kernels.weight_gradient)(sweep, read, padded_gradient.pointer(), sums.pointer()) };
-        let ours = weights_to_pytorch(&convolution, sums.values());
+        let ours = weights_to_pytorch(&convolution, convolution.channels(), sums.values());
         let expected_sums: Vec<f64> = expected.weight_gradient.iter().map(|x| x + 0.5).collect();
         assert_close(&format!("{what} gradient on the weights"), &ours, &expected_sums);
 

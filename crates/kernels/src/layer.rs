@@ -27,8 +27,8 @@ pub(crate) struct Layer {
 impl Layer {
     /// `trains`: whether it needs what descent keeps.
     pub(crate) fn new(geometry: Convolution, trains: bool) -> Self {
-        let [inputs, outputs] = [geometry.input_channels, geometry.output_channels].map(Channels::side_by_side);
-        Self::of_channels(geometry, [inputs, outputs], trains)
+        let channels = geometry.channels();
+        Self::of_channels(geometry, channels, trains)
     }
 
     /// As [`Layer::new`], where not all of the geometry's channels are the network's.

@@ -37,7 +37,7 @@ impl Network {
                 for Block { norm1, convolution1, norm2, convolution2, shortcut } in blocks {
                     parts.extend([Part::Convolution(convolution1), Part::Norm(norm1)]);
                     parts.extend([Part::Convolution(convolution2), Part::Norm(norm2)]);
-                    for shortcut in shortcut {
+                    if let Some(shortcut) = shortcut {
                         parts.push(Part::Convolution(&shortcut.convolution));
                         parts.extend(shortcut.norm.iter().map(Part::Norm));
                     }
@@ -72,7 +72,7 @@ impl Network {
                 for Block { norm1, convolution1, norm2, convolution2, shortcut } in blocks {
                     parts.extend([PartMut::Convolution(convolution1), PartMut::Norm(norm1)]);
                     parts.extend([PartMut::Convolution(convolution2), PartMut::Norm(norm2)]);
-                    for shortcut in shortcut {
+                    if let Some(shortcut) = shortcut {
                         parts.push(PartMut::Convolution(&mut shortcut.convolution));
                         parts.extend(shortcut.norm.iter_mut().map(PartMut::Norm));
                     }

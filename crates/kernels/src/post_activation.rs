@@ -183,7 +183,7 @@ pub(crate) fn backward(
         let pixels = pass.batch * output_size * output_size;
         block.norm2.backward(&training.sums[..pass.parts], pixels);
         let [input, middle, branch, branch_before, output, shortcut_output] = {
-            let Training { inputs, middles, branches, shortcuts, .. } = training;
+            let Training { inputs, middles, branches, shortcuts, .. } = &mut *training;
             let (inputs, outputs) = inputs.split_at_mut(index + 1);
             let (before, after) = branches.split_at_mut(index + 1);
             [

@@ -52,7 +52,7 @@ struct Laid {
 impl Laid {
     fn new(convolution: Convolution, weights: &[f32], kernels: &Kernels) -> Self {
         let mut layer = Layer::new(convolution, true);
-        weights_from_pytorch(&layer.geometry, weights, &mut layer.weights);
+        weights_from_pytorch(&layer.geometry, layer.geometry.channels(), weights, &mut layer.weights);
         layer.transform(kernels);
         let mut turned = Turned::new(std::iter::once(&layer));
         turned.turn(&layer, kernels, &Threads::new(1).expect("the caller's own"));
@@ -122,7 +122,7 @@ fn results(laid: &mut Laid, kernels: &Kernels, inputs: &[f32], gradients: &[f32]
     Results {
         output: all_channels_first(output.values(), output_len, size),
         input_gradient: all_channels_first(input_gradient.values(), input_len, size),
-        weight_gradient: weights_to_pytorch(&layer.geometry, weight_gradient.values()),
+        weight_gradient: weights_to_pytorch(&layer.geometry, layer.geometry.channels(), weight_gradient.values()),
     }
 }
 
