@@ -217,11 +217,6 @@ impl Convolution {
         self.input_channels * self.output_channels * self.kernel * self.kernel
     }
 
-    /// Floats of one plain output.
-    pub(crate) fn output_len(&self) -> usize {
-        self.output_channels * self.output_size() * self.output_size()
-    }
-
     /// The weights of one input block as the gradient on the input reads them.
     ///
     /// # Safety

@@ -314,7 +314,7 @@ fn outputs(
     source: &Source,
     finish: Finish,
 ) -> Vec<f32> {
-    let mut output = Guarded::new(&vec![0.0; IMAGES * layer.geometry.output_len()]);
+    let mut output = Guarded::new(&vec![0.0; IMAGES * layer.geometry.output_stride]);
     let to = Target { start: null(), output: output.pointer(), finish };
     // SAFETY: the instruction set is available; the operands have this layer's sizes.
     unsafe { layer.forward(kernels, scratch, images, source, &to) };
@@ -336,7 +336,7 @@ fn an_image_gives_the_same_bits_in_any_company() {
             let together = outputs(layer, &kernels, &scratch, 0..IMAGES, &source, Finish::Stored);
             for image in 0..IMAGES {
                 let alone = outputs(layer, &kernels, &scratch, image..image + 1, &source, Finish::Stored);
-                let own = image * layer.geometry.output_len()..(image + 1) * layer.geometry.output_len();
+                let own = image * layer.geometry.output_stride..(image + 1) * layer.geometry.output_stride;
                 let same = alone[own.clone()].iter().zip(&together[own]).all(|(a, b)| a.to_bits() == b.to_bits());
                 assert!(same, "{set} image {image} of {channels} channels of {size}×{size}");
             }
