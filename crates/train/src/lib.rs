@@ -17,6 +17,8 @@ pub mod initial;
 pub mod measures;
 mod names;
 pub mod objective;
+mod observers;
+mod probe;
 pub mod random;
 pub mod segment;
 pub mod speed;

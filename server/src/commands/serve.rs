@@ -2,6 +2,7 @@
 
 use crate::{
     command_line::Serve,
+    confusion::Confusions,
     data_folder::DataFolder,
     datasets,
     error::CommandError,
@@ -10,6 +11,7 @@ use crate::{
     http::{self, Shutdown, Site, connections, guard, password, password::Password},
     machine, process,
     runner::{self, Runner},
+    votes::Votes,
 };
 use app::laboratory::{Laboratory, LatestReport};
 use leptos::config::{Env, LeptosOptions};
@@ -46,6 +48,7 @@ pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
     folder.say(&format!("the server at {url}")).map_err(io("write", "the data folder's lock"))?;
 
     let program = arguments.worker_program.map_or_else(local::program, Ok).map_err(io("find", "this program"))?;
+    let confusions = Arc::new(Confusions::new(folder.path().to_owned(), paths.clone()));
     let runner = Runner {
         store: store.clone(),
         data_dir: folder.path().to_owned(),
@@ -66,6 +69,7 @@ pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
         public_url: public_url.clone(),
         example: example::example(),
         latest: LatestReport::default(),
+        kept_networks: Arc::new(Votes::new(confusions)),
     };
     let options = LeptosOptions::builder().output_name("stillroom").site_addr(address).env(Env::PROD).build();
     let site = Site { laboratory, options, password: password.map(Arc::new), shutdown: Shutdown(shutdown.clone()) };
