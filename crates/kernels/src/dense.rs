@@ -141,8 +141,7 @@ fn pooled(norm: &Norm, input: *const f32) -> Source {
 /// From the first convolution's outputs, summed, to the last group's.
 pub(crate) fn forward(pass: &Pass<'_>, groups: &mut [Group], last: &mut Norm, training: &mut Training) {
     let pixels = |group: &Group| group.size * group.size;
-    for index in 0..groups.len() {
-        let group = &mut groups[index];
+    for (index, group) in groups.iter_mut().enumerate() {
         let (pixels, x) = (pixels(group), SharedPointer::new(&mut training.inputs[index]));
         for Step { norm, convolution } in &mut group.layers {
             norm.use_batch(&training.sums[..pass.parts], pass.batch * pixels);

@@ -311,8 +311,8 @@ fn is_the_same_with_any_threads(shape: NetworkShape) {
 /// Going on from weights and momentum that were read and set again is going on.
 #[test]
 fn a_network_goes_on_from_what_it_was() {
-    for name in ["wrn-10-1", "resnet8"] {
-        goes_on(shape(name, 1, 28));
+    for (name, size) in [("wrn-10-1", 28), ("resnet8", 28), ("densenet-40-12", 8)] {
+        goes_on(shape(name, 1, size));
     }
 }
 
@@ -359,5 +359,50 @@ fn both_engines_list_the_same_tensors_in_the_same_order() {
         let theirs: Vec<_> = network.tensors().into_iter().map(|tensor| (tensor.name, tensor.shape)).collect();
         let ours: Vec<_> = shape.tensors().into_iter().map(|tensor| (tensor.name, tensor.shape)).collect();
         assert_eq!(ours, theirs);
+    }
+}
+
+/// How far off the largest tensor is, and by name.
+fn off(ours: &Weights, expected: &Weights) -> (f64, String) {
+    let mut worst = (0.0, String::new());
+    for (name, values) in ours {
+        let other = &expected[name].values;
+        let largest = other.iter().fold(1e-6f64, |l, x| l.max(f64::from(x.abs())));
+        let error = values.values.iter().zip(other).fold(0.0f64, |e, (a, b)| e.max(f64::from((a - b).abs()))) / largest;
+        if error > worst.0 {
+            worst = (error, name.clone());
+        }
+    }
+    worst
+}
+
+#[test]
+fn measure() {
+    for (depth, growth, size) in [(10, 16, 8), (10, 16, 12), (16, 12, 8), (16, 12, 12), (16, 12, 16), (28, 12, 8), (40, 12, 8), (40, 12, 12)] {
+        let architecture = Architecture::DenseNet { depth, growth };
+        let shape = NetworkShape { architecture, channels: 3, image_size: size, classes: 10 };
+        for seed in [30, 31, 32, 33, 34, 35] {
+            let (weights, batch) = (weights(&shape, Seed(seed)), batch(&shape, 0));
+            let mut reference = candle(&shape, DType::F64);
+            reference.set_weights(&weights).unwrap();
+            learn(&mut reference, &batch);
+            let expected = reference.gradients().unwrap();
+            let mut line = format!("densenet-{depth}-{growth} size {size} seed {seed}:");
+            // Double precision from weights moved by about half a unit of single precision's last place.
+            let mut moved = weights.clone();
+            let mut random = stream(Seed(99), Purpose::Probe, Epoch(0), 0);
+            let up = |x: f32, by: bool| if by { f32::from_bits(x.to_bits() + 1) } else { x };
+            moved.values_mut().for_each(|it| it.values.iter_mut().for_each(|x| *x = up(*x, random.uniform() < 0.5)));
+            reference.set_weights(&moved).unwrap();
+            learn(&mut reference, &batch);
+            line += &format!(" [f64 moved {:.1e}]", off(&reference.gradients().unwrap(), &expected).0);
+            for (name, mut engine) in engines(&shape) {
+                engine.set_weights(&weights).unwrap();
+                learn(engine.as_mut(), &batch);
+                let (error, tensor) = off(&engine.gradients().unwrap(), &expected);
+                line += &format!(" {name} {error:.1e} {tensor};");
+            }
+            println!("{line}");
+        }
     }
 }
