@@ -35,8 +35,30 @@ pub enum Entry {
 }
 
 const NETWORKS: &[&str] = &[
-    "wrn-10-1", "wrn-16-1", "wrn-16-2", "wrn-16-4", "wrn-16-8", "wrn-22-1", "wrn-28-1", "wrn-28-2", "wrn-40-1",
+    "wrn-10-1",
+    "wrn-16-1",
+    "wrn-16-2",
+    "wrn-16-4",
+    "wrn-16-8",
+    "wrn-22-1",
+    "wrn-28-1",
+    "wrn-28-2",
+    "wrn-40-1",
     "wrn-40-2",
+    "resnet8",
+    "resnet14",
+    "resnet20",
+    "resnet32",
+    "resnet44",
+    "resnet56",
+    "resnet110",
+    "resnet8x4",
+    "resnet32x4",
+    "densenet-40-12",
+    "densenet-40-24",
+    "densenet-40-48",
+    "densenet-100-12",
+    "densenet-100-24",
 ];
 
 pub const TITLE: Field = Field {
@@ -72,7 +94,7 @@ pub const STUDENT: [Field; 2] = [
     Field {
         path: "student.architecture",
         label: "Student’s network",
-        hint: "wrn-DEPTH-WIDTH, with a depth of 6n + 4.",
+        hint: "A Wide ResNet, wrn-DEPTH-WIDTH with a depth of 6n + 4; a ResNet or a DenseNet, such as resnet8x4 or densenet-40-12.",
         entry: Entry::Values(NETWORKS),
         first: "wrn-10-1",
     },
@@ -92,7 +114,7 @@ pub const TEACHER: [Field; 3] = [
     Field {
         path: TEACHERS,
         label: "Teacher’s network",
-        hint: "Usually deeper or wider than the student; or one that was imported.",
+        hint: "Usually deeper or wider than the student, of any kind; or one that was imported.",
         entry: Entry::Values(NETWORKS),
         first: "wrn-16-2",
     },

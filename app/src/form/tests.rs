@@ -1,6 +1,6 @@
 use super::{Fields, Form, fields, preview};
 use leptos::prelude::*;
-use study::{Dataset, DatasetFacts, Machine, Method, Speed, Study, cost::Pace};
+use study::{Architecture, Dataset, DatasetFacts, Machine, Method, Speed, Study, cost::Pace};
 
 const EXAMPLE: &str = include_str!("../../../examples/study.toml");
 
@@ -214,6 +214,19 @@ fn every_field_of_the_form_has_its_own_path() {
     paths.sort_unstable();
     paths.dedup();
     assert_eq!(paths.len(), count);
+}
+
+#[test]
+fn every_network_that_is_suggested_can_be_chosen() {
+    for field in fields::all().filter(|field| field.path.ends_with(".architecture")) {
+        let fields::Entry::Values(suggested) = field.entry else { panic!("{} suggests nothing", field.path) };
+        for kind in ["wrn-", "resnet", "densenet-"] {
+            assert!(suggested.iter().any(|name| name.starts_with(kind)), "{} suggests no {kind}", field.path);
+        }
+        for name in suggested {
+            assert!(name.parse::<Architecture>().is_ok(), "{name}");
+        }
+    }
 }
 
 const PACE: Pace = Pace { seconds_per_multiply_accumulate: 5e-11, seconds_per_activation: 0.0 };

@@ -1,6 +1,7 @@
-//! Milliseconds of whole training steps: `cargo bench -p kernels -- DEPTH WIDTH BATCH THREADS INSTRUCTION_SET`.
+//! Milliseconds of whole training steps: `cargo bench -p kernels -- DEPTH WIDTH BATCH THREADS INSTRUCTION_SET`, of a Wide ResNet where
+//! DEPTH is 6n + 4 and of a ResNet where it is 6n + 2.
 
-use kernels::{InstructionSet, Shape, TensorKind, WideResNet};
+use kernels::{Blocks, InstructionSet, Network, Shape, TensorKind};
 use std::time::Instant;
 
 fn main() {
@@ -8,8 +9,20 @@ fn main() {
     let number = |at: usize, default: usize| words.get(at).and_then(|word| word.parse().ok()).unwrap_or(default);
     let set = words.get(4).and_then(|word| word.parse().ok()).unwrap_or_else(InstructionSet::best);
     let (depth, width, batch, threads) = (number(0, 16), number(1, 1), number(2, 64), number(3, 1));
-    let shape = Shape { depth, width, channels: 3, image_size: 32, classes: 10 };
-    let mut network = WideResNet::new(shape, batch, threads, set).expect("a network of these sizes");
+    let (blocks, name) = match depth % 6 {
+        2 => (Blocks::PostActivation, "resnet"),
+        _ => (Blocks::PreActivation, "wrn"),
+    };
+    let shape = Shape {
+        blocks,
+        blocks_in_group: (depth - 2) / 6,
+        stem: if depth % 6 == 2 && width > 1 { 32 } else { 16 },
+        group_channels: [16 * width, 32 * width, 64 * width],
+        channels: 3,
+        image_size: 32,
+        classes: 10,
+    };
+    let mut network = Network::new(shape, batch, threads, set).expect("a network of these sizes");
     let mut state = 1u64;
     let mut random = || {
         state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
@@ -39,7 +52,7 @@ fn main() {
         times.sort_by(f64::total_cmp);
         let (min, median) = (times[0], times[times.len() / 2]);
         println!(
-            "wrn-{depth}-{width} batch {batch} threads {threads} {set}: {what} min {min:.1} ms, median {median:.1} ms"
+            "{name}-{depth}-{width} batch {batch} threads {threads} {set}: {what} min {min:.1} ms, median {median:.1} ms"
         );
     }
 }

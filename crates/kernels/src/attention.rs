@@ -1,14 +1,15 @@
 //! Attention maps (Zagoruyko & Komodakis 2017, "Paying more attention to attention"): where in an image a network is active.
 //!
-//! A group's map is at each pixel the mean over channels of its squared output `F`, the sum that the next group or the last
-//! batch norm reads: `M = Σ F² / C`. The gradient that a loss on it has on the output is `dL/dM · 2F / C`.
+//! A group's map is at each pixel the mean over channels of its squared output `F`, what the next group reads: `M = Σ F² / C`. The
+//! gradient that a loss on it has on the output is `dL/dM · 2F / C`.
 
 use crate::buffer::BLOCK;
-use crate::forward::each_part;
+use crate::network::Body;
+use crate::pass::each_part;
 use crate::threads::{FlushToZero, SharedPointer};
-use crate::{Shape, WideResNet};
+use crate::{Network, Shape};
 
-/// Groups of blocks in a Wide ResNet, each with an attention map.
+/// Groups of blocks in a network, each with an attention map.
 pub const GROUPS: usize = 3;
 
 impl Shape {
@@ -19,12 +20,12 @@ impl Shape {
 
     /// The group that ends with this block, counted from 0 through the network; `None` within a group.
     pub(crate) fn group_ended_by(&self, block: usize) -> Option<usize> {
-        (block + 1).is_multiple_of(self.blocks_in_group()).then_some(block / self.blocks_in_group())
+        (block + 1).is_multiple_of(self.blocks_in_group).then_some(block / self.blocks_in_group)
     }
 }
 
-impl WideResNet {
-    /// The attention maps of the last [`WideResNet::forward`]'s images, one for each group: (n, pixels).
+impl Network {
+    /// The attention maps of the last [`Network::forward`]'s images, one for each group: (n, pixels).
     ///
     /// # Panics
     /// Before any `forward`, and on a network made for evaluation.
@@ -35,15 +36,21 @@ impl WideResNet {
         assert!(batch > 0, "attention needs a forward pass before it");
         let pixels = self.shape.attention_pixels();
         std::array::from_fn(|group| {
-            let (pixels, len) = (pixels[group], pixels[group] * self.shape.group_channels(group));
-            let output = &training.inputs[(group + 1) * self.shape.blocks_in_group()];
+            let (pixels, channels) = (pixels[group], self.shape.group_channels[group]);
+            let output = match self.body {
+                Body::PreActivation(_) | Body::PostActivation(_) => {
+                    &training.inputs[(group + 1) * self.shape.blocks_in_group]
+                }
+                Body::Dense(_) => &training.inputs[group],
+            };
+            let len = output.len() / training.batch_max;
             let mut maps = vec![0.0; batch * pixels];
             let to = SharedPointer::new(&mut maps);
             each_part(&self.threads, batch, &|_, _, images| {
                 for image in images {
                     // SAFETY: each image has its own map.
                     let map = unsafe { std::slice::from_raw_parts_mut(to.at(image * pixels), pixels) };
-                    mean_of_squares(&output[image * len..][..len], map);
+                    mean_of_squares(&output[image * len..][..len], channels, map);
                 }
             });
             maps
@@ -51,10 +58,9 @@ impl WideResNet {
     }
 }
 
-/// One image's map from its plain activation.
-pub(crate) fn mean_of_squares(plain: &[f32], map: &mut [f32]) {
-    let pixels = map.len();
-    let channels = (plain.len() / pixels) as f32;
+/// One image's map from its plain activation of `channels` channels, and zeros where there are more.
+pub(crate) fn mean_of_squares(plain: &[f32], channels: usize, map: &mut [f32]) {
+    let (pixels, channels) = (map.len(), channels as f32);
     for (pixel, mean) in map.iter_mut().enumerate() {
         let mut sums = [0.0f32; BLOCK];
         for block in plain.chunks_exact(pixels * BLOCK) {
@@ -67,9 +73,9 @@ pub(crate) fn mean_of_squares(plain: &[f32], map: &mut [f32]) {
 }
 
 /// One image's gradient on its plain activation, from that on its map.
-pub(crate) fn activation_gradient(map_gradient: &[f32], plain: &[f32], gradient: &mut [f32]) {
+pub(crate) fn activation_gradient(map_gradient: &[f32], plain: &[f32], channels: usize, gradient: &mut [f32]) {
     let pixels = map_gradient.len();
-    let share = 2.0 / (plain.len() / pixels) as f32;
+    let share = 2.0 / channels as f32;
     let blocks = plain.chunks_exact(pixels * BLOCK).zip(gradient.chunks_exact_mut(pixels * BLOCK));
     for (plain, gradient) in blocks {
         let each = plain.chunks_exact(BLOCK).zip(gradient.chunks_exact_mut(BLOCK));

@@ -1,6 +1,6 @@
 use std::ops::{Deref, DerefMut};
 
-/// Channels in a block: every width of a Wide ResNet is a multiple of it.
+/// Channels in a block: every width of a network is a multiple of it.
 pub(crate) const BLOCK: usize = 16;
 
 /// One block of channels at one pixel: a cache line.

@@ -6,6 +6,7 @@
 //! the gradient on the input they are transposed: `[input block][output block][tap][output channel][16]`.
 
 use crate::buffer::BLOCK;
+use crate::channels::Channels;
 use crate::winograd::Winograd;
 
 /// Where one tap of the kernel reads, relative to the output's place, and its weights.
@@ -83,6 +84,10 @@ pub(crate) struct Convolution {
     pub(crate) stride: usize,
     /// 1 or 3.
     pub(crate) kernel: usize,
+    /// Floats from one image's plain input to the next one's, and from output to output: more than they have where they are part of
+    /// what has more channels.
+    pub(crate) input_stride: usize,
+    pub(crate) output_stride: usize,
     pub(crate) forward: Sweep,
     /// One sweep for each parity of the input's row and column that any output reads.
     pub(crate) input_gradient: Vec<Sweep>,
@@ -178,6 +183,8 @@ impl Convolution {
             input_size,
             stride,
             kernel,
+            input_stride: input_channels * size * size,
+            output_stride: output_channels * output * output,
             forward,
             input_gradient,
             weight_gradient,
@@ -185,6 +192,16 @@ impl Convolution {
                 .then(|| Winograd::new(input_channels, output_channels, size))
                 .flatten(),
         }
+    }
+
+    /// The same between activations with so many floats from image to image.
+    pub(crate) fn within(self, input_stride: usize, output_stride: usize) -> Self {
+        Convolution { input_stride, output_stride, ..self }
+    }
+
+    /// Where input and output channels lie where all of them are a network's.
+    pub(crate) fn channels(&self) -> [Channels; 2] {
+        [self.input_channels, self.output_channels].map(Channels::side_by_side)
     }
 
     pub(crate) fn output_size(&self) -> usize {
@@ -198,11 +215,6 @@ impl Convolution {
 
     pub(crate) fn weights_len(&self) -> usize {
         self.input_channels * self.output_channels * self.kernel * self.kernel
-    }
-
-    /// Floats of one plain output.
-    pub(crate) fn output_len(&self) -> usize {
-        self.output_channels * self.output_size() * self.output_size()
     }
 
     /// The weights of one input block as the gradient on the input reads them.

@@ -1,8 +1,8 @@
 //! What is trained moves against its gradients: a step of SGD, along one gradient or along two with momenta of their own.
 
-use crate::WideResNet;
+use crate::Network;
 use crate::buffer::{BLOCK, Buffer};
-use crate::layer::Layer;
+use crate::parts::PartMut;
 use crate::threads::{FlushToZero, SharedPointer};
 
 /// What descent keeps beside numbers that are trained, each as long as they are; nothing on a network made for evaluation.
@@ -48,11 +48,11 @@ impl Descent {
     }
 }
 
-impl WideResNet {
+impl Network {
     /// One step of SGD with the gradients of the last `backward`: `v ← momentum·v + (gradient + weight_decay·w)`,
     /// `w ← w − learning_rate·v`, for every parameter.
     ///
-    /// After steps along two gradients ([`WideResNet::step_along_both`]) it goes on from the sum of both velocities, which is
+    /// After steps along two gradients ([`Network::step_along_both`]) it goes on from the sum of both velocities, which is
     /// what moved the weights.
     ///
     /// # Panics
@@ -63,7 +63,7 @@ impl WideResNet {
         self.descend(learning_rate, Descent::one, [(momentum, weight_decay)]);
     }
 
-    /// Keeps the gradients of the last `backward` for [`WideResNet::step_along_both`], apart from those of the next one.
+    /// Keeps the gradients of the last `backward` for [`Network::step_along_both`], apart from those of the next one.
     ///
     /// # Panics
     /// On a network made for evaluation.
@@ -80,7 +80,7 @@ impl WideResNet {
 
     /// One step along two gradients, that set aside (1) and that of the last `backward` (2), each with a velocity of its own:
     /// `v₁ ← momenta[0]·v₁ + (g₁ + weight_decay·w)`, `v₂ ← momenta[1]·v₂ + g₂`, `w ← w − learning_rate·(v₁ + v₂)`,
-    /// for every parameter. `v₁` is the velocity of [`WideResNet::step`]; `v₂` is 0 before the first such step.
+    /// for every parameter. `v₁` is the velocity of [`Network::step`]; `v₂` is 0 before the first such step.
     ///
     /// # Panics
     /// On a network made for evaluation, and where since the last step no gradient was set aside or no other came after it.
@@ -137,20 +137,16 @@ impl WideResNet {
 
     /// Everything that is trained, with what descent keeps of it.
     fn each_trained(&mut self, mut each: impl FnMut(&mut Buffer, &mut Descent)) {
-        let mut layer = |layer: &mut Layer| each(&mut layer.weights, &mut layer.descent);
-        layer(&mut self.first);
-        for block in &mut self.blocks {
-            layer(&mut block.convolution1);
-            layer(&mut block.convolution2);
-            block.shortcut.iter_mut().for_each(&mut layer);
+        for part in self.parts_mut() {
+            match part {
+                PartMut::Convolution(layer) => each(&mut layer.weights, &mut layer.descent),
+                PartMut::Norm(norm) => each(&mut norm.values, &mut norm.descent),
+                PartMut::Linear(linear) => {
+                    each(&mut linear.weights, &mut linear.weights_descent);
+                    each(&mut linear.bias, &mut linear.bias_descent);
+                }
+            }
         }
-        let norms = self.blocks.iter_mut().flat_map(|block| [&mut block.norm1, &mut block.norm2]);
-        for norm in norms.chain([&mut self.last]) {
-            each(&mut norm.values, &mut norm.descent);
-        }
-        let linear = &mut self.linear;
-        each(&mut linear.weights, &mut linear.weights_descent);
-        each(&mut linear.bias, &mut linear.bias_descent);
     }
 
     /// Whether a step followed two gradients, and none followed one since.

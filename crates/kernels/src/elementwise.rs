@@ -80,6 +80,39 @@ pub(crate) unsafe fn normalise_padded<V: Simd>(
     }
 }
 
+/// Means over 2×2 pixels of `relu(scale·plain + shift)` inside a border of zeros; `window` is that of the means.
+///
+/// # Safety
+/// As [`normalise_padded`], of four times as many plain pixels.
+#[inline(always)]
+pub(crate) unsafe fn pool_padded<V: Simd>(
+    plain: *const f32,
+    padded: *mut f32,
+    blocks: usize,
+    window: &Window,
+    scale: *const f32,
+    shift: *const f32,
+) {
+    // SAFETY: the caller's promises.
+    unsafe {
+        let (plain_len, padded_len) = window.lens();
+        let (size, row_len) = (window.size, 2 * window.size * BLOCK);
+        let quarter = V::splat(0.25);
+        for block in 0..blocks {
+            let (scale, shift) = (V::load(scale.add(block * BLOCK)), V::load(shift.add(block * BLOCK)));
+            let from = plain.add(4 * block * plain_len);
+            window.fill::<V>(padded.add(block * padded_len), |at| {
+                let (row, column) = (at / BLOCK / size, at / BLOCK % size);
+                let first = from.add(2 * row * row_len + 2 * column * BLOCK);
+                let rectified = |at: *const f32| V::load(at).multiply_add(scale, shift).relu();
+                let upper = rectified(first).add(rectified(first.add(BLOCK)));
+                let lower = rectified(first.add(row_len)).add(rectified(first.add(row_len + BLOCK)));
+                upper.add(lower).multiply(quarter)
+            });
+        }
+    }
+}
+
 /// The gradient on what a batch norm reads, from the gradient on what its ReLU gave, already gated:
 /// `gated·by_gradient + input·by_input + constant (+ skip)`, written padded, and plain where asked.
 #[derive(Clone, Copy)]
@@ -142,6 +175,68 @@ pub(crate) unsafe fn norm_gradient_padded<V: Simd>(
                 (false, true) => window.fill::<V>(to, |at| own(at).add(V::load(of.skip.add(at)))),
                 (false, false) => window.fill::<V>(to, |at| kept(at, own(at).add(V::load(of.skip.add(at))))),
             }
+        }
+    }
+}
+
+/// What a ReLU after a sum gives: `relu(scale·branch + shift + skip)`, or with a batch norm on the skip too
+/// `relu(scale·branch + shift + skip_scale·skip + skip_shift)`.
+#[derive(Clone, Copy)]
+pub(crate) struct Joined {
+    pub(crate) branch: *const f32,
+    pub(crate) scale: *const f32,
+    pub(crate) shift: *const f32,
+    /// Null where there is nothing to add.
+    pub(crate) skip: *const f32,
+    /// Null where the skip is added as it is.
+    pub(crate) skip_scale: *const f32,
+    pub(crate) skip_shift: *const f32,
+    /// Where it is written unpadded; may be the branch's place.
+    pub(crate) plain: *mut f32,
+}
+
+impl Joined {
+    /// The same from this place in all activations on.
+    pub(crate) fn at(&self, place: usize) -> Joined {
+        Joined {
+            branch: self.branch.wrapping_add(place),
+            skip: if self.skip.is_null() { self.skip } else { self.skip.wrapping_add(place) },
+            plain: self.plain.wrapping_add(place),
+            ..*self
+        }
+    }
+}
+
+/// `padded` is what is joined inside a border of zeros; `of.plain` is the same without.
+///
+/// # Safety
+/// The instruction set of `V`; pointers cover `blocks` of plain and of padded pixels, and the channels' constants.
+#[inline(always)]
+pub(crate) unsafe fn join_padded<V: Simd>(of: &Joined, padded: *mut f32, blocks: usize, window: &Window) {
+    // SAFETY: the caller's promises.
+    unsafe {
+        let (plain_len, padded_len) = window.lens();
+        for block in 0..blocks {
+            let (from, channel) = (block * plain_len, block * BLOCK);
+            let (branch, plain, to) = (of.branch.add(from), of.plain.add(from), padded.add(block * padded_len));
+            let (scale, shift) = (V::load(of.scale.add(channel)), V::load(of.shift.add(channel)));
+            let own = |at| V::load(branch.add(at)).multiply_add(scale, shift);
+            let kept = |at, sum: V| {
+                let value = sum.relu();
+                value.store(plain.add(at));
+                value
+            };
+            if of.skip.is_null() {
+                window.fill::<V>(to, |at| kept(at, own(at)));
+                continue;
+            }
+            let skip = of.skip.add(from);
+            if of.skip_scale.is_null() {
+                window.fill::<V>(to, |at| kept(at, own(at).add(V::load(skip.add(at)))));
+                continue;
+            }
+            let (by, plus) = (V::load(of.skip_scale.add(channel)), V::load(of.skip_shift.add(channel)));
+            window.fill::<V>(to, |at| kept(at, own(at).add(V::load(skip.add(at)).multiply_add(by, plus))));
         }
     }
 }
@@ -226,6 +321,129 @@ pub(crate) unsafe fn gate<V: Simd>(
                 gated.store(gradient.add(at));
                 sum[chain] = sum[chain].add(gated);
                 product[chain] = gated.multiply_add(x, product[chain]);
+            }
+            gather(four(sum), sums.add(block * BLOCK));
+            gather(four(product), products.add(block * BLOCK));
+        }
+    }
+}
+
+/// Gates `gradient` in place by the ReLU that gave `output`, and adds to `sums` and `products`, per channel, the sums over pixels of
+/// the gated gradient and of its product with `input`. To gate it again changes nothing.
+///
+/// # Safety
+/// As [`statistics`].
+#[inline(always)]
+#[allow(clippy::too_many_arguments)]
+pub(crate) unsafe fn gate_by_output<V: Simd>(
+    gradient: *mut f32,
+    output: *const f32,
+    input: *const f32,
+    blocks: usize,
+    pixels: usize,
+    sums: *mut f64,
+    products: *mut f64,
+) {
+    // SAFETY: the caller's promises.
+    unsafe {
+        for block in 0..blocks {
+            let mut sum = [V::splat(0.0); CHAINS];
+            let mut product = [V::splat(0.0); CHAINS];
+            for pixel in 0..pixels {
+                let chain = pixel % CHAINS;
+                let at = (block * pixels + pixel) * BLOCK;
+                let gated = V::load(gradient.add(at)).where_positive(V::load(output.add(at)));
+                gated.store(gradient.add(at));
+                sum[chain] = sum[chain].add(gated);
+                product[chain] = gated.multiply_add(V::load(input.add(at)), product[chain]);
+            }
+            gather(four(sum), sums.add(block * BLOCK));
+            gather(four(product), products.add(block * BLOCK));
+        }
+    }
+}
+
+/// As [`gate`], of `gradient` as it stands; what is gated is added to `onto`, times `scale`: all of a batch norm's gradient but for what
+/// is linear in its input.
+///
+/// # Safety
+/// As [`statistics`].
+#[inline(always)]
+#[allow(clippy::too_many_arguments)]
+pub(crate) unsafe fn accumulate<V: Simd>(
+    gradient: *const f32,
+    onto: *mut f32,
+    input: *const f32,
+    blocks: usize,
+    pixels: usize,
+    scale: *const f32,
+    shift: *const f32,
+    sums: *mut f64,
+    products: *mut f64,
+) {
+    // SAFETY: the caller's promises.
+    unsafe {
+        for block in 0..blocks {
+            let (scale, shift) = (V::load(scale.add(block * BLOCK)), V::load(shift.add(block * BLOCK)));
+            let mut sum = [V::splat(0.0); CHAINS];
+            let mut product = [V::splat(0.0); CHAINS];
+            for pixel in 0..pixels {
+                let chain = pixel % CHAINS;
+                let at = (block * pixels + pixel) * BLOCK;
+                let x = V::load(input.add(at));
+                let gated = V::load(gradient.add(at)).where_positive(x.multiply_add(scale, shift));
+                gated.multiply_add(scale, V::load(onto.add(at))).store(onto.add(at));
+                sum[chain] = sum[chain].add(gated);
+                product[chain] = gated.multiply_add(x, product[chain]);
+            }
+            gather(four(sum), sums.add(block * BLOCK));
+            gather(four(product), products.add(block * BLOCK));
+        }
+    }
+}
+
+/// A gradient on means over `factor × factor` pixels, on its way to what a batch norm and its ReLU read before them.
+#[derive(Clone, Copy)]
+pub(crate) struct Unpooled {
+    /// On `size × size` means.
+    pub(crate) of_means: *const f32,
+    pub(crate) size: usize,
+    pub(crate) factor: usize,
+    pub(crate) input: *const f32,
+    pub(crate) scale: *const f32,
+    pub(crate) shift: *const f32,
+    /// Where it is added, as [`accumulate`] adds it; or set, where nothing is there yet.
+    pub(crate) onto: *mut f32,
+    pub(crate) adds: bool,
+}
+
+/// Spreads a gradient on means evenly over their pixels, and goes on as [`accumulate`] does.
+///
+/// # Safety
+/// As [`statistics`].
+#[inline(always)]
+pub(crate) unsafe fn unpool<V: Simd>(of: &Unpooled, blocks: usize, sums: *mut f64, products: *mut f64) {
+    // SAFETY: the caller's promises.
+    unsafe {
+        let &Unpooled { of_means, size, factor, input, onto, .. } = of;
+        let (side, share) = (size * factor, V::splat(1.0 / (factor * factor) as f32));
+        for block in 0..blocks {
+            let (scale, shift) = (V::load(of.scale.add(block * BLOCK)), V::load(of.shift.add(block * BLOCK)));
+            let mut sum = [V::splat(0.0); CHAINS];
+            let mut product = [V::splat(0.0); CHAINS];
+            for row in 0..side {
+                for column in 0..side {
+                    let mean = (block * size + row / factor) * size + column / factor;
+                    let at = ((block * side + row) * side + column) * BLOCK;
+                    let x = V::load(input.add(at));
+                    let gradient = V::load(of_means.add(mean * BLOCK)).multiply(share);
+                    let gated = gradient.where_positive(x.multiply_add(scale, shift));
+                    let before = if of.adds { V::load(onto.add(at)) } else { V::splat(0.0) };
+                    gated.multiply_add(scale, before).store(onto.add(at));
+                    let chain = column % CHAINS;
+                    sum[chain] = sum[chain].add(gated);
+                    product[chain] = gated.multiply_add(x, product[chain]);
+                }
             }
             gather(four(sum), sums.add(block * BLOCK));
             gather(four(product), products.add(block * BLOCK));

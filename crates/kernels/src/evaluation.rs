@@ -1,19 +1,30 @@
 //! Evaluation: running statistics, a few images through the whole network at a time. What an image gives does not depend on
 //! the batch it comes in, nor on the number of threads.
 
+use std::ops::Range;
 use std::ptr::null;
 
-use crate::WideResNet;
 use crate::attention::{self, GROUPS};
 use crate::head;
-use crate::layer::Source;
+use crate::instances::Kernels;
 use crate::layout::pad_image;
-use crate::network::EVALUATED_TOGETHER;
-use crate::norm::Norm;
+use crate::network::{Body, EVALUATED_TOGETHER};
+use crate::parts::PartMut;
 use crate::threads::{FlushToZero, SharedPointer};
-use crate::winograd::{Finish, Target};
+use crate::winograd::Scratch;
+use crate::{Blocks, Network, dense, post_activation, pre_activation};
 
-impl WideResNet {
+/// Images that go through the network together, and what the thread that takes them works in.
+pub(crate) struct Company<'a> {
+    pub(crate) kernels: &'a Kernels,
+    pub(crate) scratch: &'a Scratch,
+    /// From 0 on.
+    pub(crate) images: Range<usize>,
+    /// Room for so many of the largest activation, three times. In the first lies what the first convolution gave.
+    pub(crate) plain: [*mut f32; 3],
+}
+
+impl Network {
     /// Evaluation mode: logits (n, classes) of `images` (n, channels, size, size), for any n.
     ///
     /// # Panics
@@ -22,7 +33,7 @@ impl WideResNet {
         self.evaluate_to(images, None)
     }
 
-    /// As [`WideResNet::evaluate`], and the attention maps of these images, one for each group: (n, pixels).
+    /// As [`Network::evaluate`], and the attention maps of these images, one for each group: (n, pixels).
     ///
     /// # Panics
     /// Where `images` is not whole images.
@@ -38,14 +49,14 @@ impl WideResNet {
         let image_len = self.shape.image_len();
         assert!(images.len().is_multiple_of(image_len), "images must be whole");
         let batch = images.len() / image_len;
-        for block in &mut self.blocks {
-            block.norm1.use_running();
-            block.norm2.use_running();
+        for part in self.parts_mut() {
+            if let PartMut::Norm(norm) = part {
+                norm.use_running();
+            }
         }
-        self.last.use_running();
         self.transform();
-        let WideResNet { shape, kernels, threads, first, blocks, last, linear, spaces, .. } = self;
-        let (first, blocks, last, linear) = (&*first, &*blocks, &*last, &*linear);
+        let Network { shape, kernels, threads, first, body, norm, linear, spaces, .. } = self;
+        let (first, body, norm, linear) = (&*first, &*body, &*norm, &*linear);
         let mut logits = vec![0.0; batch * shape.classes];
         let to = SharedPointer::new(&mut logits);
         let maps = maps.map(|maps| maps.each_mut().map(|map| SharedPointer::new(map)));
@@ -66,12 +77,12 @@ impl WideResNet {
             // maps; the instruction set is available.
             unsafe {
                 let (scratch, plain) = &spaces[thread];
-                let [mut input, middle, mut output] = plain.map(|plain| plain.at(0));
+                let plain = plain.map(|plain| plain.at(0));
                 let padded = std::slice::from_raw_parts_mut(scratch.padded[0].at(0), padded_len);
                 padded.fill(0.0);
                 for image in together.clone() {
                     pad_image(&images[(first_image + image) * image_len..][..image_len], shape.channels, size, padded);
-                    let output = input.add(image * first.geometry.output_len());
+                    let output = plain[0].add(image * first.geometry.output_stride);
                     (kernels.convolve)(
                         &first.geometry.forward,
                         padded.as_ptr(),
@@ -80,41 +91,35 @@ impl WideResNet {
                         null(),
                     );
                 }
-                for (index, block) in blocks.iter().enumerate() {
-                    let source = running(&block.norm1, input);
-                    let (scale, shift) = (block.norm2.running_scale.as_ptr(), block.norm2.running_shift.as_ptr());
-                    // Where the convolution can, it does what its batch norm and ReLU would.
-                    let (finish, middle_source) = match block.convolution1.geometry.winograd {
-                        Some(_) => (Finish::Rectified { scale, shift }, Source::Plain(middle)),
-                        None => (Finish::Stored, running(&block.norm2, middle)),
+                let seen = |block: usize, output: *const f32| {
+                    let Some((group, maps)) = shape.group_ended_by(block).zip(maps) else { return };
+                    let (pixels, channels) = (attention_pixels[group], shape.group_channels[group]);
+                    let len = match body {
+                        Body::PreActivation(_) | Body::PostActivation(_) => pixels * channels,
+                        Body::Dense(groups) => groups[group].stride(),
                     };
-                    let to = Target { start: null(), output: middle, finish };
-                    block.convolution1.forward(kernels, scratch, together.clone(), &source, &to);
-                    let mut start = input;
-                    if let Some(shortcut) = &block.shortcut {
-                        let to = Target { start: null(), output, finish: Finish::Stored };
-                        shortcut.forward(kernels, scratch, together.clone(), &source, &to);
-                        start = output;
+                    for image in together.clone() {
+                        let map = maps[group].at((first_image + image) * pixels);
+                        let output = std::slice::from_raw_parts(output.add(image * len), len);
+                        attention::mean_of_squares(output, channels, std::slice::from_raw_parts_mut(map, pixels));
                     }
-                    let to = Target { start, output, finish: Finish::Stored };
-                    block.convolution2.forward(kernels, scratch, together.clone(), &middle_source, &to);
-                    std::mem::swap(&mut input, &mut output);
-                    if let Some((group, maps)) = shape.group_ended_by(index).zip(maps) {
-                        let (pixels, len) = (attention_pixels[group], block.convolution1.geometry.output_len());
-                        for image in together.clone() {
-                            let map = maps[group].at((first_image + image) * pixels);
-                            let plain = std::slice::from_raw_parts(input.add(image * len), len);
-                            attention::mean_of_squares(plain, std::slice::from_raw_parts_mut(map, pixels));
-                        }
-                    }
-                }
-                let features = shape.features();
-                let pixels = (size / 4) * (size / 4);
+                };
+                let company = Company { kernels, scratch, images: together.clone(), plain };
+                let output = match body {
+                    Body::PreActivation(blocks) => pre_activation::evaluate(&company, blocks, seen),
+                    Body::PostActivation(blocks) => post_activation::evaluate(&company, blocks, norm, seen),
+                    Body::Dense(groups) => dense::evaluate(&company, groups, seen),
+                };
+                let (features, pixels) = (linear.features, shape.pooled_pixels());
                 let pooled = std::slice::from_raw_parts_mut(scratch.padded[0].at(0), features);
                 for image in together {
-                    let activation =
-                        std::slice::from_raw_parts(input.add(image * features * pixels), features * pixels);
-                    head::pool(activation, pixels, &last.running_scale, &last.running_shift, pooled);
+                    let output = std::slice::from_raw_parts(output.add(image * features * pixels), features * pixels);
+                    match shape.blocks {
+                        Blocks::PreActivation | Blocks::Dense => {
+                            head::pool(output, pixels, &norm.running_scale, &norm.running_shift, pooled);
+                        }
+                        Blocks::PostActivation => head::means(output, pixels, pooled),
+                    }
                     let logits = to.at((first_image + image) * shape.classes);
                     linear.forward(pooled, std::slice::from_raw_parts_mut(logits, shape.classes));
                 }
@@ -122,9 +127,4 @@ impl WideResNet {
         });
         logits
     }
-}
-
-/// What a convolution reads after a batch norm of running statistics.
-fn running(norm: &Norm, input: *const f32) -> Source {
-    Source::Normalised { input, scale: norm.running_scale.as_ptr(), shift: norm.running_shift.as_ptr() }
 }

@@ -1,11 +1,14 @@
-//! The end of the network: batch norm, ReLU, global average pooling and the linear layer.
+//! The end of the network: global average pooling, after a batch norm and its ReLU where they are still to come, and the linear layer.
 
 use crate::buffer::{BLOCK, Buffer};
+use crate::channels::Channels;
 use crate::descent::Descent;
 
 /// `logits = weights · features + bias`; weights are (classes, features), as in PyTorch.
 pub(crate) struct Linear {
+    /// A whole number of blocks, those of `own` among them.
     pub(crate) features: usize,
+    pub(crate) own: Channels,
     pub(crate) classes: usize,
     pub(crate) weights: Buffer,
     pub(crate) weights_descent: Descent,
@@ -14,9 +17,11 @@ pub(crate) struct Linear {
 }
 
 impl Linear {
-    pub(crate) fn new(features: usize, classes: usize, trains: bool) -> Self {
+    pub(crate) fn new(own: Channels, classes: usize, trains: bool) -> Self {
+        let features = own.padded();
         Linear {
             features,
+            own,
             classes,
             weights: Buffer::zeros(features * classes),
             weights_descent: Descent::new(features * classes, trains),
@@ -86,6 +91,21 @@ pub(crate) fn pool(plain: &[f32], pixels: usize, scale: &[f32], shift: &[f32], p
         }
         for lane in 0..BLOCK {
             pooled[lane] = sums[lane] / pixels as f32;
+        }
+    }
+}
+
+/// Means over pixels of one image's plain activation.
+pub(crate) fn means(plain: &[f32], pixels: usize, pooled: &mut [f32]) {
+    for (block, pooled) in plain.chunks_exact(pixels * BLOCK).zip(pooled.chunks_exact_mut(BLOCK)) {
+        let mut sums = [0.0f32; BLOCK];
+        for pixel in block.chunks_exact(BLOCK) {
+            for (sum, x) in sums.iter_mut().zip(pixel) {
+                *sum += x;
+            }
+        }
+        for (pooled, sum) in pooled.iter_mut().zip(sums) {
+            *pooled = sum / pixels as f32;
         }
     }
 }

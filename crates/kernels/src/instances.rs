@@ -2,7 +2,7 @@
 
 use crate::InstructionSet;
 use crate::convolution::{Pixels, Sweep, WeightSweep, cut};
-use crate::elementwise::{self, NormGradient, Window};
+use crate::elementwise::{self, Joined, NormGradient, Unpooled, Window};
 use crate::simd::Portable;
 use crate::tiles;
 use crate::winograd::{self, Winograd, Writing};
@@ -13,9 +13,13 @@ type Convolve = unsafe fn(&Sweep, *const f32, *const f32, *mut f32, *const f32);
 type WeightGradient = unsafe fn(&WeightSweep, *const f32, *const f32, *mut f32);
 type NormalisePadded = unsafe fn(*const f32, *mut f32, usize, &Window, *const f32, *const f32);
 type NormGradientPadded = unsafe fn(&NormGradient, *mut f32, usize, &Window);
+type JoinPadded = unsafe fn(&Joined, *mut f32, usize, &Window);
 type CopyPadded = unsafe fn(*const f32, *mut f32, usize, &Window);
 type Statistics = unsafe fn(*const f32, usize, usize, *mut f64, *mut f64);
 type Gate = unsafe fn(*mut f32, *const f32, usize, usize, *const f32, *const f32, *mut f64, *mut f64);
+type GateByOutput = unsafe fn(*mut f32, *const f32, *const f32, usize, usize, *mut f64, *mut f64);
+type Accumulate = unsafe fn(*const f32, *mut f32, *const f32, usize, usize, *const f32, *const f32, *mut f64, *mut f64);
+type Unpool = unsafe fn(&Unpooled, usize, *mut f64, *mut f64);
 type WinogradTransform = unsafe fn(&Winograd, usize, *const f32, *mut f32, *mut f32);
 type WinogradProducts = unsafe fn(&Sweep, usize, (*const f32, usize), *const f32, (*mut f32, usize));
 type WinogradWrite = unsafe fn(&Writing<'_>);
@@ -32,10 +36,15 @@ pub(crate) struct Kernels {
     pub(crate) convolve: Convolve,
     pub(crate) weight_gradient: WeightGradient,
     pub(crate) normalise_padded: NormalisePadded,
+    pub(crate) pool_padded: NormalisePadded,
     pub(crate) norm_gradient_padded: NormGradientPadded,
+    pub(crate) join_padded: JoinPadded,
     pub(crate) copy_padded: CopyPadded,
     pub(crate) statistics: Statistics,
     pub(crate) gate: Gate,
+    pub(crate) gate_by_output: GateByOutput,
+    pub(crate) accumulate: Accumulate,
+    pub(crate) unpool: Unpool,
     pub(crate) winograd_transform: WinogradTransform,
     /// `(sweep, tiles, (input, its plane), weights, (output, its plane))`, at every position.
     pub(crate) winograd_products: WinogradProducts,
@@ -86,10 +95,15 @@ macro_rules! instance {
                 convolve,
                 weight_gradient,
                 normalise_padded,
+                pool_padded,
                 norm_gradient_padded,
+                join_padded,
                 copy_padded,
                 statistics,
                 gate,
+                gate_by_output,
+                accumulate,
+                unpool,
                 winograd_transform,
                 winograd_products,
                 winograd_write,
@@ -160,9 +174,21 @@ macro_rules! instance {
             }
 
             $(#[target_feature(enable = $feature)])?
+            unsafe fn pool_padded(plain: *const f32, padded: *mut f32, blocks: usize, window: &Window, scale: *const f32, shift: *const f32) {
+                // SAFETY: the caller's promises.
+                unsafe { elementwise::pool_padded::<$simd>(plain, padded, blocks, window, scale, shift) }
+            }
+
+            $(#[target_feature(enable = $feature)])?
             unsafe fn norm_gradient_padded(of: &NormGradient, padded: *mut f32, blocks: usize, window: &Window) {
                 // SAFETY: the caller's promises.
                 unsafe { elementwise::norm_gradient_padded::<$simd>(of, padded, blocks, window) }
+            }
+
+            $(#[target_feature(enable = $feature)])?
+            unsafe fn join_padded(of: &Joined, padded: *mut f32, blocks: usize, window: &Window) {
+                // SAFETY: the caller's promises.
+                unsafe { elementwise::join_padded::<$simd>(of, padded, blocks, window) }
             }
 
             $(#[target_feature(enable = $feature)])?
@@ -182,6 +208,25 @@ macro_rules! instance {
             unsafe fn gate(gradient: *mut f32, input: *const f32, blocks: usize, pixels: usize, scale: *const f32, shift: *const f32, sums: *mut f64, products: *mut f64) {
                 // SAFETY: the caller's promises.
                 unsafe { elementwise::gate::<$simd>(gradient, input, blocks, pixels, scale, shift, sums, products) }
+            }
+
+            $(#[target_feature(enable = $feature)])?
+            unsafe fn gate_by_output(gradient: *mut f32, output: *const f32, input: *const f32, blocks: usize, pixels: usize, sums: *mut f64, products: *mut f64) {
+                // SAFETY: the caller's promises.
+                unsafe { elementwise::gate_by_output::<$simd>(gradient, output, input, blocks, pixels, sums, products) }
+            }
+
+            $(#[target_feature(enable = $feature)])?
+            #[allow(clippy::too_many_arguments)]
+            unsafe fn accumulate(gradient: *const f32, onto: *mut f32, input: *const f32, blocks: usize, pixels: usize, scale: *const f32, shift: *const f32, sums: *mut f64, products: *mut f64) {
+                // SAFETY: the caller's promises.
+                unsafe { elementwise::accumulate::<$simd>(gradient, onto, input, blocks, pixels, scale, shift, sums, products) }
+            }
+
+            $(#[target_feature(enable = $feature)])?
+            unsafe fn unpool(of: &Unpooled, blocks: usize, sums: *mut f64, products: *mut f64) {
+                // SAFETY: the caller's promises.
+                unsafe { elementwise::unpool::<$simd>(of, blocks, sums, products) }
             }
 
             $(#[target_feature(enable = $feature)])?

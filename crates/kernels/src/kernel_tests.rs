@@ -6,7 +6,7 @@ use std::ptr::{null, null_mut};
 use crate::InstructionSet;
 use crate::buffer::{BLOCK, Buffer};
 use crate::convolution::{Convolution, cut};
-use crate::elementwise::{NormGradient, Window};
+use crate::elementwise::{Joined, NormGradient, Unpooled, Window};
 use crate::instances::Kernels;
 use crate::layout::{pad_image, weights_from_pytorch, weights_to_pytorch};
 
@@ -152,7 +152,7 @@ fn check_convolution(input_channels: usize, output_channels: usize, size: usize,
         |to: &[f64], start: &[f32]| -> Vec<f64> { to.iter().zip(start).map(|(a, b)| a + f64::from(*b)).collect() };
 
     let mut packed = Buffer::zeros(weights.len());
-    weights_from_pytorch(&convolution, &weights, &mut packed);
+    weights_from_pytorch(&convolution, convolution.channels(), &weights, &mut packed);
     let mut packed_weights = Guarded::new(&packed);
     let mut padded_input = Guarded::new(&padded(&input, input_channels, size));
     let mut padded_gradient = Guarded::new(&padded(&gradient, output_channels, output_size));
@@ -183,7 +183,7 @@ fn check_convolution(input_channels: usize, output_channels: usize, size: usize,
         let sweep = &convolution.weight_gradient;
         // SAFETY: as above.
         unsafe { (kernels.weight_gradient)(sweep, read, padded_gradient.pointer(), sums.pointer()) };
-        let ours = weights_to_pytorch(&convolution, sums.values());
+        let ours = weights_to_pytorch(&convolution, convolution.channels(), sums.values());
         let expected_sums: Vec<f64> = expected.weight_gradient.iter().map(|x| x + 0.5).collect();
         assert_close(&format!("{what} gradient on the weights"), &ours, &expected_sums);
 
@@ -330,6 +330,163 @@ fn batch_norm_with_relu_and_copies_inside_a_border_of_zeros() {
             }
             assert_close(&format!("{what} normalised"), normalised.values(), &expected);
             assert_close(&format!("{what} copied"), copied.values(), &expected_copy);
+        }
+    });
+}
+
+/// With nothing to add, with what is added as it is, and with what a batch norm of its own is on; in the branch's place too.
+#[test]
+fn a_sum_with_its_relu() {
+    each_activation(|kernels, what, blocks, size, random| {
+        let (len, channels) = (blocks * BLOCK * size * size, blocks * BLOCK);
+        let [branch, skip] = std::array::from_fn(|_| random.values(len));
+        let [scale, shift, skip_scale, skip_shift] = std::array::from_fn(|_| random.values(channels));
+        for (with_skip, with_norm, in_place) in [(false, false, true), (true, false, false), (true, true, true)] {
+            for window in windows(size) {
+                let padded_len = channels * window.side * window.side;
+                let mut padded = Guarded::new(&vec![f32::NAN; padded_len]);
+                let (mut own, mut other) = (Guarded::new(&branch), Guarded::new(&vec![f32::NAN; len]));
+                let if_norm = |values: &[f32]| if with_norm { values.as_ptr() } else { null() };
+                let of = Joined {
+                    branch: own.pointer(),
+                    scale: scale.as_ptr(),
+                    shift: shift.as_ptr(),
+                    skip: if with_skip { skip.as_ptr() } else { null() },
+                    skip_scale: if_norm(&skip_scale),
+                    skip_shift: if_norm(&skip_shift),
+                    plain: if in_place { own.pointer() } else { other.pointer() },
+                };
+                // SAFETY: the instruction set is available; the operands have these sizes.
+                unsafe { (kernels.join_padded)(&of, padded.pointer(), blocks, &window) };
+                let (mut expected, mut expected_plain) = (vec![0.0; padded_len], vec![0.0; len]);
+                for (channel, plain, padded) in places(blocks, &window) {
+                    let double = |values: &[f32], at: usize| f64::from(values[at]);
+                    let mut x = double(&branch, plain) * double(&scale, channel) + double(&shift, channel);
+                    x += match (with_skip, with_norm) {
+                        (false, _) => 0.0,
+                        (true, false) => double(&skip, plain),
+                        _ => double(&skip, plain) * double(&skip_scale, channel) + double(&skip_shift, channel),
+                    };
+                    (expected[padded], expected_plain[plain]) = (x.max(0.0), x.max(0.0));
+                }
+                assert_close(&format!("{what} padded"), padded.values(), &expected);
+                let plain = if in_place { &own } else { &other };
+                assert_close(&format!("{what} plain"), plain.values(), &expected_plain);
+            }
+        }
+    });
+}
+
+#[test]
+fn the_gate_of_a_relu_by_what_it_gave() {
+    each_activation(|kernels, what, blocks, size, random| {
+        let (len, channels, pixels) = (blocks * BLOCK * size * size, blocks * BLOCK, size * size);
+        let [gradient, output, input, other_input] = std::array::from_fn(|_| random.values(len));
+        // Sums are added to what is there.
+        let mut sums: [Vec<f64>; 4] = std::array::from_fn(|_| vec![0.25; channels]);
+        let mut gated = Guarded::new(&gradient);
+        // SAFETY: the instruction set is available; the operands have these sizes.
+        unsafe {
+            let [sum, product, again, other_product] = sums.each_mut().map(|sum| sum.as_mut_ptr());
+            let (input, other) = (input.as_ptr(), other_input.as_ptr());
+            (kernels.gate_by_output)(gated.pointer(), output.as_ptr(), input, blocks, pixels, sum, product);
+            (kernels.gate_by_output)(gated.pointer(), output.as_ptr(), other, blocks, pixels, again, other_product);
+        }
+        let mut expected: [Vec<f64>; 4] = std::array::from_fn(|_| vec![0.25; channels]);
+        let mut expected_gradient = vec![0.0; len];
+        for (channel, plain, _) in places(blocks, &Window::whole(size)) {
+            let g = if output[plain] > 0.0 { f64::from(gradient[plain]) } else { 0.0 };
+            expected_gradient[plain] = g;
+            let [x, y] = [&input, &other_input].map(|input| f64::from(input[plain]));
+            for (sum, term) in expected.iter_mut().zip([g, g * x, g, g * y]) {
+                sum[channel] += term;
+            }
+        }
+        assert_close(&format!("{what} gated"), gated.values(), &expected_gradient);
+        for (name, (sums, expected)) in ["Σg", "Σgx", "Σg again", "Σgy"].iter().zip(sums.iter().zip(&expected)) {
+            let sums: Vec<f32> = sums.iter().map(|sum| *sum as f32).collect();
+            assert_close(&format!("{what} {name}"), &sums, expected);
+        }
+    });
+}
+
+#[test]
+fn means_of_a_batch_norm_with_its_relu() {
+    each_activation(|kernels, what, blocks, size, random| {
+        let (channels, side) = (blocks * BLOCK, 2 * size);
+        let mut input = Guarded::new(&random.values(channels * side * side));
+        let (scale, shift) = (random.values(channels), random.values(channels));
+        for window in windows(size) {
+            let padded_len = channels * window.side * window.side;
+            let mut pooled = Guarded::new(&vec![f32::NAN; padded_len]);
+            // SAFETY: the instruction set is available; the operands have these sizes.
+            unsafe {
+                let (scale, shift) = (scale.as_ptr(), shift.as_ptr());
+                (kernels.pool_padded)(input.pointer(), pooled.pointer(), blocks, &window, scale, shift);
+            }
+            let mut expected = vec![0.0; padded_len];
+            for (channel, plain, padded) in places(blocks, &window) {
+                let (block, pixel) = (plain / (size * size * BLOCK), plain / BLOCK % (size * size));
+                let (row, column) = (2 * (pixel / size), 2 * (pixel % size));
+                for (row, column) in [(row, column), (row, column + 1), (row + 1, column), (row + 1, column + 1)] {
+                    let at = ((block * side + row) * side + column) * BLOCK + channel % BLOCK;
+                    let x = f64::from(input.values()[at]);
+                    expected[padded] += (x * f64::from(scale[channel]) + f64::from(shift[channel])).max(0.0) / 4.0;
+                }
+            }
+            assert_close(&format!("{what} pooled"), pooled.values(), &expected);
+        }
+    });
+}
+
+/// A gradient as it is, and one on means of 2×2 pixels: what is added where, and the sums.
+#[test]
+fn gradients_are_gated_scaled_and_gathered() {
+    each_activation(|kernels, what, blocks, size, random| {
+        let (channels, side) = (blocks * BLOCK, 2 * size);
+        let (len, pixels) = (channels * side * side, side * side);
+        let [gradient, input, before] = std::array::from_fn(|_| random.values(len));
+        let of_means = random.values(len / 4);
+        let (scale, shift) = (random.values(channels), random.values(channels));
+        for (pooled, adds) in [(false, true), (true, true), (true, false)] {
+            // Sums are added to what is there.
+            let mut sums: [Vec<f64>; 2] = std::array::from_fn(|_| vec![0.25; channels]);
+            let mut gathered = Guarded::new(&if adds { before.clone() } else { vec![f32::NAN; len] });
+            let [sum, product] = sums.each_mut().map(|sum| sum.as_mut_ptr());
+            let (onto, x) = (gathered.pointer(), input.as_ptr());
+            let (by, plus) = (scale.as_ptr(), shift.as_ptr());
+            let of_means_at = of_means.as_ptr();
+            let of = Unpooled { of_means: of_means_at, size, factor: 2, input: x, scale: by, shift: plus, onto, adds };
+            // SAFETY: the instruction set is available; the operands have these sizes.
+            unsafe {
+                match pooled {
+                    true => (kernels.unpool)(&of, blocks, sum, product),
+                    false => (kernels.accumulate)(gradient.as_ptr(), onto, x, blocks, pixels, by, plus, sum, product),
+                }
+            }
+            let mut expected: [Vec<f64>; 2] = std::array::from_fn(|_| vec![0.25; channels]);
+            let mut expected_gathered = vec![0.0; len];
+            for (channel, plain, _) in places(blocks, &Window::whole(side)) {
+                let double = |values: &[f32], at: usize| f64::from(values[at]);
+                let (block, pixel) = (plain / (pixels * BLOCK), plain / BLOCK % pixels);
+                let mean = (block * size + pixel / side / 2) * size + pixel % side / 2;
+                let own = match pooled {
+                    true => double(&of_means, mean * BLOCK + channel % BLOCK) / 4.0,
+                    false => double(&gradient, plain),
+                };
+                let x = double(&input, plain);
+                let open = x * double(&scale, channel) + double(&shift, channel) > 0.0;
+                let g = if open { own } else { 0.0 };
+                let there = if adds { double(&before, plain) } else { 0.0 };
+                expected_gathered[plain] = there + g * double(&scale, channel);
+                expected[0][channel] += g;
+                expected[1][channel] += g * x;
+            }
+            assert_close(&format!("{what} gathered"), gathered.values(), &expected_gathered);
+            for (name, (sums, expected)) in ["Σg", "Σgx"].iter().zip(sums.iter().zip(&expected)) {
+                let sums: Vec<f32> = sums.iter().map(|sum| *sum as f32).collect();
+                assert_close(&format!("{what} {name}"), &sums, expected);
+            }
         }
     });
 }

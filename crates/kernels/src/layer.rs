@@ -4,9 +4,10 @@ use std::ops::Range;
 use std::ptr::null;
 
 use crate::buffer::{BLOCK, Buffer};
+use crate::channels::Channels;
 use crate::convolution::Convolution;
 use crate::descent::Descent;
-use crate::elementwise::{NormGradient, Window};
+use crate::elementwise::{Joined, NormGradient, Window};
 use crate::instances::Kernels;
 use crate::threads::SharedPointer;
 use crate::winograd::{self, Finish, Scratch, Target, Winograd};
@@ -14,6 +15,9 @@ use crate::winograd::{self, Finish, Scratch, Target, Winograd};
 /// A convolution and its weights, in the kernels' layout.
 pub(crate) struct Layer {
     pub(crate) geometry: Convolution,
+    /// Which of the geometry's channels are the network's.
+    pub(crate) inputs: Channels,
+    pub(crate) outputs: Channels,
     pub(crate) weights: Buffer,
     /// The weights as Winograd's products read them.
     pub(crate) transformed: Buffer,
@@ -21,11 +25,20 @@ pub(crate) struct Layer {
 }
 
 impl Layer {
+    /// `trains`: whether it needs what descent keeps.
     pub(crate) fn new(geometry: Convolution, trains: bool) -> Self {
+        let channels = geometry.channels();
+        Self::of_channels(geometry, channels, trains)
+    }
+
+    /// As [`Layer::new`], where not all of the geometry's channels are the network's.
+    pub(crate) fn of_channels(geometry: Convolution, [inputs, outputs]: [Channels; 2], trains: bool) -> Self {
         let len = geometry.weights_len();
         let transformed = geometry.winograd.as_ref().map_or(0, |winograd| winograd.weights_len());
         Layer {
             geometry,
+            inputs,
+            outputs,
             weights: Buffer::zeros(len),
             transformed: Buffer::zeros(transformed),
             descent: Descent::new(len, trains),
@@ -59,16 +72,18 @@ impl Layer {
         unsafe {
             if let Some(winograd) = &geometry.winograd {
                 let weights = self.transformed.as_ptr();
-                let pad = |image, to| source.pad(kernels, image, winograd.input_blocks, &winograd.window(), to);
-                return winograd.forward(kernels, scratch, images, pad, weights, to);
+                let (blocks, window) = (winograd.input_blocks, winograd.window());
+                let pad = |image, to| source.pad(kernels, image * geometry.input_stride, blocks, &window, to);
+                return winograd.forward(kernels, scratch, images, pad, weights, (to, geometry.output_stride));
             }
-            let (window, output_len) = (Window::whole(geometry.input_size), geometry.output_len());
+            let window = Window::whole(geometry.input_size);
             let padded = scratch.padded[0].at(0);
             for image in images {
-                source.pad(kernels, image, geometry.input_channels / BLOCK, &window, padded);
-                let (start, output) = (offset(to.start, image * output_len), to.output.add(image * output_len));
+                source.pad(kernels, image * geometry.input_stride, geometry.input_channels / BLOCK, &window, padded);
+                let at = image * geometry.output_stride;
+                let (start, output) = (offset(to.start, at), to.output.add(at));
                 (kernels.convolve)(&geometry.forward, padded, self.weights.as_ptr(), output, start);
-                finish(kernels, to, image, geometry.output_channels / BLOCK, geometry.output_size());
+                finish(kernels, to, at, output, geometry.output_channels / BLOCK, geometry.output_size());
             }
         }
     }
@@ -101,8 +116,12 @@ impl Layer {
             if let Some(winograd) = &geometry.winograd {
                 let weights = turned.transformed.as_ptr();
                 let window = winograd.window();
-                let pad = |image, to| input.pad(kernels, image, winograd.input_blocks, &window, to);
-                let pad_gradient = |image, to| gradient.pad(kernels, image, winograd.output_blocks, &window, to);
+                let (inputs, outputs) = (winograd.input_blocks, winograd.output_blocks);
+                let pad = |image, to| input.pad(kernels, image * geometry.input_stride, inputs, &window, to);
+                let pad_gradient = |image, to| {
+                    gradient.pad(kernels, image * geometry.output_stride, outputs, &window, to);
+                };
+                let to = (to, geometry.input_stride);
                 winograd.backward(kernels, scratch, images, pad, pad_gradient, weights, to);
                 let pairs = winograd.input_blocks * winograd.output_blocks;
                 (kernels.winograd_weight_gradient)(scratch.weight_gradient.at(0), weight_gradient, pairs);
@@ -110,18 +129,90 @@ impl Layer {
             }
             let (size, output_size) = (geometry.input_size, geometry.output_size());
             let (input_blocks, output_blocks) = (geometry.input_channels / BLOCK, geometry.output_channels / BLOCK);
-            let input_len = input_blocks * size * size * BLOCK;
             let [padded, padded_gradient] = scratch.padded.map(|padded| padded.at(0));
             for image in images {
-                gradient.pad(kernels, image, output_blocks, &Window::whole(output_size), padded_gradient);
-                input.pad(kernels, image, input_blocks, &Window::whole(size), padded);
+                let window = Window::whole(output_size);
+                gradient.pad(kernels, image * geometry.output_stride, output_blocks, &window, padded_gradient);
+                input.pad(kernels, image * geometry.input_stride, input_blocks, &Window::whole(size), padded);
                 (kernels.weight_gradient)(&geometry.weight_gradient, padded, padded_gradient, weight_gradient);
-                let (start, output) = (offset(to.start, image * input_len), to.output.add(image * input_len));
+                let at = image * geometry.input_stride;
+                let output = match to.finish {
+                    // What the padded input's place is free for: it must not overwrite what it is to be added to.
+                    Finish::Accumulated { .. } => padded,
+                    _ => to.output.add(at),
+                };
                 for sweep in &geometry.input_gradient {
-                    (kernels.convolve)(sweep, padded_gradient, turned.transposed.as_ptr(), output, start);
+                    (kernels.convolve)(
+                        sweep,
+                        padded_gradient,
+                        turned.transposed.as_ptr(),
+                        output,
+                        offset(to.start, at),
+                    );
                 }
-                finish(kernels, to, image, input_blocks, size);
+                finish(kernels, to, at, output, input_blocks, size);
             }
+        }
+    }
+}
+
+impl Layer {
+    /// As [`Layer::forward`], and another convolution of the same, each from its source to its target. An image at a time, what a
+    /// direct convolution reads is still there for the other one.
+    ///
+    /// # Safety
+    /// As [`Layer::forward`] of both.
+    pub(crate) unsafe fn forward_with(
+        &self,
+        other: &Layer,
+        kernels: &Kernels,
+        scratch: &Scratch,
+        images: Range<usize>,
+        [(source, to), (other_source, other_to)]: [(&Source, &Target); 2],
+    ) {
+        let (step, other_source) = self.beside(&images, other_source);
+        for first in images.step_by(step) {
+            // SAFETY: the caller's promises.
+            unsafe {
+                self.forward(kernels, scratch, first..first + step, source, to);
+                other.forward(kernels, scratch, first..first + step, other_source, other_to);
+            }
+        }
+    }
+
+    /// As [`Layer::backward`], and another convolution's of the same after it.
+    ///
+    /// # Safety
+    /// As [`Layer::backward`] of both.
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) unsafe fn backward_with(
+        &self,
+        other: &Layer,
+        kernels: &Kernels,
+        scratch: &Scratch,
+        images: Range<usize>,
+        gradients: [&Source; 2],
+        input: &Source,
+        turned: [&Turned; 2],
+        weight_gradients: [*mut f32; 2],
+        to: [&Target; 2],
+    ) {
+        let (step, again) = self.beside(&images, input);
+        for first in images.step_by(step) {
+            for (nth, layer) in [self, other].into_iter().enumerate() {
+                let input = if nth == 0 { input } else { again };
+                let (gradient, turned, weights, to) = (gradients[nth], turned[nth], weight_gradients[nth], to[nth]);
+                // SAFETY: the caller's promises.
+                unsafe { layer.backward(kernels, scratch, first..first + step, gradient, input, turned, weights, to) }
+            }
+        }
+    }
+
+    /// How many images it takes at a time beside another convolution of the same, and what that one reads then.
+    fn beside<'a>(&self, images: &Range<usize>, again: &'a Source) -> (usize, &'a Source) {
+        match self.geometry.winograd {
+            Some(_) => (images.len(), again),
+            None => (1, &Source::Padded),
         }
     }
 }
@@ -139,6 +230,14 @@ pub(crate) enum Source {
         scale: *const f32,
         shift: *const f32,
     },
+    /// Means over 2×2 pixels of `relu(scale·input + shift)`.
+    Pooled {
+        input: *const f32,
+        scale: *const f32,
+        shift: *const f32,
+    },
+    /// What a ReLU after a sum gives, which is kept.
+    Joined(Joined),
     /// The gradient on what a batch norm read.
     Gradient(NormGradient),
     /// What a direct convolution has read just before, of the one image in question: it is still there.
@@ -146,12 +245,11 @@ pub(crate) enum Source {
 }
 
 impl Source {
-    /// One image inside a border of zeros.
+    /// The image that begins at this place, inside a border of zeros.
     ///
     /// # Safety
     /// As [`Layer::forward`].
-    unsafe fn pad(&self, kernels: &Kernels, image: usize, blocks: usize, window: &Window, padded: *mut f32) {
-        let at = image * blocks * window.size * window.size * BLOCK;
+    pub(crate) unsafe fn pad(&self, kernels: &Kernels, at: usize, blocks: usize, window: &Window, padded: *mut f32) {
         // SAFETY: the caller's promises.
         unsafe {
             match self {
@@ -159,6 +257,10 @@ impl Source {
                 Source::Normalised { input, scale, shift } => {
                     (kernels.normalise_padded)(input.add(at), padded, blocks, window, *scale, *shift);
                 }
+                Source::Pooled { input, scale, shift } => {
+                    (kernels.pool_padded)(input.add(at), padded, blocks, window, *scale, *shift);
+                }
+                Source::Joined(of) => (kernels.join_padded)(&of.at(at), padded, blocks, window),
                 Source::Gradient(of) => (kernels.norm_gradient_padded)(&of.at(at, 0), padded, blocks, window),
                 Source::Padded => {}
             }
@@ -166,20 +268,27 @@ impl Source {
     }
 }
 
-/// What is done with the outputs of an image that a direct convolution has stored.
+/// What is done with the outputs of an image, which a direct convolution has stored at `output`; the image begins `at` this place in
+/// all activations.
 ///
 /// # Safety
 /// As [`Layer::forward`].
-unsafe fn finish(kernels: &Kernels, to: &Target, image: usize, blocks: usize, size: usize) {
+unsafe fn finish(kernels: &Kernels, to: &Target, at: usize, output: *mut f32, blocks: usize, size: usize) {
     let pixels = size * size;
-    let at = image * blocks * pixels * BLOCK;
     // SAFETY: the caller's promises.
     unsafe {
         match to.finish {
             Finish::Stored => {}
-            Finish::Summed { sums, squares } => (kernels.statistics)(to.output.add(at), blocks, pixels, sums, squares),
+            Finish::Summed { sums, squares } => (kernels.statistics)(output, blocks, pixels, sums, squares),
             Finish::Gated { input, scale, shift, sums, products } => {
-                (kernels.gate)(to.output.add(at), input.add(at), blocks, pixels, scale, shift, sums, products);
+                (kernels.gate)(output, input.add(at), blocks, pixels, scale, shift, sums, products);
+            }
+            Finish::GatedByOutput { output: gate, input, sums, products } => {
+                (kernels.gate_by_output)(output, gate.add(at), input.add(at), blocks, pixels, sums, products);
+            }
+            Finish::Accumulated { input, scale, shift, sums, products } => {
+                let (onto, input) = (to.output.add(at), input.add(at));
+                (kernels.accumulate)(output, onto, input, blocks, pixels, scale, shift, sums, products);
             }
             Finish::Rectified { .. } => unreachable!("only what Winograd's products give is rectified on its way"),
         }

@@ -1,6 +1,7 @@
 //! From PyTorch's layout to the kernels' and back.
 
 use crate::buffer::BLOCK;
+use crate::channels::Channels;
 use crate::convolution::Convolution;
 
 /// Place of weight `(output, input, tap)` in the kernels' layout.
@@ -13,26 +14,27 @@ fn place(convolution: &Convolution, output: usize, input: usize, tap: usize) -> 
         + output % BLOCK
 }
 
-/// Calls `each(place in PyTorch's OIHW, place here)` for every weight.
-fn each_weight(convolution: &Convolution, mut each: impl FnMut(usize, usize)) {
+/// Calls `each(place in PyTorch's OIHW, place here)` for every weight; `[inputs, outputs]` say where channels lie.
+fn each_weight(convolution: &Convolution, [inputs, outputs]: [Channels; 2], mut each: impl FnMut(usize, usize)) {
     let taps = convolution.kernel * convolution.kernel;
-    for output in 0..convolution.output_channels {
-        for input in 0..convolution.input_channels {
+    for (output, at) in outputs.places().enumerate() {
+        for (input, from) in inputs.places().enumerate() {
             for tap in 0..taps {
-                let pytorch = (output * convolution.input_channels + input) * taps + tap;
-                each(pytorch, place(convolution, output, input, tap));
+                let pytorch = (output * inputs.count + input) * taps + tap;
+                each(pytorch, place(convolution, at, from, tap));
             }
         }
     }
 }
 
-pub(crate) fn weights_from_pytorch(convolution: &Convolution, from: &[f32], to: &mut [f32]) {
-    each_weight(convolution, |pytorch, here| to[here] = from[pytorch]);
+pub(crate) fn weights_from_pytorch(convolution: &Convolution, channels: [Channels; 2], from: &[f32], to: &mut [f32]) {
+    each_weight(convolution, channels, |pytorch, here| to[here] = from[pytorch]);
 }
 
-pub(crate) fn weights_to_pytorch(convolution: &Convolution, from: &[f32]) -> Vec<f32> {
-    let mut to = vec![0.0; convolution.weights_len()];
-    each_weight(convolution, |pytorch, here| to[pytorch] = from[here]);
+pub(crate) fn weights_to_pytorch(convolution: &Convolution, channels: [Channels; 2], from: &[f32]) -> Vec<f32> {
+    let [inputs, outputs] = channels;
+    let mut to = vec![0.0; inputs.count * outputs.count * convolution.kernel * convolution.kernel];
+    each_weight(convolution, channels, |pytorch, here| to[pytorch] = from[here]);
     to
 }
 

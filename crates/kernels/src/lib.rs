@@ -1,8 +1,11 @@
-//! The hand-written CPU engine: Wide ResNets trained and evaluated over plain buffers.
+//! The hand-written CPU engine: networks for small images, trained and evaluated over plain buffers.
 //!
-//! [`WideResNet`] is the model zoo's network (`wrn-d-k`): pre-activation basic blocks, batch
-//! norm, global average pooling and one linear layer. It knows nothing of losses, data or epochs: its
+//! [`Network`] is one of the model zoo's: basic blocks with batch norm before their convolutions (`wrn-d-k`) or after them
+//! (`resnet20`), or blocks that append channels (`densenet-40-12`), global average pooling and one linear layer. It knows nothing of losses, data or epochs: its
 //! caller hands in images and the gradient on the logits and, where it looks at them, on the attention maps.
+//!
+//! Where to look: `network` has what every kind of network is made of, `forward`, `backward` and `evaluation` what all have in
+//! common, `pre_activation`, `post_activation` and `dense` the passes through blocks of one kind.
 //!
 //! How it is fast: activations lie in blocks of 16 channels (`simd::Simd` is one such block),
 //! 3×3 convolutions of stride 1 need a quarter of the multiplications (`winograd`), an image is worked on while it is in the
@@ -16,7 +19,9 @@
 mod attention;
 mod backward;
 mod buffer;
+mod channels;
 mod convolution;
+mod dense;
 mod descent;
 mod elementwise;
 mod error;
@@ -32,6 +37,10 @@ mod layout;
 mod memory;
 mod network;
 mod norm;
+mod parts;
+mod pass;
+mod post_activation;
+mod pre_activation;
 mod product;
 mod shape;
 mod simd;
@@ -43,7 +52,7 @@ mod winograd;
 pub use attention::GROUPS;
 pub use error::KernelError;
 pub use instruction_set::InstructionSet;
-pub use network::{PARTS_MAX, WideResNet};
+pub use network::{Network, PARTS_MAX};
 pub use product::{Precision, Product};
-pub use shape::Shape;
+pub use shape::{Blocks, Shape};
 pub use tensors::{TensorKind, TensorSpec};

@@ -1,24 +1,25 @@
 //! How much memory a network holds.
 
-use crate::WideResNet;
+use crate::Network;
 use crate::buffer::Buffer;
 use crate::descent::Descent;
-use crate::layer::{Layer, Turned};
+use crate::layer::Turned;
 use crate::norm::{Norm, Sums};
+use crate::parts::Part;
 
-impl WideResNet {
+impl Network {
     /// Bytes of all numbers that this network holds, between steps as in them: it takes none for a step, but for what the first
     /// one along two gradients adds.
     pub fn bytes(&self) -> usize {
         let buffers = |buffers: &[&Buffer]| buffers.iter().map(|buffer| bytes_of(buffer)).sum::<usize>();
-        let layer = |it: &Layer| buffers(&[&it.weights, &it.transformed]) + it.descent.bytes();
-        let blocks = self
-            .blocks
-            .iter()
-            .map(|block| block.layers().map(layer).sum::<usize>() + block.norm1.bytes() + block.norm2.bytes());
-        let linear = &self.linear;
-        let linear =
-            buffers(&[&linear.weights, &linear.bias]) + linear.weights_descent.bytes() + linear.bias_descent.bytes();
+        let parts = self.parts().into_iter().map(|part| match part {
+            Part::Convolution(layer) => buffers(&[&layer.weights, &layer.transformed]) + layer.descent.bytes(),
+            Part::Norm(norm) => norm.bytes(),
+            Part::Linear(linear) => {
+                let descent = linear.weights_descent.bytes() + linear.bias_descent.bytes();
+                buffers(&[&linear.weights, &linear.bias]) + descent
+            }
+        });
         let spaces = self.spaces.iter().flat_map(|space| {
             let convolutions = &space.convolutions;
             let own = space.plain.iter().chain(&convolutions.padded).chain(&convolutions.transformed);
@@ -26,21 +27,18 @@ impl WideResNet {
         });
         let turned = |it: &Turned| buffers(&[&it.transposed, &it.transformed]);
         let training = self.training.iter().map(|it| {
-            let every_image = it.inputs.iter().chain(&it.middles).chain(&it.gradients).chain(&it.part_gradients);
+            let kept = it.inputs.iter().chain(&it.middles).chain(&it.branches).chain(&it.shortcuts);
+            let every_image = kept.chain(&it.gradients).chain(&it.part_gradients);
             buffers(&[&it.images, &it.carried])
+                + buffers(&it.linear_part.buffers())
                 + turned(&it.turned)
                 + turned(&it.turned_shortcut)
                 + every_image.map(bytes_of).sum::<usize>()
-                + it.sums.iter().map(Sums::bytes).sum::<usize>()
+                + it.sums.iter().chain(&it.shortcut_sums).map(Sums::bytes).sum::<usize>()
                 + size_of_val(&it.pooled[..])
                 + size_of_val(&it.logits[..])
         });
-        layer(&self.first)
-            + blocks.sum::<usize>()
-            + self.last.bytes()
-            + linear
-            + spaces.map(bytes_of).sum::<usize>()
-            + training.sum::<usize>()
+        parts.sum::<usize>() + spaces.map(bytes_of).sum::<usize>() + training.sum::<usize>()
     }
 }
 

@@ -1,32 +1,86 @@
 //! The network and its buffers.
 
-use crate::buffer::{BLOCK, Buffer};
+use crate::attention::GROUPS;
+use crate::buffer::Buffer;
+use crate::channels::Channels;
 use crate::convolution::Convolution;
+use crate::dense;
 use crate::descent::Aside;
 use crate::error::KernelError;
 use crate::head::Linear;
 use crate::instances::Kernels;
 use crate::layer::{Layer, Space, Turned};
 use crate::norm::{Norm, Sums};
+use crate::parts::PartMut;
 use crate::threads::{SharedPointer, Threads};
-use crate::{InstructionSet, Shape};
+use crate::{Blocks, InstructionSet, Shape};
 
 /// A batch is cut into at most so many parts, by its size alone: each sums gradients in accumulators of its own. So many
 /// threads find work in a training step, and no more.
 pub const PARTS_MAX: usize = 8;
 
-/// The zoo's pre-activation basic block. Where the shape changes, the shortcut too reads what follows the first ReLU.
+/// Two convolutions, each with the batch norm before or after it (see [`Blocks`]), and where the number of channels changes a
+/// shortcut.
 pub(crate) struct Block {
     pub(crate) norm1: Norm,
     pub(crate) convolution1: Layer,
     pub(crate) norm2: Norm,
     pub(crate) convolution2: Layer,
-    pub(crate) shortcut: Option<Layer>,
+    pub(crate) shortcut: Option<Shortcut>,
+}
+
+/// A 1×1 convolution, and the batch norm after it where batch norms follow convolutions.
+pub(crate) struct Shortcut {
+    pub(crate) convolution: Layer,
+    pub(crate) norm: Option<Norm>,
 }
 
 impl Block {
-    pub(crate) fn layers(&self) -> impl Iterator<Item = &Layer> + Clone {
-        [&self.convolution1, &self.convolution2].into_iter().chain(&self.shortcut)
+    /// That of a block from `inputs` to `outputs` channels, whose first convolution reads `size × size` pixels.
+    fn new(blocks: Blocks, [inputs, outputs]: [usize; 2], size: usize, stride: usize, trains: bool) -> Self {
+        let layer =
+            |inputs, size, stride, kernel| Layer::new(Convolution::new(inputs, outputs, size, stride, kernel), trains);
+        let after = blocks == Blocks::PostActivation;
+        let (first_norm, shortcut_has_one) = if after { (outputs, true) } else { (inputs, false) };
+        Block {
+            norm1: Norm::new(first_norm, trains),
+            convolution1: layer(inputs, size, stride, 3),
+            norm2: Norm::new(outputs, trains),
+            convolution2: layer(outputs, size / stride, 1, 3),
+            shortcut: (inputs != outputs).then(|| Shortcut {
+                convolution: layer(inputs, size, stride, 1),
+                norm: shortcut_has_one.then(|| Norm::new(outputs, trains)),
+            }),
+        }
+    }
+}
+
+/// What lies between the first convolution and the pooling.
+pub(crate) enum Body {
+    PreActivation(Vec<Block>),
+    PostActivation(Vec<Block>),
+    Dense(Vec<dense::Group>),
+}
+
+impl Body {
+    fn new(shape: &Shape, trains: bool) -> Self {
+        let blocks = || {
+            let (mut inputs, mut size) = (shape.stem, shape.image_size);
+            let mut blocks = Vec::new();
+            for (group, outputs) in shape.group_channels.into_iter().enumerate() {
+                for index in 0..shape.blocks_in_group {
+                    let stride = if group > 0 && index == 0 { 2 } else { 1 };
+                    blocks.push(Block::new(shape.blocks, [inputs, outputs], size, stride, trains));
+                    (inputs, size) = (outputs, size / stride);
+                }
+            }
+            blocks
+        };
+        match shape.blocks {
+            Blocks::PreActivation => Body::PreActivation(blocks()),
+            Blocks::PostActivation => Body::PostActivation(blocks()),
+            Blocks::Dense => Body::Dense(dense::groups(shape, trains)),
+        }
     }
 }
 
@@ -47,36 +101,46 @@ pub(crate) struct Training {
     pub(crate) batch: usize,
     pub(crate) aside: Aside,
     pub(crate) images: Buffer,
-    /// What each block reads, and what the last one gives.
+    /// What each block reads, and what the last one gives; of a dense network what each group gives, appended to what it read.
     pub(crate) inputs: Vec<Buffer>,
     /// Between the two convolutions of each block.
     pub(crate) middles: Vec<Buffer>,
-    /// Gradient after a ReLU on its way back: in place, but for where an activation's size changes.
+    /// Where a ReLU follows a sum: what the last batch norm before each of [`Training::inputs`] read, and what that of each block's
+    /// shortcut read.
+    pub(crate) branches: Vec<Buffer>,
+    pub(crate) shortcuts: Vec<Buffer>,
+    /// Gradient after a ReLU on its way back: in place, but for where an activation's size changes. Of a dense network on what a
+    /// group gives.
     pub(crate) gradients: [Buffer; 2],
-    /// Gradient on a block's output: what the identity path carries, in place.
+    /// Gradient on a block's sum: what the identity path carries, in place. Of a dense network on means between groups.
     pub(crate) carried: Buffer,
     pub(crate) turned: Turned,
     /// The shortcut's, which are read beside those of a block's first convolution.
     pub(crate) turned_shortcut: Turned,
     pub(crate) part_gradients: Vec<Buffer>,
     pub(crate) sums: Vec<Sums>,
+    /// Where shortcuts have batch norms: of them.
+    pub(crate) shortcut_sums: Vec<Sums>,
+    /// Of a dense network.
+    pub(crate) linear_part: dense::LinearPart,
     pub(crate) pooled: Vec<f32>,
     pub(crate) logits: Vec<f32>,
 }
 
-/// A Wide ResNet on the CPU, to be trained or only evaluated. All tensors are zero until they are set.
+/// A network on the CPU, to be trained or only evaluated. All tensors are zero until they are set.
 ///
 /// One training step is `forward`, `backward`, `step`. `backward` may be called again, for another gradient: it leaves what
 /// `forward` stored as it is. Batch norm is PyTorch's: ε = 1e-5, running statistics
 /// with momentum 0.1 and the unbiased variance.
-pub struct WideResNet {
+pub struct Network {
     pub(crate) shape: Shape,
     pub(crate) instruction_set: InstructionSet,
     pub(crate) kernels: Kernels,
     pub(crate) threads: Threads,
     pub(crate) first: Layer,
-    pub(crate) blocks: Vec<Block>,
-    pub(crate) last: Norm,
+    pub(crate) body: Body,
+    /// The batch norm that is in no block: before the pooling, or after the first convolution.
+    pub(crate) norm: Norm,
     pub(crate) linear: Linear,
     /// Whether every layer's transformed weights are those of its weights.
     pub(crate) transformed: bool,
@@ -84,7 +148,7 @@ pub struct WideResNet {
     pub(crate) training: Option<Box<Training>>,
 }
 
-impl WideResNet {
+impl Network {
     /// A network that trains on batches of up to `batch_max` images (1 to 65,536) with `threads` threads (1 to 1,024).
     ///
     /// # Errors
@@ -108,7 +172,7 @@ impl WideResNet {
     /// A network for evaluation only: a frozen teacher. It has no gradients, momentum or stored activations.
     ///
     /// # Errors
-    /// As [`WideResNet::new`].
+    /// As [`Network::new`].
     pub fn for_evaluation(shape: Shape, threads: usize, instruction_set: InstructionSet) -> Result<Self, KernelError> {
         Self::build(shape, None, threads, instruction_set)
     }
@@ -129,56 +193,48 @@ impl WideResNet {
         }
         instruction_set.check()?;
         let trains = batch_max.is_some();
-        let layer = |inputs, outputs, size, stride, kernel| {
-            Layer::new(Convolution::new(inputs, outputs, size, stride, kernel), trains)
+        let body = Body::new(&shape, trains);
+        let convolution = Convolution::new(shape.channels, shape.stem, shape.image_size, 1, 3);
+        let first_stride = match &body {
+            Body::PreActivation(_) | Body::PostActivation(_) => convolution.output_stride,
+            Body::Dense(groups) => groups[0].stride(),
         };
-        let first = layer(shape.channels, BLOCK, shape.image_size, 1, 3);
-        let mut blocks = Vec::new();
-        let (mut inputs, mut size) = (BLOCK, shape.image_size);
-        for group in 0..3 {
-            let outputs = shape.group_channels(group);
-            for index in 0..shape.blocks_in_group() {
-                let stride = if group > 0 && index == 0 { 2 } else { 1 };
-                blocks.push(Block {
-                    norm1: Norm::new(inputs, trains),
-                    convolution1: layer(inputs, outputs, size, stride, 3),
-                    norm2: Norm::new(outputs, trains),
-                    convolution2: layer(outputs, outputs, size / stride, 1, 3),
-                    shortcut: (inputs != outputs).then(|| layer(inputs, outputs, size, stride, 1)),
-                });
-                (inputs, size) = (outputs, size / stride);
+        let first = Layer::new(convolution.within(shape.image_len(), first_stride), trains);
+        let features = match &body {
+            Body::PreActivation(_) | Body::PostActivation(_) => {
+                Channels::side_by_side(shape.group_channels[GROUPS - 1])
             }
-        }
-        let last = Norm::new(inputs, trains);
-        let linear = Linear::new(inputs, shape.classes, trains);
-        let plain_max = blocks
-            .iter()
-            .map(|block| block.convolution1.geometry.output_len())
-            .fold(first.geometry.output_len(), usize::max);
-        let threads = Threads::new(threads)?;
-        let spaces = {
-            let layers = std::iter::once(&first).chain(blocks.iter().flat_map(Block::layers));
-            let space = |_| ThreadSpace {
-                convolutions: Space::new(layers.clone(), trains),
-                plain: std::array::from_fn(|_| Buffer::zeros(EVALUATED_TOGETHER * plain_max)),
-            };
-            (0..threads.count()).map(space).collect()
+            Body::Dense(groups) => groups[GROUPS - 1].channels,
         };
-        let training =
-            batch_max.map(|batch_max| Box::new(Training::new(&shape, batch_max, &first, &blocks, plain_max)));
-        Ok(WideResNet {
+        let norm = match shape.blocks {
+            Blocks::PreActivation | Blocks::Dense => Norm::of_channels(features, trains),
+            Blocks::PostActivation => Norm::new(shape.stem, trains),
+        };
+        let linear = Linear::new(features, shape.classes, trains);
+        let threads = Threads::new(threads)?;
+        let mut network = Network {
             shape,
             instruction_set,
             kernels: Kernels::of(instruction_set),
             threads,
             first,
-            blocks,
-            last,
+            body,
+            norm,
             linear,
             transformed: false,
-            spaces,
-            training,
-        })
+            spaces: Vec::new(),
+            training: None,
+        };
+        let layers: Vec<&Layer> = network.layers().collect();
+        let plain_max = layers.iter().map(|layer| layer.geometry.output_stride).max().unwrap_or(0);
+        let space = |_| ThreadSpace {
+            convolutions: Space::new(layers.iter().copied(), trains),
+            plain: std::array::from_fn(|_| Buffer::zeros(EVALUATED_TOGETHER * plain_max)),
+        };
+        let spaces = (0..network.threads.count()).map(space).collect();
+        let training = batch_max.map(|batch_max| Box::new(Training::new(&network, batch_max, plain_max)));
+        (network.spaces, network.training) = (spaces, training);
+        Ok(network)
     }
 
     pub fn shape(&self) -> Shape {
@@ -199,46 +255,92 @@ impl WideResNet {
             return;
         }
         let kernels = self.kernels;
-        let mut layers: Vec<&mut Layer> = self
-            .blocks
-            .iter_mut()
-            .flat_map(|block| [&mut block.convolution1, &mut block.convolution2])
-            .filter(|layer| layer.geometry.winograd.is_some())
+        let layers: Vec<SharedPointer<Layer>> = self
+            .parts_mut()
+            .into_iter()
+            .filter_map(|part| match part {
+                PartMut::Convolution(layer) if layer.geometry.winograd.is_some() => Some(layer),
+                _ => None,
+            })
+            .map(|layer| SharedPointer::new(std::slice::from_mut(layer)))
             .collect();
-        let count = layers.len();
-        let layers = SharedPointer::new(&mut layers);
         // SAFETY: each part has a layer of its own.
-        self.threads.run(count, &|layer, _| unsafe { (*layers.at(layer)).transform(&kernels) });
+        self.threads.run(layers.len(), &|layer, _| unsafe { (*layers[layer].at(0)).transform(&kernels) });
     }
 }
 
 impl Training {
-    fn new(shape: &Shape, batch_max: usize, first: &Layer, blocks: &[Block], plain_max: usize) -> Self {
+    /// `plain_max`: floats of the largest activation of one image.
+    fn new(network: &Network, batch_max: usize, plain_max: usize) -> Self {
+        let Network { shape, first, body, linear, .. } = network;
         let batch = |len: usize| Buffer::zeros(batch_max * len);
-        let outputs = |layer: &Layer| layer.geometry.output_len();
-        let inputs = std::iter::once(first).chain(blocks.iter().map(|block| &block.convolution2));
-        let gradients_max = blocks
-            .iter()
-            .flat_map(|block| {
-                let shortcut = block.shortcut.as_ref().map_or(0, |layer| layer.weights.len());
-                [block.convolution1.weights.len() + shortcut, block.convolution2.weights.len()]
-            })
-            .fold(first.weights.len(), usize::max);
-        Training {
+        let outputs = |layer: &Layer| batch(layer.geometry.output_stride);
+        let parts = PARTS_MAX.min(batch_max);
+        let sums = |channels: usize| vec![Sums::zeros(channels); parts];
+        let part_gradients = |weights_max| (0..parts).map(|_| Buffer::zeros(weights_max)).collect();
+        let training = Training {
             batch_max,
             batch: 0,
             aside: Aside::Nothing,
             images: batch(shape.image_len()),
-            inputs: inputs.map(|layer| batch(outputs(layer))).collect(),
-            middles: blocks.iter().map(|block| batch(outputs(&block.convolution1))).collect(),
+            inputs: Vec::new(),
+            middles: Vec::new(),
+            branches: Vec::new(),
+            shortcuts: Vec::new(),
             gradients: [batch(plain_max), batch(plain_max)],
             carried: batch(plain_max),
-            turned: Turned::new(blocks.iter().flat_map(|block| [&block.convolution1, &block.convolution2])),
-            turned_shortcut: Turned::new(blocks.iter().flat_map(|block| &block.shortcut)),
-            part_gradients: (0..PARTS_MAX.min(batch_max)).map(|_| Buffer::zeros(gradients_max)).collect(),
-            sums: vec![Sums::zeros(shape.features().max(BLOCK)); PARTS_MAX.min(batch_max)],
-            pooled: vec![0.0; batch_max * shape.features()],
+            turned: Turned::new(std::iter::empty()),
+            turned_shortcut: Turned::new(std::iter::empty()),
+            part_gradients: Vec::new(),
+            sums: Vec::new(),
+            shortcut_sums: Vec::new(),
+            linear_part: dense::LinearPart::new(0),
+            pooled: vec![0.0; batch_max * linear.features],
             logits: vec![0.0; batch_max * shape.classes],
+        };
+        match body {
+            Body::PreActivation(blocks) | Body::PostActivation(blocks) => {
+                let inputs =
+                    || std::iter::once(first).chain(blocks.iter().map(|block| &block.convolution2)).map(outputs);
+                let shortcuts = || blocks.iter().filter_map(|block| block.shortcut.as_ref()).map(|it| &it.convolution);
+                let weights_max = blocks
+                    .iter()
+                    .flat_map(|block| {
+                        let shortcut = block.shortcut.as_ref().map_or(0, |shortcut| shortcut.convolution.weights.len());
+                        [block.convolution1.weights.len() + shortcut, block.convolution2.weights.len()]
+                    })
+                    .fold(first.weights.len(), usize::max);
+                let training = Training {
+                    inputs: inputs().collect(),
+                    middles: blocks.iter().map(|block| outputs(&block.convolution1)).collect(),
+                    turned: Turned::new(blocks.iter().flat_map(|block| [&block.convolution1, &block.convolution2])),
+                    turned_shortcut: Turned::new(shortcuts()),
+                    part_gradients: part_gradients(weights_max),
+                    sums: sums(linear.features.max(shape.stem)),
+                    ..training
+                };
+                if let Body::PreActivation(_) = body {
+                    return training;
+                }
+                let shortcut = |block: &Block| block.shortcut.as_ref().map_or(batch(0), |it| outputs(&it.convolution));
+                Training {
+                    branches: inputs().collect(),
+                    shortcuts: blocks.iter().map(shortcut).collect(),
+                    shortcut_sums: sums(linear.features.max(shape.stem)),
+                    ..training
+                }
+            }
+            Body::Dense(groups) => {
+                let channels_max = groups.iter().map(|group| group.channels.padded()).max().unwrap_or(0);
+                Training {
+                    inputs: groups.iter().map(|group| batch(group.stride())).collect(),
+                    part_gradients: part_gradients(network.layers().map(|it| it.weights.len()).max().unwrap_or(0)),
+                    turned: Turned::new(groups.iter().flat_map(dense::Group::convolutions)),
+                    sums: sums(channels_max),
+                    linear_part: dense::LinearPart::new(channels_max),
+                    ..training
+                }
+            }
         }
     }
 }

@@ -2,7 +2,9 @@
 //! statistics with momentum 0.1 and the unbiased variance.
 
 use crate::buffer::{BLOCK, Buffer};
+use crate::channels::Channels;
 use crate::descent::Descent;
+use crate::threads::SharedPointer;
 use crate::winograd::Finish;
 
 const EPSILON: f64 = 1e-5;
@@ -26,10 +28,30 @@ impl Sums {
         Finish::Summed { sums: self.first.as_mut_ptr(), squares: self.second.as_mut_ptr() }
     }
 
+    /// Sums from this channel on that a convolution's outputs of `channels` channels are added to, cleared.
+    pub(crate) fn of_outputs_from(&mut self, first: usize, channels: usize) -> Finish {
+        let [sums, squares] = [&mut self.first, &mut self.second].map(|sums| &mut sums[first..first + channels]);
+        sums.fill(0.0);
+        squares.fill(0.0);
+        Finish::Summed { sums: sums.as_mut_ptr(), squares: squares.as_mut_ptr() }
+    }
+
+    /// As [`Sums::of_gated`], of a gradient that is added to what is there.
+    pub(crate) fn of_accumulated(&mut self, norm: &Norm, input: *const f32) -> Finish {
+        let (scale, shift) = (norm.scale.as_ptr(), norm.shift.as_ptr());
+        Finish::Accumulated { input, scale, shift, sums: self.first.as_mut_ptr(), products: self.second.as_mut_ptr() }
+    }
+
     /// Sums that a gradient is added to while the ReLU after `norm`, which read `input`, gates it.
     pub(crate) fn of_gated(&mut self, norm: &Norm, input: *const f32) -> Finish {
         let (scale, shift) = (norm.scale.as_ptr(), norm.shift.as_ptr());
         Finish::Gated { input, scale, shift, sums: self.first.as_mut_ptr(), products: self.second.as_mut_ptr() }
+    }
+
+    /// Sums that a gradient is added to while the ReLU after a sum, which gave `output`, gates it; a batch norm before that sum read
+    /// `input`.
+    pub(crate) fn of_gated_by(&mut self, output: *const f32, input: *const f32) -> Finish {
+        Finish::GatedByOutput { output, input, sums: self.first.as_mut_ptr(), products: self.second.as_mut_ptr() }
     }
 
     pub(crate) fn clear(&mut self, channels: usize) {
@@ -40,7 +62,10 @@ impl Sums {
 
 /// One batch norm: what it learns, its running statistics, and the numbers that kernels use.
 pub(crate) struct Norm {
+    /// A whole number of blocks.
     pub(crate) channels: usize,
+    /// Those of them that are the network's. The others' numbers are zero and stay so.
+    pub(crate) own: Channels,
     /// γ and β, one after the other, each a whole number of blocks: trained together.
     pub(crate) values: Buffer,
     pub(crate) descent: Descent,
@@ -64,9 +89,15 @@ pub(crate) struct Norm {
 impl Norm {
     /// `trains`: whether it needs what descent keeps.
     pub(crate) fn new(channels: usize, trains: bool) -> Self {
+        Self::of_channels(Channels::side_by_side(channels), trains)
+    }
+
+    pub(crate) fn of_channels(own: Channels, trains: bool) -> Self {
+        let channels = own.padded();
         debug_assert!(channels.is_multiple_of(BLOCK));
         Norm {
             channels,
+            own,
             values: Buffer::zeros(2 * channels),
             descent: Descent::new(2 * channels, trains),
             running_mean: vec![0.0; channels],
@@ -109,6 +140,11 @@ impl Norm {
             let inverse = 1.0 / (variance + EPSILON).sqrt();
             (self.running_scale[channel], self.running_shift[channel]) = self.scale_and_shift(channel, mean, inverse);
         }
+    }
+
+    /// What the gradient on x is made of: by the gated gradient, by x, and constant.
+    pub(crate) fn gradient_constants(&mut self) -> [SharedPointer<f32>; 3] {
+        [&mut self.by_gradient, &mut self.by_input, &mut self.constant].map(|buffer| SharedPointer::new(buffer))
     }
 
     fn scale_and_shift(&self, channel: usize, mean: f64, inverse_deviation: f64) -> (f32, f32) {

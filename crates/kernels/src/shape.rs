@@ -1,14 +1,31 @@
+use crate::attention::GROUPS;
+use crate::buffer::BLOCK;
 use crate::error::KernelError;
 
-/// A Wide ResNet `wrn-depth-width` and the images it sees.
-///
-/// Zagoruyko and Komodakis 2016: `depth = 6n + 4`, three groups of n basic blocks with
-/// 16·width, 32·width and 64·width channels, the second and third at half and a quarter of the image's size.
+/// What the groups of a network are made of. Blocks of the first two kinds have two 3×3 convolutions, each with a batch norm, and a
+/// sum with what the block read; where the number of channels changes, a 1×1 convolution (the shortcut) brings that to the new shape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blocks {
+    /// Batch norm and ReLU before each convolution, the shortcut after the first of them: Wide ResNets (Zagoruyko & Komodakis
+    /// 2016).
+    PreActivation,
+    /// Batch norm after each convolution, the shortcut's too, ReLU between them and after the sum: ResNets (He et al. 2016).
+    PostActivation,
+    /// Batch norm, ReLU and a 3×3 convolution whose channels are appended to what the block read: DenseNets (Huang et al. 2017).
+    /// From group to group batch norm, ReLU, a 1×1 convolution of all channels, and means over 2×2 pixels.
+    Dense,
+}
+
+/// A network and the images it sees: a 3×3 convolution on the image, three groups of blocks, the second and third at half and a
+/// quarter of the image's size, average pooling over all pixels and a linear layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
-    /// 10, 16, 22, 28, 40, ...
-    pub depth: usize,
-    pub width: usize,
+    pub blocks: Blocks,
+    pub blocks_in_group: usize,
+    /// Channels of the convolution on the image.
+    pub stem: usize,
+    /// Channels that each group gives.
+    pub group_channels: [usize; GROUPS],
     /// Of the image: 1 (grey) or 3 (colour).
     pub channels: usize,
     /// Height and width of the image in pixels.
@@ -17,19 +34,14 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// Blocks in each of the three groups.
-    pub(crate) fn blocks_in_group(&self) -> usize {
-        (self.depth - 4) / 6
+    /// Channels that a group's first block reads.
+    pub(crate) fn channels_before(&self, group: usize) -> usize {
+        group.checked_sub(1).map_or(self.stem, |before| self.group_channels[before])
     }
 
-    /// Channels of a group, counted from 0.
-    pub(crate) fn group_channels(&self, group: usize) -> usize {
-        (16 << group) * self.width
-    }
-
-    /// What the linear layer sees: channels of the last group.
-    pub(crate) fn features(&self) -> usize {
-        self.group_channels(2)
+    /// Channels that each block of a dense network appends.
+    pub(crate) fn growth(&self) -> usize {
+        (self.group_channels[0] - self.stem) / self.blocks_in_group
     }
 
     /// Floats in one image.
@@ -37,15 +49,38 @@ impl Shape {
         self.channels * self.image_size * self.image_size
     }
 
+    /// Pixels that the linear layer's features are means over.
+    pub(crate) fn pooled_pixels(&self) -> usize {
+        self.attention_pixels()[GROUPS - 1]
+    }
+
     pub(crate) fn check(&self) -> Result<(), KernelError> {
         let wrong = |field, given: usize, allowed: &str| {
             Err(KernelError::Field { field, given: given.to_string(), allowed: allowed.to_string() })
         };
-        if !(10..=1000).contains(&self.depth) || !(self.depth - 4).is_multiple_of(6) {
-            return wrong("depth", self.depth, "6n + 4 from 10 on (10, 16, 22, 28, ...), up to 1000");
+        if !(1..=400).contains(&self.blocks_in_group) {
+            return wrong("blocks_in_group", self.blocks_in_group, "1 to 400");
         }
-        if !(1..=32).contains(&self.width) {
-            return wrong("width", self.width, "1 to 32");
+        let whole = |channels: &usize| (BLOCK..=4096).contains(channels) && channels.is_multiple_of(BLOCK);
+        if !whole(&self.stem) {
+            return wrong("stem", self.stem, "16 to 4096, divisible by 16");
+        }
+        if let Some(channels) = self.group_channels.iter().find(|channels| !whole(channels)) {
+            return wrong("group_channels", *channels, "16 to 4096, divisible by 16");
+        }
+        let [first, second, third] = self.group_channels;
+        match self.blocks {
+            Blocks::PreActivation | Blocks::PostActivation if first == second || second == third => {
+                return wrong("group_channels", second, "another number in each group: its first block has a shortcut");
+            }
+            Blocks::Dense
+                if first <= self.stem
+                    || !(first - self.stem).is_multiple_of(self.blocks_in_group)
+                    || [second.checked_sub(first), third.checked_sub(second)] != [Some(first - self.stem); 2] =>
+            {
+                return wrong("group_channels", first, "as many more in each block");
+            }
+            _ => {}
         }
         if self.channels != 1 && self.channels != 3 {
             return wrong("channels", self.channels, "1 or 3");

@@ -1,13 +1,12 @@
 //! The network's tensors by the model zoo's names, in PyTorch's layout.
 
-use crate::WideResNet;
+use crate::Network;
 use crate::buffer::Buffer;
 use crate::descent::{Aside, Descent};
 use crate::error::KernelError;
-use crate::head::Linear;
 use crate::layer::Layer;
 use crate::layout::{weights_from_pytorch, weights_to_pytorch};
-use crate::norm::Norm;
+use crate::parts::{Part, PartMut};
 
 /// Whether a tensor is trained, or follows along.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,27 +25,27 @@ pub struct TensorSpec {
     pub kind: TensorKind,
 }
 
-impl WideResNet {
-    /// Every tensor in the model zoo's order and by its names (`block1.layer.0.bn1.weight`, ...).
+impl Network {
+    /// Every tensor in the model zoo's order and by its names (`block1.layer.0.bn1.weight`, `layer1.0.conv1.weight`, ...).
     /// Batch counters (`num_batches_tracked`) are the caller's.
     pub fn tensors(&self) -> Vec<TensorSpec> {
         let mut tensors = Vec::new();
         let mut parameter = |name: String, shape: Vec<usize>, kind| tensors.push(TensorSpec { name, shape, kind });
-        self.each(&mut |name, part| match part {
+        self.shape.names().into_iter().zip(self.parts()).for_each(|(name, part)| match part {
             Part::Convolution(layer) => {
-                let geometry = &layer.geometry;
-                let shape = vec![geometry.output_channels, geometry.input_channels, geometry.kernel, geometry.kernel];
+                let kernel = layer.geometry.kernel;
+                let shape = vec![layer.outputs.count, layer.inputs.count, kernel, kernel];
                 parameter(format!("{name}.weight"), shape, TensorKind::Parameter);
             }
             Part::Norm(norm) => {
-                let shape = vec![norm.channels];
+                let shape = vec![norm.own.count];
                 parameter(format!("{name}.weight"), shape.clone(), TensorKind::Parameter);
                 parameter(format!("{name}.bias"), shape.clone(), TensorKind::Parameter);
                 parameter(format!("{name}.running_mean"), shape.clone(), TensorKind::Buffer);
                 parameter(format!("{name}.running_var"), shape, TensorKind::Buffer);
             }
             Part::Linear(linear) => {
-                parameter(format!("{name}.weight"), vec![linear.classes, linear.features], TensorKind::Parameter);
+                parameter(format!("{name}.weight"), vec![linear.classes, linear.own.count], TensorKind::Parameter);
                 parameter(format!("{name}.bias"), vec![linear.classes], TensorKind::Parameter);
             }
         });
@@ -58,7 +57,7 @@ impl WideResNet {
         self.read(name, State::Values)
     }
 
-    /// A parameter's gradient after [`WideResNet::backward`]; `None` where it was set aside.
+    /// A parameter's gradient after [`Network::backward`]; `None` where it was set aside.
     pub fn gradient(&self, name: &str) -> Option<Vec<f32>> {
         self.training.as_ref().filter(|training| training.aside != Aside::Alone)?;
         self.read(name, State::Gradient)
@@ -70,7 +69,7 @@ impl WideResNet {
         self.read(name, State::Velocity)
     }
 
-    /// A parameter's momentum of the second gradient, where the last step went along both ([`WideResNet::step_along_both`]).
+    /// A parameter's momentum of the second gradient, where the last step went along both ([`Network::step_along_both`]).
     pub fn second_momentum(&self, name: &str) -> Option<Vec<f32>> {
         self.has_second_velocity().then(|| self.read(name, State::SecondVelocity))?
     }
@@ -94,39 +93,16 @@ impl WideResNet {
     /// Sets a parameter's momentum of the second gradient; those that are not set are 0.
     ///
     /// # Errors
-    /// As [`WideResNet::set_momentum`].
+    /// As [`Network::set_momentum`].
     pub fn set_second_momentum(&mut self, name: &str, values: &[f32]) -> Result<(), KernelError> {
         self.hold_second_velocity();
         self.write(name, State::SecondVelocity, values)
     }
 
-    /// Visits the network's parts in the order of the zoo's definition.
-    fn each<'a>(&'a self, visit: &mut dyn FnMut(&str, Part<'a>)) {
-        visit("conv1", Part::Convolution(&self.first));
-        let in_group = self.shape.blocks_in_group();
-        for (index, block) in self.blocks.iter().enumerate() {
-            let name = format!("block{}.layer.{}", index / in_group + 1, index % in_group);
-            visit(&format!("{name}.bn1"), Part::Norm(&block.norm1));
-            visit(&format!("{name}.conv1"), Part::Convolution(&block.convolution1));
-            visit(&format!("{name}.bn2"), Part::Norm(&block.norm2));
-            visit(&format!("{name}.conv2"), Part::Convolution(&block.convolution2));
-            if let Some(shortcut) = &block.shortcut {
-                visit(&format!("{name}.convShortcut"), Part::Convolution(shortcut));
-            }
-        }
-        visit("bn1", Part::Norm(&self.last));
-        visit("fc", Part::Linear(&self.linear));
-    }
-
     fn read(&self, name: &str, state: State) -> Option<Vec<f32>> {
         let (owner, tensor) = name.rsplit_once('.')?;
-        let mut found = None;
-        self.each(&mut |name, part| {
-            if name == owner {
-                found = part.read(tensor, state);
-            }
-        });
-        found
+        let place = self.shape.names().iter().position(|name| name == owner)?;
+        self.parts().swap_remove(place).read(tensor, state)
     }
 
     fn write(&mut self, name: &str, state: State, values: &[f32]) -> Result<(), KernelError> {
@@ -140,50 +116,34 @@ impl WideResNet {
             return Err(KernelError::NoMomentum { name: name.to_string() });
         }
         let (owner, tensor) = name.rsplit_once('.').ok_or_else(unknown)?;
+        let place = self.shape.names().iter().position(|name| name == owner).ok_or_else(unknown)?;
         self.transformed = false;
-        match self.part_mut(owner).ok_or_else(unknown)? {
+        match self.parts_mut().swap_remove(place) {
             PartMut::Convolution(layer) => {
-                weights_from_pytorch(&layer.geometry, values, state.of_mut(&mut layer.weights, &mut layer.descent));
+                let Layer { geometry, inputs, outputs, weights, descent, .. } = layer;
+                weights_from_pytorch(geometry, [*inputs, *outputs], values, state.of_mut(weights, descent));
             }
-            PartMut::Norm(norm) => match tensor {
-                "running_mean" => norm.running_mean.copy_from_slice(values),
-                "running_var" => norm.running_variance.copy_from_slice(values),
-                _ => {
-                    let start = if tensor == "weight" { 0 } else { norm.channels };
-                    let to = state.of_mut(&mut norm.values, &mut norm.descent);
-                    to[start..start + values.len()].copy_from_slice(values);
-                }
-            },
-            PartMut::Linear(linear) => {
-                let to = match tensor {
-                    "weight" => state.of_mut(&mut linear.weights, &mut linear.weights_descent),
-                    _ => state.of_mut(&mut linear.bias, &mut linear.bias_descent),
+            PartMut::Norm(norm) => {
+                let (start, to) = match tensor {
+                    "running_mean" => (0, &mut norm.running_mean[..]),
+                    "running_var" => (0, &mut norm.running_variance[..]),
+                    "weight" => (0, &mut state.of_mut(&mut norm.values, &mut norm.descent)[..]),
+                    _ => (norm.channels, &mut state.of_mut(&mut norm.values, &mut norm.descent)[..]),
                 };
-                to.copy_from_slice(values);
+                norm.own.places().zip(values).for_each(|(place, value)| to[start + place] = *value);
             }
+            PartMut::Linear(linear) => match tensor {
+                "weight" => {
+                    let to = state.of_mut(&mut linear.weights, &mut linear.weights_descent);
+                    let rows = to.chunks_exact_mut(linear.features).zip(values.chunks_exact(linear.own.count));
+                    for (row, values) in rows {
+                        linear.own.places().zip(values).for_each(|(place, value)| row[place] = *value);
+                    }
+                }
+                _ => state.of_mut(&mut linear.bias, &mut linear.bias_descent).copy_from_slice(values),
+            },
         }
         Ok(())
-    }
-
-    fn part_mut(&mut self, owner: &str) -> Option<PartMut<'_>> {
-        match owner {
-            "conv1" => return Some(PartMut::Convolution(&mut self.first)),
-            "bn1" => return Some(PartMut::Norm(&mut self.last)),
-            "fc" => return Some(PartMut::Linear(&mut self.linear)),
-            _ => {}
-        }
-        let (group, rest) = owner.strip_prefix("block")?.split_once(".layer.")?;
-        let (index, part) = rest.split_once('.')?;
-        let (group, index): (usize, usize) = (group.parse().ok()?, index.parse().ok()?);
-        let block = self.blocks.get_mut((group.checked_sub(1)?) * self.shape.blocks_in_group() + index)?;
-        Some(match part {
-            "bn1" => PartMut::Norm(&mut block.norm1),
-            "bn2" => PartMut::Norm(&mut block.norm2),
-            "conv1" => PartMut::Convolution(&mut block.convolution1),
-            "conv2" => PartMut::Convolution(&mut block.convolution2),
-            "convShortcut" => PartMut::Convolution(block.shortcut.as_mut()?),
-            _ => return None,
-        })
     }
 }
 
@@ -216,37 +176,30 @@ impl State {
     }
 }
 
-enum Part<'a> {
-    Convolution(&'a Layer),
-    Norm(&'a Norm),
-    Linear(&'a Linear),
-}
-
-enum PartMut<'a> {
-    Convolution(&'a mut Layer),
-    Norm(&'a mut Norm),
-    Linear(&'a mut Linear),
-}
-
 impl Part<'_> {
     fn read(&self, tensor: &str, state: State) -> Option<Vec<f32>> {
         match self {
             Part::Convolution(layer) if tensor == "weight" => {
-                Some(weights_to_pytorch(&layer.geometry, state.of(&layer.weights, &layer.descent)))
+                let from = state.of(&layer.weights, &layer.descent);
+                Some(weights_to_pytorch(&layer.geometry, [layer.inputs, layer.outputs], from))
             }
             Part::Convolution(_) => None,
             Part::Norm(norm) => {
+                let own = |from: &[f32]| norm.own.places().map(|place| from[place]).collect();
                 let from = state.of(&norm.values, &norm.descent);
                 match (tensor, state) {
-                    ("weight", _) => Some(from[..norm.channels].to_vec()),
-                    ("bias", _) => Some(from[norm.channels..].to_vec()),
-                    ("running_mean", State::Values) => Some(norm.running_mean.clone()),
-                    ("running_var", State::Values) => Some(norm.running_variance.clone()),
+                    ("weight", _) => Some(own(from)),
+                    ("bias", _) => Some(own(&from[norm.channels..])),
+                    ("running_mean", State::Values) => Some(own(&norm.running_mean)),
+                    ("running_var", State::Values) => Some(own(&norm.running_variance)),
                     _ => None,
                 }
             }
             Part::Linear(linear) => match tensor {
-                "weight" => Some(state.of(&linear.weights, &linear.weights_descent).to_vec()),
+                "weight" => {
+                    let rows = state.of(&linear.weights, &linear.weights_descent).chunks_exact(linear.features);
+                    Some(rows.flat_map(|row| linear.own.places().map(|place| row[place])).collect())
+                }
                 "bias" => Some(state.of(&linear.bias, &linear.bias_descent).to_vec()),
                 _ => None,
             },

@@ -1,221 +1,73 @@
-//! Which network: its name, its size and what one image costs.
+//! Which network: its name, what it is made of and what one image costs.
 
-use crate::Optimizer;
+use crate::layout::{Blocks, Layout};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
-/// A network that can be a teacher or a student. Written as people write it: `wrn-16-2`.
+/// A network that can be a teacher or a student. Written as people write it: `wrn-16-2`, `resnet8x4`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Architecture {
     /// Wide ResNet (Zagoruyko & Komodakis 2016) for small images: `depth = 6n + 4`, three groups of `n`
     /// basic blocks with 16, 32 and 64 times `width` channels.
     WideResNet { depth: u32, width: u32 },
+    /// ResNet (He et al. 2016, section 4.2) for small images as the model zoo has it: `depth = 6n + 2`, three groups of `n` basic
+    /// blocks with 16, 32 and 64 times `width` channels. Of width 4 the first convolution has 32 channels, of width 1 it has 16.
+    ResNet { depth: u32, width: u32 },
+    /// DenseNet (Huang et al. 2017) for small images, without bottlenecks and compression: `depth = 3n + 4`, three groups of `n` blocks,
+    /// each of which appends `growth` channels to what it read; 16 at the beginning.
+    DenseNet { depth: u32, growth: u32 },
 }
 
 impl Architecture {
-    /// Deepest network accepted, above the paper's deepest teacher (WRN-250-1).
+    /// Deepest Wide ResNet accepted, above the paper's deepest teacher (WRN-250-1).
     pub const DEPTH_MAX: u32 = 604;
-    /// Widest network accepted, above the paper's widest teacher (WRN-16-8).
+    /// Widest one accepted, above the paper's widest teacher (WRN-16-8).
     pub const WIDTH_MAX: u32 = 20;
     /// What a network's name may be, for messages.
-    pub const ALLOWED: &str =
-        "wrn-DEPTH-WIDTH with DEPTH = 6n + 4 from 10 to 604 and WIDTH from 1 to 20, such as wrn-16-2";
+    pub const ALLOWED: &str = "wrn-DEPTH-WIDTH with DEPTH = 6n + 4 from 10 to 604 and WIDTH from 1 to 20, such as wrn-16-2; resnet8, resnet14, \
+         resnet20, resnet32, resnet44, resnet56, resnet110, resnet8x4, resnet32x4; densenet-40-12, densenet-40-24, densenet-40-48, \
+         densenet-100-12, densenet-100-24";
+
+    /// The ResNets of the model zoo (RepDistiller, mdistiller) by depth and width. Not every depth of 6n + 2: other networks
+    /// are known as resnet50 and the like.
+    const RESNETS: [(u32, u32); 9] = [(8, 1), (14, 1), (20, 1), (32, 1), (44, 1), (56, 1), (110, 1), (8, 4), (32, 4)];
+
+    /// The paper's DenseNets, a student and teachers, by depth and growth.
+    const DENSENETS: [(u32, u32); 5] = [(40, 12), (40, 24), (40, 48), (100, 12), (100, 24)];
+
+    /// What it is made of, for both engines and for all that is counted.
+    pub fn layout(self) -> Layout {
+        let groups = |width: u32| [16 * width, 32 * width, 64 * width];
+        match self {
+            Self::WideResNet { depth, width } => Layout {
+                blocks: Blocks::PreActivation,
+                stem: 16,
+                group_channels: groups(width),
+                blocks_in_group: depth.saturating_sub(4) / 6,
+            },
+            Self::ResNet { depth, width } => Layout {
+                blocks: Blocks::PostActivation,
+                stem: if width == 1 { 16 } else { 32 },
+                group_channels: groups(width),
+                blocks_in_group: depth.saturating_sub(2) / 6,
+            },
+            Self::DenseNet { depth, growth } => {
+                let blocks_in_group = depth.saturating_sub(4) / 3;
+                let after = |groups: u32| 16 + groups * blocks_in_group * growth;
+                Layout { blocks: Blocks::Dense, stem: 16, group_channels: [1, 2, 3].map(after), blocks_in_group }
+            }
+        }
+    }
 
     /// Number of trained numbers (weights, batch-norm scales and shifts, the last layer's bias).
     pub fn parameters(self, channels: u32, classes: u32) -> u64 {
-        let (channels, classes) = (u64::from(channels), u64::from(classes));
-        let blocks: u64 = self.blocks().map(|block| block.parameters()).sum();
-        let features = self.features();
-        9 * channels * Self::STEM + blocks + 2 * features + features * classes + classes
+        self.layout().parameters(channels, classes)
     }
 
     /// Multiply-accumulates of one forward pass of one image (convolutions and the last layer).
     pub fn multiply_accumulates(self, channels: u32, image_size: u32, classes: u32) -> u64 {
-        let mut size = u64::from(image_size);
-        let mut total = 9 * u64::from(channels) * Self::STEM * size * size;
-        for block in self.blocks() {
-            size = size.div_ceil(block.stride);
-            total += size * size * block.weights();
-        }
-        total + self.features() * u64::from(classes)
-    }
-
-    /// Bytes that the hand-written engine holds of a network in training with `threads` threads on batches of up to `batch` images:
-    /// weights as both passes read them, gradients and momentum; of every image what each block reads, what lies between its two
-    /// convolutions, and the gradients on their way back; gradients of each part of a batch; each thread's scratch.
-    pub fn training_bytes(self, channels: u32, image_size: u32, classes: u32, batch: u32, threads: u32) -> u64 {
-        let sizes = self.sizes(channels, image_size, classes);
-        let turned = sizes.turned + sizes.turned_transformed + sizes.turned_shortcut;
-        let trained = 2 * sizes.convolutions + turned + 4 * sizes.norms + 2 * sizes.linear;
-        let image = sizes.image + sizes.activations + 3 * sizes.largest + self.features() + u64::from(classes);
-        let part = sizes.block_weights + 4 * self.features();
-        let parts = batch.min(Self::PARTS_MAX);
-        let thread = sizes.padded + sizes.transformed + sizes.turned_transformed;
-        let evaluated = self.evaluation_bytes(channels, image_size, classes, threads);
-        let own = u64::from(batch) * image + u64::from(parts) * part + u64::from(threads) * thread;
-        evaluated + Self::FLOAT * (trained + own)
-    }
-
-    /// Bytes that the hand-written engine holds for an optimizer beside [`Architecture::training_bytes`], which has what SGD needs:
-    /// for DOT, of each parameter a second gradient and a second momentum. A checkpoint's optimizer state has the second momentum too.
-    pub fn optimizer_bytes(self, channels: u32, classes: u32, optimizer: &Optimizer) -> u64 {
-        match optimizer {
-            Optimizer::Sgd { .. } => 0,
-            Optimizer::Dot { .. } => 2 * Self::FLOAT * self.parameters(channels, classes),
-        }
-    }
-
-    /// As [`Architecture::training_bytes`], of a network that is only evaluated: a teacher.
-    pub fn evaluation_bytes(self, channels: u32, image_size: u32, classes: u32, threads: u32) -> u64 {
-        let sizes = self.sizes(channels, image_size, classes);
-        // Scale and shift, two running statistics, seven numbers that kernels use, and two in double precision.
-        let held = sizes.convolutions + sizes.convolutions_transformed + 15 * sizes.norms + sizes.linear;
-        let thread = sizes.padded + 2 * sizes.transformed + 3 * Self::EVALUATED_TOGETHER * sizes.largest;
-        Self::FLOAT * (held + u64::from(threads) * thread)
-    }
-
-    /// Numbers that the convolutions of one image put out, all together: what passes through memory.
-    pub fn activations(self, channels: u32, image_size: u32, classes: u32) -> u64 {
-        self.sizes(channels, image_size, classes).activations
-    }
-
-    fn sizes(self, channels: u32, image_size: u32, classes: u32) -> Sizes {
-        let (channels, classes) = (u64::from(channels), u64::from(classes));
-        let mut size = u64::from(image_size);
-        let stem = 9 * channels * Self::STEM;
-        let first = Self::STEM * size * size;
-        let mut sizes = Sizes {
-            convolutions: stem,
-            convolutions_transformed: 0,
-            turned: 0,
-            turned_transformed: 0,
-            turned_shortcut: 0,
-            transformed: 0,
-            norms: self.features(),
-            linear: self.features() * classes + classes,
-            image: channels * size * size,
-            activations: first,
-            largest: first,
-            padded: Self::STEM * (size + 2) * (size + 2),
-            block_weights: stem,
-        };
-        for block in self.blocks() {
-            let before = size;
-            size = size.div_ceil(block.stride);
-            let output = block.output * size * size;
-            sizes.convolutions += block.weights();
-            sizes.norms += block.input + block.output;
-            sizes.activations += 2 * output;
-            sizes.largest = sizes.largest.max(output);
-            let padded = |channels: u64, size: u64| channels * (size + 2) * (size + 2);
-            sizes.padded =
-                sizes.padded.max(padded(block.input.max(block.output), before)).max(padded(block.output, size));
-            let second = 9 * block.output * block.output;
-            let first = 9 * block.input * block.output;
-            sizes.turned = sizes.turned.max(first).max(second);
-            sizes.turned_shortcut = sizes.turned_shortcut.max(block.weights() - second - first);
-            let inputs = [(block.stride == 1).then_some(block.input), Some(block.output)];
-            for input in inputs.into_iter().flatten().filter(|_| tiled(size)) {
-                let weights = POSITIONS * input * block.output;
-                sizes.convolutions_transformed += weights;
-                sizes.turned_transformed = sizes.turned_transformed.max(weights);
-                sizes.transformed = sizes.transformed.max(transformed(input.max(block.output), size));
-            }
-            sizes.block_weights = sizes.block_weights.max(block.weights() - second).max(second);
-        }
-        sizes
-    }
-
-    /// Bytes of a number in single precision.
-    const FLOAT: u64 = 4;
-
-    /// Parts of a batch that sum gradients of their own in the hand-written engine.
-    pub(crate) const PARTS_MAX: u32 = 8;
-
-    /// Images that it takes through the network together when it evaluates.
-    const EVALUATED_TOGETHER: u64 = 8;
-
-    /// Channels of the first convolution.
-    const STEM: u64 = 16;
-
-    /// Inputs of the last layer.
-    fn features(self) -> u64 {
-        match self {
-            Self::WideResNet { width, .. } => 64 * u64::from(width),
-        }
-    }
-
-    /// The basic blocks in order, from the first convolution to the last batch norm.
-    fn blocks(self) -> impl Iterator<Item = Block> {
-        let Self::WideResNet { depth, width } = self;
-        let (in_a_group, width) = (u64::from(depth.saturating_sub(4) / 6), u64::from(width));
-        let groups = [(Self::STEM, 16 * width, 1), (16 * width, 32 * width, 2), (32 * width, 64 * width, 2)];
-        groups.into_iter().flat_map(move |(before, output, stride)| {
-            (0..in_a_group).map(move |index| match index {
-                0 => Block { input: before, output, stride },
-                _ => Block { input: output, output, stride: 1 },
-            })
-        })
-    }
-}
-
-/// Numbers that stand for a tile of 4×4 outputs, and for 3×3 weights, where the hand-written engine convolves by F(4×4, 3×3).
-const POSITIONS: u64 = 36;
-
-/// Whether it does so at this size: not where tiles would hang over the image's edge too far.
-fn tiled(size: u64) -> bool {
-    9 * size * size >= 2 * POSITIONS * size.div_ceil(4).pow(2)
-}
-
-/// Numbers of the transformed activations that it works on at a time: of as many rows of tiles as hold 64 tiles of a block of
-/// 16 channels, or 16 tiles of all blocks.
-fn transformed(channels: u64, size: u64) -> u64 {
-    let (blocks, across) = (channels / 16, size.div_ceil(4));
-    let tiles = ((64 / blocks).max(16) / across).max(1) * across;
-    POSITIONS * 16 * (blocks * tiles + 1)
-}
-
-/// How many numbers the hand-written engine holds of what.
-struct Sizes {
-    /// Weights of all convolutions, and those that are transformed.
-    convolutions: u64,
-    convolutions_transformed: u64,
-    /// The most weights that are turned for the gradient on the input, plain and transformed, and of a shortcut.
-    turned: u64,
-    turned_transformed: u64,
-    turned_shortcut: u64,
-    /// The most transformed activations.
-    transformed: u64,
-    /// Channels of all batch norms.
-    norms: u64,
-    linear: u64,
-    /// Of one image: itself, every convolution's output that is kept, the largest of them, and that with its border.
-    image: u64,
-    activations: u64,
-    largest: u64,
-    padded: u64,
-    /// The most weights whose gradients are summed at a time.
-    block_weights: u64,
-}
-
-/// Pre-activation basic block: two 3×3 convolutions with their batch norms, and a 1×1 convolution on the shortcut where
-/// the number of channels changes.
-struct Block {
-    input: u64,
-    output: u64,
-    stride: u64,
-}
-
-impl Block {
-    /// Convolution weights; each is used once for every output pixel.
-    fn weights(&self) -> u64 {
-        let shortcut = if self.input == self.output { 0 } else { self.input * self.output };
-        9 * self.input * self.output + 9 * self.output * self.output + shortcut
-    }
-
-    fn parameters(&self) -> u64 {
-        self.weights() + 2 * self.input + 2 * self.output
+        self.layout().multiply_accumulates(channels, image_size, classes)
     }
 }
 
@@ -223,15 +75,28 @@ impl FromStr for Architecture {
     type Err = String;
     /// Takes only the one way of writing a network that [`fmt::Display`] has: names are compared and hashed.
     fn from_str(name: &str) -> Result<Self, String> {
-        let read = || {
+        let number = |text: &str| text.parse::<u32>().ok();
+        let wide_resnet = || {
             let (depth, width) = name.strip_prefix("wrn-")?.split_once('-')?;
-            let (depth, width) = (depth.parse::<u32>().ok()?, width.parse::<u32>().ok()?);
+            let (depth, width) = (number(depth)?, number(width)?);
             let valid =
                 (10..=Self::DEPTH_MAX).contains(&depth) && depth % 6 == 4 && (1..=Self::WIDTH_MAX).contains(&width);
-            let architecture = Self::WideResNet { depth, width };
-            (valid && architecture.to_string() == name).then_some(architecture)
+            valid.then_some(Self::WideResNet { depth, width })
         };
-        read().ok_or_else(|| format!("not a network; allowed: {}", Self::ALLOWED))
+        let resnet = || {
+            let rest = name.strip_prefix("resnet")?;
+            let (depth, width) = rest.split_once('x').unwrap_or((rest, "1"));
+            let (depth, width) = (number(depth)?, number(width)?);
+            Self::RESNETS.contains(&(depth, width)).then_some(Self::ResNet { depth, width })
+        };
+        let densenet = || {
+            let (depth, growth) = name.strip_prefix("densenet-")?.split_once('-')?;
+            let (depth, growth) = (number(depth)?, number(growth)?);
+            Self::DENSENETS.contains(&(depth, growth)).then_some(Self::DenseNet { depth, growth })
+        };
+        let read =
+            wide_resnet().or_else(resnet).or_else(densenet).filter(|architecture| architecture.to_string() == name);
+        read.ok_or_else(|| format!("not a network; allowed: {}", Self::ALLOWED))
     }
 }
 
@@ -239,6 +104,9 @@ impl fmt::Display for Architecture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::WideResNet { depth, width } => write!(f, "wrn-{depth}-{width}"),
+            Self::ResNet { depth, width: 1 } => write!(f, "resnet{depth}"),
+            Self::ResNet { depth, width } => write!(f, "resnet{depth}x{width}"),
+            Self::DenseNet { depth, growth } => write!(f, "densenet-{depth}-{growth}"),
         }
     }
 }
@@ -260,16 +128,35 @@ impl From<Architecture> for String {
 mod tests {
     use super::*;
 
-    fn wrn(name: &str) -> Architecture {
+    fn network(name: &str) -> Architecture {
         name.parse().unwrap()
     }
 
     /// Counted by hand from the layer list, and as the model zoo prints them for CIFAR-100.
     #[test]
     fn parameters_are_those_of_the_model_zoo() {
-        assert_eq!(wrn("wrn-16-2").parameters(3, 100), 703_284);
-        assert_eq!(wrn("wrn-40-2").parameters(3, 100), 2_255_156);
-        assert_eq!(wrn("wrn-40-1").parameters(3, 100), 569_780);
+        assert_eq!(network("wrn-16-2").parameters(3, 100), 703_284);
+        assert_eq!(network("wrn-40-2").parameters(3, 100), 2_255_156);
+        assert_eq!(network("wrn-40-1").parameters(3, 100), 569_780);
+        // `sum(p.numel() for p in net.parameters())` of PyTorch's modules of the same layers.
+        for (name, parameters) in [
+            ("resnet8", 83_892),
+            ("resnet14", 181_108),
+            ("resnet20", 278_324),
+            ("resnet32", 472_756),
+            ("resnet44", 667_188),
+            ("resnet56", 861_620),
+            ("resnet110", 1_736_564),
+            ("resnet8x4", 1_233_540),
+            ("resnet32x4", 7_433_860),
+            ("densenet-40-12", 1_060_132),
+            ("densenet-40-24", 3_956_692),
+            ("densenet-40-48", 15_270_772),
+            ("densenet-100-12", 7_084_852),
+            ("densenet-100-24", 27_457_972),
+        ] {
+            assert_eq!(network(name).parameters(3, 100), parameters, "{name}");
+        }
     }
 
     #[test]
@@ -280,27 +167,42 @@ mod tests {
             + 14 * 14 * (9 * 16 * 32 + 9 * 32 * 32 + 16 * 32)
             + 7 * 7 * (9 * 32 * 64 + 9 * 64 * 64 + 32 * 64)
             + 64 * 10;
-        assert_eq!(wrn("wrn-10-1").multiply_accumulates(1, 28, 10), expected);
-        assert!(wrn("wrn-604-20").multiply_accumulates(3, 32, 10) > 0);
+        assert_eq!(network("wrn-10-1").multiply_accumulates(1, 28, 10), expected);
+        // The same convolutions in another order.
+        assert_eq!(network("resnet8").multiply_accumulates(1, 28, 10), expected);
+        // densenet-40-12: of each group's twelve blocks; the transitions' convolutions at the next group's size.
+        let blocks = |before: u64| (0..12).map(|index| 9 * (before + 12 * index) * 12).sum::<u64>();
+        let expected = 28 * 28 * (9 * 16 + blocks(16))
+            + 14 * 14 * (160 * 160 + blocks(160))
+            + 7 * 7 * (304 * 304 + blocks(304))
+            + 448 * 10;
+        assert_eq!(network("densenet-40-12").multiply_accumulates(1, 28, 10), expected);
+        assert!(network("wrn-604-20").multiply_accumulates(3, 32, 10) > 0);
     }
 
     #[test]
     fn memory_grows_with_the_batch_and_a_teacher_needs_little() {
-        let large = wrn("wrn-604-20");
+        let large = network("wrn-604-20");
         let bytes = |batch| large.training_bytes(3, 32, 10, batch, 1);
         assert!(bytes(4096) > 1_000_000_000_000, "{}", bytes(4096));
         assert_eq!((bytes(64) - bytes(16)) / 48, (bytes(4096) - bytes(64)) / 4032);
         // Fewer parts than a batch has images sum gradients apart.
         assert!(bytes(9) - bytes(8) < bytes(2) - bytes(1));
         assert!(large.evaluation_bytes(3, 32, 10, 1) < bytes(1));
-        let usual = wrn("wrn-16-2");
+        let usual = network("wrn-16-2");
         assert!(usual.evaluation_bytes(3, 32, 10, 1) < usual.training_bytes(3, 32, 10, 64, 1) / 3);
+        // What a ReLU after a sum gives is kept too.
+        let [before, after] = ["wrn-10-1", "resnet8"].map(|name| network(name).training_bytes(3, 32, 10, 64, 1));
+        assert!(before < after && after < 2 * before, "{before} {after}");
     }
 
     #[test]
     fn only_one_way_of_writing_a_network() {
-        for name in ["wrn-10-1", "wrn-16-2", "wrn-250-1", "wrn-604-20"] {
-            assert_eq!(wrn(name).to_string(), name);
+        let zoo = ["8", "14", "20", "32", "44", "56", "110", "8x4", "32x4"].map(|name| format!("resnet{name}"));
+        let dense = ["40-12", "40-24", "40-48", "100-12", "100-24"].map(|name| format!("densenet-{name}"));
+        let wide = ["wrn-10-1", "wrn-16-2", "wrn-250-1", "wrn-604-20"].map(str::to_owned);
+        for name in wide.iter().chain(&zoo).chain(&dense) {
+            assert_eq!(network(name).to_string(), *name);
         }
         for name in [
             "",
@@ -320,7 +222,23 @@ mod tests {
             "wrn-1000000000-1",
             "wrn-99999999999999999999-1",
             "wrn-16-2-1",
-            "resnet8",
+            "resnet",
+            "resnet18",
+            "resnet50",
+            "resnet26",
+            "resnet8x1",
+            "resnet8x2",
+            "resnet20x4",
+            "resnet08",
+            "resnet8x04",
+            "resnet8x4x4",
+            "resnet-8",
+            "densenet",
+            "densenet-40",
+            "densenet-41-12",
+            "densenet-40-13",
+            "densenet-040-12",
+            "densenet40-12",
         ] {
             assert!(name.parse::<Architecture>().is_err(), "{name}");
         }

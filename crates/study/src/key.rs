@@ -46,6 +46,16 @@ pub(crate) fn segment_key(content: &Content<'_>) -> SegmentKey {
             bytes.number(depth);
             bytes.number(width);
         }
+        Architecture::ResNet { depth, width } => {
+            bytes.tag(1);
+            bytes.number(depth);
+            bytes.number(width);
+        }
+        Architecture::DenseNet { depth, growth } => {
+            bytes.tag(2);
+            bytes.number(depth);
+            bytes.number(growth);
+        }
     }
     let Schedule { horizon, drops, learning_rate, decay } = content.schedule;
     bytes.epoch(*horizon);

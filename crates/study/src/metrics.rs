@@ -124,7 +124,8 @@ impl Fidelity {
 pub struct GradientCosine {
     /// Of all parameters as one vector.
     pub all: Option<Cosine>,
-    /// Of each group of layers, from the images on: the first convolution, each group of blocks, and what follows the blocks.
+    /// Of each group of layers, from the images on: the first convolution, each group of blocks with the transition after it, and what
+    /// follows the blocks.
     pub groups: Vec<Option<Cosine>>,
 }
 

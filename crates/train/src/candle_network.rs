@@ -1,12 +1,14 @@
-//! The same network out of candle's operators, on any device and in any precision candle has: in double precision on the
+//! The same networks out of candle's operators, on any device and in any precision candle has: in double precision on the
 //! CPU the reference for every kernel, in single precision on a GPU the road for those who have one.
 
 use crate::TrainError;
 use crate::engine::{DISTILLATION, Engine, GROUPS, NetworkShape, OutputGradient};
 use crate::engine::{TensorSpec, Values, Weights, beside, mismatches, momentum_tensors};
+use crate::names;
 use candle_core::{DType, Device, Tensor, Var};
 use std::collections::BTreeMap;
-use study::{Architecture, Optimizer};
+use study::Optimizer;
+use study::layout::Blocks;
 
 const EPSILON: f64 = 1e-5;
 const RUNNING_MOMENTUM: f64 = 0.1;
@@ -88,34 +90,57 @@ impl CandleNetwork {
 
     /// In training, batch norm uses the batch's statistics, and the running ones are returned as they are after it.
     fn pass(&self, images: &Tensor, training: bool) -> Result<(Passed, BTreeMap<String, Tensor>), TrainError> {
-        let Architecture::WideResNet { depth, .. } = self.shape.architecture;
+        let layout = self.shape.architecture.layout();
         let mut running = BTreeMap::new();
-        let convolve = |x: &Tensor, name: &str, padding, stride| {
-            x.conv2d(self.parameters[&format!("{name}.weight")].as_tensor(), padding, stride, 1, 1)
-        };
-        let mut x = convolve(images, "conv1", 1, 1)?;
-        let mut groups = Vec::new();
-        for group in 1..=GROUPS {
-            for index in 0..(depth as usize - 4) / 6 {
-                let name = format!("block{group}.layer.{index}");
-                let stride = if group > 1 && index == 0 { 2 } else { 1 };
-                let first = self.normalise(&x, &format!("{name}.bn1"), training, &mut running)?;
-                let middle = convolve(&first, &format!("{name}.conv1"), 1, stride)?;
-                let second = self.normalise(&middle, &format!("{name}.bn2"), training, &mut running)?;
-                let output = convolve(&second, &format!("{name}.conv2"), 1, 1)?;
-                let shortcut = format!("{name}.convShortcut");
-                x = if self.parameters.contains_key(&format!("{shortcut}.weight")) {
-                    (output + convolve(&first, &shortcut, 0, stride)?)?
-                } else {
-                    (output + x)?
-                };
-            }
-            groups.push(x.clone());
+        let mut x = self.convolve(images, "conv1", 1, 1)?;
+        if layout.blocks == Blocks::PostActivation {
+            x = self.normalise(&x, "bn1", training, &mut running)?.relu()?;
         }
-        let pooled = self.normalise(&x, "bn1", training, &mut running)?.mean((2, 3))?;
+        let mut groups = Vec::new();
+        for block in layout.each_block() {
+            let name = self.shape.block_name(&block);
+            let stride = block.stride as usize;
+            let mut normalise =
+                |x: &Tensor, part: &str| self.normalise(x, &format!("{name}.{part}"), training, &mut running);
+            let convolve =
+                |x: &Tensor, part: &str, padding, stride| self.convolve(x, &format!("{name}.{part}"), padding, stride);
+            x = match layout.blocks {
+                Blocks::PreActivation => {
+                    let first = normalise(&x, "bn1")?.relu()?;
+                    let second = normalise(&convolve(&first, "conv1", 1, stride)?, "bn2")?.relu()?;
+                    let output = convolve(&second, "conv2", 1, 1)?;
+                    let changes = block.changes_channels();
+                    (output + if changes { convolve(&first, "convShortcut", 0, stride)? } else { x })?
+                }
+                Blocks::PostActivation => {
+                    let second = normalise(&convolve(&x, "conv1", 1, stride)?, "bn1")?.relu()?;
+                    let output = normalise(&convolve(&second, "conv2", 1, 1)?, "bn2")?;
+                    if block.changes_channels() {
+                        x = normalise(&convolve(&x, "downsample.0", 0, stride)?, "downsample.1")?;
+                    }
+                    (output + x)?.relu()?
+                }
+                Blocks::Dense => Tensor::cat(&[&x, &convolve(&normalise(&x, "bn1")?.relu()?, "conv1", 1, 1)?], 1)?,
+            };
+            if block.index + 1 == layout.blocks_in_group {
+                groups.push(x.clone());
+            }
+            if layout.has_transition_after(&block) {
+                let name = names::transition(&block);
+                let rectified = self.normalise(&x, &format!("{name}.bn1"), training, &mut running)?.relu()?;
+                x = self.convolve(&rectified, &format!("{name}.conv1"), 0, 1)?.avg_pool2d(2)?;
+            }
+        }
+        if layout.blocks != Blocks::PostActivation {
+            x = self.normalise(&x, "bn1", training, &mut running)?.relu()?;
+        }
         let weights = self.parameters["fc.weight"].as_tensor().t()?;
-        let logits = pooled.matmul(&weights)?.broadcast_add(self.parameters["fc.bias"].as_tensor())?;
+        let logits = x.mean((2, 3))?.matmul(&weights)?.broadcast_add(self.parameters["fc.bias"].as_tensor())?;
         Ok((Passed { logits, groups }, running))
+    }
+
+    fn convolve(&self, x: &Tensor, name: &str, padding: usize, stride: usize) -> Result<Tensor, TrainError> {
+        Ok(x.conv2d(self.parameters[&format!("{name}.weight")].as_tensor(), padding, stride, 1, 1)?)
     }
 
     /// Evaluation mode, a part of the images at a time: what `give` makes of each, one tensor of each kind with a row for each image;
@@ -141,7 +166,7 @@ impl CandleNetwork {
         Ok(Tensor::zeros((0, values_per_image), self.dtype, &Device::Cpu)?)
     }
 
-    /// Batch norm, then ReLU.
+    /// Batch norm.
     fn normalise(
         &self,
         x: &Tensor,
@@ -172,7 +197,7 @@ impl CandleNetwork {
         let scale = (variance + EPSILON)?.sqrt()?.recip()?;
         let weight = by_channel(self.parameters[&format!("{name}.weight")].as_tensor())?;
         let bias = by_channel(self.parameters[&format!("{name}.bias")].as_tensor())?;
-        Ok(centred.broadcast_mul(&(scale * weight)?)?.broadcast_add(&bias)?.relu()?)
+        Ok(centred.broadcast_mul(&(scale * weight)?)?.broadcast_add(&bias)?)
     }
 
     fn read<'a>(&self, tensors: impl Iterator<Item = (&'a String, &'a Tensor)>) -> Result<Weights, TrainError> {

@@ -1,5 +1,5 @@
 //! Checkpoints: safetensors files with the tensor names and layout of the model zoo that researchers of distillation use
-//! (the `WideResNet` of RepDistiller and mdistiller), so that PyTorch loads them with `load_state_dict(strict=True)`.
+//! (RepDistiller's and mdistiller's), so that PyTorch loads them with `load_state_dict(strict=True)`.
 //!
 //! A checkpoint is up to three files (weights, optimizer state, logits) and a fourth that lists their digests and is renamed
 //! into place last: where it lies, the others lie whole, and bytes that changed since are noticed before they are used.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 pub struct Cosines {
     /// Of all parameters as one vector.
     pub all: Option<f64>,
-    /// Of each group of layers: `stem`, then the groups of blocks by name, then `head`.
+    /// Of each group of layers: `stem`, then the groups of blocks by number, each with the transition after it, then `head`.
     pub by_group: Vec<(String, Option<f64>)>,
 }
 
@@ -29,7 +29,7 @@ pub fn cosine(one: &Weights, other: &Weights) -> Cosines {
         }
     }
     let all = by_group.values().fold(Products::default(), |all, group| all.with(*group)).cosine();
-    let named = |(group, products): (&Group<'_>, &Products)| (group.name().to_owned(), products.cosine());
+    let named = |(group, products): (&Group<'_>, &Products)| (group.name(), products.cosine());
     Cosines { all, by_group: by_group.iter().map(named).collect() }
 }
 
@@ -37,6 +37,7 @@ pub fn cosine(one: &Weights, other: &Weights) -> Cosines {
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Group<'a> {
     Stem,
+    /// By number, as text.
     Blocks(&'a str),
     Head,
 }
@@ -45,23 +46,26 @@ enum Group<'a> {
 /// before each have a batch norm of the same name behind their last block.
 const RESNET_GROUPS: &str = "layer";
 
-/// By the model zoo's names: groups of blocks are what has layers inside (`block1.layer.0.bn1.weight`, `layer1.0.conv1.weight`). Of
-/// what has none, the first convolution is the stem, `bn1.weight` belongs to the convolution before it, and the rest is the head.
+/// By the model zoo's names: groups of blocks are what has layers inside (`block1.layer.0.bn1.weight`, `layer1.0.conv1.weight`), and
+/// what stands between two of them (`trans1.conv1.weight`) belongs to the first. Of what has no layers inside, the first convolution is
+/// the stem, `bn1.weight` belongs to the convolution before it, and the rest is the head.
 fn group(name: &str, after_each_convolution: bool) -> Group<'_> {
     match name.split_once('.') {
         Some(("conv1", _)) => Group::Stem,
         Some(("bn1", _)) if after_each_convolution => Group::Stem,
-        Some((first, rest)) if rest.contains('.') => Group::Blocks(first),
+        Some((first, rest)) if rest.contains('.') => {
+            Group::Blocks(first.trim_start_matches(|letter: char| !letter.is_ascii_digit()))
+        }
         _ => Group::Head,
     }
 }
 
 impl Group<'_> {
-    fn name(&self) -> &str {
+    fn name(&self) -> String {
         match self {
-            Group::Stem => "stem",
-            Group::Blocks(name) => name,
-            Group::Head => "head",
+            Group::Stem => "stem".into(),
+            Group::Blocks(number) => format!("group {number}"),
+            Group::Head => "head".into(),
         }
     }
 }
@@ -88,8 +92,7 @@ impl Products {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{NetworkShape, Values};
-    use study::Architecture;
+    use crate::engine::{NetworkShape, TensorSpec, Values};
 
     fn weights(tensors: &[(&str, &[f32])]) -> Weights {
         let values = |values: &[f32]| Values { shape: vec![values.len()], values: values.to_vec() };
@@ -120,7 +123,7 @@ mod tests {
             ("fc.weight", &[-4.0, 0.0]),
         ]);
         let cosines = cosine(&one, &other);
-        let expected = [("stem", Some(24.0 / 65.0)), ("layer1", Some(0.0)), ("layer2", None), ("head", Some(-1.0))];
+        let expected = [("stem", Some(24.0 / 65.0)), ("group 1", Some(0.0)), ("group 2", None), ("head", Some(-1.0))];
         assert_eq!(by_group(&cosines), expected);
         // (24 − 12) / √((25 + 144 + 1 + 9)·(25 + 25 + 1 + 5 + 16))
         let all = cosines.all.expect("neither is zero");
@@ -129,26 +132,41 @@ mod tests {
     }
 
     #[test]
-    fn a_wide_resnets_parameters_fall_into_five_groups() {
-        let architecture = Architecture::WideResNet { depth: 10, width: 1 };
-        let shape = NetworkShape { architecture, channels: 3, image_size: 8, classes: 10 };
-        let trained = shape.tensors().into_iter().filter(|tensor| tensor.trained);
-        let gradient: Weights = trained
-            .map(|tensor| {
-                let values = vec![0.1; tensor.shape.iter().product()];
-                (tensor.name, Values { shape: tensor.shape, values })
-            })
-            .collect();
-        let opposite: Weights = gradient
-            .iter()
-            .map(|(name, values)| {
-                let negative = values.values.iter().map(|value| -value).collect();
-                (name.clone(), Values { shape: values.shape.clone(), values: negative })
-            })
-            .collect();
-        let cosines = cosine(&gradient, &opposite);
-        assert_eq!(cosines.all, Some(-1.0));
-        assert_eq!(by_group(&cosines), ["stem", "block1", "block2", "block3", "head"].map(|name| (name, Some(-1.0))));
+    fn every_networks_parameters_fall_into_five_groups() {
+        for name in ["wrn-10-1", "resnet8", "resnet8x4", "densenet-40-12"] {
+            let architecture = name.parse().expect("a network");
+            let shape = NetworkShape { architecture, channels: 3, image_size: 8, classes: 10 };
+            let trained = || shape.tensors().into_iter().filter(|tensor| tensor.trained);
+            let all_of = |value: f32| -> Weights {
+                trained()
+                    .map(|TensorSpec { name, shape, .. }| {
+                        let values = vec![value; shape.iter().product()];
+                        (name, Values { shape, values })
+                    })
+                    .collect()
+            };
+            let cosines = cosine(&all_of(0.1), &all_of(-0.1));
+            assert_eq!(cosines.all, Some(-1.0), "{name}");
+            let expected = ["stem", "group 1", "group 2", "group 3", "head"].map(|group| (group, Some(-1.0)));
+            assert_eq!(by_group(&cosines), expected, "{name}");
+        }
+    }
+
+    /// A transition has the number of the group before it, whose channels it takes together.
+    #[test]
+    fn a_densenets_transition_belongs_to_the_blocks_before_it() {
+        let of = |transition: &[f32]| {
+            weights(&[
+                ("block1.layer.0.conv1.weight", &[3.0]),
+                ("block2.layer.0.conv1.weight", &[1.0]),
+                ("bn1.weight", &[1.0]),
+                ("conv1.weight", &[1.0]),
+                ("trans1.conv1.weight", transition),
+            ])
+        };
+        let cosines = cosine(&of(&[4.0, 0.0]), &of(&[0.0, 4.0]));
+        let expected = [("stem", 1.0), ("group 1", 9.0 / 25.0), ("group 2", 1.0), ("head", 1.0)];
+        assert_eq!(by_group(&cosines), expected.map(|(group, cosine)| (group, Some(cosine))));
     }
 
     #[test]

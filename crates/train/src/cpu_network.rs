@@ -4,12 +4,13 @@ use crate::TrainError;
 use crate::engine::{DISTILLATION, Engine, GROUPS, NetworkShape, OutputGradient};
 use crate::engine::{TensorSpec, Values, Weights, beside, mismatches, momentum_tensors};
 use candle_core::{Device, Tensor};
-use kernels::{InstructionSet, Shape, WideResNet};
-use study::{Architecture, Optimizer};
+use kernels::{InstructionSet, Network, Shape};
+use study::Optimizer;
+use study::layout::Blocks;
 
-/// A Wide ResNet in single precision on the CPU, the same bits with any number of threads.
+/// A network in single precision on the CPU, the same bits with any number of threads.
 pub struct CpuNetwork {
-    network: WideResNet,
+    network: Network,
     tensors: Vec<TensorSpec>,
     classes: usize,
 }
@@ -21,7 +22,7 @@ impl CpuNetwork {
         threads: usize,
         instruction_set: InstructionSet,
     ) -> Result<Self, TrainError> {
-        Ok(Self::with(WideResNet::new(sizes(shape), batch_max, threads, instruction_set)?, shape))
+        Ok(Self::with(Network::new(kernels_shape(shape), batch_max, threads, instruction_set)?, shape))
     }
 
     pub fn for_evaluation(
@@ -29,10 +30,10 @@ impl CpuNetwork {
         threads: usize,
         instruction_set: InstructionSet,
     ) -> Result<Self, TrainError> {
-        Ok(Self::with(WideResNet::for_evaluation(sizes(shape), threads, instruction_set)?, shape))
+        Ok(Self::with(Network::for_evaluation(kernels_shape(shape), threads, instruction_set)?, shape))
     }
 
-    fn with(network: WideResNet, shape: &NetworkShape) -> Self {
+    fn with(network: Network, shape: &NetworkShape) -> Self {
         CpuNetwork { network, tensors: shape.tensors(), classes: shape.classes }
     }
 
@@ -68,11 +69,18 @@ impl CpuNetwork {
     }
 }
 
-fn sizes(shape: &NetworkShape) -> Shape {
-    let Architecture::WideResNet { depth, width } = shape.architecture;
+/// The network as the hand-written engine is told it.
+pub fn kernels_shape(shape: &NetworkShape) -> Shape {
+    let layout = shape.architecture.layout();
     Shape {
-        depth: depth as usize,
-        width: width as usize,
+        blocks: match layout.blocks {
+            Blocks::PreActivation => kernels::Blocks::PreActivation,
+            Blocks::PostActivation => kernels::Blocks::PostActivation,
+            Blocks::Dense => kernels::Blocks::Dense,
+        },
+        blocks_in_group: layout.blocks_in_group as usize,
+        stem: layout.stem as usize,
+        group_channels: layout.group_channels.map(|channels| channels as usize),
         channels: shape.channels,
         image_size: shape.image_size,
         classes: shape.classes,

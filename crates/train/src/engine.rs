@@ -3,6 +3,7 @@
 use crate::TrainError;
 use crate::candle_network::CandleNetwork;
 use crate::cpu_network::CpuNetwork;
+use crate::names;
 use candle_core::{DType, Tensor};
 use kernels::InstructionSet;
 use std::collections::BTreeMap;
@@ -39,37 +40,7 @@ pub struct TensorSpec {
 impl NetworkShape {
     /// Every tensor in the model zoo's order: `conv1.weight`, `block1.layer.0.bn1.weight`, ..., `fc.bias`.
     pub fn tensors(&self) -> Vec<TensorSpec> {
-        let Architecture::WideResNet { depth, width } = self.architecture;
-        let mut tensors = Vec::new();
-        let mut tensor = |name: String, shape: &[usize], trained| {
-            tensors.push(TensorSpec { name, shape: shape.to_vec(), trained });
-        };
-        let norm = |tensor: &mut dyn FnMut(String, &[usize], bool), name: &str, channels: usize| {
-            tensor(format!("{name}.weight"), &[channels], true);
-            tensor(format!("{name}.bias"), &[channels], true);
-            tensor(format!("{name}.running_mean"), &[channels], false);
-            tensor(format!("{name}.running_var"), &[channels], false);
-        };
-        tensor("conv1.weight".into(), &[16, self.channels, 3, 3], true);
-        let mut inputs = 16;
-        for group in 0..3 {
-            let outputs = (16 << group) * width as usize;
-            for index in 0..(depth as usize - 4) / 6 {
-                let name = format!("block{}.layer.{index}", group + 1);
-                norm(&mut tensor, &format!("{name}.bn1"), inputs);
-                tensor(format!("{name}.conv1.weight"), &[outputs, inputs, 3, 3], true);
-                norm(&mut tensor, &format!("{name}.bn2"), outputs);
-                tensor(format!("{name}.conv2.weight"), &[outputs, outputs, 3, 3], true);
-                if inputs != outputs {
-                    tensor(format!("{name}.convShortcut.weight"), &[outputs, inputs, 1, 1], true);
-                }
-                inputs = outputs;
-            }
-        }
-        norm(&mut tensor, "bn1", inputs);
-        tensor("fc.weight".into(), &[self.classes, inputs], true);
-        tensor("fc.bias".into(), &[self.classes], true);
-        tensors
+        names::tensors(self)
     }
 
     /// Pixels of each group's attention map: at the image's height and width, at half and at a quarter of them.
@@ -79,7 +50,7 @@ impl NetworkShape {
 }
 
 /// Groups of blocks, each with an attention map.
-pub const GROUPS: usize = kernels::GROUPS;
+pub const GROUPS: usize = study::layout::GROUPS;
 
 /// The gradient of a loss on what the last `forward` gave.
 #[derive(Clone, Debug)]

@@ -2,11 +2,19 @@
 
 use crate::engine::{NetworkShape, Values, Weights};
 use crate::random::{Purpose, stream};
+use study::layout::Blocks;
 use study::{Epoch, Seed};
 
 /// Convolutions: normal with deviation `√(2 / (k·k·output channels))`. Batch norm: 1 and 0, running mean 0 and variance 1.
-/// The last layer: uniform within `±1/√features` (PyTorch's default), bias 0. Each tensor has a stream of its own.
+/// The last layer: uniform within `±1/√features` (PyTorch's default), its bias too in a ResNet and 0 in the others. Each tensor has
+/// a stream of its own.
 pub fn initial_weights(shape: &NetworkShape, seed: Seed) -> Weights {
+    let layout = shape.architecture.layout();
+    let bound = 1.0 / (layout.features() as f32).sqrt();
+    let bias_bound = match layout.blocks {
+        Blocks::PreActivation | Blocks::Dense => 0.0,
+        Blocks::PostActivation => bound,
+    };
     shape
         .tensors()
         .into_iter()
@@ -19,9 +27,9 @@ pub fn initial_weights(shape: &NetworkShape, seed: Seed) -> Weights {
                     let deviation = (2.0 / (height * width * outputs) as f64).sqrt() as f32;
                     (0..len).map(|_| random.normal() * deviation).collect()
                 }
-                [_, features] => {
-                    let bound = 1.0 / (features as f32).sqrt();
-                    (0..len).map(|_| (random.uniform() * 2.0 - 1.0) * bound).collect()
+                [_, _] => (0..len).map(|_| (random.uniform() * 2.0 - 1.0) * bound).collect(),
+                _ if tensor.name == "fc.bias" && bias_bound > 0.0 => {
+                    (0..len).map(|_| (random.uniform() * 2.0 - 1.0) * bias_bound).collect()
                 }
                 _ => {
                     let one = tensor.name.ends_with("running_var")
@@ -40,7 +48,10 @@ mod tests {
     use study::Architecture;
 
     fn weights(seed: u32) -> Weights {
-        let architecture = Architecture::WideResNet { depth: 16, width: 2 };
+        weights_of(Architecture::WideResNet { depth: 16, width: 2 }, seed)
+    }
+
+    fn weights_of(architecture: Architecture, seed: u32) -> Weights {
         initial_weights(&NetworkShape { architecture, channels: 3, image_size: 32, classes: 10 }, Seed(seed))
     }
 
@@ -72,6 +83,14 @@ mod tests {
             };
             assert!(tensor.values.iter().all(|x| *x == expected), "{name}");
         }
+    }
+
+    #[test]
+    fn the_last_bias_of_a_resnet_is_uniform_too() {
+        let weights = weights_of(Architecture::ResNet { depth: 8, width: 4 }, 0);
+        let (bound, bias) = (1.0 / 16.0, &weights["fc.bias"].values);
+        assert!(bias.iter().all(|x| x.abs() <= bound) && bias.iter().any(|x| x.abs() > 0.3 * bound), "{bias:?}");
+        assert!(weights["layer1.0.downsample.1.weight"].values.iter().all(|x| *x == 1.0));
     }
 
     #[test]

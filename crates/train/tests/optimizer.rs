@@ -209,9 +209,15 @@ fn threads_change_no_bit_of_a_step_of_dot() {
 /// What a study counts for DOT is what the engine takes for it.
 #[test]
 fn dot_holds_two_numbers_more_for_each_parameter() {
-    let architecture = Architecture::WideResNet { depth: 16, width: 2 };
-    let shape = kernels::Shape { depth: 16, width: 2, channels: 3, image_size: 32, classes: 10 };
-    let mut network = kernels::WideResNet::new(shape, 1, 1, InstructionSet::Portable).expect("a network");
+    for name in ["wrn-16-2", "resnet8x4"] {
+        holds_two_numbers_more(name.parse().expect("a network"));
+    }
+}
+
+fn holds_two_numbers_more(architecture: Architecture) {
+    let shape = NetworkShape { architecture, channels: 3, image_size: 32, classes: 10 };
+    let shape = train::cpu_network::kernels_shape(&shape);
+    let mut network = kernels::Network::new(shape, 1, 1, InstructionSet::Portable).expect("a network");
     let before = network.bytes();
     network.forward(&vec![0.0; 3 * 32 * 32]);
     network.backward(&[0.0; 10]);

@@ -65,9 +65,79 @@ fc.weight 10 64
 fc.bias 10
 ";
 
+/// As above (`models/resnet.py`), of `resnet8x4(num_classes=10)`.
+const ZOO_RESNET: &str = "
+conv1.weight 32 3 3 3
+bn1.weight 32
+bn1.bias 32
+bn1.running_mean 32
+bn1.running_var 32
+bn1.num_batches_tracked
+layer1.0.conv1.weight 64 32 3 3
+layer1.0.bn1.weight 64
+layer1.0.bn1.bias 64
+layer1.0.bn1.running_mean 64
+layer1.0.bn1.running_var 64
+layer1.0.bn1.num_batches_tracked
+layer1.0.conv2.weight 64 64 3 3
+layer1.0.bn2.weight 64
+layer1.0.bn2.bias 64
+layer1.0.bn2.running_mean 64
+layer1.0.bn2.running_var 64
+layer1.0.bn2.num_batches_tracked
+layer1.0.downsample.0.weight 64 32 1 1
+layer1.0.downsample.1.weight 64
+layer1.0.downsample.1.bias 64
+layer1.0.downsample.1.running_mean 64
+layer1.0.downsample.1.running_var 64
+layer1.0.downsample.1.num_batches_tracked
+layer2.0.conv1.weight 128 64 3 3
+layer2.0.bn1.weight 128
+layer2.0.bn1.bias 128
+layer2.0.bn1.running_mean 128
+layer2.0.bn1.running_var 128
+layer2.0.bn1.num_batches_tracked
+layer2.0.conv2.weight 128 128 3 3
+layer2.0.bn2.weight 128
+layer2.0.bn2.bias 128
+layer2.0.bn2.running_mean 128
+layer2.0.bn2.running_var 128
+layer2.0.bn2.num_batches_tracked
+layer2.0.downsample.0.weight 128 64 1 1
+layer2.0.downsample.1.weight 128
+layer2.0.downsample.1.bias 128
+layer2.0.downsample.1.running_mean 128
+layer2.0.downsample.1.running_var 128
+layer2.0.downsample.1.num_batches_tracked
+layer3.0.conv1.weight 256 128 3 3
+layer3.0.bn1.weight 256
+layer3.0.bn1.bias 256
+layer3.0.bn1.running_mean 256
+layer3.0.bn1.running_var 256
+layer3.0.bn1.num_batches_tracked
+layer3.0.conv2.weight 256 256 3 3
+layer3.0.bn2.weight 256
+layer3.0.bn2.bias 256
+layer3.0.bn2.running_mean 256
+layer3.0.bn2.running_var 256
+layer3.0.bn2.num_batches_tracked
+layer3.0.downsample.0.weight 256 128 1 1
+layer3.0.downsample.1.weight 256
+layer3.0.downsample.1.bias 256
+layer3.0.downsample.1.running_mean 256
+layer3.0.downsample.1.running_var 256
+layer3.0.downsample.1.num_batches_tracked
+fc.weight 10 256
+fc.bias 10
+";
+
 #[test]
 fn a_saved_file_has_the_zoos_names_and_shapes_and_no_other() {
-    let architecture = Architecture::WideResNet { depth: 10, width: 1 };
+    saves_as(Architecture::WideResNet { depth: 10, width: 1 }, ZOO);
+    saves_as(Architecture::ResNet { depth: 8, width: 4 }, ZOO_RESNET);
+}
+
+fn saves_as(architecture: Architecture, zoo: &str) {
     let shape = NetworkShape { architecture, channels: 3, image_size: 32, classes: 10 };
     let weights = initial_weights(&shape, Seed(0));
     let trained = shape.tensors().into_iter().filter(|tensor| tensor.trained);
@@ -80,7 +150,7 @@ fn a_saved_file_has_the_zoos_names_and_shapes_and_no_other() {
     let file = SafeTensors::deserialize(&bytes).unwrap();
     let sizes = |shape: &[usize]| shape.iter().map(|size| format!(" {size}")).collect::<String>();
     let mut saved: Vec<_> = file.tensors().iter().map(|(name, it)| format!("{name}{}", sizes(it.shape()))).collect();
-    let mut expected: Vec<_> = ZOO.trim().lines().collect();
+    let mut expected: Vec<_> = zoo.trim().lines().collect();
     saved.sort_unstable();
     expected.sort_unstable();
     assert_eq!(saved, expected);

@@ -1,26 +1,33 @@
 //! What a study is refused for is what the engine would really take.
 
 use crate::laboratory::{Bench, output, text};
-use kernels::{InstructionSet, Shape, WideResNet};
+use kernels::{InstructionSet, Network};
 use std::process::Command;
 use study::Architecture;
+use train::cpu_network::kernels_shape;
+use train::engine::NetworkShape;
 
 #[test]
 fn the_bytes_that_are_estimated_are_those_that_the_engine_holds() {
-    for (depth, width, channels, image_size, batch, threads) in
-        [(10, 1, 1, 28, 1, 1), (10, 1, 3, 32, 5, 2), (16, 2, 1, 28, 64, 1), (16, 4, 3, 32, 8, 3), (40, 2, 3, 32, 17, 1)]
-    {
-        let architecture = Architecture::WideResNet { depth, width };
-        let shape = Shape {
-            depth: depth as usize,
-            width: width as usize,
-            channels: channels as usize,
-            image_size: image_size as usize,
-            classes: 10,
-        };
+    for (name, channels, image_size, batch, threads) in [
+        ("wrn-10-1", 1, 28, 1, 1),
+        ("wrn-10-1", 3, 32, 5, 2),
+        ("wrn-16-2", 1, 28, 64, 1),
+        ("wrn-16-4", 3, 32, 8, 3),
+        ("wrn-40-2", 3, 32, 17, 1),
+        ("resnet8", 1, 28, 1, 1),
+        ("resnet20", 3, 32, 64, 2),
+        ("resnet8x4", 3, 32, 8, 3),
+        ("densenet-40-12", 3, 32, 8, 2),
+        ("densenet-40-24", 1, 28, 3, 1),
+    ] {
+        let architecture: Architecture = name.parse().expect("a network");
+        let (size, classes) = (image_size as usize, 10);
+        let shape =
+            kernels_shape(&NetworkShape { architecture, channels: channels as usize, image_size: size, classes });
         let set = InstructionSet::Portable;
-        let training = WideResNet::new(shape, batch as usize, threads as usize, set).expect("a network").bytes();
-        let frozen = WideResNet::for_evaluation(shape, threads as usize, set).expect("a network").bytes();
+        let training = Network::new(shape, batch as usize, threads as usize, set).expect("a network").bytes();
+        let frozen = Network::for_evaluation(shape, threads as usize, set).expect("a network").bytes();
         for (estimated, held) in [
             (architecture.training_bytes(channels, image_size, 10, batch, threads), training),
             (architecture.evaluation_bytes(channels, image_size, 10, threads), frozen),

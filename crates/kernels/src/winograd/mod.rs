@@ -107,7 +107,8 @@ impl Winograd {
         (images.start * self.across..end).step_by(step).map(move |start| start..end.min(start + step))
     }
 
-    /// The convolution with transformed `weights`, for these images; `pad` puts an image of what is read into the scratch.
+    /// The convolution with transformed `weights`, for these images; `pad` puts an image of what is read into the scratch. Outputs
+    /// begin `stride` floats after those of the image before.
     ///
     /// # Safety
     /// The kernels' instruction set; pointers to whole activations of at least `images.end` images of this geometry.
@@ -118,7 +119,7 @@ impl Winograd {
         images: Range<usize>,
         mut pad: impl FnMut(usize, *mut f32),
         weights: *const f32,
-        to: &Target,
+        (to, stride): (&Target, usize),
     ) {
         // SAFETY: the caller's promises; the scratch is made for the largest convolution.
         unsafe {
@@ -141,7 +142,7 @@ impl Winograd {
                     (products, self.plane(self.output_blocks)),
                 );
                 let blocks = self.output_blocks;
-                (kernels.winograd_write)(&Writing { geometry: self, blocks, strips, products, to });
+                (kernels.winograd_write)(&Writing { geometry: self, blocks, strips, products, to, stride });
             }
         }
     }
@@ -160,7 +161,7 @@ impl Winograd {
         mut pad: impl FnMut(usize, *mut f32),
         mut pad_gradient: impl FnMut(usize, *mut f32),
         weights: *const f32,
-        to: &Target,
+        (to, stride): (&Target, usize),
     ) {
         // SAFETY: the caller's promises; the scratch is made for the largest convolution.
         unsafe {
@@ -177,7 +178,8 @@ impl Winograd {
                 // What was read is spent: the products take its place.
                 let (input, output) = ((transformed.cast_const(), self.plane(outputs)), (read, self.plane(inputs)));
                 (kernels.winograd_products)(&self.input_gradient, tiles, input, weights, output);
-                (kernels.winograd_write)(&Writing { geometry: self, blocks: inputs, strips, products: read, to });
+                let products = read.cast_const();
+                (kernels.winograd_write)(&Writing { geometry: self, blocks: inputs, strips, products, to, stride });
             }
         }
     }

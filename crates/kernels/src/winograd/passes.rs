@@ -140,6 +140,21 @@ pub(crate) enum Finish {
         sums: *mut f64,
         products: *mut f64,
     },
+    /// Gates a gradient as [`crate::elementwise::gate_by_output`] does.
+    GatedByOutput {
+        output: *const f32,
+        input: *const f32,
+        sums: *mut f64,
+        products: *mut f64,
+    },
+    /// Gates a gradient as [`Finish::Gated`] does, and adds `scale` times that to what is there.
+    Accumulated {
+        input: *const f32,
+        scale: *const f32,
+        shift: *const f32,
+        sums: *mut f64,
+        products: *mut f64,
+    },
     /// Stores `relu(scale·output + shift)`: a batch norm of running statistics, folded into the convolution.
     Rectified {
         scale: *const f32,
@@ -154,6 +169,8 @@ pub(crate) struct Writing<'a> {
     pub(crate) strips: Range<usize>,
     pub(crate) products: *const f32,
     pub(crate) to: &'a Target,
+    /// Floats from one image's outputs to the next one's.
+    pub(crate) stride: usize,
 }
 
 /// # Safety
@@ -172,6 +189,15 @@ pub(crate) unsafe fn write<V: Simd>(of: &Writing<'_>) {
                 of,
                 &mut Gated { sum: [zero; 2], product: [zero; 2], open: [zero; 2], input, scale, shift, sums, products },
             ),
+            Finish::GatedByOutput { output, input, sums, products } => {
+                let pair = [zero; 2];
+                write_each::<V, _>(of, &mut GatedByOutput { sum: pair, product: pair, output, input, sums, products });
+            }
+            Finish::Accumulated { input, scale, shift, sums, products } => {
+                let pair = [zero; 2];
+                let gated = Gated { sum: pair, product: pair, open: pair, input, scale, shift, sums, products };
+                write_each::<V, _>(of, &mut Accumulated { gated, onto: of.to.output });
+            }
             Finish::Rectified { scale, shift } => {
                 write_each::<V, _>(of, &mut Rectified { by: [zero; 2], scale, shift });
             }
@@ -192,7 +218,7 @@ trait Each<V> {
 unsafe fn write_each<V: Simd, E: Each<V>>(of: &Writing<'_>, each: &mut E) {
     // SAFETY: the caller's promises.
     unsafe {
-        let &Writing { geometry, blocks, products, to, .. } = of;
+        let &Writing { geometry, blocks, products, to, stride, .. } = of;
         let (size, across, plane) = (geometry.size, geometry.across, geometry.plane(blocks));
         let down = REACH * plane;
         for block in 0..blocks {
@@ -203,7 +229,7 @@ unsafe fn write_each<V: Simd, E: Each<V>>(of: &Writing<'_>, each: &mut E) {
                 for tile in 0..across {
                     let from = products.add((block * geometry.tiles() + nth * across + tile) * BLOCK);
                     let columns = size - tile * TILE;
-                    let first = ((image * blocks + block) * size * size + row * TILE * size + tile * TILE) * BLOCK;
+                    let first = image * stride + (block * size * size + row * TILE * size + tile * TILE) * BLOCK;
                     let half: [[V; TILE]; REACH] = [
                         transforms::output(six(from, down)),
                         transforms::output(six(from.add(plane), down)),
@@ -320,6 +346,64 @@ impl<V: Simd> Each<V> for Gated<V> {
             gather(self.sum[0].add(self.sum[1]), self.sums.add(channel));
             gather(self.product[0].add(self.product[1]), self.products.add(channel));
         }
+    }
+}
+
+struct GatedByOutput<V> {
+    sum: [V; 2],
+    product: [V; 2],
+    output: *const f32,
+    input: *const f32,
+    sums: *mut f64,
+    products: *mut f64,
+}
+
+impl<V: Simd> Each<V> for GatedByOutput<V> {
+    #[inline(always)]
+    unsafe fn begin(&mut self, _: usize) {
+        // SAFETY: the caller's promises.
+        unsafe { (self.sum, self.product) = ([V::splat(0.0); 2], [V::splat(0.0); 2]) }
+    }
+    #[inline(always)]
+    unsafe fn each(&mut self, value: V, at: usize, chain: usize) -> V {
+        // SAFETY: the caller's promises.
+        unsafe {
+            let gated = value.where_positive(V::load(self.output.add(at)));
+            self.sum[chain] = self.sum[chain].add(gated);
+            self.product[chain] = gated.multiply_add(V::load(self.input.add(at)), self.product[chain]);
+            gated
+        }
+    }
+    #[inline(always)]
+    unsafe fn end(&mut self, channel: usize) {
+        // SAFETY: the caller's promises.
+        unsafe {
+            gather(self.sum[0].add(self.sum[1]), self.sums.add(channel));
+            gather(self.product[0].add(self.product[1]), self.products.add(channel));
+        }
+    }
+}
+
+struct Accumulated<V> {
+    gated: Gated<V>,
+    onto: *const f32,
+}
+
+impl<V: Simd> Each<V> for Accumulated<V> {
+    #[inline(always)]
+    unsafe fn begin(&mut self, channel: usize) {
+        // SAFETY: the caller's promises.
+        unsafe { self.gated.begin(channel) }
+    }
+    #[inline(always)]
+    unsafe fn each(&mut self, value: V, at: usize, chain: usize) -> V {
+        // SAFETY: the caller's promises.
+        unsafe { self.gated.each(value, at, chain).multiply_add(self.gated.open[0], V::load(self.onto.add(at))) }
+    }
+    #[inline(always)]
+    unsafe fn end(&mut self, channel: usize) {
+        // SAFETY: the caller's promises.
+        unsafe { self.gated.end(channel) }
     }
 }
 

@@ -52,7 +52,7 @@ struct Laid {
 impl Laid {
     fn new(convolution: Convolution, weights: &[f32], kernels: &Kernels) -> Self {
         let mut layer = Layer::new(convolution, true);
-        weights_from_pytorch(&layer.geometry, weights, &mut layer.weights);
+        weights_from_pytorch(&layer.geometry, layer.geometry.channels(), weights, &mut layer.weights);
         layer.transform(kernels);
         let mut turned = Turned::new(std::iter::once(&layer));
         turned.turn(&layer, kernels, &Threads::new(1).expect("the caller's own"));
@@ -122,7 +122,7 @@ fn results(laid: &mut Laid, kernels: &Kernels, inputs: &[f32], gradients: &[f32]
     Results {
         output: all_channels_first(output.values(), output_len, size),
         input_gradient: all_channels_first(input_gradient.values(), input_len, size),
-        weight_gradient: weights_to_pytorch(&layer.geometry, weight_gradient.values()),
+        weight_gradient: weights_to_pytorch(&layer.geometry, layer.geometry.channels(), weight_gradient.values()),
     }
 }
 
@@ -228,6 +228,55 @@ fn what_surrounds_a_convolution_is_done_on_its_way() {
     }
 }
 
+/// A gradient on its way is added to, gated by what a sum's ReLU gave, and summed; or gated, summed and then added, scaled.
+#[test]
+fn gradients_are_gathered_on_their_way() {
+    for (channels, size) in [(16, 28), (48, 7)] {
+        let mut random = Random((channels * size) as u64);
+        let len = channels * size * size;
+        let [gradients, before, gates, inputs] = std::array::from_fn(|_| random.values(IMAGES * len));
+        let weights = random.values(9 * channels * channels);
+        let (scale, shift) = (random.values(channels), random.values(channels));
+        for ((set, kernels), scaled) in kernels().into_iter().flat_map(|it| [(it, false), (it, true)]) {
+            let [ours, direct] = [true, false].map(|winograd| {
+                let mut laid = Laid::new(convolution(channels, channels, size, winograd), &weights, &kernels);
+                let (scratch, layer) = (laid.space.pointers(), &laid.layer);
+                let [mut gradients, mut gathered, mut gates, mut inputs] =
+                    [&gradients, &before, &gates, &inputs].map(|all| Guarded::new(&all_plain(all, len, size)));
+                let mut all_sums: [Vec<f64>; 2] = std::array::from_fn(|_| vec![0.25; channels]);
+                let mut weight_gradient = Guarded::new(&vec![0.0; layer.weights.len()]);
+                let [sums, products] = all_sums.each_mut().map(|sums| sums.as_mut_ptr());
+                let (input, output) = (inputs.pointer().cast_const(), gathered.pointer());
+                let (scale, shift) = (scale.as_ptr(), shift.as_ptr());
+                let to = match scaled {
+                    true => {
+                        let finish = Finish::Accumulated { input, scale, shift, sums, products };
+                        Target { start: null(), output, finish }
+                    }
+                    false => {
+                        let finish = Finish::GatedByOutput { output: gates.pointer(), input, sums, products };
+                        Target { start: output, output, finish }
+                    }
+                };
+                let (gradient, input) = (Source::Plain(gradients.pointer()), Source::Plain(input));
+                let to_weights = weight_gradient.pointer();
+                // SAFETY: the instruction set is available; the operands have this layer's sizes.
+                unsafe {
+                    layer.backward(&kernels, &scratch, 0..IMAGES, &gradient, &input, &laid.turned, to_weights, &to);
+                }
+                let wide = |values: &[f32]| -> Vec<f64> { values.iter().map(|x| f64::from(*x)).collect() };
+                let [a, b] = all_sums;
+                [wide(gathered.values()), a, b]
+            });
+            for (nth, (ours, direct)) in ours.iter().zip(&direct).enumerate() {
+                let ours: Vec<f32> = ours.iter().map(|x| *x as f32).collect();
+                let what = format!("{set} {channels} of {size}×{size}, scaled: {scaled}, result {nth}");
+                assert_within(FARTHEST, &what, &ours, direct);
+            }
+        }
+    }
+}
+
 /// A batch norm of running statistics and its ReLU, folded into the convolution before it.
 #[test]
 fn outputs_are_rectified_on_their_way() {
@@ -265,7 +314,7 @@ fn outputs(
     source: &Source,
     finish: Finish,
 ) -> Vec<f32> {
-    let mut output = Guarded::new(&vec![0.0; IMAGES * layer.geometry.output_len()]);
+    let mut output = Guarded::new(&vec![0.0; IMAGES * layer.geometry.output_stride]);
     let to = Target { start: null(), output: output.pointer(), finish };
     // SAFETY: the instruction set is available; the operands have this layer's sizes.
     unsafe { layer.forward(kernels, scratch, images, source, &to) };
@@ -287,7 +336,7 @@ fn an_image_gives_the_same_bits_in_any_company() {
             let together = outputs(layer, &kernels, &scratch, 0..IMAGES, &source, Finish::Stored);
             for image in 0..IMAGES {
                 let alone = outputs(layer, &kernels, &scratch, image..image + 1, &source, Finish::Stored);
-                let own = image * layer.geometry.output_len()..(image + 1) * layer.geometry.output_len();
+                let own = image * layer.geometry.output_stride..(image + 1) * layer.geometry.output_stride;
                 let same = alone[own.clone()].iter().zip(&together[own]).all(|(a, b)| a.to_bits() == b.to_bits());
                 assert!(same, "{set} image {image} of {channels} channels of {size}×{size}");
             }

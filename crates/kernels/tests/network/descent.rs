@@ -1,7 +1,7 @@
 //! Gradients apart, and the steps along one and along two of them.
 
-use crate::{Random, assert_close, bits, map_directions, network, sets};
-use kernels::{InstructionSet, Shape, TensorSpec, WideResNet};
+use crate::{Random, assert_close, bits, densenet, map_directions, network, resnet, sets, wide_resnet};
+use kernels::{InstructionSet, Network, Shape, TensorSpec};
 
 /// ```python
 /// import torch
@@ -14,8 +14,8 @@ use kernels::{InstructionSet, Shape, TensorSpec, WideResNet};
 #[test]
 fn a_step_is_pytorchs() {
     for set in sets() {
-        let shape = Shape { depth: 10, width: 1, channels: 1, image_size: 8, classes: 2 };
-        let mut network = WideResNet::new(shape, 1, 1, set).expect("a valid shape");
+        let shape = Shape { channels: 1, image_size: 8, classes: 2, ..wide_resnet(10, 1) };
+        let mut network = Network::new(shape, 1, 1, set).expect("a valid shape");
         // With all other tensors zero the features are the last bias, and the gradient of `fc.bias` is that on the logits.
         network.set("fc.bias", &[1.0, -2.0]).expect("two classes");
         for gradient in [[0.25, 1.0], [0.5, -1.0]] {
@@ -45,8 +45,8 @@ fn a_step_is_pytorchs() {
 #[test]
 fn a_step_along_both_is_one_of_each_and_one_goes_on_from_their_sum() {
     for set in sets() {
-        let shape = Shape { depth: 10, width: 1, channels: 1, image_size: 8, classes: 2 };
-        let mut network = WideResNet::new(shape, 1, 1, set).expect("a valid shape");
+        let shape = Shape { channels: 1, image_size: 8, classes: 2, ..wide_resnet(10, 1) };
+        let mut network = Network::new(shape, 1, 1, set).expect("a valid shape");
         let bytes = network.bytes();
         network.set("fc.bias", &[1.0, -2.0]).expect("two classes");
         for gradients in [[[0.25, 1.0], [1.0, 0.5]], [[0.5, -1.0], [-0.25, 2.0]]] {
@@ -71,9 +71,9 @@ fn a_step_along_both_is_one_of_each_and_one_goes_on_from_their_sum() {
     }
 }
 
-fn small() -> WideResNet {
-    let shape = Shape { depth: 10, width: 1, channels: 1, image_size: 8, classes: 2 };
-    let mut network = WideResNet::new(shape, 1, 1, InstructionSet::Portable).expect("a valid shape");
+fn small() -> Network {
+    let shape = Shape { channels: 1, image_size: 8, classes: 2, ..wide_resnet(10, 1) };
+    let mut network = Network::new(shape, 1, 1, InstructionSet::Portable).expect("a valid shape");
     network.forward(&[0.0; 64]);
     network.backward(&[1.0, -1.0]);
     network
@@ -136,7 +136,7 @@ fn trained_along_both(shape: Shape, threads: usize, set: InstructionSet, batches
 
 #[test]
 fn threads_change_no_bit_of_two_gradients_and_attention() {
-    let shape = Shape { depth: 10, width: 2, channels: 1, image_size: 12, classes: 10 };
+    let shape = Shape { channels: 1, image_size: 12, classes: 10, ..wide_resnet(10, 2) };
     for set in sets() {
         let one = trained_along_both(shape, 1, set, &[37, 5, 1]);
         assert!(one.iter().flatten().all(|bits| f32::from_bits(*bits).is_finite()));
@@ -149,8 +149,14 @@ fn threads_change_no_bit_of_two_gradients_and_attention() {
 /// A backward pass leaves what the forward pass stored as it is.
 #[test]
 fn each_backward_pass_gives_its_own_gradients() {
-    for (width, depth) in [(1, 16), (2, 10)] {
-        let shape = Shape { depth, width, channels: 3, image_size: 12, classes: 5 };
+    for shape in [
+        wide_resnet(16, 1),
+        wide_resnet(10, 2),
+        resnet(14, 16, [16, 32, 64]),
+        resnet(8, 16, [32, 48, 64]),
+        densenet(4, 12),
+    ] {
+        let shape = Shape { image_size: 12, classes: 5, ..shape };
         let images = Random(47).values(11 * 3 * 144, 2.0);
         let directions = [Random(53).values(11 * 5, 1.0), Random(59).values(11 * 5, 1.0)];
         let map_directions = map_directions(shape, 11, 61);
@@ -160,11 +166,11 @@ fn each_backward_pass_gives_its_own_gradients() {
                 network.forward(&images);
                 network
             };
-            let gradients = |network: &WideResNet| -> Vec<Vec<u32>> {
+            let gradients = |network: &Network| -> Vec<Vec<u32>> {
                 network.tensors().iter().filter_map(|tensor| network.gradient(&tensor.name)).map(|g| bits(&g)).collect()
             };
-            let of_logits = |network: &mut WideResNet| network.backward(&directions[0]);
-            let of_both = |network: &mut WideResNet| {
+            let of_logits = |network: &mut Network| network.backward(&directions[0]);
+            let of_both = |network: &mut Network| {
                 network.backward_with_attention(&directions[1], map_directions.each_ref().map(|map| &map[..]));
             };
             let (mut first, mut second, mut all) = (passed(), passed(), passed());

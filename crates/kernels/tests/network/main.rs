@@ -3,9 +3,40 @@
 mod descent;
 mod reference;
 
-use kernels::{GROUPS, InstructionSet, KernelError, Shape, TensorKind, WideResNet};
+use kernels::{Blocks, GROUPS, InstructionSet, KernelError, Network, Shape, TensorKind, TensorSpec};
 use reference::{Passed, Tensors, reference};
 use std::collections::BTreeMap;
+
+/// `wrn-depth-width` for CIFAR-10's images.
+const fn wide_resnet(depth: usize, width: usize) -> Shape {
+    Shape {
+        blocks: Blocks::PreActivation,
+        blocks_in_group: (depth - 4) / 6,
+        stem: 16,
+        group_channels: [16 * width, 32 * width, 64 * width],
+        channels: 3,
+        image_size: 32,
+        classes: 10,
+    }
+}
+
+/// A ResNet for CIFAR-10's images: `resnet8` is `resnet(8, 16, [16, 32, 64])`.
+const fn resnet(depth: usize, stem: usize, group_channels: [usize; GROUPS]) -> Shape {
+    let blocks_in_group = (depth - 2) / 6;
+    Shape { blocks: Blocks::PostActivation, blocks_in_group, stem, group_channels, ..wide_resnet(10, 1) }
+}
+
+/// A DenseNet for CIFAR-10's images.
+const fn densenet(blocks_in_group: usize, growth: usize) -> Shape {
+    let of_group = blocks_in_group * growth;
+    Shape {
+        blocks: Blocks::Dense,
+        blocks_in_group,
+        stem: 16,
+        group_channels: [16 + of_group, 16 + 2 * of_group, 16 + 3 * of_group],
+        ..wide_resnet(10, 1)
+    }
+}
 
 struct Random(u64);
 
@@ -25,7 +56,7 @@ fn sets() -> impl Iterator<Item = InstructionSet> {
 }
 
 /// Random tensors of a size that keeps activations near 1.
-fn tensors(network: &WideResNet, seed: u64) -> BTreeMap<String, Vec<f32>> {
+fn tensors(network: &Network, seed: u64) -> BTreeMap<String, Vec<f32>> {
     let mut random = Random(seed);
     network
         .tensors()
@@ -43,8 +74,8 @@ fn tensors(network: &WideResNet, seed: u64) -> BTreeMap<String, Vec<f32>> {
         .collect()
 }
 
-fn network(shape: Shape, batch: usize, threads: usize, set: InstructionSet) -> WideResNet {
-    let mut network = WideResNet::new(shape, batch, threads, set).expect("a valid shape");
+fn network(shape: Shape, batch: usize, threads: usize, set: InstructionSet) -> Network {
+    let mut network = Network::new(shape, batch, threads, set).expect("a valid shape");
     for (name, values) in tensors(&network, 7) {
         network.set(&name, &values).expect("its own shape");
     }
@@ -71,11 +102,17 @@ fn assert_maps_close(what: &str, ours: &[Vec<f32>; GROUPS], expected: &[Vec<f64>
     }
 }
 
-const SHAPES: [Shape; 4] = [
-    Shape { depth: 10, width: 1, channels: 1, image_size: 28, classes: 10 },
-    Shape { depth: 10, width: 1, channels: 3, image_size: 32, classes: 10 },
-    Shape { depth: 16, width: 2, channels: 3, image_size: 8, classes: 7 },
-    Shape { depth: 10, width: 3, channels: 1, image_size: 20, classes: 3 },
+const SHAPES: [Shape; 10] = [
+    Shape { channels: 1, image_size: 28, classes: 10, ..wide_resnet(10, 1) },
+    Shape { channels: 3, image_size: 32, classes: 10, ..wide_resnet(10, 1) },
+    Shape { channels: 3, image_size: 8, classes: 7, ..wide_resnet(16, 2) },
+    Shape { channels: 1, image_size: 20, classes: 3, ..wide_resnet(10, 3) },
+    Shape { channels: 1, image_size: 28, ..resnet(8, 16, [16, 32, 64]) },
+    Shape { image_size: 8, classes: 7, ..resnet(14, 16, [32, 64, 128]) },
+    Shape { channels: 1, image_size: 20, classes: 3, ..resnet(8, 32, [48, 96, 112]) },
+    Shape { channels: 1, image_size: 28, ..densenet(4, 12) },
+    Shape { image_size: 16, classes: 7, ..densenet(2, 24) },
+    Shape { channels: 1, image_size: 20, classes: 3, ..densenet(1, 48) },
 ];
 
 #[test]
@@ -106,9 +143,13 @@ fn forward_and_evaluation_agree_with_double_precision() {
 #[test]
 fn gradients_agree_with_central_differences() {
     let small = [
-        Shape { depth: 10, width: 1, channels: 1, image_size: 12, classes: 10 },
-        Shape { depth: 10, width: 1, channels: 3, image_size: 16, classes: 10 },
-        Shape { depth: 16, width: 2, channels: 3, image_size: 8, classes: 7 },
+        Shape { channels: 1, image_size: 12, classes: 10, ..wide_resnet(10, 1) },
+        Shape { channels: 3, image_size: 16, classes: 10, ..wide_resnet(10, 1) },
+        Shape { channels: 3, image_size: 8, classes: 7, ..wide_resnet(16, 2) },
+        Shape { channels: 1, image_size: 12, ..resnet(8, 16, [16, 32, 64]) },
+        Shape { image_size: 8, classes: 7, ..resnet(14, 16, [32, 48, 64]) },
+        Shape { channels: 1, image_size: 8, ..densenet(4, 12) },
+        Shape { channels: 1, image_size: 20, classes: 7, ..densenet(1, 16) },
     ];
     for shape in small {
         let batch = 2;
@@ -129,7 +170,7 @@ fn gradients_agree_with_central_differences() {
             network.forward(&images);
             network
         };
-        let networks: Vec<[WideResNet; 2]> = sets()
+        let networks: Vec<[Network; 2]> = sets()
             .map(|set| {
                 let [mut of_logits, mut of_both] = [passed(set), passed(set)];
                 of_logits.backward(&direction);
@@ -137,7 +178,7 @@ fn gradients_agree_with_central_differences() {
                 [of_logits, of_both]
             })
             .collect();
-        let gradient = |network: &WideResNet, name: &str| network.gradient(name).expect("a parameter has a gradient");
+        let gradient = |network: &Network, name: &str| network.gradient(name).expect("a parameter has a gradient");
         let values = double(&tensors(&networks[0][0], 7));
         let parameters = networks[0][0].tensors().into_iter().filter(|tensor| tensor.kind == TensorKind::Parameter);
         for tensor in parameters {
@@ -190,23 +231,31 @@ fn trained(shape: Shape, threads: usize, set: InstructionSet, batches: &[usize])
 
 #[test]
 fn threads_change_no_bit() {
-    let shape = Shape { depth: 10, width: 2, channels: 1, image_size: 12, classes: 10 };
-    for set in sets() {
-        let one = trained(shape, 1, set, &[37, 5, 1, 16]);
-        for threads in [2, 3, 5] {
-            assert!(one == trained(shape, threads, set, &[37, 5, 1, 16]), "{set} with {threads} threads");
+    for shape in [wide_resnet(10, 2), resnet(8, 16, [32, 48, 64]), densenet(4, 12)] {
+        let shape = Shape { channels: 1, image_size: 12, ..shape };
+        for set in sets() {
+            let one = trained(shape, 1, set, &[37, 5, 1, 16]);
+            for threads in [2, 3, 5] {
+                let several = trained(shape, threads, set, &[37, 5, 1, 16]);
+                assert!(one == several, "{shape:?}, {set} with {threads} threads");
+            }
         }
     }
 }
 
 #[test]
 fn an_image_is_evaluated_alike_in_any_batch() {
-    let shape = Shape { depth: 10, width: 2, channels: 3, image_size: 32, classes: 10 };
+    for shape in [wide_resnet(10, 2), resnet(8, 16, [32, 48, 64]), densenet(4, 12)] {
+        is_evaluated_alike(shape);
+    }
+}
+
+fn is_evaluated_alike(shape: Shape) {
     let len = 3 * 32 * 32;
     let images = Random(29).values(9 * len, 2.0);
     for set in sets() {
         let (together, maps) = network(shape, 1, 2, set).evaluate_with_attention(&images);
-        let mut alone = WideResNet::for_evaluation(shape, 1, set).expect("a valid shape");
+        let mut alone = Network::for_evaluation(shape, 1, set).expect("a valid shape");
         for (name, values) in tensors(&alone, 7) {
             alone.set(&name, &values).expect("its own shape");
         }
@@ -224,7 +273,12 @@ fn an_image_is_evaluated_alike_in_any_batch() {
 /// An epoch may be evaluated at any time: also between the two halves of a step.
 #[test]
 fn evaluation_between_forward_and_backward_changes_no_gradient() {
-    let shape = Shape { depth: 10, width: 1, channels: 1, image_size: 8, classes: 3 };
+    for shape in [wide_resnet(10, 1), resnet(8, 16, [16, 32, 64]), densenet(2, 8)] {
+        leaves_gradients_alone(Shape { channels: 1, image_size: 8, classes: 3, ..shape });
+    }
+}
+
+fn leaves_gradients_alone(shape: Shape) {
     let images = Random(31).values(4 * 64, 2.0);
     let gradient = Random(37).values(4 * 3, 1.0);
     let gradients = |evaluated: bool| -> Vec<Vec<u32>> {
@@ -248,8 +302,8 @@ fn denormal_numbers_are_zero_in_a_step_and_only_there() {
     let tiny = std::hint::black_box(1e-38f32);
     assert!(tiny / 16.0 != 0.0, "this test needs denormals outside of the engine");
     for set in sets() {
-        let shape = Shape { depth: 10, width: 1, channels: 1, image_size: 8, classes: 2 };
-        let mut network = WideResNet::new(shape, 1, 2, set).expect("a valid shape");
+        let shape = Shape { channels: 1, image_size: 8, classes: 2, ..wide_resnet(10, 1) };
+        let mut network = Network::new(shape, 1, 2, set).expect("a valid shape");
         network.set_momentum("fc.bias", &[tiny * 1.5, 1.0]).expect("two classes");
         network.forward(&[0.0; 64]);
         network.backward(&[0.0; 2]);
@@ -262,7 +316,7 @@ fn denormal_numbers_are_zero_in_a_step_and_only_there() {
 
 #[test]
 fn tensors_come_back_as_they_were_set() {
-    let shape = Shape { depth: 16, width: 2, channels: 3, image_size: 16, classes: 10 };
+    let shape = Shape { channels: 3, image_size: 16, classes: 10, ..wide_resnet(16, 2) };
     let mut network = network(shape, 1, 1, InstructionSet::Portable);
     for (name, values) in tensors(&network, 7) {
         assert_eq!(network.get(&name).as_deref(), Some(&values[..]), "{name}");
@@ -281,21 +335,88 @@ fn tensors_come_back_as_they_were_set() {
 }
 
 #[test]
+fn tensors_of_a_resnet_come_back_too_by_its_own_names() {
+    let mut network = network(Shape { image_size: 8, ..resnet(14, 32, [64, 80, 96]) }, 1, 1, InstructionSet::Portable);
+    for (name, values) in tensors(&network, 7) {
+        assert_eq!(network.get(&name).as_deref(), Some(&values[..]), "{name}");
+        if network.momentum(&name).is_some() {
+            network.set_momentum(&name, &values).expect("a parameter");
+            assert_eq!(network.momentum(&name).as_deref(), Some(&values[..]), "{name}");
+        }
+    }
+    let names: Vec<String> = network.tensors().into_iter().map(|tensor| tensor.name).collect();
+    assert_eq!(names[0], "conv1.weight");
+    assert_eq!(names[1], "bn1.weight");
+    for there in ["layer1.0.downsample.0.weight", "layer3.0.downsample.1.running_var", "layer2.1.bn2.bias"] {
+        assert!(names.iter().any(|name| name == there), "{there}");
+    }
+    assert!(!names.iter().any(|name| name == "layer1.1.downsample.0.weight"));
+}
+
+/// What fills up blocks of channels is never seen, and never anything but zero.
+#[test]
+fn tensors_of_a_densenet_come_back_without_what_fills_its_blocks_up() {
+    let mut network = network(Shape { image_size: 8, ..densenet(4, 12) }, 2, 1, InstructionSet::best());
+    for (name, values) in tensors(&network, 7) {
+        assert_eq!(network.get(&name).as_deref(), Some(&values[..]), "{name}");
+        if network.momentum(&name).is_some() {
+            network.set_momentum(&name, &values).expect("a parameter");
+            assert_eq!(network.momentum(&name).as_deref(), Some(&values[..]), "{name}");
+        }
+    }
+    let shape = |network: &Network, name: &str| {
+        network.tensors().into_iter().find(|tensor| tensor.name == name).map(|tensor| tensor.shape)
+    };
+    assert_eq!(shape(&network, "block1.layer.3.conv1.weight"), Some(vec![12, 52, 3, 3]));
+    assert_eq!(shape(&network, "trans2.conv1.weight"), Some(vec![112, 112, 1, 1]));
+    assert_eq!(shape(&network, "trans1.bn1.running_var"), Some(vec![64]));
+    assert_eq!(shape(&network, "trans3.bn1.weight"), None);
+    assert_eq!(shape(&network, "fc.weight"), Some(vec![10, 160]));
+    // A step later all of it is as another network's that was told the same numbers.
+    let images = Random(41).values(2 * 3 * 64, 2.0);
+    let learn = |network: &mut Network| {
+        let gradient: Vec<f32> = network.forward(&images).to_vec();
+        network.backward(&gradient);
+        network.step(0.05, 0.9, 5e-4);
+    };
+    (0..2).for_each(|_| learn(&mut network));
+    let mut told = Network::new(network.shape(), 2, 1, InstructionSet::best()).expect("a valid shape");
+    for TensorSpec { name, .. } in network.tensors() {
+        told.set(&name, &network.get(&name).expect("its own")).expect("its own");
+        if let Some(momentum) = network.momentum(&name) {
+            told.set_momentum(&name, &momentum).expect("its own");
+        }
+    }
+    [&mut network, &mut told].into_iter().for_each(learn);
+    for TensorSpec { name, .. } in network.tensors() {
+        let [ours, other] = [&network, &told].map(|network| bits(&network.get(&name).expect("its own")));
+        assert!(ours == other && ours.iter().any(|bits| *bits != 0), "{name}");
+    }
+}
+
+#[test]
 fn what_cannot_be_had_is_named() {
-    let shape = Shape { depth: 16, width: 1, channels: 3, image_size: 32, classes: 10 };
-    let field = |shape, batch, threads| match WideResNet::new(shape, batch, threads, InstructionSet::Portable) {
+    let shape = Shape { channels: 3, image_size: 32, classes: 10, ..wide_resnet(16, 1) };
+    let field = |shape, batch, threads| match Network::new(shape, batch, threads, InstructionSet::Portable) {
         Err(KernelError::Field { field, .. }) => field,
         _ => "none",
     };
-    assert_eq!(field(Shape { depth: 17, ..shape }, 1, 1), "depth");
-    assert_eq!(field(Shape { depth: usize::MAX, ..shape }, 1, 1), "depth");
-    assert_eq!(field(Shape { width: 0, ..shape }, 1, 1), "width");
+    assert_eq!(field(Shape { blocks_in_group: 0, ..shape }, 1, 1), "blocks_in_group");
+    assert_eq!(field(Shape { blocks_in_group: usize::MAX, ..shape }, 1, 1), "blocks_in_group");
+    assert_eq!(field(Shape { stem: 12, ..shape }, 1, 1), "stem");
+    assert_eq!(field(Shape { group_channels: [16, 0, 64], ..shape }, 1, 1), "group_channels");
+    assert_eq!(field(Shape { group_channels: [16, 32, 32], ..shape }, 1, 1), "group_channels");
+    let dense = densenet(4, 12);
+    assert_eq!(field(dense, 1, 1), "none");
+    assert_eq!(field(Shape { group_channels: [64, 112, 176], ..dense }, 1, 1), "group_channels");
+    assert_eq!(field(Shape { group_channels: [16, 16, 16], ..dense }, 1, 1), "group_channels");
+    assert_eq!(field(Shape { blocks_in_group: 5, ..dense }, 1, 1), "group_channels");
     assert_eq!(field(Shape { channels: 2, ..shape }, 1, 1), "channels");
     assert_eq!(field(Shape { image_size: 30, ..shape }, 1, 1), "image_size");
     assert_eq!(field(Shape { classes: 1, ..shape }, 1, 1), "classes");
     assert_eq!(field(shape, 0, 1), "batch_max");
     assert_eq!(field(shape, 1, 0), "threads");
-    let mut network = WideResNet::for_evaluation(shape, 1, InstructionSet::Portable).expect("a valid shape");
+    let mut network = Network::for_evaluation(shape, 1, InstructionSet::Portable).expect("a valid shape");
     assert!(matches!(network.set("fc.bias", &[0.0]), Err(KernelError::Length { given: 1, expected: 10, .. })));
     assert!(matches!(network.set("fc.biass", &[0.0]), Err(KernelError::UnknownTensor { .. })));
     assert!(matches!(network.set_momentum("fc.bias", &[0.0; 10]), Err(KernelError::NoMomentum { .. })));

@@ -1,6 +1,6 @@
 //! The reference: loops over (image, channel, row, column), in double precision.
 
-use kernels::Shape;
+use kernels::{Blocks, Shape};
 use std::collections::BTreeMap;
 
 /// By the model zoo's names, in PyTorch's layout.
@@ -39,7 +39,7 @@ fn convolve(input: &Activation, weights: &[f64], outputs: usize, stride: usize, 
     Activation { data, channels: outputs, size }
 }
 
-/// Batch norm and ReLU; in training by the batch's statistics, which are noted in `seen`.
+/// Batch norm; in training by the batch's statistics, which are noted in `seen`.
 #[allow(clippy::needless_range_loop)] // a channel indexes five arrays
 fn normalise(input: &Activation, name: &str, tensors: &Tensors, training: bool, seen: &mut Tensors) -> Activation {
     let pixels = input.size * input.size;
@@ -65,10 +65,42 @@ fn normalise(input: &Activation, name: &str, tensors: &Tensors, training: bool, 
         let weight = tensors[&format!("{name}.weight")][channel];
         let bias = tensors[&format!("{name}.bias")][channel];
         for at in own {
-            output.data[at] = ((input.data[at] - mean) / (variance + 1e-5).sqrt() * weight + bias).max(0.0);
+            output.data[at] = (input.data[at] - mean) / (variance + 1e-5).sqrt() * weight + bias;
         }
     }
     output
+}
+
+impl Activation {
+    fn relu(mut self) -> Self {
+        self.data.iter_mut().for_each(|x| *x = x.max(0.0));
+        self
+    }
+
+    /// The channels of both, image by image.
+    fn and(&self, other: &Activation) -> Self {
+        let pixels = self.size * self.size;
+        let images = self.data.chunks(self.channels * pixels).zip(other.data.chunks(other.channels * pixels));
+        let data = images.flat_map(|(own, other)| [own, other].concat()).collect();
+        Activation { data, channels: self.channels + other.channels, size: self.size }
+    }
+
+    /// Means over 2×2 pixels.
+    fn halved(&self) -> Self {
+        let size = self.size / 2;
+        let mean = |plane: &[f64], row: usize, column: usize| {
+            let first = 2 * row * self.size + 2 * column;
+            (plane[first] + plane[first + 1] + plane[first + self.size] + plane[first + self.size + 1]) / 4.0
+        };
+        let planes = self.data.chunks(self.size * self.size);
+        let data = planes.flat_map(|plane| (0..size * size).map(move |at| mean(plane, at / size, at % size))).collect();
+        Activation { data, channels: self.channels, size }
+    }
+
+    fn plus(mut self, other: &Activation) -> Self {
+        self.data.iter_mut().zip(&other.data).for_each(|(a, b)| *a += b);
+        self
+    }
 }
 
 /// At each pixel the mean over channels of the squared activation, image by image.
@@ -93,27 +125,61 @@ pub(crate) fn reference(shape: Shape, tensors: &Tensors, images: &[f32], trainin
     let mut seen = Tensors::new();
     let data = images.iter().map(|x| f64::from(*x)).collect();
     let image = Activation { data, channels: shape.channels, size: shape.image_size };
-    let mut x = convolve(&image, &tensors["conv1.weight"], 16, 1, 3);
+    let mut normalise = |x: &Activation, name: &str| normalise(x, name, tensors, training, &mut seen);
+    let weights = |name: &str| &tensors[&format!("{name}.weight")][..];
+    let mut x = convolve(&image, weights("conv1"), shape.stem, 1, 3);
+    if shape.blocks == Blocks::PostActivation {
+        x = normalise(&x, "bn1").relu();
+    }
     let mut maps = Vec::new();
-    for group in 0..3 {
-        let outputs = (16 << group) * shape.width;
-        for index in 0..(shape.depth - 4) / 6 {
-            let name = format!("block{}.layer.{index}", group + 1);
+    for (group, outputs) in shape.group_channels.into_iter().enumerate() {
+        for index in 0..shape.blocks_in_group {
             let stride = if group > 0 && index == 0 { 2 } else { 1 };
-            let first = normalise(&x, &format!("{name}.bn1"), tensors, training, &mut seen);
-            let middle = convolve(&first, &tensors[&format!("{name}.conv1.weight")], outputs, stride, 3);
-            let second = normalise(&middle, &format!("{name}.bn2"), tensors, training, &mut seen);
-            let mut output = convolve(&second, &tensors[&format!("{name}.conv2.weight")], outputs, 1, 3);
-            let identity = match tensors.get(&format!("{name}.convShortcut.weight")) {
-                Some(weights) => convolve(&first, weights, outputs, stride, 1),
-                None => x,
+            x = match shape.blocks {
+                Blocks::PreActivation => {
+                    let name = format!("block{}.layer.{index}", group + 1);
+                    let first = normalise(&x, &format!("{name}.bn1")).relu();
+                    let middle = convolve(&first, weights(&format!("{name}.conv1")), outputs, stride, 3);
+                    let second = normalise(&middle, &format!("{name}.bn2")).relu();
+                    let identity = match tensors.get(&format!("{name}.convShortcut.weight")) {
+                        Some(weights) => convolve(&first, weights, outputs, stride, 1),
+                        None => x,
+                    };
+                    convolve(&second, weights(&format!("{name}.conv2")), outputs, 1, 3).plus(&identity)
+                }
+                Blocks::PostActivation => {
+                    let name = format!("layer{}.{index}", group + 1);
+                    let middle = convolve(&x, weights(&format!("{name}.conv1")), outputs, stride, 3);
+                    let second = normalise(&middle, &format!("{name}.bn1")).relu();
+                    let branch = convolve(&second, weights(&format!("{name}.conv2")), outputs, 1, 3);
+                    let branch = normalise(&branch, &format!("{name}.bn2"));
+                    let identity = match tensors.get(&format!("{name}.downsample.0.weight")) {
+                        Some(weights) => {
+                            let shortcut = convolve(&x, weights, outputs, stride, 1);
+                            normalise(&shortcut, &format!("{name}.downsample.1"))
+                        }
+                        None => x,
+                    };
+                    branch.plus(&identity).relu()
+                }
+                Blocks::Dense => {
+                    let name = format!("block{}.layer.{index}", group + 1);
+                    let rectified = normalise(&x, &format!("{name}.bn1")).relu();
+                    let convolution = weights(&format!("{name}.conv1"));
+                    let growth = convolution.len() / (9 * x.channels);
+                    x.and(&convolve(&rectified, convolution, growth, 1, 3))
+                }
             };
-            output.data.iter_mut().zip(&identity.data).for_each(|(a, b)| *a += b);
-            x = output;
         }
         maps.push(attention(&x));
+        if shape.blocks == Blocks::Dense && group < 2 {
+            let rectified = normalise(&x, &format!("trans{}.bn1", group + 1)).relu();
+            x = convolve(&rectified, weights(&format!("trans{}.conv1", group + 1)), x.channels, 1, 1).halved();
+        }
     }
-    let x = normalise(&x, "bn1", tensors, training, &mut seen);
+    if shape.blocks != Blocks::PostActivation {
+        x = normalise(&x, "bn1").relu();
+    }
     let pixels = x.size * x.size;
     let pooled: Vec<f64> = x.data.chunks(pixels).map(|plane| plane.iter().sum::<f64>() / pixels as f64).collect();
     let logits = pooled

@@ -378,6 +378,39 @@ fn every_method_is_measured_and_goes_on_as_if_it_was_not() {
     assert!(distinct, "{found:?}");
 }
 
+/// Attention maps have as many pixels in networks of any kind.
+#[test]
+fn a_network_of_one_kind_teaches_that_of_another() {
+    let laboratory = Laboratory::new();
+    let teacher = Segment {
+        key: key("teacher"),
+        architecture: Architecture::DenseNet { depth: 40, growth: 12 },
+        until: Epoch(1),
+        stops: [Epoch(1)].into(),
+        ends: [Epoch(1)].into(),
+        ..laboratory.segment.clone()
+    };
+    let teachers = laboratory.train(&teacher);
+    let checkpoint = CheckpointId { segment: teacher.key, epoch: Epoch(1) };
+    let mut student = taught(&laboratory, "student", &checkpoint);
+    student.architecture = Architecture::ResNet { depth: 8, width: 1 };
+    student.terms.push((1000.0, Term::Attention { teacher: checkpoint.clone() }));
+    let folder = laboratory.train(&student);
+    let told = load_logits(&teachers, Epoch(1)).unwrap();
+    for (epoch, metrics) in metrics(&folder) {
+        let [fidelity] = &metrics.fidelity[..] else { panic!("{:?}", metrics.fidelity) };
+        let own = load_logits(&folder, epoch).unwrap();
+        let expected = kd_loss(&own.test, &told.test, 4.0);
+        assert!((fidelity.kd_loss_test.unwrap() - expected).abs() < 1e-5 * expected, "{fidelity:?} {expected}");
+        assert_cosines(fidelity);
+    }
+    let again = Segment { key: key("again"), ..student };
+    let resumed = laboratory.ask(&laboratory.job(&again));
+    interrupted(&resumed, 5, true);
+    assert_eq!(work(&resumed).unwrap(), Outcome::Finished);
+    assert_same_end(&resumed, &folder, 2);
+}
+
 #[test]
 fn a_damaged_or_missing_teacher_is_told_and_teaches_nobody() {
     let laboratory = Laboratory::new();

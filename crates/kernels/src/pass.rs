@@ -1,0 +1,148 @@
+//! What the passes over a batch have in common, whatever the network is made of.
+
+use std::ops::Range;
+use std::ptr::{null, null_mut};
+
+use crate::buffer::Buffer;
+use crate::elementwise::NormGradient;
+use crate::instances::Kernels;
+use crate::layer::{Layer, Source};
+use crate::network::{ThreadSpace, parts};
+use crate::norm::{Norm, Sums};
+use crate::threads::{SharedPointer, Threads};
+use crate::winograd::{Finish, Scratch};
+
+/// A pass of a training step over a batch: who works, with what, on how many images in how many parts.
+pub(crate) struct Pass<'a> {
+    pub(crate) kernels: &'a Kernels,
+    pub(crate) threads: &'a Threads,
+    /// Of each thread.
+    pub(crate) scratch: Vec<Scratch>,
+    pub(crate) batch: usize,
+    pub(crate) parts: usize,
+}
+
+impl<'a> Pass<'a> {
+    pub(crate) fn new(kernels: &'a Kernels, threads: &'a Threads, spaces: &mut [ThreadSpace], batch: usize) -> Self {
+        let scratch = spaces.iter_mut().map(|space| space.convolutions.pointers()).collect();
+        Pass { kernels, threads, scratch, batch, parts: parts(batch).0 }
+    }
+
+    /// Calls `work(part, thread, images)` for each part of the batch.
+    pub(crate) fn each_part(&self, work: &(dyn Fn(usize, usize, Range<usize>) + Sync)) {
+        each_part(self.threads, self.batch, work);
+    }
+
+    /// `total = Σ parts`, in the parts' order; the parts' sums begin at `start`.
+    pub(crate) fn add_parts(&self, parts: &[SharedPointer<f32>], start: usize, total: &mut Buffer) {
+        const STRETCH: usize = 16 * 1024;
+        let parts = &parts[..self.parts];
+        let len = total.len();
+        let to = SharedPointer::new(total);
+        self.threads.run(len.div_ceil(STRETCH), &|stretch, _| {
+            let from = stretch * STRETCH;
+            let len = STRETCH.min(len - from);
+            // SAFETY: stretches are disjoint and within the buffers, which nothing else touches now.
+            unsafe {
+                let total = std::slice::from_raw_parts_mut(to.at(from), len);
+                total.copy_from_slice(std::slice::from_raw_parts(parts[0].at(start + from), len));
+                for part in &parts[1..] {
+                    let part = std::slice::from_raw_parts(part.at(start + from), len);
+                    for (total, value) in total.iter_mut().zip(part) {
+                        *total += value;
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// Calls `work(part, thread, images)` for each part of a batch.
+pub(crate) fn each_part(threads: &Threads, batch: usize, work: &(dyn Fn(usize, usize, Range<usize>) + Sync)) {
+    let (parts, images) = parts(batch);
+    threads.run(parts, &|part, thread| work(part, thread, part * images..batch.min((part + 1) * images)));
+}
+
+/// What a convolution reads after a batch norm of this batch's statistics and its ReLU.
+pub(crate) fn normalised(norm: &Norm, input: *const f32) -> Source {
+    Source::Normalised { input, scale: norm.scale.as_ptr(), shift: norm.shift.as_ptr() }
+}
+
+/// What a convolution reads after a batch norm of running statistics and its ReLU.
+pub(crate) fn running(norm: &Norm, input: *const f32) -> Source {
+    Source::Normalised { input, scale: norm.running_scale.as_ptr(), shift: norm.running_shift.as_ptr() }
+}
+
+/// What is done with the outputs of a convolution before a batch norm of running statistics and its ReLU, and what reads them then
+/// from where they lie: where it can, the convolution does what those would.
+pub(crate) fn rectified(convolution: &Layer, norm: &Norm, outputs: *const f32) -> (Source, Finish) {
+    let (scale, shift) = (norm.running_scale.as_ptr(), norm.running_shift.as_ptr());
+    match convolution.geometry.winograd {
+        Some(_) => (Source::Plain(outputs), Finish::Rectified { scale, shift }),
+        None => (running(norm, outputs), Finish::Stored),
+    }
+}
+
+/// The gradient on what `norm` read, `input`, from the gradient on what its ReLU gave, already gated; or on what it gave itself,
+/// where no ReLU follows.
+pub(crate) fn norm_gradient(norm: &Norm, gated: *const f32, input: *const f32) -> NormGradient {
+    NormGradient {
+        gated,
+        input,
+        skip: null(),
+        plain: null_mut(),
+        by_gradient: norm.by_gradient.as_ptr(),
+        by_input: norm.by_input.as_ptr(),
+        constant: norm.constant.as_ptr(),
+    }
+}
+
+/// Where the gradient on what batch norms read is made from, in a form that threads share.
+pub(crate) struct BeforeNorm {
+    /// By the gated gradient, by the input, and constant.
+    pub(crate) constants: [SharedPointer<f32>; 3],
+    pub(crate) gated: SharedPointer<f32>,
+    pub(crate) input: SharedPointer<f32>,
+    /// A gradient to add: that of an identity path.
+    pub(crate) skip: Option<SharedPointer<f32>>,
+}
+
+impl BeforeNorm {
+    /// Of the first image on.
+    pub(crate) fn gradient(&self) -> NormGradient {
+        // SAFETY: all of them have a beginning.
+        unsafe {
+            let [by_gradient, by_input, constant] = self.constants.map(|constants| constants.at(0).cast_const());
+            NormGradient {
+                gated: self.gated.at(0),
+                input: self.input.at(0),
+                skip: self.skip.map_or(null(), |skip| skip.at(0)),
+                plain: null_mut(),
+                by_gradient,
+                by_input,
+                constant,
+            }
+        }
+    }
+}
+
+/// A part's own sums, cleared for `channels` channels.
+///
+/// # Safety
+/// `part` within the sums, and no other part of the region asks for the same.
+pub(crate) unsafe fn own_sums<'a>(sums: SharedPointer<Sums>, part: usize, channels: usize) -> &'a mut Sums {
+    // SAFETY: the caller's promise.
+    let own = unsafe { &mut *sums.at(part) };
+    own.clear(channels);
+    own
+}
+
+/// Weight gradients that are added to, set to zero.
+///
+/// # Safety
+/// `weights` covers `len` numbers, which nobody else uses.
+pub(crate) unsafe fn cleared(weights: *mut f32, len: usize) -> *mut f32 {
+    // SAFETY: the caller's promise.
+    unsafe { std::slice::from_raw_parts_mut(weights, len) }.fill(0.0);
+    weights
+}

@@ -1,0 +1,228 @@
+//! How many numbers the hand-written engine holds of a network, and so how much memory a training takes.
+
+use crate::{
+    Architecture, Optimizer,
+    layout::{Blocks, Layout},
+};
+
+impl Architecture {
+    /// Bytes that the hand-written engine holds of a network in training with `threads` threads on batches of up to `batch` images:
+    /// weights as both passes read them, gradients and momentum; of every image what forward keeps for backward, and the gradients
+    /// on their way back; gradients of each part of a batch; each thread's scratch.
+    pub fn training_bytes(self, channels: u32, image_size: u32, classes: u32, batch: u32, threads: u32) -> u64 {
+        let sizes = Sizes::of(self.layout(), channels, image_size, classes);
+        let turned = sizes.turned + sizes.turned_transformed + sizes.turned_shortcut;
+        let trained = 2 * sizes.convolutions + turned + 4 * sizes.norms + 2 * sizes.linear;
+        let image = sizes.image + sizes.activations + 3 * sizes.largest + sizes.features + u64::from(classes);
+        let part = sizes.block_weights + sizes.sums;
+        let parts = batch.min(Self::PARTS_MAX);
+        let thread = sizes.padded + sizes.transformed + sizes.turned_transformed;
+        let evaluated = self.evaluation_bytes(channels, image_size, classes, threads);
+        let own = u64::from(batch) * image + u64::from(parts) * part + u64::from(threads) * thread;
+        evaluated + FLOAT * (trained + own)
+    }
+
+    /// Bytes that the hand-written engine holds for an optimizer beside [`Architecture::training_bytes`], which has what SGD needs:
+    /// for DOT, of each parameter a second gradient and a second momentum. A checkpoint's optimizer state has the second momentum too.
+    pub fn optimizer_bytes(self, channels: u32, classes: u32, optimizer: &Optimizer) -> u64 {
+        match optimizer {
+            Optimizer::Sgd { .. } => 0,
+            Optimizer::Dot { .. } => 2 * FLOAT * self.parameters(channels, classes),
+        }
+    }
+
+    /// As [`Architecture::training_bytes`], of a network that is only evaluated: a teacher.
+    pub fn evaluation_bytes(self, channels: u32, image_size: u32, classes: u32, threads: u32) -> u64 {
+        let sizes = Sizes::of(self.layout(), channels, image_size, classes);
+        // Scale and shift, two running statistics, seven numbers that kernels use, and two in double precision.
+        let held = sizes.convolutions + sizes.convolutions_transformed + 15 * sizes.norms + sizes.linear;
+        let thread = sizes.padded + 2 * sizes.transformed + 3 * EVALUATED_TOGETHER * sizes.largest;
+        FLOAT * (held + u64::from(threads) * thread)
+    }
+
+    /// Numbers of one image that pass through memory in a training step, all together: those that are kept between forward and backward,
+    /// and where many blocks read the same, what each of them reads.
+    pub fn activations(self, channels: u32, image_size: u32, classes: u32) -> u64 {
+        let sizes = Sizes::of(self.layout(), channels, image_size, classes);
+        sizes.activations + sizes.read_again
+    }
+
+    /// Parts of a batch that sum gradients of their own in the hand-written engine.
+    pub(crate) const PARTS_MAX: u32 = 8;
+}
+
+/// Bytes of a number in single precision.
+const FLOAT: u64 = 4;
+
+/// Images that it takes through the network together when it evaluates.
+const EVALUATED_TOGETHER: u64 = 8;
+
+/// Numbers that stand for a tile of 4×4 outputs, and for 3×3 weights, where the hand-written engine convolves by F(4×4, 3×3).
+const POSITIONS: u64 = 36;
+
+/// Whether it does so at this size: not where tiles would hang over the image's edge too far.
+fn tiled(size: u64) -> bool {
+    9 * size * size >= 2 * POSITIONS * size.div_ceil(4).pow(2)
+}
+
+/// Numbers of the transformed activations that it works on at a time: of as many rows of tiles as hold 64 tiles of a block of
+/// 16 channels, or 16 tiles of all blocks.
+fn transformed(channels: u64, size: u64) -> u64 {
+    let (blocks, across) = (channels / 16, size.div_ceil(4));
+    let tiles = ((64 / blocks).max(16) / across).max(1) * across;
+    POSITIONS * 16 * (blocks * tiles + 1)
+}
+
+/// How many numbers the hand-written engine holds of what.
+struct Sizes {
+    /// Weights of all convolutions, and those that are transformed.
+    convolutions: u64,
+    convolutions_transformed: u64,
+    /// The most weights that are turned for the gradient on the input, plain and transformed, and of a shortcut.
+    turned: u64,
+    turned_transformed: u64,
+    turned_shortcut: u64,
+    /// The most transformed activations.
+    transformed: u64,
+    /// Channels of all batch norms.
+    norms: u64,
+    features: u64,
+    linear: u64,
+    /// Of one image: itself, what of it is kept for the backward pass, what is read once more, its largest activation, and that with its
+    /// border.
+    image: u64,
+    activations: u64,
+    read_again: u64,
+    largest: u64,
+    padded: u64,
+    /// Of one part of a batch: the most weights whose gradients are summed at a time, and sums per channel, which are doubles.
+    block_weights: u64,
+    sums: u64,
+}
+
+impl Sizes {
+    fn of(layout: Layout, channels: u32, image_size: u32, classes: u32) -> Sizes {
+        match layout.blocks {
+            Blocks::PreActivation | Blocks::PostActivation => Self::of_sums(layout, channels, image_size, classes),
+            Blocks::Dense => Self::of_dense(layout, channels, image_size, classes),
+        }
+    }
+
+    /// What a network has before its blocks are counted: the convolution on the image, and one with `features` at the end.
+    fn beginning(layout: Layout, channels: u32, image_size: u32, classes: u32, features: u64) -> Sizes {
+        let (channels, classes) = (u64::from(channels), u64::from(classes));
+        let (stem, size) = (u64::from(layout.stem), u64::from(image_size));
+        let first = stem * size * size;
+        Sizes {
+            convolutions: 9 * channels * stem,
+            convolutions_transformed: 0,
+            turned: 0,
+            turned_transformed: 0,
+            turned_shortcut: 0,
+            transformed: 0,
+            norms: 0,
+            features,
+            linear: features * classes + classes,
+            image: channels * size * size,
+            activations: 0,
+            read_again: 0,
+            largest: first,
+            padded: stem * (size + 2) * (size + 2),
+            block_weights: 9 * channels * stem,
+            sums: 0,
+        }
+    }
+
+    /// Counts a convolution of stride 1 whose weights the engine may transform.
+    fn add_transformed(&mut self, input: u64, output: u64, size: u64) {
+        if tiled(size) {
+            let weights = POSITIONS * input * output;
+            self.convolutions_transformed += weights;
+            self.turned_transformed = self.turned_transformed.max(weights);
+            self.transformed = self.transformed.max(transformed(input.max(output), size));
+        }
+    }
+
+    fn add_padded(&mut self, channels: u64, size: u64) {
+        self.padded = self.padded.max(channels * (size + 2) * (size + 2));
+    }
+
+    /// Of a network whose blocks end in sums.
+    fn of_sums(layout: Layout, channels: u32, image_size: u32, classes: u32) -> Sizes {
+        let features = u64::from(layout.features());
+        let mut sizes = Self::beginning(layout, channels, image_size, classes, features);
+        // Of the first convolution's output and of a block's are kept: what convolutions gave, and where a ReLU follows a sum that too.
+        let after = layout.blocks == Blocks::PostActivation;
+        let (of_first, of_block, sums) = if after { (2, 3, 2) } else { (1, 2, 1) };
+        sizes.activations = of_first * sizes.largest;
+        // Doubles, two a channel.
+        sizes.sums = sums * 4 * features;
+        sizes.norms = layout.norms();
+        let mut size = u64::from(image_size);
+        for block in layout.each_block() {
+            let before = size;
+            size = size.div_ceil(u64::from(block.stride));
+            let (input, output) = (u64::from(block.input), u64::from(block.output));
+            let (first, second) = (9 * input * output, 9 * output * output);
+            let shortcut = if block.changes_channels() { input * output } else { 0 };
+            let activation = output * size * size;
+            sizes.convolutions += first + second + shortcut;
+            sizes.activations += of_block * activation;
+            if after && block.changes_channels() {
+                sizes.activations += activation;
+            }
+            sizes.largest = sizes.largest.max(activation);
+            sizes.add_padded(input.max(output), before);
+            sizes.add_padded(output, size);
+            sizes.turned = sizes.turned.max(first).max(second);
+            sizes.turned_shortcut = sizes.turned_shortcut.max(shortcut);
+            if block.stride == 1 {
+                sizes.add_transformed(input, output, size);
+            }
+            sizes.add_transformed(output, output, size);
+            sizes.block_weights = sizes.block_weights.max(first + shortcut).max(second);
+        }
+        sizes
+    }
+
+    /// Of a network whose blocks append channels. The engine begins a block of 16 with each block's: a group is counted as it lies in
+    /// memory.
+    fn of_dense(layout: Layout, channels: u32, image_size: u32, classes: u32) -> Sizes {
+        let whole = |channels: u64| channels.next_multiple_of(16);
+        let times = u64::from(layout.blocks_in_group);
+        let growth = layout.each_block().next().map_or(0, |block| whole(u64::from(block.output)));
+        let before = |group: u32| u64::from(layout.channels_before(group));
+        let all = |group: u32| before(group) + times * growth;
+        let groups = layout.group_channels.len() as u32;
+        let mut sizes = Self::beginning(layout, channels, image_size, classes, all(groups - 1));
+        sizes.norms = all(groups - 1);
+        for group in 0..groups {
+            let size = u64::from(image_size).div_ceil(1 << group);
+            for index in 0..times {
+                let input = before(group) + index * growth;
+                let weights = 9 * input * growth;
+                sizes.convolutions += weights;
+                sizes.norms += input;
+                sizes.read_again += input * size * size;
+                sizes.turned = sizes.turned.max(weights);
+                sizes.block_weights = sizes.block_weights.max(weights);
+                sizes.add_transformed(input, growth, size);
+                sizes.add_padded(input, size);
+            }
+            let activation = all(group) * size * size;
+            sizes.activations += activation;
+            sizes.largest = sizes.largest.max(activation);
+            // Doubles, two a channel.
+            sizes.sums = sizes.sums.max(4 * all(group));
+            if group + 1 < groups {
+                let weights = all(group) * before(group + 1);
+                sizes.convolutions += weights;
+                sizes.norms += all(group);
+                sizes.turned = sizes.turned.max(weights);
+                sizes.block_weights = sizes.block_weights.max(weights);
+                sizes.add_padded(all(group), size.div_ceil(2));
+            }
+        }
+        sizes
+    }
+}
