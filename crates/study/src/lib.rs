@@ -50,7 +50,7 @@ pub use chain::{Chain, Member};
 pub use check::SpecError;
 pub use comparison::{ArmSummary, Comparison, Difference, Report, Verdict};
 pub use cost::{Estimate, Speed};
-pub use dataset::{Dataset, DatasetFacts};
+pub use dataset::{Dataset, DatasetFacts, DatasetSamples, FolderName, Sample};
 pub use incidents::{Happened, Incident, incidents};
 pub use laboratory::{Share, ShareId, StudyCard, StudyId};
 pub use machine::{Machine, Ready};
