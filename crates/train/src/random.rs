@@ -17,6 +17,8 @@ pub enum Purpose {
     Augmentation = 3,
     /// Numbers for tests and benches.
     Probe = 4,
+    /// The order that the images of a folder are given once for all.
+    FolderOrder = 5,
 }
 
 /// The stream of one key. `epoch` is the number of epochs complete when it is used.

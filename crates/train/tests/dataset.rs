@@ -225,7 +225,7 @@ fn a_file_that_inflates_beyond_all_measure_is_refused() {
     write(folder.path(), &idx_files()[1..]);
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     let zeros = vec![0; 1 << 20];
-    for _ in 0..129 {
+    for _ in 0..161 {
         encoder.write_all(&zeros).unwrap();
     }
     fs::write(folder.path().join("train-images-idx3-ubyte.gz"), encoder.finish().unwrap()).unwrap();
