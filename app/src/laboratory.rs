@@ -10,7 +10,7 @@ use std::{
 };
 use store::{Store, StoredStudy};
 use study::{
-    Facts, Machine, Progress, Report, Share, ShareId, Snapshot, StudyCard, StudyId, WaitsFor,
+    DatasetSamples, Facts, Machine, Progress, Report, Share, ShareId, Snapshot, StudyCard, StudyId, WaitsFor,
     comparison::{self, report_without_curves},
     teacher_logits::Held,
 };
@@ -21,6 +21,8 @@ pub struct Laboratory {
     pub store: Store,
     /// What this machine has and can do.
     pub machine: Arc<Machine>,
+    /// What this machine's data sets look like.
+    pub samples: Arc<Vec<DatasetSamples>>,
     /// Bytes that teachers' logits take on the disk, as the runner saw them last.
     pub teacher_logits_bytes: Arc<AtomicU64>,
     /// "https://lab.example.org", without a slash at its end; `None`: links name the host of the request.

@@ -11,6 +11,7 @@ pub mod datasets;
 pub mod error;
 pub mod example;
 pub mod executor;
+pub mod fetch;
 pub mod http;
 pub mod kept;
 pub mod machine;

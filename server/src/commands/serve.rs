@@ -32,7 +32,8 @@ pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
     let shutdown = process::ends().map_err(io("listen for", "signals"))?;
     let store = Store::open(folder.path()).await?;
     let paths = datasets::find(folder.path(), &arguments.installation.datasets);
-    let machine = machine::find(folder.path(), &paths, arguments.threads, arguments.installation.teacher_logits_limit);
+    let (machine, samples) =
+        machine::find(folder.path(), &paths, arguments.threads, arguments.installation.teacher_logits_limit);
     let machine = machine::measured(machine, Some(folder.path()));
     if let Some(notice) = &machine.notice {
         eprintln!("{notice}");
@@ -60,6 +61,7 @@ pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
     let laboratory = Laboratory {
         store: store.clone(),
         machine: Arc::new(machine),
+        samples: Arc::new(samples),
         teacher_logits_bytes: Arc::clone(&runner.teacher_logits_bytes),
         public_url: public_url.clone(),
         example: example::example(),
