@@ -3,7 +3,7 @@
 use crate::{error::ApiError, form::Fields};
 use leptos::prelude::*;
 use leptos::server_fn::codec::GetUrl;
-use study::{Machine, Report, Share, ShareId, Snapshot, Study, StudyCard, StudyId, teacher_logits::Held};
+use study::{DatasetSamples, Machine, Report, Share, ShareId, Snapshot, Study, StudyCard, StudyId, teacher_logits::Held};
 
 #[cfg(feature = "ssr")]
 use crate::{error::answer_with_status_of, laboratory, laboratory::Laboratory};
@@ -34,6 +34,12 @@ pub async fn list_studies() -> Result<Vec<StudyCard>, ApiError> {
 #[server(endpoint = "machine", input = GetUrl)]
 pub async fn this_machine() -> Result<Machine, ApiError> {
     Ok(Machine::clone(&open_laboratory().machine))
+}
+
+/// What the data sets of this machine look like.
+#[server(endpoint = "samples", input = GetUrl)]
+pub async fn samples() -> Result<Vec<DatasetSamples>, ApiError> {
+    Ok(Vec::clone(&open_laboratory().samples))
 }
 
 #[server(endpoint = "teacher-logits", input = GetUrl)]

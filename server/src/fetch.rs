@@ -195,22 +195,21 @@ fn more(
     let (status, headers) = (response.status(), response.headers());
     let goes_on =
         headers.get("content-range").and_then(|range| range.to_str().ok()).and_then(first_byte) == Some(begin);
-    let file = OpenOptions::new().create(true).append(true).open(part).map_err(failed("open", part))?;
     let mut bytes = match status {
         StatusCode::PARTIAL_CONTENT if goes_on => begin,
-        StatusCode::OK => {
-            // This server sends files whole or not at all.
-            file.set_len(0).map_err(failed("write", part))?;
-            0
-        }
+        // This server sends files whole or not at all.
+        StatusCode::OK => 0,
         // Nothing lies behind what is there: it is whole, or it is not this file.
         StatusCode::RANGE_NOT_SATISFIABLE => return Ok(Came::Whole),
         other => return Ok(Came::BrokeOff(format!("the server answers {other}"))),
     };
+    let mut file = OpenOptions::new().create(true).append(true).open(part).map_err(failed("open", part))?;
+    if bytes == 0 {
+        file.set_len(0).map_err(failed("write", part))?;
+    }
     let total = response.body().content_length().map(|length| bytes + length);
     let mut reader = response.body_mut().with_config().limit(u64::MAX).reader();
     let mut buffer = vec![0; 1 << 16];
-    let mut file = file;
     loop {
         told(Progress { bytes, total });
         let read = match reader.read(&mut buffer) {

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{about, api, clipboard::copy, done, error::ApiError, numbers};
 use leptos::{ev, html, prelude::*};
-use study::{Arm, Machine, Method, Plan, SpecError, Study};
+use study::{Arm, Dataset, Machine, Method, Plan, SpecError, Study};
 
 /// The form, from `first` on, for `machine`. It is a plain form too: without scripts it is sent, and comes back with errors.
 #[island]
@@ -16,6 +16,9 @@ pub fn Form(first: Fields, machine: Machine) -> impl IntoView {
     let start = ServerAction::<api::StartStudy>::new();
     let typed = RwSignal::new(first);
     let notice = machine.notice.as_deref().map(in_the_forms_words);
+    let folders =
+        machine.datasets.iter().map(|facts| facts.dataset).filter(|dataset| matches!(dataset, Dataset::Folder(_)));
+    let folders = StoredValue::new(folders.map(String::from).collect::<Vec<_>>());
     let shown = Memo::new(move |_| typed.with(|fields| preview(fields, &machine)));
     // What the server refused, until the next key is typed: it may know more than the browser does.
     let refused = RwSignal::new(Vec::<SpecError>::new());
@@ -75,7 +78,7 @@ pub fn Form(first: Fields, machine: Machine) -> impl IntoView {
                 .with(|errors| errors.iter().any(|error| fields::RECIPE.iter().any(|field| field.path == error.field)))
     });
     let labels_alone = Signal::derive(move || typed.with(|fields| fields.get(fields::METHOD.path).is_empty()));
-    let field = move |field: &'static Field| entry(field, typed, errors);
+    let field = move |field: &'static Field| entry(field, typed, errors, folders);
     let other_problem = move || match done(start) {
         Some(Err(error)) if !matches!(error, ApiError::Spec(_)) => {
             Some(view! { <p class="problem" role="alert">{error.to_string()}</p> })
@@ -200,8 +203,13 @@ fn in_short(preview: &Preview) -> String {
     [counts, time].into_iter().flatten().collect()
 }
 
-/// One field with its label, hint and errors.
-fn entry(field: &'static Field, typed: RwSignal<Fields>, errors: Memo<Vec<SpecError>>) -> impl IntoView + use<> {
+/// One field with its label, hint and errors. `folders`: this machine's folders of images, which are among the data sets.
+fn entry(
+    field: &'static Field,
+    typed: RwSignal<Fields>,
+    errors: Memo<Vec<SpecError>>,
+    folders: StoredValue<Vec<String>>,
+) -> impl IntoView + use<> {
     let id = fields::element_id(field.path);
     let (hint_id, error_id) = (format!("{id}-hint"), format!("{id}-error"));
     let name = format!("fields[{}]", field.path);
@@ -247,9 +255,17 @@ fn entry(field: &'static Field, typed: RwSignal<Fields>, errors: Memo<Vec<SpecEr
             .into_any()
         }
         Entry::OneOf(choices) => {
-            let options = choices.iter().map(|(value, label)| {
-                let chosen = typed.with_untracked(|fields| fields.get(field.path) == *value);
-                view! { <option value=*value selected=chosen>{*label}</option> }
+            let given = typed.with_untracked(|fields| fields.get(field.path).to_owned());
+            let known = choices.iter().map(|(value, label)| (value.to_string(), label.to_string()));
+            let own = folders.get_value().into_iter().filter(|_| field.path == fields::DATASET.path);
+            let mut options: Vec<(String, String)> = known.chain(own.map(|name| (name.clone(), name))).collect();
+            // What another machine has stands there too, and the error beside it says that it is not here.
+            if options.iter().all(|(value, _)| *value != given) {
+                options.push((given.clone(), given.clone()));
+            }
+            let options = options.into_iter().map(|(value, label)| {
+                let chosen = value == given;
+                view! { <option value=value selected=chosen>{label}</option> }
             });
             view! {
                 <select

@@ -5,7 +5,7 @@ mod evidence;
 mod incidents;
 pub mod metric;
 mod provenance;
-mod setup;
+pub mod setup;
 mod table;
 mod teachers;
 

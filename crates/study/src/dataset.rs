@@ -165,7 +165,7 @@ impl DatasetFacts {
     ///
     /// # Errors
     /// Field `validation`: no image would be left to train on.
-    pub(crate) fn split(&self, validation: Option<u32>) -> Result<DatasetFacts, SpecError> {
+    pub fn split(&self, validation: Option<u32>) -> Result<DatasetFacts, SpecError> {
         let images = self.train.saturating_add(self.validation);
         let usual = match self.dataset {
             Dataset::Folder(_) => self.validation,

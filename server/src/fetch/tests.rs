@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 /// What the file says: 100,000 bytes that do not repeat within a buffer.
 fn content() -> Vec<u8> {
-    (0..100_000u32).map(|index| (index * index / 7 + index % 251) as u8).collect()
+    (0..100_000u64).map(|index| (index * index / 7 + index % 251) as u8).collect()
 }
 
 /// Its SHA-256, as `sha256sum` says it:
