@@ -30,6 +30,8 @@ mod snapshot_html;
 mod update;
 
 #[cfg(feature = "ssr")]
+pub use chart::final_accuracy::final_accuracy_svg;
+#[cfg(feature = "ssr")]
 pub use shell::{App, AssetVersions, shell};
 #[cfg(feature = "ssr")]
 pub use snapshot_html::{snapshot_file_name, snapshot_html};

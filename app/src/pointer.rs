@@ -3,6 +3,9 @@
 
 use leptos::prelude::*;
 
+/// What an address says, beside a metric, to be answered with that metric's curves and without the rest of the page.
+pub const ALONE: &str = "curves-alone";
+
 /// Follows the pointer on the page around it. It shows nothing itself.
 #[island]
 pub fn Pointer() -> impl IntoView {
@@ -12,6 +15,7 @@ pub fn Pointer() -> impl IntoView {
 
 #[cfg(feature = "hydrate")]
 mod follow {
+    use super::ALONE;
     use crate::{
         readout::{self, Epochs},
         update::{self, Update},
@@ -154,7 +158,8 @@ mod follow {
     /// Shows the curves that an address names, and goes there.
     fn pick(address: String) {
         spawn_local(async move {
-            let done = matches!(update::go_to(&address).await, Update::Done);
+            let curves = format!("{address}&{ALONE}");
+            let done = matches!(update::renew(".evidence", &curves).await, Update::Done);
             let history = window().history().ok().filter(|_| done);
             let moved = history.map(|history| history.push_state_with_url(&JsValue::NULL, "", Some(&address)));
             if !matches!(moved, Some(Ok(()))) {

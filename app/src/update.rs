@@ -27,20 +27,20 @@ fn address() -> String {
 pub async fn keep_up() -> Update {
     let begin = address();
     let page = fetch(&begin).await;
-    if address() == begin { show(page) } else { Update::Done }
+    if address() == begin { show(page, "main") } else { Update::Done }
 }
 
-/// Makes this page what the server says at `address`.
-pub async fn go_to(address: &str) -> Update {
-    show(fetch(address).await)
+/// Makes a part of this page what the server says at `address`. `part`: a selector of one element.
+pub async fn renew(part: &str, address: &str) -> Update {
+    show(fetch(address).await, part)
 }
 
 type Answer = Result<Option<(Document, bool)>, JsValue>;
 
-fn show(answer: Answer) -> Update {
+fn show(answer: Answer, part: &str) -> Update {
     let Ok(Some((page, redirected))) = answer else { return Update::Unreachable };
-    let now = document().query_selector("main").ok().flatten();
-    let then = page.query_selector("main").ok().flatten();
+    let now = document().query_selector(part).ok().flatten();
+    let then = page.query_selector(part).ok().flatten();
     match (now, then) {
         (Some(now), Some(then)) if !redirected => {
             document().set_title(&page.title());

@@ -11,7 +11,7 @@ test("a study is stopped, resumed, watched over a restart of the server, and del
   const context = await browser.newContext({ baseURL: server.baseUrl });
   // While the server is away its stream breaks off, and the browser says so; so it does of a page that was just being read when its
   // study was deleted.
-  const away = /ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_EMPTY_RESPONSE/;
+  const away = /ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_EMPTY_RESPONSE/;
   const complaints = watch(context, server.baseUrl, [away, /404 .*\/studies\/\d+\??\)$/]);
   try {
     const page = await context.newPage();

@@ -31,6 +31,8 @@ pub enum Command {
     FetchData(FetchData),
     /// Write the trained weights of a run to a file.
     Export(Export),
+    /// Write what finished studies found: a document with its pictures.
+    Results(Results),
     /// Fill a data folder with a finished study of made-up numbers, to see how a large one is shown.
     #[command(hide = true)]
     FillSynthetic(FillSynthetic),
@@ -145,6 +147,19 @@ pub struct Export {
     pub weights: PathBuf,
     #[command(flatten)]
     pub installation: Installation,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Results {
+    /// The document to write; its pictures go to a folder of its name beside it.
+    #[arg(value_name = "DOCUMENT")]
+    pub document: PathBuf,
+    /// The folder of frozen studies of which it is made.
+    #[arg(long, value_name = "FOLDER")]
+    pub examples: PathBuf,
+    /// A data folder whose finished studies are frozen into that folder first.
+    #[arg(long, value_name = "FOLDER")]
+    pub data_dir: Option<PathBuf>,
 }
 
 /// Five seeds each of labels only and of every temperature with three KD weights: 200 runs by default.

@@ -1,6 +1,6 @@
 //! Studies that were trained beforehand by this program: the files in `examples/`, embedded.
 
-use std::sync::Arc;
+use std::{fs, io, path::Path, sync::Arc};
 use study::Snapshot;
 
 #[derive(rust_embed::Embed)]
@@ -20,6 +20,20 @@ pub fn example() -> Option<Arc<Snapshot>> {
         serde_json::from_slice(&Examples::get(name)?.data).map_err(|error| tracing::warn!(%error, name)).ok()
     };
     names().iter().find_map(|name| read(name)).map(Arc::new)
+}
+
+/// The frozen studies in a folder, by their files' names without the ending.
+pub fn read_all(folder: &Path) -> io::Result<Vec<(String, Snapshot)>> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "json") {
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            all.push((name, serde_json::from_slice(&fs::read(&path)?)?));
+        }
+    }
+    all.sort_by(|(one, _), (other, _)| one.cmp(other));
+    Ok(all)
 }
 
 #[cfg(test)]

@@ -15,6 +15,8 @@ const BELOW: f64 = 48.0;
 const LABEL: f64 = 15.0;
 /// Width of the stretched drawing inside the plot.
 const WIDTH: f64 = 1000.0;
+/// Steps of that drawing to a pixel of its height: paths are written in whole ones.
+const FINE: f64 = 10.0;
 /// Pixels that a phone's screen leaves for a plot.
 const NARROW: f64 = 250.0;
 /// As few points as this are drawn as dots too: a line alone would hide where they are.
@@ -92,12 +94,12 @@ fn trace(series: &Series, metric: Metric, x: &Scale, y: &Scale, height: f64) -> 
     let drawn = |epoch: u32, value: f64| {
         let (share, down) = at(epoch, value);
         // A far value must not become a number that a browser cannot draw.
-        format!("{} {}", short(share * WIDTH), short(down.clamp(-9_999.0, 9_999.0)))
+        ((share * WIDTH * FINE).round() as i64, (down.clamp(-9_999.0, 9_999.0) * FINE).round() as i64)
     };
     let column = |point: &Point| (x.place(f64::from(point.epoch.0)) * WIDTH).floor() as i64;
     let columns = || points.chunk_by(|one, next| column(one) == column(next));
     let steps = metric::is_stepped(metric);
-    let line: Vec<String> = match steps {
+    let line: Vec<(i64, i64)> = match steps {
         true => stairs(points).into_iter().map(|(epoch, value)| drawn(epoch, value)).collect(),
         false => columns().flat_map(outline).map(|point| drawn(point.epoch.0, point.mean)).collect(),
     };
@@ -105,7 +107,7 @@ fn trace(series: &Series, metric: Metric, x: &Scale, y: &Scale, height: f64) -> 
     let band = banded.iter().any(|(_, (low, high))| high > low).then(|| {
         let above = banded.iter().map(|(epoch, (_, high))| drawn(*epoch, *high));
         let under = banded.iter().rev().map(|(epoch, (low, _))| drawn(*epoch, *low));
-        format!("M{}Z", above.chain(under).collect::<Vec<_>>().join("L"))
+        path(above.chain(under)) + "Z"
     });
     let in_sight = |point: &&Point| f64::from(point.epoch.0) >= x.low;
     let stop = series.kd_stops_at.and_then(|epoch| {
@@ -116,7 +118,7 @@ fn trace(series: &Series, metric: Metric, x: &Scale, y: &Scale, height: f64) -> 
     Trace {
         arm: series.arm,
         label: series.label.clone(),
-        line: if line.len() > 1 { format!("M{}", line.join("L")) } else { String::new() },
+        line: if line.len() > 1 { path(line) } else { String::new() },
         band,
         dots: points.iter().filter(in_sight).filter(|_| few).map(|point| at(point.epoch.0, point.mean)).collect(),
         stop,
@@ -124,10 +126,24 @@ fn trace(series: &Series, metric: Metric, x: &Scale, y: &Scale, height: f64) -> 
     }
 }
 
-/// A length in a path, where there are thousands: with one decimal, and without one that says nothing.
-fn short(length: f64) -> String {
-    let text = pixels(length);
-    text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
+/// A path through corners. Each is written by its distance from the one before: with whole numbers that is exact, and it takes half
+/// as many letters of a page that is mostly paths.
+fn path(corners: impl IntoIterator<Item = (i64, i64)>) -> String {
+    let mut path = String::new();
+    let mut last = (0, 0);
+    for (index, (x, y)) in corners.into_iter().enumerate() {
+        // A command stays until the next.
+        path.push_str(["M", "l", ""][index.min(2)]);
+        for number in [x - last.0, y - last.1] {
+            // A minus parts two numbers as well as a space does.
+            if number >= 0 && path.ends_with(|end: char| end.is_ascii_digit()) {
+                path.push(' ');
+            }
+            path.push_str(&number.to_string());
+        }
+        last = (x, y);
+    }
+    path
 }
 
 /// Of the points in one column of pixels those that a line through all of them would show: the first, the lowest, the highest and
@@ -322,7 +338,7 @@ fn drawing(
             <text class="axis-title" x="-44" y="-14">{metric::axis(metric)}</text>
             {grid.collect_view()}
             {hairlines.collect_view()}
-            <svg width="100%" height=pixels(height) viewBox=format!("0 0 {WIDTH} {height:.1}") preserveAspectRatio="none">
+            <svg width="100%" height=pixels(height) viewBox=format!("0 0 {} {}", WIDTH * FINE, height * FINE) preserveAspectRatio="none">
                 {bands.collect_view()}
                 {lines.collect_view()}
             </svg>
@@ -431,6 +447,29 @@ mod tests {
         }
     }
 
+    /// Where a path leads, as a browser reads it.
+    fn corners(path: &str) -> Vec<(i64, i64)> {
+        let numbers = path.trim_end_matches('Z').replace(['M', 'l'], " ").replace('-', " -");
+        let numbers: Vec<i64> = numbers.split_whitespace().map(|number| number.parse().unwrap()).collect();
+        let mut at = (0, 0);
+        let steps = numbers.chunks_exact(2);
+        steps
+            .map(|step| {
+                at = (at.0 + step[0], at.1 + step[1]);
+                at
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_path_is_written_by_distances_and_leads_where_its_corners_are() {
+        let all = [(0, 40), (50, 30), (100, 30), (90, -5)];
+        assert_eq!(path(all), "M0 40l50-10 50 0-10-35");
+        assert_eq!(corners(&path(all)), all);
+        assert_eq!(path([(3, 4)]), "M3 4");
+        assert_eq!(path([]), "");
+    }
+
     #[test]
     fn a_window_shows_what_is_in_sight_and_fits_its_axis_to_it() {
         let all = [series(&[50.0, 80.0, 88.0, 90.0, 90.5, 91.0, 91.2, 91.3, 91.4, 91.5])];
@@ -470,12 +509,10 @@ mod tests {
             (0..20_000).map(|epoch| if epoch == 12_345 { 99.0 } else { 50.0 + f64::from(epoch % 7) }).collect();
         let all = [series(&many)];
         let trace = &window(&all, Metric::TrainAccuracy, 0, 20_000, 270.0).traces[0];
-        let corners = trace.line.matches('L').count();
-        assert!((1_000..=4_000).contains(&corners), "{corners}");
-        let heights: Vec<f64> =
-            trace.line[1..].split('L').map(|it| it.split(' ').nth(1).unwrap().parse().unwrap()).collect();
-        let highest = heights.iter().copied().fold(f64::MAX, f64::min);
-        assert_eq!(heights.iter().filter(|height| **height == highest).count(), 1, "the one far value is there");
+        let corners = corners(&trace.line);
+        assert!((1_000..=4_000).contains(&corners.len()), "{}", corners.len());
+        let highest = corners.iter().map(|(_, y)| *y).min();
+        assert_eq!(corners.iter().filter(|(_, y)| Some(*y) == highest).count(), 1, "the one far value is there");
     }
 
     #[test]
@@ -498,11 +535,8 @@ mod tests {
     fn the_learning_rate_goes_in_steps_without_a_band() {
         let all = [series(&[0.1, 0.1, 0.02, 0.02])];
         let trace = &window(&all, Metric::LearningRate, 0, 4, 270.0).traces[0];
-        let corners: Vec<(f64, f64)> = trace.line[1..]
-            .split('L')
-            .map(|corner| corner.split_once(' ').map(|(x, y)| (x.parse().unwrap(), y.parse().unwrap())).unwrap())
-            .collect();
-        assert_eq!(corners.iter().map(|corner| corner.0).collect::<Vec<f64>>(), [0.0, 500.0, 500.0, 1000.0]);
+        let corners = corners(&trace.line);
+        assert_eq!(corners.iter().map(|corner| corner.0).collect::<Vec<_>>(), [0, 5_000, 5_000, 10_000]);
         assert!(corners[0].1 == corners[1].1 && corners[1].1 < corners[2].1 && corners[2].1 == corners[3].1);
         assert!(trace.band.is_none() && trace.dots.is_empty());
     }

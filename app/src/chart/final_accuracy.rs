@@ -30,16 +30,63 @@ struct Picture<'a> {
     published: Vec<Option<Found>>,
 }
 
+impl Picture<'_> {
+    fn of<'a>(report: &'a Report, sweep: Option<&Sweep>) -> Picture<'a> {
+        let ruled = ruled(&report.arms, sweep).into_iter();
+        Picture {
+            ruled: ruled.map(|arm| (arm, rule_label(report, arm))).collect(),
+            published: published::beside(report.study.dataset, &report.arms),
+            report,
+            tints: tints(&report.arms),
+        }
+    }
+}
+
+/// Width of a picture in a file of its own.
+const WIDTH: f64 = 860.0;
+
+/// The picture as a file of its own, an SVG that needs nothing else: as a wide page shows it, in light or dark as its reader has it.
+pub fn final_accuracy_svg(report: &Report) -> String {
+    let style = concat!(include_str!("../../../style/10-tokens.css"), include_str!("../../../style/50-charts.css"));
+    let drawn = Owner::new().with(|| {
+        let sweep = sweep(&report.arms);
+        let picture = Picture::of(report, sweep.as_ref());
+        let longest = longest_end(&picture, sweep.as_ref());
+        // As the style sheet leaves room around a plot on a page.
+        let (class, left, right, height, drawn) = match sweep.filter(|_| longest <= labels::LONGEST_BESIDE) {
+            Some(sweep) => {
+                let right = match labels::room(longest) {
+                    "labels-short" => 100.0,
+                    "labels-middle" => 170.0,
+                    _ => 230.0,
+                };
+                ("chart swept", 48.0, right, swept::height(), swept::drawn(&picture, &sweep, longest).into_any())
+            }
+            None => ("chart rows", 14.0, 14.0, rows::height(report), rows::drawn(&picture).into_any()),
+        };
+        let whole = ABOVE + height + BELOW;
+        let inside = view! {
+            <svg x=left y=ABOVE width=WIDTH - left - right height=height overflow="visible">{drawn}</svg>
+        };
+        let described = view! {
+            <title>"Final test accuracy by arm"</title>
+            <desc>{description(report)}</desc>
+        };
+        format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"{class}\" style=\"padding: 0; width: {WIDTH}px\" \
+             width=\"{WIDTH}\" height=\"{whole}\" viewBox=\"0 0 {WIDTH} {whole}\" role=\"img\">{}<style>{style}</style>{}</svg>\n",
+            described.to_html(),
+            inside.to_html()
+        )
+    });
+    // What marks places for scripts in a page is no comment in XML.
+    drawn.replace("<!>", "")
+}
+
 /// `name` tells this chart's elements from those of others on the page.
 pub fn final_accuracy(report: &Report, name: &'static str) -> AnyView {
     let sweep = sweep(&report.arms);
-    let ruled = ruled(&report.arms, sweep.as_ref()).into_iter();
-    let picture = Picture {
-        ruled: ruled.map(|arm| (arm, rule_label(report, arm))).collect(),
-        published: published::beside(report.study.dataset, &report.arms),
-        report,
-        tints: tints(&report.arms),
-    };
+    let picture = Picture::of(report, sweep.as_ref());
     let said = description(report);
     let longest = longest_end(&picture, sweep.as_ref());
     let beside_fit = sweep.filter(|_| longest <= labels::LONGEST_BESIDE);

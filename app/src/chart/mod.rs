@@ -6,6 +6,7 @@
 //! What belongs to an arm says so (`data-arm`), so that the others can fade ([`crate::pointer`]).
 
 pub mod curves;
+pub mod ensembles;
 pub mod final_accuracy;
 pub mod labels;
 pub mod scale;

@@ -1,18 +1,17 @@
-use super::{shared::frozen, study::picked_metric};
-use crate::{api, problem::Problem, report::Curve};
+use super::{shared::frozen, study::picked_curve};
+use crate::{api, problem::Problem};
 use leptos::prelude::*;
 use leptos_meta::Title;
 
 /// A study that was trained beforehand by this program.
 #[component]
 pub fn Example() -> impl IntoView {
-    let metric = picked_metric();
+    let curve = picked_curve("/example".into());
     view! {
         <Suspense>
             {Suspend::new(async move {
                 match api::example().await {
                     Ok(snapshot) => {
-                        let curve = Curve::Picked { metric, page: "/example".into() };
                         view! {
                             <Title text="An example"/>
                             <article class="page report">

@@ -1,4 +1,4 @@
-use super::study::picked_metric;
+use super::study::picked_curve;
 use crate::{
     api, numbers,
     report::{Curve, answer, report_view, setup},
@@ -14,19 +14,19 @@ use study::{Snapshot, State};
 pub fn Shared() -> impl IntoView {
     let params = use_params_map();
     let token = params.read_untracked().get("token").unwrap_or_default();
-    let metric = picked_metric();
+    let page = format!("/s/{token}");
+    let download = format!("{page}/download");
+    let curve = picked_curve(page);
     view! {
         <Meta name="robots" content="noindex"/>
         <Suspense>
             {Suspend::new(async move {
-                match api::shared(token.clone()).await {
+                match api::shared(token).await {
                     Ok(snapshot) => {
-                        let page = format!("/s/{token}");
-                        let download = format!("{page}/download");
                         view! {
                             <Title text=snapshot.report.study.title.clone()/>
                             <Meta name="description" content=snapshot.report.comparison.answer.clone()/>
-                            {frozen_page(&snapshot, &Curve::Picked { metric, page }, Some(download))}
+                            {frozen_page(&snapshot, &curve, Some(download))}
                         }
                         .into_any()
                     }

@@ -5,6 +5,7 @@ use crate::{
     laboratory::{self, Laboratory},
     live::Live,
     numbers,
+    pointer::ALONE,
     problem::Problem,
     report::{Curve, answer, metric, report_view, setup, state_class, state_in_words, teachers_in_training},
     share::ShareButton,
@@ -15,22 +16,24 @@ use leptos_router::hooks::{use_params_map, use_query_map};
 use std::sync::Arc;
 use study::{Metric, Progress, Report, State, StudyId};
 
-/// The curve that the address names: `?metric=kd_loss_validation`; validation accuracy where it names none.
-pub fn picked_metric() -> Metric {
-    let named = use_query_map().read_untracked().get("metric");
-    named.and_then(|text| metric::of_address(&text)).unwrap_or(Metric::ValidationAccuracy)
+/// The curve that the address of `page` names: `?metric=kd_loss_validation`; validation accuracy where it names none.
+pub fn picked_curve(page: String) -> Curve {
+    let query = use_query_map();
+    let query = query.read_untracked();
+    let metric = query.get("metric").and_then(|text| metric::of_address(&text)).unwrap_or(Metric::ValidationAccuracy);
+    Curve::Picked { metric, page, alone: query.get(ALONE).is_some() }
 }
 
 /// A study: what it found so far. While it can change, the page keeps up with it.
 #[component]
 pub fn StudyPage() -> impl IntoView {
     let id = use_params_map().read_untracked().get("id").and_then(|text| text.parse::<StudyId>().ok());
-    let metric = picked_metric();
+    let curve = picked_curve(id.map(|id| format!("/studies/{id}")).unwrap_or_default());
     view! {
         <Suspense>
             {Suspend::new(async move {
                 match read(id).await {
-                    Ok((id, report)) => found(id, &report, metric).into_any(),
+                    Ok((id, report)) => found(id, &report, &curve).into_any(),
                     Err(error) => failed(error).into_any(),
                 }
             })}
@@ -54,13 +57,12 @@ fn failed(error: ApiError) -> impl IntoView {
 }
 
 /// The page of a study that is there.
-fn found(id: StudyId, report: &Report, metric: Metric) -> impl IntoView + use<> {
+fn found(id: StudyId, report: &Report, curve: &Curve) -> impl IntoView + use<> {
     let title = report.study.title.clone();
     let tab = match percent_done(&report.progress) {
         Some(percent) => format!("{percent} % · {title}"),
         None => title.clone(),
     };
-    let curve = Curve::Picked { metric, page: format!("/studies/{id}") };
     let can_change = report.progress.state != State::Finished;
     view! {
         <Title text=tab/>
@@ -71,7 +73,7 @@ fn found(id: StudyId, report: &Report, metric: Metric) -> impl IntoView + use<> 
             {state_line(&report.progress)}
             {teachers_in_training(report).map(|said| view! { <p class="teacher-line">{said}</p> })}
             {buttons(id, &report.progress)}
-            {report_view(report, &curve, Some(id))}
+            {report_view(report, curve, Some(id))}
             {can_change.then(|| view! { <Live/> })}
         </article>
     }

@@ -10,8 +10,8 @@ use study::{Metric, Report};
 
 /// Which curves a page shows.
 pub enum Curve {
-    /// The one that the address names; links to the others lie at `page`.
-    Picked { metric: Metric, page: String },
+    /// The one that the address names; links to the others lie at `page`. `alone`: without the rest of the page, which is there already.
+    Picked { metric: Metric, page: String, alone: bool },
     /// Every one that says something, under each other: for a page without links.
     Every,
 }
@@ -38,7 +38,7 @@ pub fn evidence(report: &Report, curve: &Curve) -> impl IntoView + use<> {
     };
     let body = match curve {
         _ if offered.is_empty() => view! { <p class="empty">{NOTHING_YET}</p> }.into_any(),
-        Curve::Picked { metric, page } => {
+        Curve::Picked { metric, page, .. } => {
             let shown = shown(*metric, &offered);
             let links = offered.iter().map(|offered| {
                 let address = format!("{page}?metric={}", metric::address(*offered));

@@ -1,6 +1,7 @@
 //! What a study found, from the answer down to how it was trained: one view for a study that runs, a shared comparison, the
 //! example and the page that is sent by mail.
 
+mod document;
 mod evidence;
 mod incidents;
 pub mod metric;
@@ -12,6 +13,7 @@ mod teachers;
 #[cfg(test)]
 pub mod tests;
 
+pub use document::{Recorded, document};
 pub use evidence::Curve;
 pub use setup::setup;
 pub use teachers::teachers_in_training;
@@ -36,7 +38,10 @@ use table::arms;
 use teachers::teachers;
 
 /// What failed, picture, evidence, table and provenance. `downloads` names the study whose files can be fetched from here.
-pub fn report_view(report: &Report, curve: &Curve, downloads: Option<StudyId>) -> impl IntoView + use<> {
+pub fn report_view(report: &Report, curve: &Curve, downloads: Option<StudyId>) -> AnyView {
+    if matches!(curve, Curve::Picked { alone: true, .. }) {
+        return evidence(report, curve).into_any();
+    }
     let picture = match report.comparison.arms.iter().any(|arm| arm.mean.is_some()) {
         true => final_accuracy(report, "final-accuracy"),
         false => view! { <p class="empty">{nothing_yet(report.progress.state)}</p> }.into_any(),
@@ -56,6 +61,7 @@ pub fn report_view(report: &Report, curve: &Curve, downloads: Option<StudyId>) -
         {how_it_was_trained(report, downloads)}
         {pointer}
     }
+    .into_any()
 }
 
 /// In place of the picture.

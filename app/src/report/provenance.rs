@@ -81,6 +81,12 @@ fn said(Alike { provenance, threads }: &Alike<'_>) -> String {
     )
 }
 
+/// Where it was trained, in a line.
+pub(super) fn machines(report: &Report) -> String {
+    let said: Vec<String> = alike(&report.provenance).iter().map(said).collect();
+    format!("{}.", said.join("; "))
+}
+
 #[cfg(test)]
 mod tests {
     use crate::report::tests::{page, report};

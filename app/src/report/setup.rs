@@ -13,7 +13,7 @@ pub fn setup(report: &Report) -> impl IntoView + use<> {
 }
 
 /// "wrn-10-1 taught by wrn-16-2 · Fashion-MNIST, 12,000 images · KD, temperature 4, weight 0.9 · 20 epochs · 3 seeds".
-fn what(report: &Report) -> String {
+pub(super) fn what(report: &Report) -> String {
     let study = &report.study;
     let students = one_of(&study.student.architecture);
     let taught = study.teacher.as_ref().zip(study.treatment.as_ref().filter(|it| it.distils()));

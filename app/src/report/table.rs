@@ -21,6 +21,7 @@ pub fn arms(report: &Report) -> impl IntoView + use<> {
 fn table(report: &Report) -> impl IntoView + use<> {
     let tints = tints(&report.arms);
     let has_best = report.comparison.arms.iter().any(|summary| summary.best_mean.is_some());
+    let has_validation = report.comparison.arms.iter().any(|summary| summary.validation_mean.is_some());
     // So many lists under each other would be longer than a table that is moved sideways.
     let class = if report.arms.len() <= STACKED_MAX { "arms stacked" } else { "arms" };
     let rows = report.comparison.arms.iter().map(|summary| {
@@ -38,6 +39,9 @@ fn table(report: &Report) -> impl IntoView + use<> {
             <tr role="row" tabindex="0" class=tints[arm].class() data-arm=arm>
                 <th role="rowheader" scope="row"><span class="swatch"></span>{summary.label.clone()}</th>
                 <td role="cell" class="number" data-label="Seeds done">{seeds_done(summary)}</td>
+                {has_validation.then(|| view! {
+                    <td role="cell" class="number" data-label="Validation, %">{summary.validation_mean.map(|mean| numbers::fixed(mean, 2))}</td>
+                })}
                 <td role="cell" class="number" data-label="Test accuracy, %">{mean}</td>
                 {has_best.then(|| view! {
                     <td role="cell" class="number" data-label="At best, %">{summary.best_mean.map(|mean| numbers::fixed(mean, 2))}</td>
@@ -54,7 +58,9 @@ fn table(report: &Report) -> impl IntoView + use<> {
     let has_p =
         report.comparison.arms.iter().filter_map(|summary| summary.difference.as_ref()).any(|it| it.p_value.is_some());
     let p = has_p.then_some("p: two-sided, Holm-corrected over the study’s comparisons.");
-    let notes = [at_best, p].into_iter().flatten().collect::<String>();
+    let validation = has_validation
+        .then_some("Validation: accuracy on held-out images after the last epoch, by which an arm is chosen. ");
+    let notes = [validation, at_best, p].into_iter().flatten().collect::<String>();
     view! {
             <div class="scrolled" role="region" aria-label="Table of arms" tabindex="0">
                 <table role="table" class=class>
@@ -62,6 +68,7 @@ fn table(report: &Report) -> impl IntoView + use<> {
                         <tr role="row">
                             <th role="columnheader" scope="col">"Arm"</th>
                             <th role="columnheader" scope="col" class="number">"Seeds done"</th>
+                            {has_validation.then(|| view! { <th role="columnheader" scope="col" class="number">"Validation, %"</th> })}
                             <th role="columnheader" scope="col" class="number">"Test accuracy, %"</th>
                             {has_best.then(|| view! { <th role="columnheader" scope="col" class="number">"At best, %"</th> })}
                             <th role="columnheader" scope="col" class="number">"Difference, points"</th>

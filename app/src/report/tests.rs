@@ -54,6 +54,7 @@ fn summary(index: usize, arm: &Arm, mean: f64) -> ArmSummary {
         interval: Some((mean - 0.28, mean + 0.28)),
         n: 3,
         best_mean: Some(mean + 0.05),
+        validation_mean: Some(mean + 0.6),
         difference: (index > 0).then(|| Difference {
             baseline: 0,
             mean: mean - 88.4,

@@ -10,7 +10,7 @@ use crate::{
 pub(crate) const MADE_UP: &str =
     "Synthetic: nothing was trained and every number here is made up, to see how a large study is shown.";
 
-/// The best arm against its baseline, once no run is left that can still change it. A whole sentence.
+/// The arm that is best on validation against its baseline on test, once no run is left that can still change it. A whole sentence.
 pub(crate) fn answer(arms: &[ArmSummary], plan: &Plan, runs: &[RunProgress], state: State) -> String {
     if state != State::Finished && plan.is_of_another_version() {
         // None of them has failed by what it does.
@@ -30,14 +30,59 @@ pub(crate) fn answer(arms: &[ArmSummary], plan: &Plan, runs: &[RunProgress], sta
     if runs.iter().all(|run| run.state != State::Finished) {
         return NOTHING.into();
     }
-    let best = arms
-        .iter()
-        .filter_map(|arm| Some((arm, arm.difference.as_ref()?)))
-        .max_by(|(_, one), (_, other)| one.mean.total_cmp(&other.mean));
-    match best {
-        Some((arm, difference)) => format!("{}.", of_best(arms, arm, difference)),
-        None => format!("{}.", alone(arms, plan)),
-    }
+    let compared: Vec<(&ArmSummary, &Difference)> =
+        arms.iter().filter_map(|arm| Some((arm, arm.difference.as_ref()?))).collect();
+    let said = match compared[..] {
+        [] => alone(arms, plan),
+        [(arm, difference)] => of_one(arms, arm, difference, ""),
+        _ => match best_on_validation(&compared) {
+            Some((arm, difference)) => {
+                let chosen = format!(", best of {} arms on validation,", compared.len());
+                of_one(arms, arm, difference, &chosen)
+            }
+            None => of_all(arms, &compared),
+        },
+    };
+    format!("{said}.")
+}
+
+/// Of several arms the one that a person would take, who must not look at test accuracies to choose: the first of those that are
+/// equally good. `None` where nothing was held out.
+fn best_on_validation<'a>(compared: &[(&'a ArmSummary, &'a Difference)]) -> Option<(&'a ArmSummary, &'a Difference)> {
+    let known = compared.iter().filter_map(|(arm, difference)| Some((arm.validation_mean?, (*arm, *difference))));
+    known.reduce(|best, next| if next.0 > best.0 { next } else { best }).map(|(_, best)| best)
+}
+
+/// Where none may be chosen: how many came out how.
+fn of_all(arms: &[ArmSummary], compared: &[(&ArmSummary, &Difference)]) -> String {
+    let first = compared[0].1.baseline;
+    let baseline = match compared.iter().all(|(_, difference)| difference.baseline == first) {
+        true => arms[first].label.as_str(),
+        false => "their baselines",
+    };
+    let count = |verdict| compared.iter().filter(|(_, difference)| difference.verdict == verdict).count();
+    let found = [
+        (Verdict::Better, "better"),
+        (Verdict::Worse, "worse"),
+        (Verdict::NotDistinguishable, "not distinguishable"),
+        (Verdict::TooFewSeeds, "of too few seeds to tell"),
+    ];
+    let found: Vec<String> = found
+        .into_iter()
+        .filter(|(verdict, _)| count(*verdict) > 0)
+        .map(|(verdict, words)| {
+            format!("{} {} {words}", count(verdict), if count(verdict) == 1 { "is" } else { "are" })
+        })
+        .collect();
+    let corrected = match self::compared(arms) {
+        0 | 1 => String::new(),
+        several => format!(" (Holm-corrected for {several} comparisons)"),
+    };
+    format!(
+        "Of {} arms compared with {baseline} {}{corrected}; no image was held out for validation to choose one by",
+        compared.len(),
+        found.join(", ")
+    )
 }
 
 const NOTHING: &str = "No run could be finished: nothing to compare.";
@@ -69,10 +114,11 @@ pub(crate) fn compared(arms: &[ArmSummary]) -> usize {
     arms.iter().filter(|arm| arm.difference.as_ref().is_some_and(|it| it.p_value.is_some())).count()
 }
 
-fn of_best(arms: &[ArmSummary], arm: &ArmSummary, difference: &Difference) -> String {
+/// One arm against its baseline. `chosen`: how it was, set after its name.
+fn of_one(arms: &[ArmSummary], arm: &ArmSummary, difference: &Difference, chosen: &str) -> String {
     let baseline = &arms[difference.baseline].label;
     let seeds = seeds(difference.n);
-    let label = &arm.label;
+    let label = format!("{}{chosen}", arm.label);
     let (Some(interval), Some(p)) = (difference.interval, difference.p_value) else {
         let size = numbers::fixed(difference.mean.abs(), 2);
         let side = if difference.mean < 0.0 { "below" } else { "above" };
@@ -87,9 +133,6 @@ fn of_best(arms: &[ArmSummary], arm: &ArmSummary, difference: &Difference) -> St
     let size = kept_together(&numbers::with_interval(difference.mean.abs(), Some((-half, half))));
     match difference.verdict {
         Verdict::Better => format!("{label} beats {baseline} by {size} points {behind}"),
-        Verdict::Worse if compared > 1 => {
-            format!("No arm beats {baseline}: the best of the others, {label}, is worse by {size} points {behind}")
-        }
         Verdict::Worse => format!("{label} is worse than {baseline} by {size} points {behind}"),
         Verdict::NotDistinguishable | Verdict::TooFewSeeds => {
             let signed = kept_together(&numbers::signed_with_interval(difference.mean, Some(interval)));
@@ -105,12 +148,7 @@ fn of_best(arms: &[ArmSummary], arm: &ArmSummary, difference: &Difference) -> St
                 }
                 None => String::new(),
             };
-            let said = match (compared > 1, difference.mean > 0.0) {
-                (false, _) => format!("{label} is not distinguishable from {baseline}:"),
-                (true, true) => format!("No arm is shown to beat {baseline}: the best of the others, {label}, is at"),
-                (true, false) => format!("No arm beats {baseline}: the best of the others, {label}, is at"),
-            };
-            format!("{said} {signed} points {behind}{alone}{settle}")
+            format!("{label} is not distinguishable from {baseline}: {signed} points {behind}{alone}{settle}")
         }
     }
 }

@@ -31,6 +31,10 @@ pub struct ArmSummary {
     /// Seeds with a result.
     pub n: u32,
     pub best_mean: Option<f64>,
+    /// Validation accuracy at the runs' last epochs, mean over the seeds with a result: what an arm is chosen by. `None` where nothing
+    /// is held out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_mean: Option<f64>,
     /// To the arm's baseline; `None` for the baseline itself or while there is too little.
     pub difference: Option<Difference>,
 }
@@ -135,19 +139,24 @@ pub fn compare(study: &Study, plan: &Plan, facts: &Facts, stopped: bool) -> Comp
 
 fn compared(study: &Study, plan: &Plan, facts: &Facts, states: &[RunProgress], state: State) -> Comparison {
     let mut arms: Vec<ArmSummary> = plan.arms.iter().enumerate().map(|(index, arm)| empty(index, arm)).collect();
+    let mut validation: Vec<Vec<f64>> = vec![Vec::new(); arms.len()];
     for run in &plan.runs {
         let metrics = run_metrics(run, facts);
         let result = result(run, &metrics);
         let best = result.and_then(|_| best_on_validation(&metrics));
+        let held_out = result.and_then(|_| metrics.last()?.validation);
+        validation[run.arm].extend(held_out.map(|scores| 100.0 * scores.accuracy));
         let arm = &mut arms[run.arm];
         arm.runs.push(run.id.clone());
         arm.seeds.push(run.seed.0);
         arm.by_seed.push(result.map(|(_, test)| without_dust(100.0 * test.accuracy)));
         arm.best_by_seed.push(best.and_then(|epoch| Some((epoch.epoch, without_dust(100.0 * epoch.test?.accuracy)))));
     }
-    for arm in &mut arms {
+    let mean = |values: &[f64]| (!values.is_empty()).then(|| statistics::mean(values));
+    for (arm, validation) in arms.iter_mut().zip(&validation) {
         let best: Vec<f64> = arm.best_by_seed.iter().flatten().map(|(_, accuracy)| *accuracy).collect();
-        arm.best_mean = (!best.is_empty()).then(|| statistics::mean(&best));
+        arm.best_mean = mean(&best);
+        arm.validation_mean = mean(validation);
     }
 
     let test_images = plan.segments.first().map_or(0, |segment| segment.dataset.test);
@@ -186,6 +195,7 @@ fn clean(arm: &mut ArmSummary) {
     arm.mean = arm.mean.map(without_dust);
     arm.interval = arm.interval.map(both);
     arm.best_mean = arm.best_mean.map(without_dust);
+    arm.validation_mean = arm.validation_mean.map(without_dust);
     if let Some(difference) = &mut arm.difference {
         difference.mean = without_dust(difference.mean);
         difference.interval = difference.interval.map(both);
@@ -204,13 +214,14 @@ fn empty(index: usize, arm: &Arm) -> ArmSummary {
         interval: None,
         n: 0,
         best_mean: None,
+        validation_mean: None,
         difference: None,
     }
 }
 
 /// The additive model over the results there are, where there are enough of them.
-struct Model {
-    blocks: Option<Blocks>,
+pub(crate) struct Model {
+    pub(crate) blocks: Option<Blocks>,
     /// The arms in it, by their index in the plan.
     arms: Vec<usize>,
     /// In which accuracies come.
@@ -218,14 +229,14 @@ struct Model {
 }
 
 impl Model {
-    fn fit(arms: &[ArmSummary], step: f64) -> Model {
+    pub(crate) fn fit(arms: &[ArmSummary], step: f64) -> Model {
         let values: Vec<Vec<Option<f64>>> = arms.iter().map(|arm| arm.by_seed.clone()).collect();
         let tied = blocks::tied(&values);
         let values: Vec<Vec<Option<f64>>> = tied.iter().map(|arm| values[*arm].clone()).collect();
         Model { blocks: Blocks::fit(&values, step), arms: tied, step }
     }
 
-    fn position(&self, arm: usize) -> Option<usize> {
+    pub(crate) fn position(&self, arm: usize) -> Option<usize> {
         self.arms.iter().position(|it| *it == arm)
     }
 

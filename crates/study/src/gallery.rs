@@ -1,7 +1,7 @@
 //! The paper's experiments (Cho & Hariharan, "On the Efficacy of Knowledge Distillation", ICCV 2019), each a study to open as it is, at
 //! three sizes.
 
-use crate::Study;
+use crate::{Study, claims::Claim};
 
 /// One experiment of the paper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub struct Card {
     pub question: &'static str,
     /// What the paper found, and what to look at.
     pub finding: &'static str,
+    /// Which arms it says are above which.
+    pub claim: Claim,
     /// Teacher and treatment, by size.
     bodies: [&'static str; 3],
 }
@@ -61,6 +63,11 @@ impl Card {
         Study::from_toml(&text).expect("every card is read by a test")
     }
 
+    /// The experiment that a study asks, by its question.
+    pub fn of_title(title: &str) -> Option<&'static Card> {
+        CARDS.iter().find(|card| card.question == title)
+    }
+
     pub fn of_slug(slug: &str) -> Option<&'static Card> {
         CARDS.iter().find(|card| card.slug == slug)
     }
@@ -72,6 +79,7 @@ pub const CARDS: [Card; 9] = [
         slug: "wider-teachers",
         question: "Is the wider teacher the better one?",
         finding: "Teachers become more accurate with their width. Their students do so at first, and then become worse.",
+        claim: Claim::SmallestTeacherAboveLargest,
         bodies: [
             "teacher = { architecture = [\"wrn-10-1\", \"wrn-10-2\", \"wrn-10-4\"], epochs = 12 }\n\
              treatment = { kd_stop_epoch = [0, 12] }\n",
@@ -85,6 +93,7 @@ pub const CARDS: [Card; 9] = [
         slug: "deeper-teachers",
         question: "Is the deeper teacher the better one?",
         finding: "It is not: from 40 to 250 layers teachers become more accurate, and their students do not.",
+        claim: Claim::SmallestTeacherAboveLargest,
         bodies: [
             "teacher = { architecture = [\"wrn-10-1\", \"wrn-16-1\", \"wrn-28-1\"], epochs = 12 }\n\
              treatment = { kd_stop_epoch = [0, 12] }\n",
@@ -98,6 +107,7 @@ pub const CARDS: [Card; 9] = [
         slug: "temperature",
         question: "Does a higher temperature make the larger teacher the better one?",
         finding: "A sure teacher could say too little; softening what it says does not change who teaches better.",
+        claim: Claim::SmallestTeacherAboveLargest,
         bodies: [
             "teacher = { architecture = [\"wrn-10-2\", \"wrn-10-4\"], epochs = 12 }\n\
              treatment = { temperature = [1.0, 4.0, 16.0], kd_stop_epoch = [0, 12] }\n",
@@ -111,6 +121,7 @@ pub const CARDS: [Card; 9] = [
         slug: "mimicking",
         question: "Can the student mimic its teacher at all?",
         finding: "The larger the teacher, the larger the KD loss that is left, in training and on held-out images: look at these curves.",
+        claim: Claim::KdLossGrows,
         bodies: [
             "teacher = { architecture = [\"wrn-10-1\", \"wrn-10-2\", \"wrn-10-4\"], epochs = 12 }\n\
              treatment = { kd_weight = 1.0 }\n",
@@ -124,6 +135,7 @@ pub const CARDS: [Card; 9] = [
         slug: "over-time",
         question: "When does distillation stop helping?",
         finding: "Early on the distilled student is ahead of the one that learns from labels alone; at the end of its training it falls behind.",
+        claim: Claim::LabelsAboveDistilled,
         bodies: [
             "teacher = { architecture = \"wrn-16-2\", epochs = 12 }\n\
              treatment = { kd_stop_epoch = [0, 12] }\nrecipe = { evaluate_test = \"every-epoch\" }\n",
@@ -137,6 +149,7 @@ pub const CARDS: [Card; 9] = [
         slug: "stopping-distillation",
         question: "Where should distillation stop?",
         finding: "Stopped early (ESKD), the student does better than distilled to the end, and better than from labels alone.",
+        claim: Claim::EarlyStopAboveEndAndLabels,
         bodies: [
             "teacher = { architecture = \"wrn-16-2\", epochs = 12 }\n\
              treatment = { kd_stop_epoch = [0, 2, 4, 8, 12] }\n",
@@ -150,6 +163,7 @@ pub const CARDS: [Card; 9] = [
         slug: "sequences",
         question: "Does teaching in a sequence help?",
         finding: "The last of a sequence can be worse than one that learns from labels alone, and all of it together is no better than as many of those.",
+        claim: Claim::LabelsAboveLastGeneration,
         bodies: [
             "teacher = { architecture = \"wrn-10-1\", epochs = 12 }\n\
              treatment = { kd_stop_epoch = [0, 12], generations = 3 }\n",
@@ -163,6 +177,7 @@ pub const CARDS: [Card; 9] = [
         slug: "stopping-the-teacher",
         question: "Do teachers of a shorter training teach better?",
         finding: "Large teachers trained for 35 to 80 epochs, by a schedule compressed to these, have better students than those trained for 200.",
+        claim: Claim::ShortTeacherAboveLong,
         bodies: [
             "teacher = { architecture = [\"wrn-10-2\", \"wrn-10-4\"], epochs = [4, 8, 12] }\n\
              treatment = { kd_stop_epoch = [0, 12] }\n",
@@ -176,6 +191,7 @@ pub const CARDS: [Card; 9] = [
         slug: "both-stops",
         question: "Does it help to stop both, the teacher and the distillation?",
         finding: "On ImageNet the best students are of teachers stopped early, with distillation stopped early too.",
+        claim: Claim::BothStopsAboveNone,
         bodies: [
             "teacher = { architecture = \"wrn-16-2\", epochs = 12 }\n\
              treatment = { kd_stop_epoch = [0, 4, 12], teacher_stop_epoch = [5, 12] }\n",

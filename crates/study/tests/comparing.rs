@@ -392,7 +392,8 @@ fn a_finished_study_is_compared_by_arm_and_seed() {
     assert!(comparison.arms[2].difference.as_ref().unwrap().seeds_needed.unwrap() > 3);
     assert_eq!(
         comparison.answer,
-        "KD until 2 beats labels only by 0.47\u{a0}±\u{202f}0.25 points (3\u{a0}seeds, p\u{a0}=\u{a0}0.013, Holm-corrected for 2 comparisons)."
+        "KD until 2, best of 2 arms on validation, beats labels only by 0.47\u{a0}±\u{202f}0.25 points (3\u{a0}seeds, p\u{a0}=\u{a0}0.013, \
+         Holm-corrected for 2 comparisons)."
     );
     assert!(comparison.remarks[0].starts_with("One teacher (seed 0)"));
     assert!((comparison.test_sampling_error.unwrap() - 0.63).abs() < 0.01);
@@ -405,16 +406,14 @@ fn what_cannot_be_told_apart_is_said_with_the_seeds_that_would_settle_it() {
     let comparison = compare(&study, &plan, &trained(&plan, &accuracies), false);
     assert_eq!(
         comparison.answer,
-        "No arm is shown to beat labels only: the best of the others, KD until 2, is at +0.06\u{a0}±\u{202f}0.34 points \
+        "KD until 2, best of 2 arms on validation, is not distinguishable from labels only: +0.06\u{a0}±\u{202f}0.34 points \
          (3\u{a0}seeds, p\u{a0}=\u{a0}1.00, Holm-corrected for 2 comparisons); about 91\u{a0}seeds would settle a difference \
          this size."
     );
     let lower = [[0.8810, 0.8843, 0.8795], [0.8802, 0.8830, 0.8795], [0.8790, 0.8831, 0.8802]];
     let comparison = compare(&study, &plan, &trained(&plan, &lower), false);
     assert!(
-        comparison
-            .answer
-            .starts_with("No arm beats labels only: the best of the others, KD until 2, is at −0.07\u{a0}±"),
+        comparison.answer.contains(" is not distinguishable from labels only: −0.07\u{a0}±"),
         "{}",
         comparison.answer
     );
@@ -422,8 +421,36 @@ fn what_cannot_be_told_apart_is_said_with_the_seeds_that_would_settle_it() {
     let comparison = compare(&study, &plan, &trained(&plan, &worse), false);
     assert_eq!(
         comparison.answer,
-        "No arm beats labels only: the best of the others, KD until 2, is worse by 1.010\u{a0}±\u{202f}0.012 points \
+        "KD until 2, best of 2 arms on validation, is worse than labels only by 1.010\u{a0}±\u{202f}0.012 points \
          (3\u{a0}seeds, p\u{a0}<\u{a0}0.001, Holm-corrected for 2 comparisons)."
+    );
+}
+
+/// Test accuracies are looked at once a choice is made, never to make it.
+#[test]
+fn an_arm_is_chosen_on_validation_and_where_nothing_is_held_out_none_is() {
+    let (study, plan) = planned();
+    let mut facts = trained(&plan, &ACCURACIES);
+    for run in plan.runs.iter().filter(|run| run.arm == 2) {
+        let last = run.legs.last().unwrap();
+        let metrics = &mut facts.get_mut(&last.segment).unwrap().metrics;
+        metrics.iter_mut().find(|metrics| metrics.epoch == last.until).unwrap().validation = Some(scores(0.9));
+    }
+    let comparison = compare(&study, &plan, &facts, false);
+    let means: Vec<f64> = comparison.arms.iter().filter_map(|arm| arm.validation_mean).collect();
+    assert_eq!(means, [85.0, 85.0, 90.0]);
+    let expected = "KD to the end, best of 2 arms on validation, is not distinguishable from labels only: +0.13";
+    assert!(comparison.answer.starts_with(expected), "{}", comparison.answer);
+
+    for metrics in facts.values_mut().flat_map(|facts| &mut facts.metrics) {
+        metrics.validation = None;
+    }
+    let comparison = compare(&study, &plan, &facts, false);
+    assert!(comparison.arms.iter().all(|arm| arm.validation_mean.is_none()));
+    assert_eq!(
+        comparison.answer,
+        "Of 2 arms compared with labels only 1 is better, 1 is not distinguishable (Holm-corrected for 2 comparisons); \
+         no image was held out for validation to choose one by."
     );
 }
 
@@ -528,7 +555,8 @@ fn one_arm_has_its_own_interval_and_one_seed_has_none() {
     assert_eq!(comparison.degrees_of_freedom, None);
     assert_eq!(
         comparison.answer,
-        "KD until 2 is 0.52 points above labels only with 1\u{a0}seed: too few to tell, at least 2 are needed."
+        "KD until 2, best of 2 arms on validation, is 0.52 points above labels only with 1\u{a0}seed: too few to tell, at least 2 \
+         are needed."
     );
     assert!(comparison.arms.iter().all(|arm| arm.interval.is_none()));
 
@@ -678,7 +706,11 @@ fn what_another_version_left_unfinished_says_so_and_what_to_do() {
     let mut facts = trained(&plan, &ACCURACIES);
     let done = report(&study, &plan, &facts, false, &machine(None));
     assert_eq!(done.progress.state, State::Finished);
-    assert!(done.comparison.answer.starts_with("KD until 2 beats"), "{}", done.comparison.answer);
+    assert!(
+        done.comparison.answer.starts_with("KD until 2, best of 2 arms on validation, beats"),
+        "{}",
+        done.comparison.answer
+    );
     assert!(done.comparison.remarks.iter().all(|remark| !remark.contains("another version")));
 
     facts.remove(&last_segment(&plan, 0, 1));

@@ -5,6 +5,7 @@ pub mod export;
 pub mod fetch_data;
 pub mod fill_synthetic;
 pub mod plan;
+pub mod results;
 pub mod run;
 pub mod serve;
 pub mod worker;
@@ -32,6 +33,7 @@ pub async fn execute(command: Command, bar: ProgressBar) -> Result<(), CommandEr
         Command::Worker { folder } => worker::worker(&folder),
         Command::FetchData(arguments) => fetch_data::fetch_data(arguments, bar).await,
         Command::Export(arguments) => export::export(arguments).await,
+        Command::Results(arguments) => results::results(arguments).await,
         Command::FillSynthetic(arguments) => fill_synthetic::fill_synthetic(arguments).await,
         Command::Bench { bench } => match bench {
             Bench::Step(arguments) => bench::step(&arguments),

@@ -1,0 +1,110 @@
+//! What studies found, as one document in Markdown: for each its answer, its picture, its table, and what the paper says of it.
+
+use super::{provenance::machines, setup::what};
+use crate::numbers;
+use study::{
+    Difference, Metric, Report, Verdict,
+    claims::{Claim, Judged, Judgement, judge},
+    gallery::Card,
+};
+
+/// A study and the name of its picture's file, as the document refers to it.
+pub struct Recorded<'a> {
+    pub report: &'a Report,
+    pub picture: String,
+}
+
+/// The whole document, in the order given.
+pub fn document(studies: &[Recorded<'_>]) -> String {
+    let head = "# Results\n\nWritten by `stillroom results` from studies that were trained by this program, and by nothing else: no number \
+                here was typed. Intervals are 95 %; an arm is chosen on images held out for validation, and its accuracy is that on test \
+                images after the last epoch.\n";
+    let sections = studies.iter().map(section);
+    std::iter::once(head.to_owned()).chain(sections).collect::<Vec<_>>().join("\n")
+}
+
+fn section(study: &Recorded<'_>) -> String {
+    let report = study.report;
+    let card = Card::of_title(&report.study.title);
+    let mut parts = vec![
+        format!("## {}", escaped(&report.study.title)),
+        format!("{}. {}", what(report), machines(report)),
+        format!("**{}**", escaped(&report.comparison.answer)),
+        format!("![{}]({})", escaped(&format!("Final test accuracy by arm: {}", report.study.title)), study.picture),
+        table(report),
+        format!("Intervals by the model {}.", report.comparison.model),
+    ];
+    parts.extend(card.map(|card| against_the_paper(card, report)));
+    parts.extend(report.comparison.remarks.iter().map(|remark| escaped(remark)));
+    parts.join("\n\n") + "\n"
+}
+
+fn table(report: &Report) -> String {
+    let head = "| arm | n | validation, % | test accuracy, % | difference, points | p | verdict |\n|---|--:|--:|--:|--:|--:|---|";
+    let rows = report.comparison.arms.iter().map(|arm| {
+        let difference = arm.difference.as_ref();
+        let cells = [
+            escaped(&arm.label),
+            arm.n.to_string(),
+            arm.validation_mean.map_or("-".into(), |mean| numbers::fixed(mean, 2)),
+            arm.mean.map_or("-".into(), |mean| numbers::with_interval(mean, arm.interval)),
+            difference.map_or("-".into(), |it| numbers::signed_with_interval(it.mean, it.interval)),
+            difference.and_then(|it| it.p_value).map_or("-".into(), numbers::p_value),
+            difference
+                .map_or(if report.arms[arm.arm].baseline == arm.arm { "baseline" } else { "-" }, verdict)
+                .to_owned(),
+        ];
+        format!("| {} |", cells.join(" | "))
+    });
+    std::iter::once(head.to_owned()).chain(rows).collect::<Vec<_>>().join("\n")
+}
+
+fn verdict(difference: &Difference) -> &'static str {
+    match difference.verdict {
+        Verdict::Better => "better",
+        Verdict::Worse => "worse",
+        Verdict::NotDistinguishable => "not distinguishable",
+        Verdict::TooFewSeeds => "too few seeds",
+    }
+}
+
+/// What the paper found, and what of it was found here.
+fn against_the_paper(card: &Card, report: &Report) -> String {
+    let said: Vec<String> = match card.claim {
+        Claim::KdLossGrows => kd_loss_left(report).into_iter().collect(),
+        _ => judge(report).iter().map(|it| judged(it, report)).collect(),
+    };
+    let here = if said.is_empty() { "nothing can be said of it yet".to_owned() } else { said.join("; ") };
+    format!("The paper: {} Here: {here}.", card.finding)
+}
+
+fn judged(it: &Judgement, report: &Report) -> String {
+    let label = |arm: usize| escaped(&report.arms[arm].label);
+    let (above, below) = (label(it.above), label(it.below));
+    let p = it.p_value.map_or(String::new(), |p| format!(", p {}", numbers::p_value(p)));
+    let by = format!("{} points{p}", numbers::signed_with_interval(it.difference, it.interval));
+    match it.judged {
+        Judged::AsThePaperSays => format!("as the paper says, {above} is above {below} ({by})"),
+        Judged::TheOpposite => format!("**against the paper**, {above} is below {below} ({by})"),
+        Judged::NotDistinguishable => {
+            format!("{above} and {below} cannot be told apart ({by}): neither shown nor refuted")
+        }
+        Judged::TooFewSeeds => format!("{above} and {below} have too few seeds to tell ({by})"),
+    }
+}
+
+/// The KD loss of each arm on held-out images at its end.
+fn kd_loss_left(report: &Report) -> Option<String> {
+    let (_, series) = report.curves.iter().find(|(metric, _)| *metric == Metric::KdLossValidation)?;
+    let left = series.iter().filter_map(|series| {
+        let last = series.points.last()?;
+        Some(format!("{} {}", escaped(&series.label), numbers::with_interval(last.mean, last.band())))
+    });
+    Some(format!("the KD loss that is left on held-out images is {}", left.collect::<Vec<_>>().join(", ")))
+}
+
+/// A text in which nothing means anything to Markdown.
+fn escaped(text: &str) -> String {
+    let special = |letter: char| matches!(letter, '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '|' | '#');
+    text.chars().flat_map(|letter| special(letter).then_some('\\').into_iter().chain([letter])).collect()
+}
