@@ -33,13 +33,13 @@ pub async fn list_studies() -> Result<Vec<StudyCard>, ApiError> {
 
 #[server(endpoint = "machine", input = GetUrl)]
 pub async fn this_machine() -> Result<Machine, ApiError> {
-    Ok(Machine::clone(&open_laboratory().machine))
+    Ok(Machine::clone(&open_laboratory().machine.get()))
 }
 
 /// What the data sets of this machine look like.
 #[server(endpoint = "samples", input = GetUrl)]
 pub async fn samples() -> Result<Vec<DatasetSamples>, ApiError> {
-    Ok(Vec::clone(&open_laboratory().samples))
+    Ok(Vec::clone(&open_laboratory().samples.get()))
 }
 
 #[server(endpoint = "teacher-logits", input = GetUrl)]

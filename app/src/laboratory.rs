@@ -3,7 +3,7 @@
 use crate::error::ApiError;
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
     time::{SystemTime, UNIX_EPOCH},
@@ -20,9 +20,9 @@ use study::{
 pub struct Laboratory {
     pub store: Store,
     /// What this machine has and can do.
-    pub machine: Arc<Machine>,
+    pub machine: Current<Machine>,
     /// What this machine's data sets look like.
-    pub samples: Arc<Vec<DatasetSamples>>,
+    pub samples: Current<Vec<DatasetSamples>>,
     /// Bytes that teachers' logits take on the disk, as the runner saw them last.
     pub teacher_logits_bytes: Arc<AtomicU64>,
     /// "https://lab.example.org", without a slash at its end; `None`: links name the host of the request.
@@ -30,6 +30,33 @@ pub struct Laboratory {
     /// A study that was trained beforehand by this program.
     pub example: Option<Arc<Snapshot>>,
     pub latest: LatestReport,
+}
+
+/// What is read by many and replaced now and then. All clones are one.
+#[derive(Debug)]
+pub struct Current<T>(Arc<RwLock<Arc<T>>>);
+
+impl<T> From<T> for Current<T> {
+    fn from(first: T) -> Self {
+        Current(Arc::new(RwLock::new(Arc::new(first))))
+    }
+}
+
+impl<T> Clone for Current<T> {
+    fn clone(&self) -> Self {
+        Current(Arc::clone(&self.0))
+    }
+}
+
+impl<T> Current<T> {
+    pub fn get(&self) -> Arc<T> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whoever reads now goes on with what was there.
+    pub fn set(&self, next: T) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
+    }
 }
 
 /// The report that was made last, with the store's revision: until that moves, a reader who looks at another metric, or another
@@ -58,17 +85,18 @@ impl LatestReport {
 /// Starts the study that a file's table says: it is stored with its plan, and the runner finds it there. Says everything that is
 /// wrong with it.
 pub async fn create(laboratory: &Laboratory, table: &toml::Table) -> Result<StudyId, ApiError> {
-    let ready = laboratory.machine.ready(table).map_err(ApiError::Spec)?;
+    let ready = laboratory.machine.get().ready(table).map_err(ApiError::Spec)?;
     Ok(laboratory.store.create_study(&ready.study, &ready.plan(), &ready.dataset, now()).await?)
 }
 
 /// Newest first.
 pub async fn list(laboratory: &Laboratory) -> Result<Vec<StudyCard>, ApiError> {
+    let machine = laboratory.machine.get();
     let mut cards = Vec::new();
     for stored in laboratory.store.studies().await? {
         let known = known_of(laboratory, stored).await?;
         let StoredStudy { study, plan, .. } = &known.stored;
-        let report = report_without_curves(study, plan, &known.facts, known.stopped(), &laboratory.machine);
+        let report = report_without_curves(study, plan, &known.facts, known.stopped(), &machine);
         let report = known.with_what_it_waits_for(report);
         cards.push(StudyCard::new(known.stored.id, known.stored.created_at, &report));
     }
@@ -118,7 +146,8 @@ async fn known_of(laboratory: &Laboratory, stored: StoredStudy) -> Result<Known,
 /// What stands before a study: its images are not here, an older study has workers, or nobody works on it while another one has.
 async fn waits_for(laboratory: &Laboratory, stored: &StoredStudy, facts: &Facts) -> Result<Option<WaitsFor>, ApiError> {
     let at_work = facts.values().any(|facts| facts.working);
-    let mut unusable = laboratory.machine.unusable.iter();
+    let machine = laboratory.machine.get();
+    let mut unusable = machine.unusable.iter();
     let lacking = unusable.find(|(dataset, _)| *dataset == stored.study.dataset);
     // What was not there when the server started may be there by now: whoever trains on it has it.
     if let Some((dataset, reason)) = lacking.filter(|_| !at_work) {
@@ -136,7 +165,7 @@ pub async fn report(laboratory: &Laboratory, id: StudyId) -> Result<Arc<Report>,
     }
     let known = known(laboratory, id).await?;
     let StoredStudy { study, plan, .. } = &known.stored;
-    let report = comparison::report(study, plan, &known.facts, known.stopped(), &laboratory.machine);
+    let report = comparison::report(study, plan, &known.facts, known.stopped(), &laboratory.machine.get());
     let report = known.with_what_it_waits_for(report);
     let report = Arc::new(Report { started_at: Some(known.stored.created_at), ..report });
     laboratory.latest.set(id, revision, report.clone());
@@ -181,7 +210,7 @@ pub async fn revoke(laboratory: &Laboratory, id: ShareId) -> Result<(), ApiError
 /// What is kept of teachers' logits, for all studies.
 pub fn teacher_logits(laboratory: &Laboratory) -> Held {
     let bytes = laboratory.teacher_logits_bytes.load(Ordering::Relaxed);
-    Held { bytes, limit: laboratory.machine.teacher_logits_limit }
+    Held { bytes, limit: laboratory.machine.get().teacher_logits_limit }
 }
 
 /// What a link shows. Unknown, expired and revoked links are told apart by nobody.

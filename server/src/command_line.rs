@@ -89,6 +89,9 @@ pub struct Serve {
     /// Threads that may train at once; all of this machine's unless given.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub threads: Option<u32>,
+    /// The largest archive of images that may be uploaded: 1 GB unless given; 0 allows none.
+    #[arg(long, env = "STILLROOM_UPLOAD_LIMIT", default_value = "1GB", value_name = "BYTES", value_parser = bytes)]
+    pub upload_limit: u64,
     /// The program to start as a worker; this one unless given. To measure the server by itself, with workers that only write.
     #[arg(long, hide = true, value_name = "PROGRAM")]
     pub worker_program: Option<PathBuf>,

@@ -28,6 +28,14 @@ pub fn Data() -> impl IntoView {
                     ", and ask for it in a study by that name. Pictures are scaled so that the shorter side has that size, and the middle is \
                      kept. Where there are both, "<code>"val"</code>" is held out for validation; else a tenth of "<code>"train"</code>" is."
                 </p>
+                <p>"Or send the archive from here. It is kept as it is, and can be trained on once all of it was read."</p>
+                <form class="upload" method="post" action="/api/v1/datasets" enctype="multipart/form-data">
+                    <label for="name">"Name"</label>
+                    <input id="name" name="name" required placeholder="flowers@64" pattern="[a-z0-9][a-z0-9\\-]*@[0-9]+" autocomplete="off"/>
+                    <label for="archive">"Archive"</label>
+                    <input id="archive" name="archive" type="file" required accept=".zip,.tar,.tgz,.tar.gz,.gz"/>
+                    <button class="button quiet" type="submit">"Upload"</button>
+                </form>
             </section>
         </article>
     }

@@ -7,11 +7,11 @@ use crate::{
     error::CommandError,
     example,
     executor::local,
-    http::{self, Shutdown, Site, connections, guard, password, password::Password},
+    http::{self, Shutdown, Site, connections, guard, password, password::Password, upload::Uploads},
     machine, process,
     runner::{self, Runner},
 };
-use app::laboratory::{Laboratory, LatestReport};
+use app::laboratory::{Current, Laboratory, LatestReport};
 use leptos::config::{Env, LeptosOptions};
 use std::{env, fs, net::SocketAddr, sync::Arc};
 use store::Store;
@@ -47,10 +47,11 @@ pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
     folder.say(&format!("the server at {url}")).map_err(io("write", "the data folder's lock"))?;
 
     let program = arguments.worker_program.map_or_else(local::program, Ok).map_err(io("find", "this program"))?;
+    let paths = Current::from(paths);
     let runner = Runner {
         store: store.clone(),
         data_dir: folder.path().to_owned(),
-        datasets: paths,
+        datasets: paths.clone(),
         threads: machine.threads,
         memory: machine.memory,
         teacher_logits_limit: machine.teacher_logits_limit,
@@ -60,15 +61,17 @@ pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
     };
     let laboratory = Laboratory {
         store: store.clone(),
-        machine: Arc::new(machine),
-        samples: Arc::new(samples),
+        machine: machine.into(),
+        samples: samples.into(),
         teacher_logits_bytes: Arc::clone(&runner.teacher_logits_bytes),
         public_url: public_url.clone(),
         example: example::example(),
         latest: LatestReport::default(),
     };
+    let uploads = Uploads::new(folder.path(), paths, arguments.upload_limit);
     let options = LeptosOptions::builder().output_name("stillroom").site_addr(address).env(Env::PROD).build();
-    let site = Site { laboratory, options, password: password.map(Arc::new), shutdown: Shutdown(shutdown.clone()) };
+    let site =
+        Site { laboratory, options, password: password.map(Arc::new), shutdown: Shutdown(shutdown.clone()), uploads };
     let router = http::router(site, guard::Names::new(address, public_url.as_deref()));
 
     let runner = task::spawn(runner::run(runner, shutdown.clone()));

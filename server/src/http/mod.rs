@@ -14,6 +14,7 @@ pub mod login;
 pub mod metrics;
 pub mod pages;
 pub mod password;
+pub mod upload;
 
 use app::laboratory::Laboratory;
 use axum::{
@@ -29,6 +30,7 @@ use password::Password;
 use std::sync::Arc;
 use tokio::sync::watch;
 use tower_http::{CompressionLevel, compression::CompressionLayer};
+use upload::Uploads;
 
 /// How hard answers are compressed as they are made: a large page is three times as fast as at the usual 4, and a tenth larger.
 const COMPRESSION: CompressionLevel = CompressionLevel::Precise(2);
@@ -42,6 +44,7 @@ pub struct Site {
     pub password: Option<Arc<Password>>,
     /// Turns true when the server stops: streams end then.
     pub shutdown: Shutdown,
+    pub uploads: Uploads,
 }
 
 /// Turns true when the server stops.

@@ -56,7 +56,8 @@ async fn file(request: Request) -> Response {
 /// Some images of one class, as a PNG: `/data/cifar-10/3.png`.
 async fn sample(State(site): State<Site>, Path((dataset, class)): Path<(String, String)>) -> Response {
     let class = class.strip_suffix(".png").and_then(|class| class.parse::<u32>().ok());
-    let of = site.laboratory.samples.iter().find(|samples| samples.dataset.to_string() == dataset);
+    let all = site.laboratory.samples.get();
+    let of = all.iter().find(|samples| samples.dataset.to_string() == dataset);
     let sample = of.and_then(|of| of.samples.iter().find(|sample| Some(sample.class) == class));
     match sample {
         // Others may lie under this name once the program is started again.
