@@ -3,7 +3,9 @@
 use crate::{error::ApiError, form::Fields};
 use leptos::prelude::*;
 use leptos::server_fn::codec::GetUrl;
-use study::{DatasetSamples, Machine, Report, Share, ShareId, Snapshot, Study, StudyCard, StudyId, teacher_logits::Held};
+use study::{
+    DatasetSamples, Machine, Report, Share, ShareId, Snapshot, Study, StudyCard, StudyId, teacher_logits::Held,
+};
 
 #[cfg(feature = "ssr")]
 use crate::{error::answer_with_status_of, laboratory, laboratory::Laboratory};

@@ -17,12 +17,7 @@ use std::{
     time::Duration,
 };
 use study::{Dataset, DatasetFacts, DatasetSamples, Machine};
-use tokio::{
-    fs::File,
-    io::AsyncWriteExt,
-    sync::{Mutex, MutexGuard},
-    task, time,
-};
+use tokio::{fs::File, io::AsyncWriteExt, sync::Mutex, task, time};
 
 const PATH: &str = "/api/v1/datasets";
 /// A gigabyte at two megabits a second.
@@ -108,7 +103,7 @@ fn escaped(sentence: &str) -> String {
 
 async fn take(uploads: &Uploads, laboratory: &Laboratory, form: &mut Multipart) -> Result<DatasetFacts, Refused> {
     let other = || Refused(StatusCode::CONFLICT, "Another archive is being uploaded: wait for it.".into());
-    let turn = uploads.turn.try_lock().map_err(|_| other())?;
+    let _turn = uploads.turn.try_lock().map_err(|_| other())?;
     let mut name = None;
     while let Some(field) = form.next_field().await.map_err(|_| Refused::broke_off())? {
         match field.name() {
@@ -123,7 +118,7 @@ async fn take(uploads: &Uploads, laboratory: &Laboratory, form: &mut Multipart) 
                     return Err(Refused(StatusCode::CONFLICT, sentence));
                 }
                 receive(uploads, field, &folder).await?;
-                return look(uploads, laboratory, dataset, folder, &turn).await;
+                return look(uploads, laboratory, dataset, folder).await;
             }
             _ => {}
         }
@@ -195,7 +190,6 @@ async fn look(
     laboratory: &Laboratory,
     dataset: Dataset,
     folder: PathBuf,
-    _turn: &MutexGuard<'_, ()>,
 ) -> Result<DatasetFacts, Refused> {
     let mut folder = Unfinished(folder);
     let images = train::folder::images_path(&uploads.data_dir);

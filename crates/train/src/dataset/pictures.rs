@@ -44,7 +44,7 @@ pub(super) fn squares(tree: &Tree, paths: &[&Path], size: u32) -> Result<Squares
         let most = SQUARES_BYTES_MAX / (3 * pixels) as u64;
         return Err(wrong(format!("holds {} images of {size} × {size} pixels; up to {most} can be used", paths.len())));
     }
-    let read = |path: &Path| {
+    let read = |path: &&Path| {
         let bytes = tree.read(path).map_err(|error| error.to_string())?;
         square(&decode(&bytes)?, size)
     };

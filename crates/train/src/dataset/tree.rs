@@ -16,7 +16,7 @@ use study::Dataset;
 
 /// More files are no data set that is trained on here.
 const FILES_MAX: usize = 500_000;
-/// Folders in folders: as deep as Tiny-ImageNet and three more. A link that leads to its own folder ends here.
+/// Folders in folders: as deep as Tiny-ImageNet and four more.
 const DEPTH_MAX: usize = 7;
 /// Endings of pictures. Those that cannot be read are among them: a picture that is left out is told, never passed over.
 const PICTURES: [&str; 12] = ["jpg", "jpeg", "png", "bmp", "gif", "webp", "tif", "tiff", "heic", "avif", "jp2", "ppm"];
@@ -127,7 +127,11 @@ fn walk(root: &Path) -> Result<Vec<Found>, TrainError> {
             let metadata = metadata(&root.join(&inside))?;
             match metadata.is_dir() {
                 true if depth < DEPTH_MAX => folders.push((inside, depth + 1)),
-                true => {}
+                true => {
+                    let problem =
+                        format!("has folders in folders, more than {DEPTH_MAX} deep: perhaps a link leads back");
+                    return Err(TrainError::Dataset { path: root.join(inside), problem });
+                }
                 false => found.push(Found { inside, length: metadata.len(), modified: metadata.modified().ok() }),
             }
             if found.len() > FILES_MAX {
