@@ -1,7 +1,9 @@
 //! What can be done in a laboratory. The pages' server functions and the HTTP API call these same few functions.
 
 use crate::error::ApiError;
+use serde::{Deserialize, Serialize};
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
@@ -10,7 +12,7 @@ use std::{
 };
 use store::{Store, StoredStudy};
 use study::{
-    DatasetSamples, Facts, Machine, Progress, Report, Share, ShareId, Snapshot, StudyCard, StudyId, WaitsFor,
+    Dataset, DatasetSamples, Facts, Machine, Progress, Report, Share, ShareId, Snapshot, StudyCard, StudyId, WaitsFor,
     comparison::{self, report_without_curves},
     teacher_logits::Held,
 };
@@ -23,6 +25,8 @@ pub struct Laboratory {
     pub machine: Current<Machine>,
     /// What this machine's data sets look like.
     pub samples: Current<Vec<DatasetSamples>>,
+    /// Data sets that are being downloaded, or could not be.
+    pub downloads: Current<BTreeMap<Dataset, Download>>,
     /// Bytes that teachers' logits take on the disk, as the runner saw them last.
     pub teacher_logits_bytes: Arc<AtomicU64>,
     /// "https://lab.example.org", without a slash at its end; `None`: links name the host of the request.
@@ -30,6 +34,20 @@ pub struct Laboratory {
     /// A study that was trained beforehand by this program.
     pub example: Option<Arc<Snapshot>>,
     pub latest: LatestReport,
+}
+
+/// What can be downloaded: its makers publish it, and what it must be is known by checksums.
+pub const DOWNLOADED: [Dataset; 4] = [Dataset::Mnist, Dataset::FashionMnist, Dataset::Cifar10, Dataset::Cifar100];
+
+/// How far the download of a data set is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Download {
+    /// Of the file that is coming.
+    pub bytes: u64,
+    /// As its server says it.
+    pub total: Option<u64>,
+    /// Why it ended; `None` while it goes on.
+    pub problem: Option<String>,
 }
 
 /// What is read by many and replaced now and then. All clones are one.

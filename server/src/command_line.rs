@@ -92,6 +92,9 @@ pub struct Serve {
     /// The largest archive of images that may be uploaded: 1 GB unless given; 0 allows none.
     #[arg(long, env = "STILLROOM_UPLOAD_LIMIT", default_value = "1GB", value_name = "BYTES", value_parser = bytes)]
     pub upload_limit: u64,
+    /// Another server for what the page of data sets downloads, such as a mirror in a closed network. Files are known by their checksums.
+    #[arg(long, env = "STILLROOM_FETCH_FROM", value_name = "URL")]
+    pub fetch_from: Option<String>,
     /// The program to start as a worker; this one unless given. To measure the server by itself, with workers that only write.
     #[arg(long, hide = true, value_name = "PROGRAM")]
     pub worker_program: Option<PathBuf>,

@@ -1,13 +1,16 @@
 //! Where the files of data sets lie on this machine: the installation's business, never the study's.
 
 use crate::fetch;
+use app::laboratory::Current;
 use std::{
     collections::{BTreeMap, BTreeSet},
     env, fs,
     path::{Path, PathBuf},
     str::FromStr,
+    sync::{Arc, Mutex, PoisonError},
 };
-use study::{Dataset, DatasetFacts, DatasetSamples};
+use study::{Dataset, DatasetFacts, DatasetSamples, Machine};
+use train::TrainError;
 
 /// A data set and where its official files lie, as typed: `cifar-10=/data/cifar-10-binary.tar.gz`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,6 +106,48 @@ pub fn available(data_dir: &Path, paths: &DatasetPaths) -> Available {
         }
     }
     available
+}
+
+/// The data sets of a server that runs, which more can be added to. All clones are one.
+#[derive(Clone)]
+pub struct Shelf {
+    pub data_dir: PathBuf,
+    /// What the runner tells workers.
+    pub paths: Current<DatasetPaths>,
+    /// What is planned with.
+    pub machine: Current<Machine>,
+    pub samples: Current<Vec<DatasetSamples>>,
+    /// One at a time: each adds to what it read.
+    adding: Arc<Mutex<()>>,
+}
+
+impl Shelf {
+    pub fn new(
+        data_dir: &Path,
+        paths: Current<DatasetPaths>,
+        machine: Current<Machine>,
+        samples: Current<Vec<DatasetSamples>>,
+    ) -> Shelf {
+        Shelf { data_dir: data_dir.to_owned(), paths, machine, samples, adding: Arc::default() }
+    }
+
+    /// Reads all of a data set that has come, which may take minutes; from then on it can be trained on.
+    pub fn add(&self, dataset: Dataset, path: &Path) -> Result<DatasetFacts, TrainError> {
+        let images = train::folder::images_path(&self.data_dir);
+        let (facts, samples) = train::dataset::look(dataset, Some(path), Some(&images))?;
+        let _adding = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut paths = DatasetPaths::clone(&self.paths.get());
+        paths.insert(dataset, path.to_owned());
+        self.paths.set(paths);
+        let mut machine = Machine::clone(&self.machine.get());
+        machine.unusable.retain(|(unusable, _)| *unusable != dataset);
+        machine.datasets.push(facts.clone());
+        self.machine.set(machine);
+        let mut all = Vec::<DatasetSamples>::clone(&self.samples.get());
+        all.push(samples);
+        self.samples.set(all);
+        Ok(facts)
+    }
 }
 
 /// Whether a worker can be told where the images are.

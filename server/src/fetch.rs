@@ -1,5 +1,6 @@
 //! Official files from the servers of their makers: they are resumed where they broke off, and are theirs by checksum or are not taken.
 
+use app::laboratory::DOWNLOADED;
 use sha2::{Digest, Sha256};
 use std::{
     fs::{self, File, OpenOptions},
@@ -106,7 +107,7 @@ pub fn source(dataset: Dataset) -> Option<Source> {
 }
 
 pub fn can_fetch(dataset: Dataset) -> bool {
-    source(dataset).is_some()
+    DOWNLOADED.contains(&dataset)
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -123,6 +124,24 @@ pub enum FetchError {
     TooLarge { url: String },
     #[error("could not {doing} {}: {source}", path.display())]
     Io { doing: &'static str, path: PathBuf, source: io::Error },
+}
+
+/// Brings all files of a data set into `folder`, which is made where it is missing. `from`: another server that has them. `told` hears
+/// how far each file is.
+pub fn fetch_all(
+    dataset: Dataset,
+    folder: &Path,
+    from: Option<&str>,
+    mut told: impl FnMut(Published, Progress),
+) -> Result<(), FetchError> {
+    let source = source(dataset).ok_or(FetchError::NotPublished(dataset))?;
+    let base = from.unwrap_or(source.url);
+    let base = base.strip_suffix('/').unwrap_or(base);
+    fs::create_dir_all(folder).map_err(failed("make", folder))?;
+    for file in source.files {
+        fetch(&format!("{base}/{}", file.name), *file, folder, |progress| told(*file, progress))?;
+    }
+    Ok(())
 }
 
 /// How far a file is.

@@ -1,7 +1,14 @@
-use crate::{api, numbers, problem::Problem, report::setup::named};
+use crate::{
+    api,
+    laboratory::{DOWNLOADED, Download, Laboratory},
+    numbers,
+    problem::Problem,
+    report::setup::named,
+};
 use leptos::prelude::*;
 use leptos_meta::Title;
-use study::{Dataset, DatasetFacts, DatasetSamples, Machine};
+use std::collections::BTreeMap;
+use study::{Dataset, DatasetFacts, DatasetSamples, Machine, cost::bytes_in_words};
 
 /// The images that studies of this machine are trained and tested on.
 #[component]
@@ -13,8 +20,10 @@ pub fn Data() -> impl IntoView {
             <p class="lead">"What studies on this machine are trained and tested on."</p>
             <Suspense>
                 {Suspend::new(async move {
+                    // Made on the server alone, as every page: it sees what the server sees.
+                    let downloads = expect_context::<Laboratory>().downloads.get();
                     match (api::this_machine().await, api::samples().await) {
-                        (Ok(machine), Ok(samples)) => data_sets(&machine, &samples).into_any(),
+                        (Ok(machine), Ok(samples)) => data_sets(&machine, &samples, &downloads).into_any(),
                         (Err(error), _) | (_, Err(error)) => view! { <Problem error=error/> }.into_any(),
                     }
                 })}
@@ -41,7 +50,9 @@ pub fn Data() -> impl IntoView {
     }
 }
 
-fn data_sets(machine: &Machine, samples: &[DatasetSamples]) -> impl IntoView + use<> {
+type Downloads = BTreeMap<Dataset, Download>;
+
+fn data_sets(machine: &Machine, samples: &[DatasetSamples], downloads: &Downloads) -> impl IntoView + use<> {
     let here = machine.datasets.iter().map(|facts| {
         let samples = samples.iter().find(|samples| samples.dataset == facts.dataset);
         data_set(facts, samples)
@@ -52,11 +63,37 @@ fn data_sets(machine: &Machine, samples: &[DatasetSamples]) -> impl IntoView + u
             <li class="card" id=dataset.to_string()>
                 <h2>{named(*dataset)}</h2>
                 <p class="aside">{format!("{dataset} {reason}.")}</p>
+                {DOWNLOADED.contains(dataset).then(|| download(*dataset, downloads.get(dataset)))}
             </li>
         }
     });
     let missing = missing.collect_view();
     view! { <ul class="cards">{here} {missing}</ul> }
+}
+
+/// A button, or how far what it began is.
+fn download(dataset: Dataset, begun: Option<&Download>) -> impl IntoView + use<> {
+    match begun {
+        Some(Download { problem: None, bytes, total }) => {
+            let of = total.map(|total| format!(" of {}", bytes_in_words(total)));
+            let far = format!(
+                "Downloading: {}{} of the file that is coming. ",
+                bytes_in_words(*bytes),
+                of.unwrap_or_default()
+            );
+            view! { <p role="status">{far}<a href=format!("/data#{dataset}")>"Look again"</a>"."</p> }.into_any()
+        }
+        ended => {
+            let problem = ended.and_then(|ended| ended.problem.clone());
+            view! {
+                {problem.map(|problem| view! { <p class="problem" role="alert">{problem}</p> })}
+                <form method="post" action=format!("/api/v1/datasets/{dataset}/download")>
+                    <button class="button quiet" type="submit">{format!("Download {}", named(dataset))}</button>
+                </form>
+            }
+            .into_any()
+        }
+    }
 }
 
 fn data_set(facts: &DatasetFacts, samples: Option<&DatasetSamples>) -> impl IntoView + use<> {

@@ -3,17 +3,19 @@
 use crate::{
     command_line::Serve,
     data_folder::DataFolder,
-    datasets,
+    datasets::{self, Shelf},
     error::CommandError,
     example,
     executor::local,
-    http::{self, Shutdown, Site, connections, guard, password, password::Password, upload::Uploads},
+    http::{
+        self, Shutdown, Site, connections, download::Downloads, guard, password, password::Password, upload::Uploads,
+    },
     machine, process,
     runner::{self, Runner},
 };
 use app::laboratory::{Current, Laboratory, LatestReport};
 use leptos::config::{Env, LeptosOptions};
-use std::{env, fs, net::SocketAddr, sync::Arc};
+use std::{collections::BTreeMap, env, fs, net::SocketAddr, sync::Arc};
 use store::Store;
 use tokio::{net::TcpListener, task};
 
@@ -63,15 +65,24 @@ pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
         store: store.clone(),
         machine: machine.into(),
         samples: samples.into(),
+        downloads: BTreeMap::new().into(),
         teacher_logits_bytes: Arc::clone(&runner.teacher_logits_bytes),
         public_url: public_url.clone(),
         example: example::example(),
         latest: LatestReport::default(),
     };
-    let uploads = Uploads::new(folder.path(), paths, arguments.upload_limit);
+    let shelf = Shelf::new(folder.path(), paths, laboratory.machine.clone(), laboratory.samples.clone());
+    let uploads = Uploads::new(shelf.clone(), arguments.upload_limit);
+    let downloads = Downloads { shelf, from: arguments.fetch_from };
     let options = LeptosOptions::builder().output_name("stillroom").site_addr(address).env(Env::PROD).build();
-    let site =
-        Site { laboratory, options, password: password.map(Arc::new), shutdown: Shutdown(shutdown.clone()), uploads };
+    let site = Site {
+        laboratory,
+        options,
+        password: password.map(Arc::new),
+        shutdown: Shutdown(shutdown.clone()),
+        uploads,
+        downloads,
+    };
     let router = http::router(site, guard::Names::new(address, public_url.as_deref()));
 
     let runner = task::spawn(runner::run(runner, shutdown.clone()));

@@ -5,7 +5,7 @@
 //!
 //! `comparison` says accuracies in percent and differences in points; `metrics` say what was measured, from 0 to 1.
 
-use super::{Site, json, metrics, upload};
+use super::{Site, download, json, metrics, upload};
 use crate::{process, summary};
 use app::{error::ApiError, laboratory};
 use axum::{
@@ -32,6 +32,7 @@ pub fn routes() -> Router<Site> {
         .route("/studies/{id}/metrics.csv", get(metrics_csv))
         .route("/studies/{id}/metrics.json", get(metrics_json))
         .route("/datasets", post(upload::upload).layer(DefaultBodyLimit::disable()))
+        .route("/datasets/{name}/download", post(download::download))
         .route("/shares", get(shares).post(share))
         .route("/shares/{id}", delete(revoke))
         .fallback(|| async { Refused::from(ApiError::NotFound("address".into())) })

@@ -6,6 +6,7 @@
 pub mod api;
 pub mod bodies;
 pub mod connections;
+pub mod download;
 pub mod events;
 pub mod guard;
 pub mod headers;
@@ -24,6 +25,7 @@ use axum::{
     middleware,
     response::{Html, IntoResponse, Response},
 };
+use download::Downloads;
 use guard::Names;
 use leptos::config::LeptosOptions;
 use password::Password;
@@ -45,6 +47,7 @@ pub struct Site {
     /// Turns true when the server stops: streams end then.
     pub shutdown: Shutdown,
     pub uploads: Uploads,
+    pub downloads: Downloads,
 }
 
 /// Turns true when the server stops.

@@ -2,8 +2,7 @@
 //! all of it can be read.
 
 use super::{Site, refusal};
-use crate::datasets::{DatasetPaths, usual_folder};
-use app::laboratory::{Current, Laboratory};
+use crate::datasets::{Shelf, usual_folder};
 use axum::{
     Json,
     extract::{Multipart, Request, State, multipart::Field},
@@ -16,7 +15,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use study::{Dataset, DatasetFacts, DatasetSamples, Machine};
+use study::{Dataset, DatasetFacts};
 use tokio::{fs::File, io::AsyncWriteExt, sync::Mutex, task, time};
 
 const PATH: &str = "/api/v1/datasets";
@@ -30,16 +29,14 @@ const ENDINGS: [&str; 4] = [".zip", ".tar.gz", ".tgz", ".tar"];
 /// Where uploads go, one at a time.
 #[derive(Clone)]
 pub struct Uploads {
-    data_dir: PathBuf,
-    /// What the runner tells workers.
-    datasets: Current<DatasetPaths>,
+    pub shelf: Shelf,
     bytes_max: u64,
     turn: Arc<Mutex<()>>,
 }
 
 impl Uploads {
-    pub fn new(data_dir: &Path, datasets: Current<DatasetPaths>, bytes_max: u64) -> Uploads {
-        Uploads { data_dir: data_dir.to_owned(), datasets, bytes_max, turn: Arc::default() }
+    pub fn new(shelf: Shelf, bytes_max: u64) -> Uploads {
+        Uploads { shelf, bytes_max, turn: Arc::default() }
     }
 }
 
@@ -74,7 +71,7 @@ impl From<io::Error> for Refused {
 pub async fn upload(State(site): State<Site>, headers: HeaderMap, mut form: Multipart) -> Response {
     let accepts_pages = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
     let from_a_page = accepts_pages.is_some_and(|accept| accept.contains("text/html"));
-    let taken = time::timeout(WITHIN, take(&site.uploads, &site.laboratory, &mut form)).await;
+    let taken = time::timeout(WITHIN, take(&site.uploads, &mut form)).await;
     let taken = taken.unwrap_or_else(|_| Err(Refused(StatusCode::REQUEST_TIMEOUT, "The upload took too long.".into())));
     match taken {
         Ok(facts) if from_a_page => Redirect::to(&format!("/data#{}", facts.dataset)).into_response(),
@@ -101,7 +98,7 @@ fn escaped(sentence: &str) -> String {
     sentence.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-async fn take(uploads: &Uploads, laboratory: &Laboratory, form: &mut Multipart) -> Result<DatasetFacts, Refused> {
+async fn take(uploads: &Uploads, form: &mut Multipart) -> Result<DatasetFacts, Refused> {
     let other = || Refused(StatusCode::CONFLICT, "Another archive is being uploaded: wait for it.".into());
     let _turn = uploads.turn.try_lock().map_err(|_| other())?;
     let mut name = None;
@@ -112,13 +109,13 @@ async fn take(uploads: &Uploads, laboratory: &Laboratory, form: &mut Multipart) 
                 let name =
                     name.as_deref().ok_or_else(|| Refused::wrong("The form’s name must come before its archive."))?;
                 let dataset = named(name)?;
-                let folder = usual_folder(&uploads.data_dir, dataset);
-                if folder.exists() || uploads.datasets.get().contains_key(&dataset) {
+                let folder = usual_folder(&uploads.shelf.data_dir, dataset);
+                if folder.exists() || uploads.shelf.paths.get().contains_key(&dataset) {
                     let sentence = format!("There is a data set {dataset} already: choose another name.");
                     return Err(Refused(StatusCode::CONFLICT, sentence));
                 }
                 receive(uploads, field, &folder).await?;
-                return look(uploads, laboratory, dataset, folder).await;
+                return add(uploads.shelf.clone(), dataset, folder).await;
             }
             _ => {}
         }
@@ -185,32 +182,16 @@ async fn receive(uploads: &Uploads, mut field: Field<'_>, folder: &Path) -> Resu
 }
 
 /// Reads all of it: then it is a data set of this machine, or it goes away.
-async fn look(
-    uploads: &Uploads,
-    laboratory: &Laboratory,
-    dataset: Dataset,
-    folder: PathBuf,
-) -> Result<DatasetFacts, Refused> {
+async fn add(shelf: Shelf, dataset: Dataset, folder: PathBuf) -> Result<DatasetFacts, Refused> {
     let mut folder = Unfinished(folder);
-    let images = train::folder::images_path(&uploads.data_dir);
     let path = folder.0.clone();
-    let looked = task::spawn_blocking(move || train::dataset::look(dataset, Some(&path), Some(&images))).await;
-    let (facts, samples) = match looked {
-        Ok(Ok(seen)) => seen,
-        Ok(Err(error)) => return Err(Refused::wrong(format!("The archive cannot be used: {error}."))),
-        Err(ended) => return Err(io::Error::other(ended).into()),
-    };
-    // It is kept: what is left to remove has no path.
-    let path = std::mem::take(&mut folder.0);
-    let mut paths = DatasetPaths::clone(&uploads.datasets.get());
-    paths.insert(dataset, path);
-    uploads.datasets.set(paths);
-    let mut machine = Machine::clone(&laboratory.machine.get());
-    machine.unusable.retain(|(unusable, _)| *unusable != dataset);
-    machine.datasets.push(facts.clone());
-    laboratory.machine.set(machine);
-    let mut all = Vec::<DatasetSamples>::clone(&laboratory.samples.get());
-    all.push(samples);
-    laboratory.samples.set(all);
-    Ok(facts)
+    match task::spawn_blocking(move || shelf.add(dataset, &path)).await {
+        Ok(Ok(facts)) => {
+            // It is kept: what is left to remove has no path.
+            folder.0 = PathBuf::new();
+            Ok(facts)
+        }
+        Ok(Err(error)) => Err(Refused::wrong(format!("The archive cannot be used: {error}."))),
+        Err(ended) => Err(io::Error::other(ended).into()),
+    }
 }

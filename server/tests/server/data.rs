@@ -1,6 +1,6 @@
 //! Images of one's own: sent as an archive, shown, trained on, found again; and official files that are downloaded.
 
-use crate::laboratory::{Bench, Laboratory, output, text};
+use crate::laboratory::{Bench, DEADLINE, Laboratory, output, text};
 use image::{ImageFormat, Rgb, RgbImage};
 use reqwest::{Method, Response, StatusCode, header};
 use serde_json::Value;
@@ -8,8 +8,10 @@ use std::{
     fs,
     io::{Cursor, Read, Write},
     net::TcpListener,
+    sync::mpsc,
     thread,
 };
+use tokio::{task, time::timeout};
 
 /// Roses are red, violets are blue: 20 training and 4 test images of each.
 fn flowers() -> Vec<u8> {
@@ -137,29 +139,73 @@ async fn what_is_no_data_set_is_refused_and_leaves_nothing() {
     assert_eq!(laboratory.status(forged).await, StatusCode::FORBIDDEN);
 }
 
+/// A server that answers every request with five bytes, and tells what it was asked for first.
+fn other_files() -> (String, mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/files/", listener.local_addr().expect("an address"));
+    let (tell, asked) = mpsc::channel();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a request");
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).expect("a request's head");
+                head.push(byte[0]);
+            }
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nother")
+                .expect("an answer");
+            // Nobody may want to know any more.
+            let _ = tell.send(text(&head));
+        }
+    });
+    (url, asked)
+}
+
 #[test]
 fn a_download_that_is_not_what_was_published_is_refused() {
     let bench = Bench::new();
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let url = format!("http://{}/files/", listener.local_addr().expect("an address"));
-    let server = thread::spawn(move || {
-        let (mut stream, _) = listener.accept().expect("a request");
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            let mut byte = [0];
-            stream.read_exact(&mut byte).expect("a request's head");
-            head.push(byte[0]);
-        }
-        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nother").expect("an answer");
-        text(&head)
-    });
+    let (url, asked) = other_files();
     let mut command = std::process::Command::new(crate::laboratory::PROGRAM);
     command.args(["fetch-data", "cifar-100", "--from", &url, "--data-dir"]).arg(bench.data_dir("fetched"));
     let output = output(&mut command);
-    assert!(server.join().expect("it was asked").starts_with("GET /files/cifar-100-binary.tar.gz HTTP/1.1"));
+    assert!(asked.recv().expect("it was asked").starts_with("GET /files/cifar-100-binary.tar.gz HTTP/1.1"));
     assert_eq!(output.status.code(), Some(1));
     let said = text(&output.stderr);
     assert!(said.contains("is not the file that was published") && said.contains("58a81ae192c23a4b"), "{said}");
     let folder = bench.data_dir("fetched").join("datasets/cifar-100");
     assert_eq!(fs::read_dir(folder).expect("a folder").count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_downloads_and_says_how_that_ended() {
+    let bench = Bench::new();
+    let (url, asked) = other_files();
+    let laboratory = bench.serve_with("data", &["--fetch-from", &url], &[]);
+    let before = page(&laboratory, "/data").await;
+    assert!(
+        before.contains("action=\"/api/v1/datasets/mnist/download\"") && before.contains("Download MNIST"),
+        "{before}"
+    );
+    let begin = |name: &str| laboratory.request(Method::POST, &format!("/api/v1/datasets/{name}/download"));
+    for (name, status) in [
+        ("mnist", StatusCode::ACCEPTED),
+        ("tiny-imagenet", StatusCode::NOT_FOUND),
+        ("a@32", StatusCode::NOT_FOUND),
+        ("fashion-mnist", StatusCode::CONFLICT),
+    ] {
+        assert_eq!(laboratory.status(begin(name)).await, status, "{name}");
+    }
+    let first = task::spawn_blocking(move || asked.recv()).await.expect("a thread").expect("it was asked");
+    assert!(first.starts_with("GET /files/train-images-idx3-ubyte.gz HTTP/1.1"), "{first}");
+    let told = timeout(DEADLINE, async {
+        loop {
+            let page = page(&laboratory, "/data").await;
+            if page.contains("is not the file that was published") {
+                return page;
+            }
+        }
+    });
+    assert!(told.await.expect("it ends").contains("Download MNIST"));
 }
