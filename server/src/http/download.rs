@@ -2,7 +2,7 @@
 
 use super::{Site, refusal};
 use crate::{
-    datasets::{self, Shelf, usual_folder},
+    datasets::{Shelf, usual_folder},
     fetch::{self, Progress},
 };
 use app::laboratory::{Current, Download};
@@ -31,7 +31,10 @@ pub async fn download(State(site): State<Site>, Path(name): Path<String>, header
         return refuse(StatusCode::NOT_FOUND, "This is no data set that can be downloaded.");
     };
     let (downloads, begun) = (site.laboratory.downloads, site.downloads);
-    if datasets::is_here(dataset, &begun.shelf.paths.get()) {
+    // What was begun before this server started lies where it is to come.
+    let usual = usual_folder(&begun.shelf.data_dir, dataset);
+    let elsewhere = begun.shelf.paths.get().get(&dataset).is_some_and(|place| *place != usual);
+    if elsewhere || begun.shelf.machine.get().datasets.iter().any(|facts| facts.dataset == dataset) {
         return refuse(
             StatusCode::CONFLICT,
             "This data set has a place already; what is wrong with it stands on the page.",
