@@ -11,9 +11,8 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Redirect, Response},
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, thread};
 use study::Dataset;
-use tokio::task;
 
 /// What downloads need.
 #[derive(Clone)]
@@ -43,7 +42,12 @@ pub async fn download(State(site): State<Site>, Path(name): Path<String>, header
     let goes_on = downloads.get().get(&dataset).is_some_and(|download| download.problem.is_none());
     if !goes_on {
         say(&downloads, dataset, Some(Download::default()));
-        task::spawn_blocking(move || bring(&begun, dataset, &downloads));
+        // A thread of its own, which a server that stops does not wait for.
+        let told = downloads.clone();
+        if let Err(error) = thread::Builder::new().spawn(move || bring(&begun, dataset, &told)) {
+            let problem = Some(format!("no thread could be started for it: {error}"));
+            say(&downloads, dataset, Some(Download { problem, ..Download::default() }));
+        }
     }
     let accepts_pages = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
     match accepts_pages.is_some_and(|accept| accept.contains("text/html")) {
