@@ -35,7 +35,7 @@ pub async fn list_studies() -> Result<Vec<StudyCard>, ApiError> {
 
 #[server(endpoint = "machine", input = GetUrl)]
 pub async fn this_machine() -> Result<Machine, ApiError> {
-    Ok(Machine::clone(&open_laboratory().machine.get()))
+    Ok(open_laboratory().machine_now())
 }
 
 /// What the data sets of this machine look like.

@@ -12,7 +12,8 @@ use std::{
 };
 use store::{Store, StoredStudy};
 use study::{
-    Dataset, DatasetSamples, Facts, Machine, Progress, Report, Share, ShareId, Snapshot, StudyCard, StudyId, WaitsFor,
+    Dataset, DatasetSamples, Facts, ImportedTeacher, Machine, Progress, Report, Share, ShareId, Snapshot, StudyCard,
+    StudyId, WaitsFor,
     comparison::{self, report_without_curves},
     teacher_logits::Held,
 };
@@ -23,6 +24,8 @@ pub struct Laboratory {
     pub store: Store,
     /// What this machine has and can do.
     pub machine: Current<Machine>,
+    /// Teachers that were brought here from elsewhere, as of now.
+    pub imported: ListImported,
     /// What this machine's data sets look like.
     pub samples: Current<Vec<DatasetSamples>>,
     /// Data sets that are being downloaded, or could not be.
@@ -77,6 +80,16 @@ impl<T> Current<T> {
     }
 }
 
+/// Lists imported teachers by whoever has their files.
+pub type ListImported = Arc<dyn Fn() -> Vec<ImportedTeacher> + Send + Sync>;
+
+impl Laboratory {
+    /// What this machine has and can do now.
+    pub fn machine_now(&self) -> Machine {
+        Machine { imported: (self.imported)(), ..Machine::clone(&self.machine.get()) }
+    }
+}
+
 /// The report that was made last, with the store's revision: until that moves, a reader who looks at another metric, or another
 /// reader of the same study, is answered without the study's facts being read again.
 #[derive(Clone, Default)]
@@ -103,7 +116,7 @@ impl LatestReport {
 /// Starts the study that a file's table says: it is stored with its plan, and the runner finds it there. Says everything that is
 /// wrong with it.
 pub async fn create(laboratory: &Laboratory, table: &toml::Table) -> Result<StudyId, ApiError> {
-    let ready = laboratory.machine.get().ready(table).map_err(ApiError::Spec)?;
+    let ready = laboratory.machine_now().ready(table).map_err(ApiError::Spec)?;
     Ok(laboratory.store.create_study(&ready.study, &ready.plan(), &ready.dataset, now()).await?)
 }
 

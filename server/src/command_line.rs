@@ -31,6 +31,8 @@ pub enum Command {
     FetchData(FetchData),
     /// Write the trained weights of a run to a file.
     Export(Export),
+    /// Bring a teacher that was trained elsewhere.
+    ImportTeacher(ImportTeacher),
     /// Write what finished studies found: a document with its pictures.
     Results(Results),
     /// Fill a data folder with a finished study of made-up numbers, to see how a large one is shown.
@@ -151,6 +153,28 @@ pub struct Export {
     /// The safetensors file to write.
     #[arg(long, value_name = "FILE")]
     pub weights: PathBuf,
+    #[command(flatten)]
+    pub installation: Installation,
+}
+
+/// A safetensors file with weights in the model zoo's names becomes a teacher like any other.
+#[derive(Clone, Debug, Args)]
+pub struct ImportTeacher {
+    /// The file; of PyTorch, what safetensors.torch.save_file(model.state_dict(), FILE) writes.
+    #[arg(value_name = "FILE")]
+    pub weights: PathBuf,
+    /// Its network, such as wrn-40-2; may be left out of what `stillroom export` wrote.
+    #[arg(long)]
+    pub architecture: Option<Architecture>,
+    /// By colour channel, what its inputs were normalised by, of pixel values from 0 to 1, such as 0.4914,0.4822,0.4465.
+    #[arg(long, value_delimiter = ',', requires = "deviation", value_name = "NUMBERS")]
+    pub mean: Option<Vec<f32>>,
+    /// What they were divided by after that, such as 0.2470,0.2435,0.2616.
+    #[arg(long, value_delimiter = ',', requires = "mean", value_name = "NUMBERS")]
+    pub deviation: Option<Vec<f32>>,
+    /// What you call it; the file's name where that is left out.
+    #[arg(long)]
+    pub name: Option<String>,
     #[command(flatten)]
     pub installation: Installation,
 }

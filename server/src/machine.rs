@@ -3,7 +3,7 @@
 use crate::datasets::{self, Available, DatasetPaths};
 use serde::{Deserialize, Serialize};
 use std::{fs, io, path::Path};
-use study::{DatasetSamples, Device, Machine, Speed, TRAINING_VERSION};
+use study::{DatasetSamples, Device, ImportedTeacher, Machine, Speed, TRAINING_VERSION};
 use train::TrainError;
 
 /// A measured speed, in `DATA_DIR/speed.json`.
@@ -42,9 +42,16 @@ pub fn find(
         no_gpu,
         datasets: found,
         unusable,
+        imported: imported(data_dir),
         notice: Some(notices.join(" ")).filter(|notice| !notice.is_empty()),
     };
     (machine, samples)
+}
+
+/// Teachers that were brought into the data folder. Where that cannot be read, none.
+pub fn imported(data_dir: &Path) -> Vec<ImportedTeacher> {
+    let found = train::imported::list(data_dir);
+    found.inspect_err(|error| tracing::warn!(%error, "imported teachers could not be read")).unwrap_or_default()
 }
 
 /// What `auto` comes to where there is no GPU, for the reason given.

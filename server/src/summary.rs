@@ -4,7 +4,7 @@ use serde::Serialize;
 use std::fmt::Write;
 use study::{
     Architecture, Arm, ArmSummary, Comparison, Epoch, Estimate, Facts, Happened, Line, Plan, RunId, Scheme, Seed,
-    TeacherTraining, Verdict, numbers,
+    TeacherNetwork, TeacherTraining, Verdict, numbers,
     teacher_logits::{Passes, TeacherLogits, in_words, passes},
 };
 
@@ -43,7 +43,7 @@ struct TeachersObject {
 struct ArmObject<'a> {
     label: &'a str,
     student: Architecture,
-    teacher: Option<Architecture>,
+    teacher: Option<TeacherNetwork>,
     treatment: TreatmentObject<'a>,
     /// By seed.
     runs: Vec<&'a RunId>,
@@ -192,7 +192,7 @@ pub fn counts(plan: &Plan) -> String {
 pub fn plan_table(plan: &Plan) -> String {
     let heads = ["arm", "student", "teacher", "seeds"];
     let rows = plan.arms.iter().enumerate().map(|(index, arm)| {
-        let teacher = arm.distillation.as_ref().map_or("-".to_owned(), |distillation| distillation.teacher.to_string());
+        let teacher = arm.distillation.as_ref().map_or("-".to_owned(), |distillation| distillation.teacher.label());
         let seeds = plan.runs.iter().filter(|run| run.arm == index).count();
         [arm.label.clone(), arm.student.to_string(), teacher, seeds.to_string()]
     });

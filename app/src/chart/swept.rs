@@ -81,13 +81,13 @@ impl Quantity {
             Self::StudentEpochs => Some(f64::from(arm.epochs.0)),
             Self::LabelWeightAfterStop => distillation.and_then(|it| it.cross_entropy_weight_after_stop),
             // Networks are ordered by their size; any image will do for that.
-            Self::Teacher => distillation.map(|it| it.teacher.parameters(3, 10) as f64),
+            Self::Teacher => distillation.map(|it| it.teacher.architecture.parameters(3, 10) as f64),
             Self::Student => Some(arm.student.parameters(3, 10) as f64),
             Self::Method => method.and_then(|it| Method::ALL.iter().position(|other| *other == it)).map(|it| it as f64),
             Self::Chain => distillation.map(|it| it.line.chain.0.len() as f64),
         }?;
         let written = match self {
-            Self::Teacher => distillation.map(|it| it.teacher.to_string())?,
+            Self::Teacher => distillation.map(|it| it.teacher.label())?,
             Self::Student => arm.student.to_string(),
             Self::Method => method?.label().to_owned(),
             Self::Chain => distillation.map(|it| it.line.chain.to_string())?,

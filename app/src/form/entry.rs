@@ -19,6 +19,8 @@ pub fn Form(first: Fields, machine: Machine) -> impl IntoView {
     let folders =
         machine.datasets.iter().map(|facts| facts.dataset).filter(|dataset| matches!(dataset, Dataset::Folder(_)));
     let folders = StoredValue::new(folders.map(String::from).collect::<Vec<_>>());
+    let imported: Vec<String> = machine.imported.iter().map(|teacher| teacher.network.to_string()).collect();
+    let imported = StoredValue::new(imported);
     let shown = Memo::new(move |_| typed.with(|fields| preview(fields, &machine)));
     // What the server refused, until the next key is typed: it may know more than the browser does.
     let refused = RwSignal::new(Vec::<SpecError>::new());
@@ -78,7 +80,14 @@ pub fn Form(first: Fields, machine: Machine) -> impl IntoView {
                 .with(|errors| errors.iter().any(|error| fields::RECIPE.iter().any(|field| field.path == error.field)))
     });
     let labels_alone = Signal::derive(move || typed.with(|fields| fields.get(fields::METHOD.path).is_empty()));
-    let field = move |field: &'static Field| entry(field, typed, errors, folders);
+    let field = move |field: &'static Field| {
+        let offered = match field.path {
+            fields::TEACHERS => imported.get_value(),
+            path if path == fields::DATASET.path => folders.get_value(),
+            _ => Vec::new(),
+        };
+        entry(field, offered, typed, errors)
+    };
     let other_problem = move || match done(start) {
         Some(Err(error)) if !matches!(error, ApiError::Spec(_)) => {
             Some(view! { <p class="problem" role="alert">{error.to_string()}</p> })
@@ -203,12 +212,12 @@ fn in_short(preview: &Preview) -> String {
     [counts, time].into_iter().flatten().collect()
 }
 
-/// One field with its label, hint and errors. `folders`: this machine's folders of images, which are among the data sets.
+/// One field with its label, hint and errors. `offered`: what this machine offers beside what every machine does.
 fn entry(
     field: &'static Field,
+    offered: Vec<String>,
     typed: RwSignal<Fields>,
     errors: Memo<Vec<SpecError>>,
-    folders: StoredValue<Vec<String>>,
 ) -> impl IntoView + use<> {
     let id = fields::element_id(field.path);
     let (hint_id, error_id) = (format!("{id}-hint"), format!("{id}-error"));
@@ -228,10 +237,12 @@ fn entry(
                 _ => &[],
             };
             let list_id = format!("{id}-suggestions");
-            let list = (!suggestions.is_empty()).then(|| {
+            let suggestions: Vec<String> = suggestions.iter().map(|it| (*it).to_owned()).chain(offered).collect();
+            let is_offered = !suggestions.is_empty();
+            let list = is_offered.then(|| {
                 view! {
                     <datalist id=list_id.clone()>
-                        {suggestions.iter().map(|suggestion| view! { <option value=*suggestion></option> }).collect_view()}
+                        {suggestions.into_iter().map(|suggestion| view! { <option value=suggestion></option> }).collect_view()}
                     </datalist>
                 }
             });
@@ -243,7 +254,7 @@ fn entry(
                     class:several=matches!(field.entry, Entry::Values(_))
                     autocomplete="off"
                     spellcheck="false"
-                    list=(!suggestions.is_empty()).then_some(list_id)
+                    list=is_offered.then_some(list_id)
                     aria-describedby=described
                     aria-invalid=invalid
                     value=typed.with_untracked(|fields| fields.get(field.path).to_owned())
@@ -257,8 +268,8 @@ fn entry(
         Entry::OneOf(choices) => {
             let given = typed.with_untracked(|fields| fields.get(field.path).to_owned());
             let known = choices.iter().map(|(value, label)| (value.to_string(), label.to_string()));
-            let own = folders.get_value().into_iter().filter(|_| field.path == fields::DATASET.path);
-            let mut options: Vec<(String, String)> = known.chain(own.map(|name| (name.clone(), name))).collect();
+            let mut options: Vec<(String, String)> =
+                known.chain(offered.into_iter().map(|name| (name.clone(), name))).collect();
             // What another machine has stands there too, and the error beside it says that it is not here.
             if options.iter().all(|(value, _)| *value != given) {
                 options.push((given.clone(), given.clone()));

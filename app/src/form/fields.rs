@@ -87,11 +87,14 @@ pub const STUDENT: [Field; 2] = [
     },
 ];
 
+/// Where imported teachers are offered too.
+pub const TEACHERS: &str = "teacher.architecture";
+
 pub const TEACHER: [Field; 3] = [
     Field {
-        path: "teacher.architecture",
+        path: TEACHERS,
         label: "Teacher’s network",
-        hint: "Usually deeper or wider than the student.",
+        hint: "Usually deeper or wider than the student; or one that was imported.",
         entry: Entry::Values(NETWORKS),
         first: "wrn-16-2",
     },

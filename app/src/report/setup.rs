@@ -3,7 +3,7 @@
 use crate::numbers;
 use leptos::prelude::*;
 use std::fmt::Display;
-use study::{Chain, Choices, Dataset, Method, Number, Report, Study, Treatment};
+use study::{Chain, Choices, Dataset, Method, Number, Report, Study, TeacherNetwork, Treatment};
 
 pub fn setup(report: &Report) -> impl IntoView + use<> {
     view! {
@@ -18,7 +18,10 @@ pub(super) fn what(report: &Report) -> String {
     let students = one_of(&study.student.architecture);
     let taught = study.teacher.as_ref().zip(study.treatment.as_ref().filter(|it| it.distils()));
     let networks = match taught {
-        Some((teacher, _)) => format!("{students} taught by {}", one_of(&teacher.architecture)),
+        Some((teacher, _)) => format!(
+            "{students} taught by {}",
+            listed(&teacher.architecture.0.iter().map(TeacherNetwork::label).collect::<Vec<_>>())
+        ),
         None => format!("{students} from labels alone"),
     };
     let images = match &report.images {
@@ -89,6 +92,7 @@ fn epochs(study: &Study) -> String {
         _ => format!("{} epochs", one_of(students)),
     };
     match &study.teacher {
+        Some(teacher) if teacher.architecture.0.iter().all(|it| it.imported.is_some()) => counted,
         Some(teacher) if teacher.epochs != *students => {
             format!("{counted}, the teacher {}", one_of(&teacher.epochs))
         }

@@ -33,7 +33,7 @@ fn arm(label: &str, stop: u32, teacher_stop: u32) -> Arm {
             scheme: Scheme::Kd { temperature: 4.0, kd_weight: 0.9 },
             kd_stop_epoch: Epoch(stop),
             cross_entropy_weight_after_stop: (stop < 20).then_some(1.0),
-            teacher: wide(16, 2),
+            teacher: wide(16, 2).into(),
             teacher_epochs: Epoch(20),
             teacher_stop_epoch: Epoch(teacher_stop),
             line: Line::default(),

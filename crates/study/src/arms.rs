@@ -46,8 +46,13 @@ fn distillations(study: &Study, epochs: Epoch) -> Vec<Option<Distillation>> {
     // Where labels alone are an arm, it stands where it occurs first: that is all that the loops over a teacher add to it.
     let mut all = Vec::new();
     for teacher in &teachers.architecture.0 {
-        for teacher_epochs in &teachers.epochs.0 {
-            let teacher_stops = or_the_end(&treatment.teacher_stop_epoch, Epoch(*teacher_epochs));
+        // What was trained elsewhere is there as it is, whatever epochs and stops the others have.
+        let imported = teacher.imported.map(|_| vec![1]);
+        for teacher_epochs in imported.as_ref().unwrap_or(&teachers.epochs.0) {
+            let teacher_stops = match imported {
+                Some(_) => vec![Epoch(1)],
+                None => or_the_end(&treatment.teacher_stop_epoch, Epoch(*teacher_epochs)),
+            };
             for scheme in treatment.method.0.iter().flat_map(|method| method.schemes(treatment)) {
                 for kd_stop_epoch in &kd_stops {
                     if scheme.canonical(u32::MAX).is_none() || *kd_stop_epoch == Epoch(0) {

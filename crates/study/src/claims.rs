@@ -95,7 +95,7 @@ fn pairs(claim: Claim, arms: &[Arm], summaries: &[ArmSummary]) -> Vec<(usize, us
         let known = of.iter().filter_map(|index| Some((summaries[*index].validation_mean?, *index)));
         known.reduce(|best, next| if next.0 > best.0 { next } else { best }).map(|(_, index)| index)
     };
-    let size = |index: &usize| of(*index).map_or(0, |it| it.teacher.parameters(3, 10));
+    let size = |index: &usize| of(*index).map_or(0, |it| it.teacher.architecture.parameters(3, 10));
     match claim {
         Claim::SmallestTeacherAboveLargest => {
             let mut all = distilling(&to_the_end);

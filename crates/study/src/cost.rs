@@ -1,7 +1,7 @@
 //! What a plan costs on this machine.
 
 use crate::{
-    Architecture, CheckpointId, DatasetFacts, Epoch, Machine, Numerics, Optimizer, Plan, Segment, SegmentKey,
+    Architecture, CheckpointId, DatasetFacts, Epoch, Machine, Numerics, Optimizer, Plan, Segment, SegmentKey, Start,
     metrics::Facts,
     progress::epochs_done,
     statistics,
@@ -152,7 +152,11 @@ fn costs(plan: &Plan, facts: &Facts, machine: &Machine, speed: &Speed) -> Vec<Co
         let student = speed.evaluation.seconds(segment.architecture, images);
         // What was measured is a step of SGD.
         let as_sgd = f64::from(segment.optimizer.passes_of_a_step()) / f64::from(Optimizer::SGD_PASSES);
-        let mut image = as_sgd * speed.step.seconds(segment.architecture, images);
+        let mut image = match segment.start {
+            // Its images are only looked at.
+            Start::Imported(_) => student,
+            Start::Initialisation | Start::Checkpoint(_) => as_sgd * speed.step.seconds(segment.architecture, images),
+        };
         for teacher in teachers(segment) {
             let Some(taught_by) = segments.get(&teacher.segment) else { continue };
             let share = match tables.get(teacher) {

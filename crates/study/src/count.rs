@@ -7,7 +7,10 @@ use std::collections::BTreeSet;
 pub(crate) struct Sizes<'a> {
     pub students: usize,
     pub student_epochs: &'a [u32],
+    /// Those that are trained here.
     pub teachers: usize,
+    /// Those that were trained elsewhere.
+    pub imported: usize,
     pub teacher_epochs: &'a [u32],
     pub treatment: &'a Treatment,
 }
@@ -103,7 +106,7 @@ impl Ways<'_> {
     /// Those in which distillation goes on for more than `least` epochs, and all who teach the student or one of its teachers learnt
     /// for more than that.
     fn beyond(&self, least: u32) -> u128 {
-        let Sizes { teachers, teacher_epochs, treatment, .. } = *self.sizes;
+        let Sizes { teachers, imported, teacher_epochs, treatment, .. } = *self.sizes;
         let count = |epochs: &[u32]| epochs.iter().filter(|it| **it > least).count() as u128;
         let stops = match &treatment.kd_stop_epoch {
             None => count(&[self.epochs]),
@@ -112,13 +115,14 @@ impl Ways<'_> {
                 count(&inside) * treatment.cross_entropy_weight_after_stop.0.len() as u128 + count(&others)
             }
         };
-        let teachers = teachers as u128
+        let trained = teachers as u128
             * match &treatment.teacher_stop_epoch {
                 None => count(teacher_epochs),
                 Some(stops) => count(&stops.0) * teacher_epochs.len() as u128,
             };
         let generations = 1 + u128::from(treatment.generations() - 1)
             * treatment.generation_stop_epoch.as_ref().map_or(1, |stops| count(&stops.0));
+        let teachers = trained + imported as u128 * count(&[1]);
         stops * teachers * self.chains(least) * generations
     }
 

@@ -35,6 +35,10 @@ pub(crate) fn segment_key(content: &Content<'_>) -> SegmentKey {
             bytes.tag(1);
             bytes.checkpoint(checkpoint);
         }
+        Start::Imported(weights) => {
+            bytes.tag(2);
+            bytes.text(&weights.to_string());
+        }
     }
     match content.architecture {
         Architecture::WideResNet { depth, width } => {

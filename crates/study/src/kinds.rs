@@ -1,6 +1,6 @@
 //! What each field of a study may be.
 
-use crate::{Architecture, Augmentation, Chain, Dataset, Device, check, numeral};
+use crate::{Architecture, Augmentation, Chain, Dataset, Device, TeacherNetwork, check, numeral};
 use std::{fmt::Display, ops::RangeInclusive};
 use toml::Value;
 
@@ -49,6 +49,13 @@ pub(crate) fn dataset() -> Kind<Dataset> {
 
 pub(crate) fn architecture() -> Kind<Architecture> {
     Kind::new(Architecture::ALLOWED, |value| {
+        let name = value.as_str().ok_or("is not a text")?;
+        name.parse().map_err(|_| "is not a network known here".into())
+    })
+}
+
+pub(crate) fn teacher() -> Kind<TeacherNetwork> {
+    Kind::new(format!("{}; networks are {}", TeacherNetwork::ALLOWED, Architecture::ALLOWED), |value| {
         let name = value.as_str().ok_or("is not a text")?;
         name.parse().map_err(|_| "is not a network known here".into())
     })

@@ -57,9 +57,10 @@ fn label(arm: &Arm, varies: &Varies) -> String {
     say(varies.epochs, epochs(arm.epochs));
     say(varies.stop, stop(arm));
     if let Some(it) = &arm.distillation {
-        say(varies.teacher, format!("{} teaches", it.teacher));
-        say(varies.teacher_epochs, format!("teacher of {}", epochs(it.teacher_epochs)));
-        say(varies.teacher_stop, format!("teacher stopped at {}", it.teacher_stop_epoch));
+        say(varies.teacher, format!("{} teaches", it.teacher.label()));
+        let trained = it.teacher.imported.is_none();
+        say(varies.teacher_epochs && trained, format!("teacher of {}", epochs(it.teacher_epochs)));
+        say(varies.teacher_stop && trained, format!("teacher stopped at {}", it.teacher_stop_epoch));
         say(varies.chain, through(it));
         say(varies.generation, format!("generation {}", it.line.generation));
         if let Some(stop) = it.line.generation_stop_epoch {

@@ -1,7 +1,8 @@
 //! The whole training that an arm stands for, with its teachers and theirs, before it is cut into segments.
 
 use crate::{
-    Architecture, Arm, Distillation, Epoch, Lesson, Plan, Recipe, Schedule, Seed, Study, Teacher, Term, Training,
+    Architecture, Arm, Distillation, Epoch, Lesson, Plan, Recipe, Schedule, Seed, Study, Teacher, TeacherNetwork, Term,
+    Training, WeightsDigest,
 };
 use std::sync::Arc;
 
@@ -12,14 +13,19 @@ impl Plan {
         let recipe = &study.recipe;
         let Some(it) = &arm.distillation else { return from_labels(arm.student, arm.epochs, recipe) };
         let teachers_seed = if study.teacher_per_seed() { seed } else { Seed(0) };
-        let frozen = |training, stop| Frozen { training: Arc::new(training), seed: teachers_seed, stop };
+        let frozen = |training, stop| Frozen::Trained { training: Arc::new(training), seed: teachers_seed, stop };
         let taught = |architecture, teacher: &Frozen| Training {
             architecture,
             schedule: Schedule::new(arm.epochs, recipe),
             lessons: lessons(it, teacher, arm.epochs, recipe),
         };
 
-        let mut teacher = frozen(from_labels(it.teacher, it.teacher_epochs, recipe), it.teacher_stop_epoch);
+        let mut teacher = match it.teacher {
+            TeacherNetwork { architecture, imported: Some(weights) } => Frozen::Imported { architecture, weights },
+            TeacherNetwork { architecture, imported: None } => {
+                frozen(from_labels(architecture, it.teacher_epochs, recipe), it.teacher_stop_epoch)
+            }
+        };
         for (architecture, stop) in between(arm, it) {
             teacher = frozen(taught(architecture, &teacher), stop);
         }
@@ -34,17 +40,30 @@ fn between(arm: &Arm, it: &Distillation) -> impl Iterator<Item = (Architecture, 
     members.chain((1..it.line.generation).map(move |_| (arm.student, stop)))
 }
 
-/// A training that teaches as it is after `stop` epochs, and on the way there.
-struct Frozen {
-    training: Arc<Training>,
-    seed: Seed,
-    stop: Epoch,
+enum Frozen {
+    /// A training that teaches as it is after `stop` epochs, and on the way there.
+    Trained { training: Arc<Training>, seed: Seed, stop: Epoch },
+    /// What was trained elsewhere has no way there.
+    Imported { architecture: Architecture, weights: WeightsDigest },
 }
 
 impl Frozen {
-    fn after(&self, stopped_at: Epoch) -> Teacher {
-        Teacher::Trained { training: self.training.clone(), seed: self.seed, stopped_at }
+    /// As it is at `stage` of `stages` on the way to where it is frozen.
+    fn at(&self, stage: u32, stages: u32) -> Teacher {
+        match self {
+            Frozen::Trained { training, seed, stop } => {
+                Teacher::Trained { training: training.clone(), seed: *seed, stopped_at: part(*stop, stage, stages) }
+            }
+            Frozen::Imported { architecture, weights } => {
+                Teacher::Imported { architecture: *architecture, weights: *weights }
+            }
+        }
     }
+}
+
+/// Epochs that are over after `stage` of `stages` equal parts of `whole`.
+fn part(whole: Epoch, stage: u32, stages: u32) -> Epoch {
+    Epoch((u64::from(whole.0) * u64::from(stage) / u64::from(stages)) as u32)
 }
 
 fn from_labels(architecture: Architecture, epochs: Epoch, recipe: &Recipe) -> Training {
@@ -62,11 +81,10 @@ fn labels(weight: f64, until: Epoch, recipe: &Recipe) -> Lesson {
 /// than `k` or `s`, so that no lesson is empty and no teacher untrained.
 fn lessons(it: &Distillation, teacher: &Frozen, epochs: Epoch, recipe: &Recipe) -> Vec<Lesson> {
     let stages = it.scheme.stages();
-    let part = |whole: Epoch, stage: u32| Epoch((u64::from(whole.0) * u64::from(stage) / u64::from(stages)) as u32);
     let distils = (1..=stages).map(|stage| Lesson {
-        terms: it.scheme.terms(&teacher.after(part(teacher.stop, stage))),
+        terms: it.scheme.terms(&teacher.at(stage, stages)),
         optimizer: it.scheme.optimizer(recipe),
-        until: part(it.kd_stop_epoch, stage),
+        until: part(it.kd_stop_epoch, stage, stages),
     });
     let after_stop = it.cross_entropy_weight_after_stop.map(|weight| labels(weight, epochs, recipe));
     distils.chain(after_stop).collect()

@@ -1,7 +1,8 @@
 //! This machine, as far as a study must fit it: known before anything is planned, told to the form as to the command line.
 
 use crate::{
-    Architecture, Dataset, DatasetFacts, Device, Numerics, Plan, SpecError, Speed, Study,
+    Architecture, Dataset, DatasetFacts, Device, ImportedTeacher, Numerics, Plan, SpecError, Speed, Study,
+    TeacherNetwork,
     cost::{self, bytes_in_words},
     read::{self, Understood},
 };
@@ -28,6 +29,9 @@ pub struct Machine {
     pub datasets: Vec<DatasetFacts>,
     /// The others, each with what is wrong with it and what to do: "was not found on this machine; ...".
     pub unusable: Vec<(Dataset, String)>,
+    /// Teachers that were brought here from elsewhere.
+    #[serde(default)]
+    pub imported: Vec<ImportedTeacher>,
     /// What a person should know before planning: "Training runs on the CPU: ...".
     pub notice: Option<String>,
 }
@@ -60,6 +64,14 @@ impl Machine {
         let found = understood.dataset.and_then(|dataset| self.dataset(dataset).map_err(&mut told).ok());
         let split = found.zip(understood.validation).map(|(found, validation)| found.split(validation));
         let dataset = split.and_then(|split| split.map_err(&mut told).ok());
+        let imported = understood.teacher.iter().filter(|teacher| teacher.imported.is_some());
+        for teacher in imported {
+            match self.imported.iter().find(|known| known.network == *teacher) {
+                Some(known) => errors.extend(found.and_then(|images| known.refuse_for(images))),
+                None => errors.push(self.not_imported(teacher)),
+            }
+        }
+        let mut told = |error| errors.push(error);
         let numerics = understood.device.and_then(|device| self.numerics(device).map_err(&mut told).ok());
         if let (Some(images), Some(batch_size), Some(Numerics::CpuF32)) = (found, understood.batch_size, numerics) {
             self.refuse_too_large(&understood, images, batch_size, &mut errors);
@@ -80,6 +92,16 @@ impl Machine {
             given: format!("\"{dataset}\""),
             allowed: self.datasets.iter().map(|facts| facts.dataset.to_string()).collect::<Vec<_>>().join(", "),
         })
+    }
+
+    fn not_imported(&self, teacher: &TeacherNetwork) -> SpecError {
+        let known: Vec<String> = self.imported.iter().map(|it| format!("\"{}\" ({})", it.network, it.name)).collect();
+        SpecError {
+            field: "teacher.architecture".into(),
+            problem: "was not imported here; `stillroom import-teacher` does that".into(),
+            given: format!("\"{teacher}\""),
+            allowed: if known.is_empty() { "a network that is trained here".into() } else { known.join(", ") },
+        }
     }
 
     /// Which arithmetic trains on a device.
@@ -117,10 +139,12 @@ impl Machine {
         let Some(memory) = self.memory else { return };
         let Understood { student, teacher, chain, students_teach, .. } = networks;
         // A student learns from one teacher at a time: the largest stands for all.
-        let teach = teacher.iter().chain(chain).chain(student.iter().filter(|_| *students_teach));
+        let teachers = || teacher.iter().map(|teacher| &teacher.architecture);
+        let teach = teachers().chain(chain).chain(student.iter().filter(|_| *students_teach));
         let beside = teach.map(|teacher| cost::teacher_bytes(*teacher, images, self.threads)).max().unwrap_or(0);
         let students = student.iter().map(|student| ("student.architecture", *student, beside));
-        let teachers = teacher.iter().map(|teacher| ("teacher.architecture", *teacher, 0));
+        let trained = teacher.iter().filter(|teacher| teacher.imported.is_none());
+        let teachers = trained.map(|teacher| ("teacher.architecture", teacher.architecture, 0));
         let members = chain.iter().map(|member| ("treatment.chain", *member, beside));
         let mut narrowest: Option<TooLarge> = None;
         for (field, architecture, beside) in students.chain(teachers).chain(members) {

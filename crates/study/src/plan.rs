@@ -2,7 +2,7 @@
 
 use crate::{
     Architecture, Augmentation, Chain, CheckpointId, Dataset, DatasetFacts, Epoch, Optimizer, Schedule, Scheme, Seed,
-    SpecError, Study, Term, arms, numbers, read, sharing,
+    SpecError, Study, TeacherNetwork, Term, WeightsDigest, arms, numbers, read, sharing,
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -51,6 +51,8 @@ pub enum Start {
     Initialisation,
     /// From another segment's checkpoint, optimizer state included.
     Checkpoint(CheckpointId),
+    /// From weights that were trained elsewhere: its one epoch is that in which they are read and looked at.
+    Imported(WeightsDigest),
 }
 
 /// One stretch of training with one objective: what a worker trains.
@@ -91,7 +93,7 @@ impl Segment {
     /// Epochs complete when it starts.
     pub fn from(&self) -> Epoch {
         match &self.start {
-            Start::Initialisation => Epoch(0),
+            Start::Initialisation | Start::Imported(_) => Epoch(0),
             Start::Checkpoint(checkpoint) => checkpoint.epoch,
         }
     }
@@ -105,7 +107,7 @@ impl Segment {
     /// is trained does not depend on who looks on.
     pub fn needs(&self) -> Vec<&CheckpointId> {
         let start = match &self.start {
-            Start::Initialisation => None,
+            Start::Initialisation | Start::Imported(_) => None,
             Start::Checkpoint(checkpoint) => Some(checkpoint),
         };
         let teachers = self.terms.iter().filter_map(|(_, term)| term.teacher());
@@ -164,7 +166,8 @@ pub struct Distillation {
     pub kd_stop_epoch: Epoch,
     /// `None` where distillation goes on to the end.
     pub cross_entropy_weight_after_stop: Option<f64>,
-    pub teacher: Architecture,
+    pub teacher: TeacherNetwork,
+    /// Of an imported one 1: that in which it is read.
     pub teacher_epochs: Epoch,
     pub teacher_stop_epoch: Epoch,
     #[serde(flatten)]

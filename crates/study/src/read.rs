@@ -2,10 +2,10 @@
 
 use crate::{
     Architecture, AugmentationSeed, Chain, Choices, Dataset, Device, EvaluateTest, Method, Number, Plan, Recipe,
-    SpecError, Student, Study, TeacherChoices, Treatment,
+    SpecError, Student, Study, TeacherChoices, TeacherNetwork, Treatment,
     check::{self, Interval},
     count,
-    kinds::{Kind, architecture, augmentation, boolean, chain, dataset, device, named, number, title, whole},
+    kinds::{Kind, architecture, augmentation, boolean, chain, dataset, device, named, number, teacher, title, whole},
     section::Section,
 };
 use std::cmp::Ordering;
@@ -61,8 +61,8 @@ pub(crate) struct Understood {
     /// Inside, `None` where the table says nothing of it.
     pub validation: Option<Option<u32>>,
     pub student: Vec<Architecture>,
-    /// Those that are trained: none where no arm distils.
-    pub teacher: Vec<Architecture>,
+    /// Those that teach: none where no arm distils.
+    pub teacher: Vec<TeacherNetwork>,
     /// All who stand between teachers and students.
     pub chain: Vec<Architecture>,
     /// Whether students teach too, as generations do.
@@ -87,7 +87,6 @@ pub(crate) fn understand(table: &Table) -> Understood {
     top.refuse_unknown(&mut errors);
     errors.extend(too_many_runs(seeds, &student, teacher.as_ref(), treatment.as_ref()));
 
-    let architectures = |networks: &Networks| networks.architecture.clone().map_or_else(Vec::new, |choices| choices.0);
     let trained_teacher = teacher.as_ref().filter(|_| distils);
     let teaching = treatment.as_ref().filter(|_| distils);
     let chains = teaching.and_then(|treatment| treatment.chain.as_ref()).map_or(&[][..], |chains| &chains.0);
@@ -95,8 +94,8 @@ pub(crate) fn understand(table: &Table) -> Understood {
         study: None,
         dataset,
         validation,
-        student: architectures(&student),
-        teacher: trained_teacher.map_or_else(Vec::new, architectures),
+        student: student.architecture.clone().map_or_else(Vec::new, |choices| choices.0),
+        teacher: trained_teacher.and_then(|teacher| teacher.architecture.clone()).map_or_else(Vec::new, |it| it.0),
         chain: chains.iter().flat_map(|chain| &chain.0).map(|member| member.architecture).collect(),
         students_teach: teaching.is_some_and(|treatment| treatment.generations() > 1),
         batch_size,
@@ -147,26 +146,35 @@ fn in_the_files_order(one: &str, other: &str) -> Ordering {
     place(one).cmp(&place(other))
 }
 
-struct Networks {
-    architecture: Option<Choices<Architecture>>,
+struct Networks<T: Clone> {
+    architecture: Option<Choices<T>>,
     epochs: Option<Choices<u32>>,
 }
 
-fn networks(section: &Section<'_>, errors: &mut Vec<SpecError>) -> Networks {
-    Networks {
+fn student(section: &Section<'_>, errors: &mut Vec<SpecError>) -> Networks<Architecture> {
+    let student = Networks {
         architecture: section.required_choices("architecture", &architecture(), errors),
         epochs: section.required_choices("epochs", &whole(check::EPOCHS, ""), errors),
-    }
-}
-
-fn student(section: &Section<'_>, errors: &mut Vec<SpecError>) -> Networks {
-    let student = networks(section, errors);
+    };
     section.refuse_unknown(errors);
     student
 }
 
+/// Where all teachers were trained elsewhere, epochs may be left out.
+fn teachers(section: &Section<'_>, errors: &mut Vec<SpecError>) -> Networks<TeacherNetwork> {
+    let architecture = section.required_choices("architecture", &teacher(), errors);
+    let epochs = whole(check::EPOCHS, "");
+    let all_imported =
+        architecture.as_ref().is_some_and(|choices| choices.0.iter().all(|teacher| teacher.imported.is_some()));
+    let epochs = match all_imported {
+        true => section.or_choices("epochs", &epochs, 1.into(), errors),
+        false => section.required_choices("epochs", &epochs, errors),
+    };
+    Networks { architecture, epochs }
+}
+
 struct Teaching {
-    teacher: Option<Networks>,
+    teacher: Option<Networks<TeacherNetwork>>,
     per_seed: bool,
     treatment: Option<Treatment>,
     /// Whether any arm distils, as far as can be told.
@@ -175,7 +183,12 @@ struct Teaching {
 
 /// Teacher and treatment, whose rules lean on each other: a teacher is needed where an arm distils, and each stop must lie
 /// within its own training.
-fn teaching(top: &Section<'_>, student: &Networks, momentum: Option<f64>, errors: &mut Vec<SpecError>) -> Teaching {
+fn teaching(
+    top: &Section<'_>,
+    student: &Networks<Architecture>,
+    momentum: Option<f64>,
+    errors: &mut Vec<SpecError>,
+) -> Teaching {
     let teacher_section = top.section("teacher", TEACHER, errors);
     let section = top.section("treatment", TREATMENT, errors);
     let methods = scheme(&section, momentum, errors);
@@ -188,11 +201,14 @@ fn teaching(top: &Section<'_>, student: &Networks, momentum: Option<f64>, errors
     let starts = kd_stop_epoch.as_ref().is_none_or(|stops| stops.0.iter().any(|stop| *stop > 0));
     let distils = section.table.is_some() && weighs && starts;
     let teacher_is_read = distils || teacher_section.table.is_some();
-    let teacher = teacher_is_read.then(|| networks(&teacher_section, errors));
+    let teacher = teacher_is_read.then(|| teachers(&teacher_section, errors));
     let per_seed = teacher_section.or("per_seed", &boolean(), false, errors).unwrap_or(false);
     teacher_section.refuse_unknown(errors);
 
-    let teacher_epochs = teacher.as_ref().filter(|_| distils).and_then(|teacher| teacher.epochs.as_ref());
+    let is_trained = |teacher: &&Networks<TeacherNetwork>| {
+        teacher.architecture.as_ref().is_none_or(|choices| choices.0.iter().any(|teacher| teacher.imported.is_none()))
+    };
+    let teacher_epochs = teacher.as_ref().filter(is_trained).filter(|_| distils).and_then(|it| it.epochs.as_ref());
     let teacher_last = teacher_epochs.and_then(|epochs| epochs.0.iter().min().copied());
     let within_teacher = within(1, teacher_last, "is beyond the teacher's last epoch");
     let teacher_stop_epoch = section.choices("teacher_stop_epoch", &within_teacher, errors);
@@ -348,12 +364,14 @@ fn epoch_range() -> String {
 /// be put right, this is told with it.
 fn too_many_runs(
     seeds: Option<u32>,
-    student: &Networks,
-    teacher: Option<&Networks>,
+    student: &Networks<Architecture>,
+    teacher: Option<&Networks<TeacherNetwork>>,
     treatment: Option<&Treatment>,
 ) -> Option<SpecError> {
     let epochs = student.epochs.as_ref()?;
     let students = length(student.architecture.as_ref());
+    let known = teacher.and_then(|teacher| teacher.architecture.as_ref());
+    let imported = known.map_or(0, |choices| choices.0.iter().filter(|teacher| teacher.imported.is_some()).count());
     // As long as any, so that it limits nothing.
     let unknown = Choices(vec![*check::EPOCHS.end()]);
     let arms = match treatment {
@@ -361,7 +379,8 @@ fn too_many_runs(
         Some(treatment) => count::arms(&count::Sizes {
             students,
             student_epochs: &epochs.0,
-            teachers: teacher.map_or(1, |teacher| length(teacher.architecture.as_ref())),
+            teachers: teacher.map_or(1, |teacher| length(teacher.architecture.as_ref())) - imported,
+            imported,
             teacher_epochs: &teacher.and_then(|teacher| teacher.epochs.as_ref()).unwrap_or(&unknown).0,
             treatment,
         }),

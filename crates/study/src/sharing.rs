@@ -42,7 +42,7 @@ pub(crate) fn share(study: &Study, arms: &[Arm], ground: Ground) -> Shared {
     for (index, arm) in arms.iter().enumerate() {
         for seed in (0..study.seeds).map(Seed) {
             let training = Plan::training(study, arm, seed);
-            let legs = laid.lay(&training, seed, arm.epochs, &mut BTreeMap::new());
+            let legs = laid.lay(&training, seed, Start::Initialisation, arm.epochs, &mut BTreeMap::new());
             if let Some(last) = legs.last() {
                 laid.segment(&last.segment).ends.insert(last.until);
                 runs.push(Run { id: run_id(&last.segment, last.until), arm: index, seed, legs });
@@ -78,14 +78,14 @@ impl Laid {
     fn was_taught(&self, checkpoint: &CheckpointId) -> bool {
         let segment = &self.segments[self.index[&checkpoint.segment]];
         let before = match &segment.start {
-            Start::Initialisation => false,
+            Start::Initialisation | Start::Imported(_) => false,
             Start::Checkpoint(start) => self.was_taught(start),
         };
         before || segment.own_teachers().next().is_some()
     }
 
     /// Lays a training up to `until`, and its teachers before it. Lessons whose objective continues unchanged are one.
-    fn lay(&mut self, training: &Training, seed: Seed, until: Epoch, taught: &mut Taught) -> Vec<Leg> {
+    fn lay(&mut self, training: &Training, seed: Seed, start: Start, until: Epoch, taught: &mut Taught) -> Vec<Leg> {
         let mut stretches: Vec<Stretch> = Vec::new();
         let mut from = Epoch(0);
         for lesson in &training.lessons {
@@ -103,7 +103,7 @@ impl Laid {
             from = stop;
         }
         let mut legs: Vec<Leg> = Vec::new();
-        let (mut start, mut from) = (Start::Initialisation, Epoch(0));
+        let (mut start, mut from) = (start, Epoch(0));
         for stretch in stretches {
             let until = stretch.until;
             let key = self.meet(training, seed, start, stretch);
@@ -115,20 +115,39 @@ impl Laid {
     }
 
     fn lay_teacher(&mut self, teacher: &Teacher, taught: &mut Taught) -> CheckpointId {
-        let Teacher::Trained { training, seed, stopped_at } = teacher;
-        let place = (Arc::as_ptr(training), *seed, *stopped_at);
-        if let Some(there) = taught.get(&place) {
-            return there.clone();
+        match teacher {
+            Teacher::Trained { training, seed, stopped_at } => {
+                let place = (Arc::as_ptr(training), *seed, *stopped_at);
+                if let Some(there) = taught.get(&place) {
+                    return there.clone();
+                }
+                let checkpoint = self.lay_frozen(training, *seed, Start::Initialisation, *stopped_at, taught);
+                taught.insert(place, checkpoint.clone());
+                checkpoint
+            }
+            Teacher::Imported { architecture, weights } => {
+                let read = Training::of_imported(*architecture);
+                self.lay_frozen(&read, Seed(0), Start::Imported(*weights), Epoch(1), taught)
+            }
         }
-        let legs = self.lay(training, *seed, *stopped_at, taught);
+    }
+
+    /// Lays a training that teaches as it is after `until` epochs.
+    fn lay_frozen(
+        &mut self,
+        training: &Training,
+        seed: Seed,
+        start: Start,
+        until: Epoch,
+        taught: &mut Taught,
+    ) -> CheckpointId {
+        let legs = self.lay(training, seed, start, until, taught);
         for leg in &legs {
             let furthest = self.teachers.entry(leg.segment.clone()).or_default();
             *furthest = (*furthest).max(leg.until);
         }
         let segment = legs.into_iter().last().expect("a teacher is trained for an epoch at least").segment;
-        let checkpoint = CheckpointId { segment, epoch: *stopped_at };
-        taught.insert(place, checkpoint.clone());
-        checkpoint
+        CheckpointId { segment, epoch: until }
     }
 
     /// The segment that trains this, made where it is not there yet, and asked to reach `stop`.

@@ -1,6 +1,6 @@
 //! What a person writes down. One type is the TOML file, the form's state, the wire format and the stored JSON.
 
-use crate::{Architecture, Chain, Dataset, Method, Number, Optimizer, SpecError, file, read};
+use crate::{Architecture, Chain, Dataset, Method, Number, Optimizer, SpecError, TeacherNetwork, file, read};
 use serde::{Deserialize, Serialize};
 
 /// One value, or several to be compared: `4.0` or `[1.0, 4.0, 16.0]`. Never empty.
@@ -73,7 +73,8 @@ pub struct Student {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TeacherChoices {
-    pub architecture: Choices<Architecture>,
+    pub architecture: Choices<TeacherNetwork>,
+    /// Of those that are trained here.
     pub epochs: Choices<u32>,
     /// `true`: student seed `s` learns from teacher seed `s`. `false`, as in the paper: teacher seed 0 serves all.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

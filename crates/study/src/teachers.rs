@@ -1,7 +1,7 @@
 //! The trainings that others learn from, as results of their own.
 
 use crate::{
-    Architecture, CheckpointId, Epoch, EpochMetrics, Plan, Point, Provenance, Seed, Segment, SegmentKey, Series,
+    Architecture, CheckpointId, Epoch, EpochMetrics, Plan, Point, Provenance, Seed, Segment, SegmentKey, Series, Start,
     lineage::{Way, lessons, taught_by, way},
     metrics::Facts,
     teacher_logits,
@@ -147,7 +147,11 @@ fn labels(segments: &BTreeMap<&SegmentKey, &Segment>, ways: &[Way<'_>]) -> Vec<S
         let (segment, _) = way.last()?;
         let of = if length { format!(" of {} epochs", segment.schedule.horizon) } else { String::new() };
         let by = taught_by(segments, way).map_or_else(String::new, |line| format!(", taught by {line}"));
-        Some(format!("{}{of}, seed {}{by}", segment.architecture, segment.seed))
+        let origin = match way.first().map(|(first, _)| &first.start) {
+            Some(Start::Imported(weights)) => format!("imported {}", &weights.to_string()[..8]),
+            _ => format!("seed {}", segment.seed),
+        };
+        Some(format!("{}{of}, {origin}{by}", segment.architecture))
     };
     let alike = |labels: &[String], index: usize| labels.iter().filter(|label| **label == labels[index]).count() > 1;
     let retold = |labels: &[String], tell: &dyn Fn(usize) -> String| -> Vec<String> {

@@ -1,6 +1,6 @@
 //! The central idea: a teacher is only another training, stopped at some epoch.
 
-use crate::{Architecture, Method, Schedule, SegmentKey};
+use crate::{Architecture, Method, Schedule, SegmentKey, WeightsDigest};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr, sync::Arc};
 
@@ -33,6 +33,22 @@ pub struct Training {
     pub schedule: Schedule,
     /// In order; each ends where the next begins; the last ends at the training's end.
     pub lessons: Vec<Lesson>,
+}
+
+impl Training {
+    /// What stands for the training of a network that was trained elsewhere: one epoch, in which nothing is learnt.
+    pub(crate) fn of_imported(architecture: Architecture) -> Training {
+        let until = Epoch(1);
+        Training {
+            architecture,
+            schedule: Schedule { horizon: until, drops: Vec::new(), learning_rate: 0.0, decay: 1.0 },
+            lessons: vec![Lesson {
+                terms: vec![(1.0, Term::CrossEntropy)],
+                optimizer: Optimizer::Sgd { momentum: 0.0, weight_decay: 0.0 },
+                until,
+            }],
+        }
+    }
 }
 
 /// A stretch of a training with one objective.
@@ -159,6 +175,8 @@ pub enum Teacher {
     /// A training of this laboratory, at `stopped_at` epochs. Its lessons may have teachers in turn; those that several terms
     /// name are there once, or twenty generations would be millions of trainings.
     Trained { training: Arc<Training>, seed: Seed, stopped_at: Epoch },
+    /// A network that was trained elsewhere: always as it is.
+    Imported { architecture: Architecture, weights: WeightsDigest },
 }
 
 /// Written "KEY@EPOCH": how weights are asked for that no run ends at, such as a teacher's.

@@ -42,6 +42,7 @@ fn found(slug: &str, accuracy: impl Fn(&study::Arm, u32) -> (f64, f64)) -> Repor
         no_gpu: None,
         datasets: Vec::new(),
         unusable: Vec::new(),
+        imported: Vec::new(),
         notice: None,
     };
     report(&study, &plan, &facts, false, &machine)

@@ -52,6 +52,7 @@ fn machine(speed: Option<f64>) -> Machine {
         no_gpu: None,
         datasets: Vec::new(),
         unusable: Vec::new(),
+        imported: Vec::new(),
         notice: None,
     }
 }

@@ -474,7 +474,7 @@ prop_compose! {
             validation: None,
             seeds,
             student: Student { architecture, epochs },
-            teacher: Some(TeacherChoices { architecture: teachers, epochs: teacher_epochs, per_seed }),
+            teacher: Some(TeacherChoices { architecture: Choices(teachers.0.into_iter().map(Into::into).collect()), epochs: teacher_epochs, per_seed }),
             treatment,
             recipe: Recipe {
                 augmentation_seed: if shared_views { AugmentationSeed::Shared } else { AugmentationSeed::Own },

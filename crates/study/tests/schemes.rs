@@ -457,6 +457,7 @@ fn dot_pays_for_two_backward_passes() {
         no_gpu: None,
         datasets: Vec::new(),
         unusable: Vec::new(),
+        imported: Vec::new(),
         notice: None,
     };
     let seconds = |treatment: &str| cost::estimate(&plan(treatment), &Facts::new(), &machine).unwrap().seconds;

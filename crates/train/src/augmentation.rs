@@ -2,6 +2,7 @@
 //! image alone, so that nothing needs to be remembered to resume.
 
 use crate::{
+    checkpoint::{Metadata, numbers},
     dataset::{Images, Split},
     random::{Purpose, stream},
 };
@@ -55,17 +56,34 @@ pub fn view(augmentation: Augmentation, seed: Seed, complete: Epoch, index: u32)
 }
 
 /// `(byte / 255 − mean) / deviation` for each channel and byte, with the training split's mean and deviation.
+#[derive(Clone)]
 pub struct Normalisation {
     by_channel: Vec<[f32; 256]>,
     image_size: usize,
+    mean: Vec<f32>,
+    deviation: Vec<f32>,
 }
 
 impl Normalisation {
     pub fn of(images: &Images) -> Normalisation {
-        let by_channel = images.mean.iter().zip(&images.deviation).map(|(mean, deviation)| {
+        Normalisation::new(images.mean.clone(), images.deviation.clone(), images.facts.image_size as usize)
+    }
+
+    fn new(mean: Vec<f32>, deviation: Vec<f32>, image_size: usize) -> Normalisation {
+        let by_channel = mean.iter().zip(&deviation).map(|(mean, deviation)| {
             std::array::from_fn(|byte| ((byte as f64 / 255.0 - f64::from(*mean)) / f64::from(*deviation)) as f32)
         });
-        Normalisation { by_channel: by_channel.collect(), image_size: images.facts.image_size as usize }
+        Normalisation { by_channel: by_channel.collect(), image_size, mean, deviation }
+    }
+
+    /// As a weights file says of itself; `None` where it does not.
+    pub(crate) fn said(metadata: &Metadata, image_size: usize) -> Option<Normalisation> {
+        Some(Normalisation::new(numbers(metadata, "mean")?, numbers(metadata, "deviation")?, image_size))
+    }
+
+    /// By channel, of pixel values from 0 to 1: what is taken off, and what that is divided by.
+    pub(crate) fn statistics(&self) -> [&[f32]; 2] {
+        [&self.mean, &self.deviation]
     }
 
     /// Writes one image as `view` shows it. `image` and `out`: (channels, size, size). The padding reflects: the pixels beside

@@ -6,6 +6,7 @@
 
 use crate::{
     TrainError,
+    augmentation::Normalisation,
     dataset::Images,
     engine::{Values, Weights},
     folder::{checkpoints_path, digests_path, logits_path, make_folder, optimizer_path, weights_path, write_whole},
@@ -53,8 +54,15 @@ pub struct KeptLogits {
 }
 
 /// What a weights file says of itself: how inputs are normalised, what the classes are called, and what made it.
-pub fn metadata(segment: &Segment, epoch: Epoch, images: &Images, provenance: &Provenance) -> Metadata {
+pub fn metadata(
+    segment: &Segment,
+    epoch: Epoch,
+    images: &Images,
+    normalisation: &Normalisation,
+    provenance: &Provenance,
+) -> Metadata {
     let facts = &images.facts;
+    let [mean, deviation] = normalisation.statistics();
     [
         ("format", "pt".to_string()),
         ("architecture", segment.architecture.to_string()),
@@ -63,8 +71,8 @@ pub fn metadata(segment: &Segment, epoch: Epoch, images: &Images, provenance: &P
         ("classes", facts.classes.to_string()),
         ("class_names", json!(images.class_names).to_string()),
         ("dataset", facts.dataset.to_string()),
-        ("mean", json!(images.mean).to_string()),
-        ("deviation", json!(images.deviation).to_string()),
+        ("mean", json!(mean).to_string()),
+        ("deviation", json!(deviation).to_string()),
         ("segment", segment.key.to_string()),
         ("seed", segment.seed.to_string()),
         ("epoch", epoch.to_string()),
@@ -72,6 +80,11 @@ pub fn metadata(segment: &Segment, epoch: Epoch, images: &Images, provenance: &P
     ]
     .map(|(key, value)| (key.to_string(), value))
     .into()
+}
+
+/// Numbers that a weights file's metadata has under a key; `None` where it has none.
+pub(crate) fn numbers(metadata: &Metadata, key: &str) -> Option<Vec<f32>> {
+    serde_json::from_str(metadata.get(key)?).ok()
 }
 
 /// The network that a weights file's metadata names.
@@ -315,7 +328,7 @@ fn remove_file(path: &PathBuf) -> Result<(), TrainError> {
 
 /// The safetensors format: the header's length, a JSON header, the tensors' bytes. Written here, with everything in order, so that
 /// equal contents are equal bytes. `counters` are whole numbers of eight bytes; they come first, which keeps all aligned.
-fn encode(tensors: &Weights, counters: &[String], count: u64, metadata: &Metadata) -> Vec<u8> {
+pub(crate) fn encode(tensors: &Weights, counters: &[String], count: u64, metadata: &Metadata) -> Vec<u8> {
     let mut header = BTreeMap::new();
     if !metadata.is_empty() {
         header.insert("__metadata__", json!(metadata));
@@ -341,7 +354,7 @@ fn encode(tensors: &Weights, counters: &[String], count: u64, metadata: &Metadat
 }
 
 /// All `f32` tensors of a file, and its metadata. Batch counters are passed over; any other kind is refused.
-fn decode(path: &Path, bytes: &[u8]) -> Result<(Weights, Metadata), TrainError> {
+pub(crate) fn decode(path: &Path, bytes: &[u8]) -> Result<(Weights, Metadata), TrainError> {
     let wrong = |problem: String| TrainError::Checkpoint { path: path.into(), problem };
     let not_safetensors = |error| wrong(format!("is not a safetensors file: {error}"));
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(not_safetensors)?;

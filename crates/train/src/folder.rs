@@ -13,6 +13,7 @@
 //!
 //! ```text
 //! images/            data sets, unpacked
+//! imported/          teachers that were trained elsewhere
 //! teacher-logits/    what teachers said of views of images
 //! ```
 
@@ -23,7 +24,7 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
-use study::{CheckpointId, Epoch, Event, Job};
+use study::{CheckpointId, Epoch, Event, Job, WeightsDigest};
 
 pub fn job_path(folder: &Path) -> PathBuf {
     folder.join("segment.json")
@@ -73,6 +74,11 @@ pub fn sibling(folder: &Path, checkpoint: &CheckpointId) -> PathBuf {
 /// Data sets, unpacked, in the folder that all workers share.
 pub fn images_path(shared: &Path) -> PathBuf {
     shared.join("images")
+}
+
+/// The file of a teacher that was trained elsewhere, in the folder that all workers share.
+pub fn imported_path(shared: &Path, weights: WeightsDigest) -> PathBuf {
+    shared.join("imported").join(format!("{weights}.safetensors"))
 }
 
 /// What teachers said, in the folder that all workers share.

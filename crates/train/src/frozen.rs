@@ -1,7 +1,7 @@
 //! A frozen teacher: its network where that is needed, and what it said before where that is kept.
 
 use crate::TrainError;
-use crate::augmentation::View;
+use crate::augmentation::{Normalisation, View};
 use crate::checkpoint;
 use crate::dataset::Images;
 use crate::engine::{Engine, NetworkShape, open_for_evaluation};
@@ -9,6 +9,7 @@ use crate::folder::{sibling, teacher_logits_path, weights_path};
 use crate::objective::Outputs;
 use crate::teacher_logits::TeacherLogits;
 use candle_core::{Device, Tensor};
+use std::borrow::Cow;
 use std::path::Path;
 use study::{Architecture, CheckpointId, Job, Numerics, Term};
 
@@ -34,14 +35,46 @@ pub(crate) struct Opening<'a> {
 }
 
 impl Opening<'_> {
-    pub fn open(&self, teacher: &CheckpointId) -> Result<Box<dyn Engine>, TrainError> {
+    pub fn open(&self, teacher: &CheckpointId) -> Result<Opened, TrainError> {
         let home = sibling(self.folder, teacher);
         let (weights, metadata) = checkpoint::load_weights(&home, teacher.epoch)?;
         let path = weights_path(&home, teacher.epoch);
         let shape = shape(checkpoint::architecture(&path, &metadata)?, self.images);
         let mut network = open_for_evaluation(&shape, self.job.segment.numerics, self.device, self.threads)?;
         network.set_weights(&weights)?;
-        Ok(network)
+        let own = Normalisation::said(&metadata, shape.image_size);
+        let usual = Normalisation::of(self.images);
+        let normalisation = own.filter(|own| own.statistics() != usual.statistics());
+        Ok(Opened { network, normalisation })
+    }
+}
+
+/// A teacher's network.
+pub(crate) struct Opened {
+    pub network: Box<dyn Engine>,
+    /// How its inputs are normalised, where that is another way than the students': it was trained elsewhere.
+    pub normalisation: Option<Normalisation>,
+}
+
+impl Opened {
+    /// These of the images that students are shown, in the same views, normalised as this network is used to.
+    fn pixels<'p>(
+        &self,
+        images: &Images,
+        shown: &Shown<'p>,
+        rows: impl Iterator<Item = usize> + Clone,
+    ) -> Cow<'p, [f32]> {
+        let values = images.values_per_image();
+        let Some(normalisation) = &self.normalisation else {
+            if rows.clone().count() == shown.images.len() {
+                return Cow::Borrowed(shown.pixels);
+            }
+            return rows.flat_map(|row| &shown.pixels[row * values..][..values]).copied().collect();
+        };
+        let (indices, views): (Vec<u32>, Vec<View>) = rows.map(|row| (shown.images[row], shown.views[row])).unzip();
+        let mut pixels = vec![0.0; indices.len() * values];
+        normalisation.render_batch(&images.train, &indices, &views, &mut pixels);
+        Cow::Owned(pixels)
     }
 }
 
@@ -55,7 +88,7 @@ pub(crate) struct Shown<'a> {
 
 /// A teacher of a segment. Its network is opened when something is asked of it that is not kept.
 pub(crate) struct Frozen {
-    network: Option<Box<dyn Engine>>,
+    opened: Option<Opened>,
     kept: Option<TeacherLogits>,
     /// Why nothing is kept, where that was asked for: to be told once.
     pub note: Option<String>,
@@ -66,7 +99,7 @@ impl Frozen {
     /// stands beside it, as they are of the hand-written engine. Where it cannot be kept it goes without.
     pub fn new(opening: &Opening<'_>, teacher: &CheckpointId) -> Result<Frozen, TrainError> {
         let Job { segment, shared_folder, teacher_logits, .. } = opening.job;
-        let mut frozen = Frozen { network: None, kept: None, note: None };
+        let mut frozen = Frozen { opened: None, kept: None, note: None };
         let keep = segment.numerics == Numerics::CpuF32 && teacher_logits.contains(teacher);
         if let Some(shared) = shared_folder.as_ref().filter(|_| keep) {
             let digest = checkpoint::weights_digest(&sibling(opening.folder, teacher), teacher.epoch)?;
@@ -83,15 +116,11 @@ impl Frozen {
         self.note = Some(format!("What the teacher says is not kept, and computed each time: {error}."));
     }
 
-    pub fn network(
-        &mut self,
-        opening: &Opening<'_>,
-        teacher: &CheckpointId,
-    ) -> Result<&mut (dyn Engine + 'static), TrainError> {
-        if self.network.is_none() {
-            self.network = Some(opening.open(teacher)?);
+    pub fn opened(&mut self, opening: &Opening<'_>, teacher: &CheckpointId) -> Result<&mut Opened, TrainError> {
+        if self.opened.is_none() {
+            self.opened = Some(opening.open(teacher)?);
         }
-        Ok(self.network.as_mut().expect("it was opened above").as_mut())
+        Ok(self.opened.as_mut().expect("it was opened above"))
     }
 
     /// What it gives for a batch. Of logits, what is kept is looked up, and the network is asked for the rest alone; attention maps
@@ -105,7 +134,9 @@ impl Frozen {
         let looks =
             |(_, term): &(f64, Term<CheckpointId>)| term.needs_attention_maps() && term.teacher() == Some(teacher);
         if opening.job.segment.terms.iter().any(looks) {
-            let (logits, attention) = self.network(opening, teacher)?.evaluate_with_attention(shown.pixels)?;
+            let opened = self.opened(opening, teacher)?;
+            let pixels = opened.pixels(opening.images, shown, 0..shown.images.len());
+            let (logits, attention) = opened.network.evaluate_with_attention(&pixels)?;
             return Ok(Outputs { logits, attention });
         }
         self.logits(opening, teacher, shown).map(Outputs::of_logits)
@@ -117,7 +148,11 @@ impl Frozen {
         teacher: &CheckpointId,
         shown: &Shown<'_>,
     ) -> Result<Tensor, TrainError> {
-        let Some(kept) = &self.kept else { return self.network(opening, teacher)?.evaluate(shown.pixels) };
+        let Some(kept) = &self.kept else {
+            let opened = self.opened(opening, teacher)?;
+            let pixels = opened.pixels(opening.images, shown, 0..shown.images.len());
+            return opened.network.evaluate(&pixels);
+        };
         let (batch, classes) = (shown.images.len(), opening.images.facts.classes as usize);
         let views: Vec<u32> = shown.views.iter().map(|view| view.index(opening.job.segment.augmentation)).collect();
         let mut logits = vec![0.0; batch * classes];
@@ -125,13 +160,9 @@ impl Frozen {
             .filter(|&row| !kept.get(shown.images[row], views[row], &mut logits[row * classes..][..classes]))
             .collect();
         if !missing.is_empty() {
-            let values_per_image = opening.images.values_per_image();
-            let pixels: Vec<f32> = missing
-                .iter()
-                .flat_map(|row| &shown.pixels[row * values_per_image..][..values_per_image])
-                .copied()
-                .collect();
-            let said: Vec<f32> = self.network(opening, teacher)?.evaluate(&pixels)?.flatten_all()?.to_vec1()?;
+            let opened = self.opened(opening, teacher)?;
+            let pixels = opened.pixels(opening.images, shown, missing.iter().copied());
+            let said: Vec<f32> = opened.network.evaluate(&pixels)?.flatten_all()?.to_vec1()?;
             for (row, said) in missing.into_iter().zip(said.chunks_exact(classes)) {
                 logits[row * classes..][..classes].copy_from_slice(said);
                 let put = self.kept.as_ref().map_or(Ok(()), |kept| kept.put(shown.images[row], views[row], said));

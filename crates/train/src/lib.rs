@@ -12,6 +12,7 @@ pub mod error;
 pub mod evaluation;
 pub mod folder;
 mod frozen;
+pub mod imported;
 pub mod initial;
 pub mod measures;
 pub mod objective;

@@ -14,6 +14,7 @@ use crate::engine::{Engine, NetworkShape, Values, Weights, open, resolve};
 use crate::evaluation::{self, agreeing, kd_loss_and_agreement};
 use crate::folder::{EventLog, sibling};
 use crate::frozen::{Frozen, Opening, Shown, shape};
+use crate::imported;
 use crate::initial::initial_weights;
 use crate::objective::{self, Outputs, TermValue, named_classes, scalar, weighted_gradient};
 use candle_core::{Device, Tensor};
@@ -129,6 +130,8 @@ struct Training<'a> {
     images: &'a Images,
     leave: &'a dyn Fn() -> bool,
     normalisation: Normalisation,
+    /// The weights that are read instead of trained, where they come from elsewhere.
+    imported: Option<Weights>,
     shape: NetworkShape,
     network: Box<dyn Engine>,
     opening: Opening<'a>,
@@ -147,8 +150,16 @@ impl<'a> Training<'a> {
         let segment = &job.segment;
         let (device, _) = resolve(job.device);
         let threads = job.threads.max(1) as usize;
-        let normalisation = Normalisation::of(images);
         let shape = shape(segment.architecture, images);
+        // What was trained elsewhere is used to inputs of its own.
+        let (normalisation, imported) = match &segment.start {
+            Start::Imported(weights) => {
+                let shared = job.shared_folder.as_deref().unwrap_or_default();
+                let (weights, normalisation) = imported::load(Path::new(shared), *weights, shape.image_size)?;
+                (normalisation, Some(weights))
+            }
+            Start::Initialisation | Start::Checkpoint(_) => (Normalisation::of(images), None),
+        };
         let network = open(&shape, segment.numerics, device, threads, segment.batch_size as usize)?;
         let opening = Opening { folder, images, job, device, threads };
         let mut teachers = BTreeMap::new();
@@ -166,12 +177,14 @@ impl<'a> Training<'a> {
                     Some(kept) => kept?,
                     None => {
                         let mut looking_on = None;
-                        let network = match teachers.get_mut(teacher) {
-                            Some(teaching) => teaching.network(&opening, teacher)?,
-                            None => looking_on.insert(opening.open(teacher)?).as_mut(),
+                        let opened = match teachers.get_mut(teacher) {
+                            Some(teaching) => teaching.opened(&opening, teacher)?,
+                            None => looking_on.insert(opening.open(teacher)?),
                         };
-                        let split = &images.validation;
-                        let logits = evaluation::logits(network, &normalisation, images, split, leave)?;
+                        let usual = Normalisation::of(images);
+                        let own = opened.normalisation.as_ref().unwrap_or(&usual);
+                        let network = opened.network.as_mut();
+                        let logits = evaluation::logits(network, own, images, &images.validation, leave)?;
                         let Some(logits) = logits else { return Ok(None) };
                         logits
                     }
@@ -190,7 +203,19 @@ impl<'a> Training<'a> {
                 observer,
             });
         }
-        Ok(Some(Training { folder, job, images, leave, normalisation, shape, network, opening, teachers, measured }))
+        Ok(Some(Training {
+            folder,
+            job,
+            images,
+            leave,
+            normalisation,
+            imported,
+            shape,
+            network,
+            opening,
+            teachers,
+            measured,
+        }))
     }
 
     /// Says what a person should know of the teachers.
@@ -208,8 +233,11 @@ impl<'a> Training<'a> {
         let own = course.held.get(&complete).is_some_and(|held| held.momentum);
         let (weights, momentum) = match &segment.start {
             _ if own => from(self.folder, complete)?,
-            Start::Initialisation => {
-                let weights = initial_weights(&self.shape, segment.seed);
+            Start::Initialisation | Start::Imported(_) => {
+                let weights = match &self.imported {
+                    Some(imported) => imported.clone(),
+                    None => initial_weights(&self.shape, segment.seed),
+                };
                 let momentum = self.at_rest(&weights);
                 (weights, momentum)
             }
@@ -233,6 +261,9 @@ impl<'a> Training<'a> {
 
     /// Trains the epoch that follows `complete` and validates it; `None` where someone asked to leave.
     fn epoch(&mut self, complete: Epoch) -> Result<Option<EpochMetrics>, TrainError> {
+        if self.imported.is_some() {
+            return self.read_epoch(complete);
+        }
         let begin = Instant::now();
         let segment = &self.job.segment;
         let train = &self.images.train;
@@ -315,6 +346,29 @@ impl<'a> Training<'a> {
         }))
     }
 
+    /// The epoch of a network that was trained elsewhere: it is looked at as it is.
+    fn read_epoch(&mut self, complete: Epoch) -> Result<Option<EpochMetrics>, TrainError> {
+        let begin = Instant::now();
+        let epoch = Epoch(complete.0 + 1);
+        let Some(train) = self.evaluate_split(&self.images.train)? else { return Ok(None) };
+        let images_per_second = self.images.train.len() as f64 / begin.elapsed().as_secs_f64();
+        let train = self.finite(epoch, evaluation::scores(&train, &self.images.train)?)?;
+        let Some(logits) = self.evaluate_split(&self.images.validation)? else { return Ok(None) };
+        let mut fidelity = self.fidelity_on_validation(&logits)?;
+        fidelity.retain(|it| it.kd_loss_validation.is_some());
+        Ok(Some(EpochMetrics {
+            epoch,
+            learning_rate: 0.0,
+            train,
+            train_clean: None,
+            validation: self.validation_scores(complete, &logits)?,
+            test: None,
+            fidelity,
+            seconds: begin.elapsed().as_secs_f64(),
+            images_per_second,
+        }))
+    }
+
     /// The gradients of what was just looked at: of the whole loss, or, where the optimizer keeps them apart, of the labels' share
     /// of it and of the teachers'.
     fn learn(&mut self, terms: &[(f64, Term<CheckpointId>)], values: &[TermValue]) -> Result<(), TrainError> {
@@ -340,7 +394,7 @@ impl<'a> Training<'a> {
     }
 
     fn save(&self, epoch: Epoch, provenance: &Provenance) -> Result<checkpoint::Held, TrainError> {
-        let metadata = checkpoint::metadata(&self.job.segment, epoch, self.images, provenance);
+        let metadata = checkpoint::metadata(&self.job.segment, epoch, self.images, &self.normalisation, provenance);
         let steps = u64::from(epoch.0) * self.steps() as u64;
         let (weights, momentum) = (self.network.weights()?, self.network.momentum()?);
         checkpoint::save(self.folder, epoch, &weights, &momentum, steps, &metadata)

@@ -4,6 +4,7 @@ pub mod bench;
 pub mod export;
 pub mod fetch_data;
 pub mod fill_synthetic;
+pub mod import_teacher;
 pub mod plan;
 pub mod results;
 pub mod run;
@@ -33,6 +34,7 @@ pub async fn execute(command: Command, bar: ProgressBar) -> Result<(), CommandEr
         Command::Worker { folder } => worker::worker(&folder),
         Command::FetchData(arguments) => fetch_data::fetch_data(arguments, bar).await,
         Command::Export(arguments) => export::export(arguments).await,
+        Command::ImportTeacher(arguments) => import_teacher::import_teacher(&arguments),
         Command::Results(arguments) => results::results(arguments).await,
         Command::FillSynthetic(arguments) => fill_synthetic::fill_synthetic(arguments).await,
         Command::Bench { bench } => match bench {

@@ -245,6 +245,7 @@ mod tests {
             no_gpu: None,
             datasets: Vec::new(),
             unusable: Vec::new(),
+            imported: Vec::new(),
             notice: None,
         };
         let mut known = Facts::new();

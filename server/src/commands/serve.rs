@@ -61,9 +61,11 @@ pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
         program,
         teacher_logits_bytes: Arc::default(),
     };
+    let imported_to = folder.path().to_owned();
     let laboratory = Laboratory {
         store: store.clone(),
         machine: machine.into(),
+        imported: Arc::new(move || machine::imported(&imported_to)),
         samples: samples.into(),
         downloads: BTreeMap::new().into(),
         teacher_logits_bytes: Arc::clone(&runner.teacher_logits_bytes),

@@ -1,5 +1,6 @@
 //! Segments and their folders, on real images: what a worker leaves behind does not depend on how often it was interrupted.
 
+mod imported;
 mod laboratory;
 mod teacher_logits;
 
