@@ -101,10 +101,10 @@ fn data_set(facts: &DatasetFacts, samples: Option<&DatasetSamples>) -> impl Into
         Dataset::FashionMnist12k => "Fashion-MNIST, 12,000 images".to_owned(),
         dataset => named(dataset),
     };
-    let class_names = samples.map_or(&[][..], |samples| &samples.class_names);
+    let class_names = samples.map_or(&[][..], |samples| &samples.class_names[..]);
     let name_of = |class: u32| class_names.get(class as usize).cloned().unwrap_or_default();
     let (dataset, size) = (facts.dataset, facts.image_size);
-    let pictures = samples.map_or(&[][..], |samples| &samples.samples).iter().map(|sample| {
+    let pictures = samples.map_or(&[][..], |samples| &samples.samples[..]).iter().map(|sample| {
         let name = name_of(sample.class);
         view! {
             <li>
