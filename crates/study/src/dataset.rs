@@ -41,15 +41,16 @@ impl Dataset {
 
 impl fmt::Display for Dataset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        let name = match self {
             Self::FashionMnist12k => "fashion-mnist-12k",
             Self::FashionMnist => "fashion-mnist",
             Self::Mnist => "mnist",
             Self::Cifar10 => "cifar-10",
             Self::Cifar100 => "cifar-100",
             Self::TinyImageNet => "tiny-imagenet",
-            Self::Folder(folder) => return write!(f, "{folder}"),
-        })
+            Self::Folder(folder) => return folder.fmt(f),
+        };
+        f.write_str(name)
     }
 }
 
