@@ -48,7 +48,7 @@ impl fmt::Display for Dataset {
             Self::Cifar10 => "cifar-10",
             Self::Cifar100 => "cifar-100",
             Self::TinyImageNet => "tiny-imagenet",
-            Self::Folder(folder) => return folder.fmt(f),
+            Self::Folder(folder) => return fmt::Display::fmt(folder, f),
         };
         f.write_str(name)
     }
