@@ -79,7 +79,7 @@ fn samples(images: &Images) -> Result<Vec<Sample>, image::ImageError> {
         let squares: Vec<&[u8]> =
             of_class.take(IMAGES_SHOWN).map(|index| &images.train.images[index * values..][..values]).collect();
         let png = pictures::png(&squares, images.facts.channels, images.facts.image_size)?;
-        Ok(Sample { class: class as u32, images: squares.len() as u32, png })
+        Ok::<_, image::ImageError>(Sample { class: class as u32, images: squares.len() as u32, png })
     };
     classes.map(sample).filter(|sample| !matches!(sample, Ok(Sample { images: 0, .. }))).collect()
 }
