@@ -4,7 +4,7 @@ use crate::{error::ApiError, form::Fields};
 use leptos::prelude::*;
 use leptos::server_fn::codec::GetUrl;
 use study::{
-    DatasetSamples, Machine, Report, Share, ShareId, Snapshot, Study, StudyCard, StudyId, teacher_logits::Held,
+    DatasetSamples, Machine, Report, Share, ShareId, Snapshot, SpecError, Study, StudyCard, StudyId, teacher_logits::Held,
 };
 
 #[cfg(feature = "ssr")]
@@ -58,6 +58,14 @@ pub async fn study_report(id: StudyId) -> Result<Report, ApiError> {
 #[server(endpoint = "study", input = GetUrl)]
 pub async fn study_as_written(id: StudyId) -> Result<Study, ApiError> {
     told(laboratory::stored(&open_laboratory(), id).await).map(|stored| stored.study)
+}
+
+/// A study file as the form has it, where it is TOML, and what is wrong with it. It is read here: what reads TOML would be a twentieth of
+/// the browser's program.
+#[server(endpoint = "read-study-file")]
+pub async fn read_study_file(text: String) -> Result<(Option<Fields>, Vec<SpecError>), ApiError> {
+    let errors = Study::from_toml(&text).err().unwrap_or_default();
+    Ok((text.parse::<toml::Table>().ok().map(|table| Fields::of_table(&table)), errors))
 }
 
 /// Starts the study that the form's fields say. A browser without scripts is led to the study's page, or back to the form
@@ -133,11 +141,12 @@ pub async fn example() -> Result<Snapshot, ApiError> {
     told(example.map(|snapshot| Snapshot::clone(&snapshot)))
 }
 
-/// The example without its curves, for the first page; `None` where the program was built without one.
+/// The example without its curves and what else is looked at closely, for the first page; `None` where the program was built without one.
 #[server(endpoint = "example-in-brief", input = GetUrl)]
 pub async fn example_in_brief() -> Result<Option<Report>, ApiError> {
     let example = open_laboratory().example;
-    Ok(example.map(|snapshot| Report { curves: Vec::new(), ..snapshot.report.clone() }))
+    let in_brief = |report: Report| Report { curves: Vec::new(), conflicts: Vec::new(), confusion: None, ..report };
+    Ok(example.map(|snapshot| in_brief(snapshot.report.clone())))
 }
 
 /// Scripts ask for data; a plain form asks for a page.

@@ -4,6 +4,7 @@ use crate::error::ApiError;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
+    pin::Pin,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
@@ -12,8 +13,8 @@ use std::{
 };
 use store::{Store, StoredStudy};
 use study::{
-    Dataset, DatasetSamples, Facts, ImportedTeacher, Machine, Progress, Report, Share, ShareId, Snapshot, StudyCard,
-    StudyId, WaitsFor,
+    Confusion, Dataset, DatasetSamples, Ensembles, Facts, ImportedTeacher, Machine, Plan, Progress, Report, SearchReport,
+    Share, ShareId, Snapshot, StudyCard, StudyId, WaitsFor,
     comparison::{self, report_without_curves},
     teacher_logits::Held,
 };
@@ -37,6 +38,7 @@ pub struct Laboratory {
     /// A study that was trained beforehand by this program.
     pub example: Option<Arc<Snapshot>>,
     pub latest: LatestReport,
+    pub kept_networks: Arc<dyn KeptNetworks>,
 }
 
 /// What can be downloaded: its makers publish it, and what it must be is known by checksums.
@@ -79,6 +81,17 @@ impl<T> Current<T> {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
     }
 }
+
+/// What is told of the networks at the ends of a plan's runs, by whoever has their files; `None` where there is nothing to tell.
+pub trait KeptNetworks: Send + Sync {
+    /// What they take for what.
+    fn confusion<'a>(&'a self, plan: &'a Plan, facts: &'a Facts) -> Told<'a, Confusion>;
+    /// What they come to together.
+    fn ensembles<'a>(&'a self, plan: &'a Plan, facts: &'a Facts) -> Told<'a, Ensembles>;
+}
+
+/// A thing that is told once files were read.
+pub type Told<'a, T> = Pin<Box<dyn Future<Output = Option<T>> + Send + 'a>>;
 
 /// Lists imported teachers by whoever has their files.
 pub type ListImported = Arc<dyn Fn() -> Vec<ImportedTeacher> + Send + Sync>;
@@ -142,6 +155,8 @@ pub async fn stored(laboratory: &Laboratory, id: StudyId) -> Result<StoredStudy,
 pub struct Known {
     pub stored: StoredStudy,
     pub facts: Facts,
+    /// How it was searched; `None` where all of it is trained.
+    pub search: Option<SearchReport>,
     /// What stands before it, where it goes on and waits.
     waits_for: Option<WaitsFor>,
 }
@@ -168,10 +183,15 @@ pub async fn known(laboratory: &Laboratory, id: StudyId) -> Result<Known, ApiErr
     known_of(laboratory, stored(laboratory, id).await?).await
 }
 
-async fn known_of(laboratory: &Laboratory, stored: StoredStudy) -> Result<Known, ApiError> {
+async fn known_of(laboratory: &Laboratory, mut stored: StoredStudy) -> Result<Known, ApiError> {
     let facts = laboratory.store.facts(&stored.plan).await?;
+    // Of a study that is searched this is what it asks for by now.
+    let search = study::search::asked(&stored.study, &stored.plan, &facts).map(|asked| {
+        stored.plan = asked.plan;
+        asked.report
+    });
     let waits_for = waits_for(laboratory, &stored, &facts).await?;
-    Ok(Known { stored, facts, waits_for })
+    Ok(Known { stored, facts, search, waits_for })
 }
 
 /// What stands before a study: its images are not here, an older study has workers, or nobody works on it while another one has.
@@ -198,9 +218,29 @@ pub async fn report(laboratory: &Laboratory, id: StudyId) -> Result<Arc<Report>,
     let StoredStudy { study, plan, .. } = &known.stored;
     let report = comparison::report(study, plan, &known.facts, known.stopped(), &laboratory.machine.get());
     let report = known.with_what_it_waits_for(report);
-    let report = Arc::new(Report { started_at: Some(known.stored.created_at), ..report });
+    let classes = plan.segments.first().map_or(0, |segment| segment.dataset.classes as usize);
+    let confusion = match classes <= Confusion::CLASSES_MAX {
+        true => laboratory.kept_networks.confusion(plan, &known.facts).await,
+        false => None,
+    };
+    let ensembles = laboratory.kept_networks.ensembles(plan, &known.facts).await;
+    let report = Report {
+        started_at: Some(known.stored.created_at),
+        confusion,
+        ensembles,
+        search: known.search.clone(),
+        ..report
+    };
+    let report = Arc::new(report);
     laboratory.latest.set(id, revision, report.clone());
     Ok(report)
+}
+
+/// What is taken for what on the test images; without arms where no run is at its end.
+pub async fn confusion(laboratory: &Laboratory, id: StudyId) -> Result<Confusion, ApiError> {
+    let known = known(laboratory, id).await?;
+    let counted = laboratory.kept_networks.confusion(&known.stored.plan, &known.facts).await;
+    Ok(counted.unwrap_or(Confusion { classes: Vec::new(), arms: Vec::new() }))
 }
 
 pub async fn stop(laboratory: &Laboratory, id: StudyId) -> Result<(), ApiError> {

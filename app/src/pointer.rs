@@ -1,9 +1,9 @@
 //! What follows the pointer and the focus on a report: the arm that is met stays while the others fade everywhere, the legend reads
-//! its lines at the epoch under the pointer, and another metric's curves come without the page being left.
+//! its lines at the epoch under the pointer, and another metric's curves, or another arm, come without the page being left.
 
 use leptos::prelude::*;
 
-/// What an address says, beside a metric, to be answered with that metric's curves and without the rest of the page.
+/// What an address says, beside a metric and an arm, to be answered with those and without the rest of the page.
 pub const ALONE: &str = "curves-alone";
 
 /// Follows the pointer on the page around it. It shows nothing itself.
@@ -155,11 +155,13 @@ mod follow {
         event.button() == 0 && !event.ctrl_key() && !event.meta_key() && !event.shift_key() && !event.alt_key()
     }
 
-    /// Shows the curves that an address names, and goes there.
+    /// Shows the curves and the arm that an address names, and goes there.
     fn pick(address: String) {
         spawn_local(async move {
-            let curves = format!("{address}&{ALONE}");
-            let done = matches!(update::renew(".evidence", &curves).await, Update::Done);
+            let (page, _) = address.split_once('#').unwrap_or((address.as_str(), ""));
+            let both = format!("{page}&{ALONE}");
+            // Each panel's links name what the other one shows.
+            let done = matches!(update::renew(&[".evidence", ".closer"], &both).await, Update::Done);
             let history = window().history().ok().filter(|_| done);
             let moved = history.map(|history| history.push_state_with_url(&JsValue::NULL, "", Some(&address)));
             if !matches!(moved, Some(Ok(()))) {

@@ -27,28 +27,31 @@ fn address() -> String {
 pub async fn keep_up() -> Update {
     let begin = address();
     let page = fetch(&begin).await;
-    if address() == begin { show(page, "main") } else { Update::Done }
+    if address() == begin { show(&page, "main") } else { Update::Done }
 }
 
-/// Makes a part of this page what the server says at `address`. `part`: a selector of one element.
-pub async fn renew(part: &str, address: &str) -> Update {
-    show(fetch(address).await, part)
+/// Makes parts of this page what the server says at `address`. `parts`: selectors of one element each.
+pub async fn renew(parts: &[&str], address: &str) -> Update {
+    let answer = fetch(address).await;
+    let shown = parts.iter().map(|part| show(&answer, part));
+    shown.reduce(|so_far, next| if matches!(so_far, Update::Done) { next } else { so_far }).unwrap_or(Update::Done)
 }
 
 type Answer = Result<Option<(Document, bool)>, JsValue>;
 
-fn show(answer: Answer, part: &str) -> Update {
+fn show(answer: &Answer, part: &str) -> Update {
     let Ok(Some((page, redirected))) = answer else { return Update::Unreachable };
     let now = document().query_selector(part).ok().flatten();
     let then = page.query_selector(part).ok().flatten();
     match (now, then) {
-        (Some(now), Some(then)) if !redirected => {
+        (Some(now), Some(then)) if !*redirected => {
             document().set_title(&page.title());
             become_like(&now, &then);
             // An event of this name can be made, and nobody cancels it.
             let _ = Event::new(UPDATED).and_then(|event| window().dispatch_event(&event));
             Update::Done
         }
+        (None, None) if !*redirected => Update::Done,
         _ => Update::Elsewhere,
     }
 }
@@ -67,6 +70,12 @@ async fn fetch(address: &str) -> Answer {
 /// Changes `now`, an element of this page, into `then`, its like of another page.
 fn become_like(now: &Element, then: &Element) {
     if now.is_equal_node(Some(then)) || now.local_name() == "leptos-island" {
+        return;
+    }
+    if now.local_name() == "svg" {
+        // Nothing in a picture is opened, typed or marked by its reader, and it may have many hundreds of elements. One that is in a
+        // page can be replaced.
+        let _ = now.replace_with_with_node_1(then);
         return;
     }
     for name in then.get_attribute_names() {
@@ -94,12 +103,12 @@ fn become_like(now: &Element, then: &Element) {
                     old = gone.next_sibling();
                     let _ = now.remove_child(&gone);
                 }
+                old = kept.next_sibling();
                 match (kept.dyn_ref::<Element>(), new.dyn_ref::<Element>()) {
                     (Some(kept), Some(new)) => become_like(kept, new),
                     _ if kept.node_value() != new.node_value() => kept.set_node_value(new.node_value().as_deref()),
                     _ => {}
                 }
-                old = kept.next_sibling();
             }
             None => drop(now.insert_before(&new, old.as_ref())),
         }

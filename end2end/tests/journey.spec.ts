@@ -67,6 +67,15 @@ test("a study is configured, started, watched, compared, shared and opened by so
   const picture = page.getByRole("region", { name: "Final test accuracy" });
   await expect(picture.locator("svg .interval")).not.toHaveCount(0);
 
+  // One arm closer: where its losses conflict, and what it takes for what. Another one comes without the page being left.
+  const closer = page.getByRole("region", { name: "One arm, closer" });
+  await expect(closer.locator("svg[role=img]").first()).toBeVisible();
+  await closer.getByRole("link", { name: "labels only" }).click();
+  await expect(page).toHaveURL(/\/studies\/\d+\?metric=\w+&arm=0#closer$/);
+  await expect(closer.getByRole("link", { name: "labels only" })).toHaveAttribute("aria-current", "true");
+  await expect(closer.getByRole("table")).toContainText("Ankle boot");
+  await expect(page.getByRole("button", { name: "Delete this study" })).toBeVisible();
+
   await page.getByRole("button", { name: "Share", exact: true }).click();
   const link = await page.locator("#new-link").inputValue();
   expect(link).toMatch(/\/s\/[\w-]{20,}$/);

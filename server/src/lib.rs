@@ -6,6 +6,7 @@
 pub mod assets;
 pub mod command_line;
 pub mod commands;
+pub mod confusion;
 pub mod data_folder;
 pub mod datasets;
 pub mod error;
@@ -20,4 +21,5 @@ pub mod process;
 pub mod runner;
 pub mod summary;
 pub mod terminal;
+pub mod votes;
 pub mod wanted;

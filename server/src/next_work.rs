@@ -158,7 +158,8 @@ fn slowest(facts: &Facts, working: &BTreeMap<SegmentKey, Working>, threads: u32)
 /// each epoch where that is asked for.
 pub fn is_done(segment: &Segment, evaluate_test: EvaluateTest, facts: &SegmentFacts) -> bool {
     let observers: Vec<_> = segment.observers.iter().collect();
-    is_trained(segment, evaluate_test, facts) && is_measured(segment, &observers, facts)
+    is_trained(segment, evaluate_test, facts)
+        && (evaluate_test == EvaluateTest::Never || is_measured(segment, &observers, facts))
 }
 
 fn metrics_of(facts: &SegmentFacts, epoch: Epoch) -> Option<&study::EpochMetrics> {
@@ -170,13 +171,13 @@ fn best_at(stop: Epoch, facts: &SegmentFacts) -> Option<Epoch> {
 }
 
 fn is_trained(segment: &Segment, evaluate_test: EvaluateTest, facts: &SegmentFacts) -> bool {
-    let tested = |epoch: Epoch| is_tested(facts, epoch);
+    let tested = |epoch: Epoch| evaluate_test == EvaluateTest::Never || is_tested(facts, epoch);
     let stopped = |stop: &Epoch| has_stop(facts, *stop) && tested(*stop) && best_at(*stop, facts).is_none_or(tested);
     let closed = |epoch: &Epoch| metrics_of(facts, *epoch).is_some_and(|metrics| metrics.train_clean.is_some());
     let each_tested = || (segment.from().0 + 1..=segment.until.0).all(|epoch| tested(Epoch(epoch)));
     segment.stops.iter().all(stopped)
         && segment.ends.iter().all(closed)
-        && (evaluate_test == EvaluateTest::Checkpoints || each_tested())
+        && (evaluate_test != EvaluateTest::EveryEpoch || each_tested())
 }
 
 /// Whether every stop and its best epoch were measured against `observers`, where their checkpoints are kept: elsewhere
@@ -204,7 +205,8 @@ fn has_all(wanted: &Wanted, facts: &Facts) -> bool {
     let Some(own) = facts.get(&wanted.segment.key) else { return false };
     let segment = &wanted.segment;
     let observers: Vec<_> = segment.observers.iter().filter(|observer| is_there(&observer.teacher, facts)).collect();
-    is_trained(segment, wanted.evaluate_test, own) && is_measured(segment, &observers, own)
+    is_trained(segment, wanted.evaluate_test, own)
+        && (wanted.evaluate_test == EvaluateTest::Never || is_measured(segment, &observers, own))
 }
 
 fn has_stop(facts: &SegmentFacts, epoch: Epoch) -> bool {

@@ -19,7 +19,7 @@ use std::{
     sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
-use store::{Store, StoreError};
+use store::{Store, StoreError, StoredStudy};
 use study::{
     CheckpointFile, CheckpointId, Event, Facts, Failure, Job, Kept, Plan, Segment, SegmentKey, StudyId,
     TRAINING_VERSION,
@@ -92,6 +92,10 @@ struct Bench {
     seen: Option<u64>,
     /// Every study, and whether it goes on.
     studies: BTreeMap<StudyId, bool>,
+    /// Those that are searched, with whole plans: what they ask for follows what is known.
+    searched: Vec<StoredStudy>,
+    /// The others.
+    studied: Vec<StoredStudy>,
     /// The segments of every study, also of those that were stopped.
     planned: BTreeSet<SegmentKey>,
     wanted: Vec<Wanted>,
@@ -154,6 +158,9 @@ async fn turn(runner: &Runner, bench: &mut Bench, revision: u64) -> Result<(), R
     kept::weigh(&runner.data_dir, runner.teacher_logits_limit, &runner.teacher_logits_bytes);
     remove_orphans(runner, bench).await;
     if std::mem::take(&mut bench.stale) {
+        if !bench.searched.is_empty() {
+            ask(runner, bench).await?;
+        }
         bench.facts = facts(&runner.store, bench.wanted.iter().map(|wanted| &wanted.segment)).await?;
         act(runner, bench).await?;
     }
@@ -182,13 +189,27 @@ async fn look(runner: &Runner, bench: &mut Bench) -> Result<(), RunnerError> {
     }
     bench.studies = going_on;
     bench.planned = studies.iter().flat_map(|study| &study.plan.segments).map(|segment| segment.key.clone()).collect();
-    bench.wanted = wanted(&studies);
-    bench.wanted.retain(|wanted| datasets::is_here(wanted.segment.dataset.dataset, &runner.datasets.get()));
+    (bench.searched, bench.studied) = studies.into_iter().partition(|study| study.study.search.is_some());
+    ask(runner, bench).await?;
     // A segment that was deleted and planned again begins a new list of events.
     bench.offsets.clear();
     bench.deaths.clear();
     bench.stale = true;
     take_up(runner, bench).await
+}
+
+/// Says what is wanted now.
+async fn ask(runner: &Runner, bench: &mut Bench) -> Result<(), RunnerError> {
+    let mut studies = bench.studied.clone();
+    for study in &bench.searched {
+        let facts = runner.store.facts(&study.plan).await?;
+        let asked = study::search::asked(&study.study, &study.plan, &facts).map(|asked| asked.plan);
+        studies.push(StoredStudy { plan: asked.unwrap_or_else(|| study.plan.clone()), ..study.clone() });
+    }
+    studies.sort_by_key(|study| study.id);
+    bench.wanted = wanted(&studies);
+    bench.wanted.retain(|wanted| datasets::is_here(wanted.segment.dataset.dataset, &runner.datasets.get()));
+    Ok(())
 }
 
 /// Reads what lies in the folders: of workers that are alive, of those that ended unheard, and of segments that nobody plans.

@@ -45,6 +45,14 @@ pub fn wanted(studies: &[StoredStudy]) -> Vec<Wanted> {
         .filter(|study| study.stopped_at.is_none() && study.study.recipe.evaluate_test == EvaluateTest::EveryEpoch)
         .flat_map(|study| study.plan.segments.iter().map(|segment| &segment.key))
         .collect();
+    // Where a search still chooses, test is not looked at; unless another study looks.
+    let chooses = |study: &StoredStudy| {
+        study.study.search.is_some() && study.plan.segments.iter().all(|segment| segment.ends.is_empty())
+    };
+    let tested: BTreeSet<&SegmentKey> = studies()
+        .filter(|study| study.stopped_at.is_none() && !chooses(study))
+        .flat_map(|study| study.plan.segments.iter().map(|segment| &segment.key))
+        .collect();
     let mut wanted = Vec::with_capacity(active.len());
     let mut placed = BTreeSet::new();
     for study in studies().filter(|study| study.stopped_at.is_none()) {
@@ -63,9 +71,10 @@ pub fn wanted(studies: &[StoredStudy]) -> Vec<Wanted> {
                     Numerics::CpuF32 => Device::Cpu,
                     Numerics::CandleF32 => study.study.recipe.device,
                 },
-                evaluate_test: match every_epoch.contains(&first.key) {
-                    true => EvaluateTest::EveryEpoch,
-                    false => EvaluateTest::Checkpoints,
+                evaluate_test: match (every_epoch.contains(&first.key), tested.contains(&first.key)) {
+                    (true, _) => EvaluateTest::EveryEpoch,
+                    (false, true) => EvaluateTest::Checkpoints,
+                    (false, false) => EvaluateTest::Never,
                 },
                 segment,
                 in_passing,

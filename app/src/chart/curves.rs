@@ -179,8 +179,8 @@ pub fn curves(metric: Metric, series: &[Series], tints: &[Tint], name: &str, poi
     drawn(series, Look { metric, tints, of_arms: true, pointed }, name)
 }
 
-/// The curves of a study's teachers: they stand for no arm.
-pub fn teacher_curves(metric: Metric, series: &[Series], tints: &[Tint], name: &str) -> AnyView {
+/// Curves that stand for no arm: those of a study's teachers, or of the parts of a network.
+pub fn other_curves(metric: Metric, series: &[Series], tints: &[Tint], name: &str) -> AnyView {
     drawn(series, Look { metric, tints, of_arms: false, pointed: false }, name)
 }
 
@@ -223,7 +223,7 @@ fn drawn(series: &[Series], look: Look<'_>, name: &str) -> AnyView {
 struct Look<'a> {
     metric: Metric,
     tints: &'a [Tint],
-    /// Each series is an arm's; else a teacher's.
+    /// Each series is an arm's.
     of_arms: bool,
     pointed: bool,
 }
@@ -269,6 +269,9 @@ fn drawing(
             <text class=class x=at y=pixels(height + 19.0) text-anchor="middle">{written}</text>
         }
     });
+    let zero =
+        (metric::is_signed(metric) && (y.low..=y.high).contains(&0.0)).then(|| pixels(height * (1.0 - y.place(0.0))));
+    let zero = zero.map(|at| view! { <line class="zero" x1="0" x2="100%" y1=at.clone() y2=at></line> });
     let hairlines = drops.iter().map(|drop| across(x.place(*drop))).map(|at| {
         view! { <line class="drop" x1=at.clone() x2=at y1="0" y2=pixels(height)></line> }
     });
@@ -337,6 +340,7 @@ fn drawing(
             <desc id=description_id>{description}</desc>
             <text class="axis-title" x="-44" y="-14">{metric::axis(metric)}</text>
             {grid.collect_view()}
+            {zero}
             {hairlines.collect_view()}
             <svg width="100%" height=pixels(height) viewBox=format!("0 0 {} {}", WIDTH * FINE, height * FINE) preserveAspectRatio="none">
                 {bands.collect_view()}
@@ -520,6 +524,18 @@ mod tests {
         let all = [series(&[99.0, 99.6, 99.9, 100.0])];
         assert_eq!(window(&all, Metric::TrainAccuracy, 0, 4, 270.0).y.high, 100.0);
         assert!(window(&all, Metric::KdLossTrain, 0, 4, 270.0).y.high > 100.0);
+    }
+
+    #[test]
+    fn where_signs_mean_something_zero_is_marked_if_it_is_in_sight() {
+        let drawn = |metric, values: &[f64]| {
+            let series = [series(values)];
+            Owner::new().with(|| curves(metric, &series, &[Tint::Labels], "curves", false).to_html())
+        };
+        let marks = |metric, values: &[f64]| drawn(metric, values).matches("class=\"zero\"").count();
+        assert_eq!(marks(Metric::GradientCosine, &[0.4, 0.1, -0.2]), 1);
+        assert_eq!(marks(Metric::GradientCosine, &[0.4, 0.35, 0.3]), 0);
+        assert_eq!(marks(Metric::KdLossTrain, &[0.4, 0.1, -0.2]), 0);
     }
 
     #[test]

@@ -66,7 +66,7 @@ pub fn final_accuracy_svg(report: &Report) -> String {
         };
         let whole = ABOVE + height + BELOW;
         let inside = view! {
-            <svg x=left y=ABOVE width=WIDTH - left - right height=height overflow="visible">{drawn}</svg>
+            <svg x=left y=ABOVE width={WIDTH - left - right} height=height overflow="visible">{drawn}</svg>
         };
         let described = view! {
             <title>"Final test accuracy by arm"</title>

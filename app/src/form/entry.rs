@@ -7,8 +7,8 @@ use super::{
     words::{in_the_forms_words, said, said_of_the_rest},
 };
 use crate::{about, api, clipboard::copy, done, error::ApiError, numbers};
-use leptos::{ev, html, prelude::*};
-use study::{Arm, Dataset, Machine, Method, Plan, SpecError, Study};
+use leptos::{ev, html, prelude::*, task::spawn_local};
+use study::{Arm, Dataset, Machine, Method, Plan, SpecError};
 
 /// The form, from `first` on, for `machine`. It is a plain form too: without scripts it is sent, and comes back with errors.
 #[island]
@@ -79,6 +79,10 @@ pub fn Form(first: Fields, machine: Machine) -> impl IntoView {
             || errors
                 .with(|errors| errors.iter().any(|error| fields::RECIPE.iter().any(|field| field.path == error.field)))
     });
+    let is_searched = Memo::new(move |was: Option<&bool>| {
+        was.is_some_and(|was| *was)
+            || typed.with(|fields| fields::SEARCH.iter().any(|it| !fields.get(it.path).is_empty()))
+    });
     let labels_alone = Signal::derive(move || typed.with(|fields| fields.get(fields::METHOD.path).is_empty()));
     let field = move |field: &'static Field| {
         let offered = match field.path {
@@ -133,6 +137,10 @@ pub fn Form(first: Fields, machine: Machine) -> impl IntoView {
                     <details class="recipe" open=recipe_is_wrong>
                         <summary>"Recipe: batches, learning rate, augmentation, device"</summary>
                         <div class="fields">{fields::RECIPE.iter().map(field).collect_view()}</div>
+                    </details>
+                    <details class="recipe" open=is_searched>
+                        <summary>"Search: the best of many arms within a budget"</summary>
+                        <div class="fields">{fields::SEARCH.iter().map(field).collect_view()}</div>
                     </details>
                     {other_problem}
                     <div class="choices start">
@@ -462,16 +470,21 @@ fn timeline(arm: &Arm, longest: u32) -> impl IntoView + use<> {
 #[component]
 fn Paste(typed: RwSignal<Fields>) -> impl IntoView {
     let pasted = RwSignal::new(String::new());
-    let trouble = RwSignal::new(Vec::<SpecError>::new());
+    let trouble = RwSignal::new(Vec::<String>::new());
     let fill = move |_| {
-        let text = pasted.get();
-        // Errors that a field of the form shows are shown there; here stand those that have no place in it.
-        let errors = Study::from_toml(&text).err().unwrap_or_default();
-        let homeless = errors.into_iter().filter(|error| field_of(error).is_none()).collect();
-        trouble.set(homeless);
-        if let Ok(table) = text.parse::<toml::Table>() {
-            typed.set(Fields::of_table(&table));
-        }
+        spawn_local(async move {
+            match api::read_study_file(pasted.get_untracked()).await {
+                Ok((fields, errors)) => {
+                    // Errors that a field of the form shows are shown there; here stand those that have no place in it.
+                    let homeless = errors.into_iter().filter(|error| field_of(error).is_none());
+                    trouble.set(homeless.map(|error| error.to_string()).collect());
+                    if let Some(fields) = fields {
+                        typed.set(fields);
+                    }
+                }
+                Err(error) => trouble.set(vec![error.to_string()]),
+            }
+        });
     };
     view! {
         <details class="paste">
@@ -479,7 +492,7 @@ fn Paste(typed: RwSignal<Fields>) -> impl IntoView {
             <label for="pasted-study">"A study in TOML"</label>
             <textarea id="pasted-study" rows="10" spellcheck="false" prop:value=pasted on:input=move |event| pasted.set(event_target_value(&event))></textarea>
             <div aria-live="polite">
-                {move || trouble.get().into_iter().map(|error| view! { <p class="problem">{error.to_string()}</p> }).collect_view()}
+                {move || trouble.get().into_iter().map(|trouble| view! { <p class="problem">{trouble}</p> }).collect_view()}
             </div>
             <button type="button" class="button quiet" on:click=fill>"Fill the form"</button>
         </details>

@@ -253,6 +253,23 @@ pub const LINE: [Field; 3] = [
     },
 ];
 
+pub const SEARCH: [Field; 2] = [
+    Field {
+        path: "search.budget_epochs",
+        label: "Budget (epochs)",
+        hint: "Trains the arms in rounds and drops the worse of them, by validation, within so many epochs. Empty: all are trained.",
+        entry: Entry::Value(&["500", "2000"]),
+        first: "",
+    },
+    Field {
+        path: "search.promote_one_in",
+        label: "Promote one in",
+        hint: "Of so many arms the best goes on after each round; 3 where left empty.",
+        entry: Entry::Value(&["2", "3"]),
+        first: "",
+    },
+];
+
 pub const RECIPE: [Field; 12] = [
     Field {
         path: "validation",
@@ -354,7 +371,8 @@ pub fn all() -> impl Iterator<Item = &'static Field> {
     const TREATMENT_FIELDS: &[Field] = &TREATMENT;
     const LINE_FIELDS: &[Field] = &LINE;
     const RECIPE_FIELDS: &[Field] = &RECIPE;
-    [FIRST, STUDENT_FIELDS, TEACHER_FIELDS, METHOD_FIELD, TREATMENT_FIELDS, LINE_FIELDS, RECIPE_FIELDS]
+    const SEARCH_FIELDS: &[Field] = &SEARCH;
+    [FIRST, STUDENT_FIELDS, TEACHER_FIELDS, METHOD_FIELD, TREATMENT_FIELDS, LINE_FIELDS, RECIPE_FIELDS, SEARCH_FIELDS]
         .into_iter()
         .flatten()
 }

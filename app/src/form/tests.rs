@@ -238,6 +238,7 @@ fn machine() -> Machine {
             test: 10_000,
         }],
         unusable: vec![(Dataset::Cifar10, "was not found on this machine; start again with its path".into())],
+        imported: Vec::new(),
         notice: Some("Training runs on the CPU: no GPU with a working driver was found.".into()),
     }
 }

@@ -16,12 +16,14 @@ use leptos_router::hooks::{use_params_map, use_query_map};
 use std::sync::Arc;
 use study::{Metric, Progress, Report, State, StudyId};
 
-/// The curve that the address of `page` names: `?metric=kd_loss_validation`; validation accuracy where it names none.
+/// The curve that the address of `page` names: `?metric=kd_loss_validation`; validation accuracy where it names none. And the arm to
+/// be looked at closely: `&arm=3`.
 pub fn picked_curve(page: String) -> Curve {
     let query = use_query_map();
     let query = query.read_untracked();
     let metric = query.get("metric").and_then(|text| metric::of_address(&text)).unwrap_or(Metric::ValidationAccuracy);
-    Curve::Picked { metric, page, alone: query.get(ALONE).is_some() }
+    let arm = query.get("arm").and_then(|text| text.parse().ok());
+    Curve::Picked { metric, arm, page, alone: query.get(ALONE).is_some() }
 }
 
 /// A study: what it found so far. While it can change, the page keeps up with it.

@@ -108,3 +108,58 @@ fn escaped(text: &str) -> String {
     let special = |letter: char| matches!(letter, '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '|' | '#');
     text.chars().flat_map(|letter| special(letter).then_some('\\').into_iter().chain([letter])).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{chart::final_accuracy::final_accuracy_svg, report::tests::report};
+
+    #[test]
+    fn a_study_is_written_down_with_its_answer_picture_table_and_model() {
+        let report = report();
+        let text = document(&[Recorded { report: &report, picture: "results/stop.svg".into() }]);
+        for expected in [
+            "# Results\n",
+            "## When should \\<distillation\\> stop?\n",
+            "](results/stop.svg)\n",
+            "| arm | n | validation, % | test accuracy, % |",
+            "| labels only | 3 |",
+            "Intervals by the model ",
+            &format!("**{}**", report.comparison.answer),
+        ] {
+            assert!(text.contains(expected), "{expected} is not in the document:\n{text}");
+        }
+        assert_eq!(text.matches("\n| ").count(), 1 + report.arms.len());
+        assert!(!text.contains("The paper:"), "it is none of the paper's experiments");
+        let mut asked = report;
+        asked.study.title = Card::of_slug("stopping-distillation").unwrap().question.to_owned();
+        let text = document(&[Recorded { report: &asked, picture: "x.svg".into() }]);
+        assert!(text.contains("The paper: Stopped early (ESKD)") && text.contains(" Here: "), "{text}");
+    }
+
+    #[test]
+    fn what_means_something_to_markdown_is_taken_as_it_is_written() {
+        assert_eq!(escaped("a*b_c|[d]<e>"), "a\\*b\\_c\\|\\[d\\]\\<e\\>");
+    }
+
+    /// Each element is closed, by its own name and in order; and a file of its own holds its style.
+    #[test]
+    fn a_picture_alone_is_whole() {
+        let picture = final_accuracy_svg(&report());
+        assert!(
+            picture.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\"") && picture.trim_end().ends_with("</svg>")
+        );
+        assert!(picture.contains("--category-0:") && picture.contains("class=\"interval\""));
+        assert!(!picture.contains("<!"), "what only a page may hold");
+        let mut open = Vec::new();
+        for tag in picture.split('<').skip(1) {
+            let (tag, _) = tag.split_once('>').expect("a tag ends");
+            match tag.strip_prefix('/') {
+                Some(name) => assert_eq!(open.pop(), Some(name)),
+                None if tag.ends_with('/') => {}
+                None => open.push(tag.split([' ', '\n']).next().unwrap_or(tag)),
+            }
+        }
+        assert!(open.is_empty(), "{open:?}");
+    }
+}

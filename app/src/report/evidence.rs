@@ -10,10 +10,17 @@ use study::{Metric, Report};
 
 /// Which curves a page shows.
 pub enum Curve {
-    /// The one that the address names; links to the others lie at `page`. `alone`: without the rest of the page, which is there already.
-    Picked { metric: Metric, page: String, alone: bool },
-    /// Every one that says something, under each other: for a page without links.
+    /// The one that the address names, and the arm that it names to be looked at closely; links to the others lie at `page`. `alone`:
+    /// without the rest of the page, which is there already.
+    Picked { metric: Metric, arm: Option<usize>, page: String, alone: bool },
+    /// Every one that says something, under each other, and every arm: for a page without links.
     Every,
+}
+
+/// Where a page shows one metric, and one arm closely.
+pub(super) fn address(page: &str, metric: Metric, arm: Option<usize>) -> String {
+    let arm = arm.map(|arm| format!("&arm={arm}")).unwrap_or_default();
+    format!("{page}?metric={}{arm}", metric::address(metric))
 }
 
 /// The picked metric, or the first that there is: without validation images the usual first one never comes.
@@ -38,10 +45,10 @@ pub fn evidence(report: &Report, curve: &Curve) -> impl IntoView + use<> {
     };
     let body = match curve {
         _ if offered.is_empty() => view! { <p class="empty">{NOTHING_YET}</p> }.into_any(),
-        Curve::Picked { metric, page, .. } => {
+        Curve::Picked { metric, arm, page, .. } => {
             let shown = shown(*metric, &offered);
             let links = offered.iter().map(|offered| {
-                let address = format!("{page}?metric={}", metric::address(*offered));
+                let address = address(page, *offered, *arm);
                 let current = (shown == *offered).then_some("true");
                 view! { <li><a href=address aria-current=current>{metric::name(*offered)}</a></li> }
             });

@@ -1,11 +1,14 @@
 //! What a study found, from the answer down to how it was trained: one view for a study that runs, a shared comparison, the
 //! example and the page that is sent by mail.
 
+mod closer;
 mod document;
+mod ensembles;
 mod evidence;
 mod incidents;
 pub mod metric;
 mod provenance;
+mod search;
 pub mod setup;
 mod table;
 mod teachers;
@@ -26,10 +29,13 @@ use crate::{
     numbers,
     pointer::Pointer,
 };
+use closer::closer;
+use ensembles::ensembles;
 use evidence::evidence;
 use incidents::what_failed;
 use leptos::prelude::*;
 use provenance::how_it_was_trained;
+use search::search;
 use study::{
     Provenance, Report, State, StudyId,
     published::{self, Reading},
@@ -37,10 +43,14 @@ use study::{
 use table::arms;
 use teachers::teachers;
 
-/// What failed, picture, evidence, table and provenance. `downloads` names the study whose files can be fetched from here.
+/// What failed, picture, evidence, an arm closer, table and provenance. `downloads` names the study whose files can be fetched from here.
 pub fn report_view(report: &Report, curve: &Curve, downloads: Option<StudyId>) -> AnyView {
     if matches!(curve, Curve::Picked { alone: true, .. }) {
-        return evidence(report, curve).into_any();
+        return view! {
+            {evidence(report, curve)}
+            {closer(report, curve)}
+        }
+        .into_any();
     }
     let picture = match report.comparison.arms.iter().any(|arm| arm.mean.is_some()) {
         true => final_accuracy(report, "final-accuracy"),
@@ -56,6 +66,9 @@ pub fn report_view(report: &Report, curve: &Curve, downloads: Option<StudyId>) -
             {under_the_picture(report)}
         </section>
         {evidence(report, curve)}
+        {closer(report, curve)}
+        {search(report)}
+        {ensembles(report)}
         {teachers(report)}
         {arms(report)}
         {how_it_was_trained(report, downloads)}

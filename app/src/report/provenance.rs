@@ -14,7 +14,9 @@ pub fn how_it_was_trained(report: &Report, downloads: Option<StudyId>) -> impl I
                 <a href=format!("/api/v1/studies/{id}/metrics.csv") download="">"CSV"</a>", "
                 <a href=format!("/api/v1/studies/{id}/metrics.json") download="">"JSON"</a>
                 ". The comparison: "
-                <a href=format!("/api/v1/studies/{id}/comparison")>"JSON"</a>"."
+                <a href=format!("/api/v1/studies/{id}/comparison")>"JSON"</a>
+                ". What is taken for what: "
+                <a href=format!("/api/v1/studies/{id}/confusion.json")>"JSON"</a>"."
             </p>
         }
     });

@@ -1,7 +1,7 @@
 //! The teachers: how far each is, how good it is where it teaches, and its own curve.
 
 use crate::{
-    chart::{curves::teacher_curves, swept::Tint},
+    chart::{curves::other_curves, swept::Tint},
     numbers,
 };
 use leptos::prelude::*;
@@ -43,7 +43,7 @@ pub fn teachers(report: &Report) -> Option<impl IntoView + use<>> {
         <section class="panel teachers" aria-labelledby="teachers-heading">
             <h2 id="teachers-heading">{heading}</h2>
             <ul class="teacher-list">{items}</ul>
-            {has_curve.then(|| teacher_curves(Metric::ValidationAccuracy, &series, &tints, "teacher-curves"))}
+            {has_curve.then(|| other_curves(Metric::ValidationAccuracy, &series, &tints, "teacher-curves"))}
         </section>
     })
 }

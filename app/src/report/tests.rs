@@ -1,11 +1,16 @@
+use super::{Curve, report_view};
 use crate::{
     chart::swept::{Quantity, Tint, ruled, sweep, tints},
     snapshot_html,
 };
+use leptos::prelude::*;
 use study::{
-    Architecture, Arm, ArmSummary, Comparison, DatasetFacts, Difference, Distillation, Epoch, Failure, Happened,
-    Incident, Line, Metric, Number, Numerics, Plan, Point, Progress, Provenance, Report, RunId, Scheme, Seed, Series,
-    Snapshot, State, Study, Verdict, progress::RunProgress,
+    Architecture, Arm, ArmConfusion, ArmSummary, Comparison, Conflict, Confusion, DatasetFacts, Difference,
+    Distillation, Ensembles, Epoch, Failure, Happened, Incident, Line, Metric, Number, Numerics, Plan, Point, Progress,
+    Provenance, Report, RunId, Scheme, SearchReport, Seed, Series, Snapshot, State, Study, Verdict,
+    ensembles::{EnsembleLine, EnsemblePoint, Members},
+    progress::RunProgress,
+    search::{Round, RoundReport, Scored},
 };
 
 const STUDY: &str = r#"
@@ -84,6 +89,26 @@ pub fn curve(arm: usize, label: &str, stop: Option<u32>, last: f64, scale: f64) 
     }
 }
 
+fn conflict(arm: usize, epochs: u32) -> Conflict {
+    let cosine = |group: usize, epoch: u32| {
+        let learnt = 1.0 - (-f64::from(epoch) / 6.0).exp();
+        // The head has none in the first epoch.
+        (group < 4 || epoch > 1)
+            .then_some(((0.9 - learnt - 0.08 * group as f64 + 0.02 * arm as f64) * 1e4).round() / 1e4)
+    };
+    Conflict {
+        arm,
+        epochs: (1..=epochs).map(Epoch).collect(),
+        groups: (0..5).map(|group| (1..=epochs).map(|epoch| cosine(group, epoch)).collect()).collect(),
+    }
+}
+
+fn confusion(arm: usize, label: String) -> ArmConfusion {
+    let more = arm as u32;
+    let counts = vec![vec![2_700, 240 + more, 60 - more], vec![300, 2_700, 0], vec![6, 0, 2_994]];
+    ArmConfusion { arm, label, seeds: vec![Seed(0), Seed(1), Seed(2)], counts }
+}
+
 /// A report as a finished study gives it, with numbers made up for looking at.
 pub fn report() -> Report {
     let arms = vec![
@@ -140,8 +165,17 @@ pub fn report() -> Report {
                 .into(),
             remarks: vec!["Students of one teacher (seed 0): the intervals speak of students of that teacher.".into()],
         },
+        conflicts: (0..5).map(|arm| conflict(arm, 20)).collect(),
+        ensembles: None,
+        search: None,
+        confusion: Some(Confusion {
+            classes: ["T-shirt/top", "<Coat>", "Bag"].map(String::from).to_vec(),
+            arms: (0..5).map(|arm| confusion(arm, arms[arm].label.clone())).collect(),
+        }),
         curves: vec![
             (Metric::ValidationAccuracy, curves(88.9, 1.2, 25.0)),
+            (Metric::GradientCosine, curves(-0.1, -0.1, -0.9)),
+            (Metric::CalibrationErrorValidation, curves(4.0, 0.5, -6.0)),
             (Metric::KdLossValidation, curves(2.1, -0.4, -9.0)),
             (Metric::AgreementValidation, curves(90.5, 1.0, 22.0)),
             (Metric::TrainAccuracy, curves(93.0, 1.0, 30.0)),
@@ -206,7 +240,9 @@ fn a_study_that_just_began_says_what_is_missing() {
     report.curves.clear();
     report.comparison.answer = "Still training: 0 of 15 runs are done".into();
     report.progress.state = State::Training;
+    (report.conflicts, report.confusion) = (Vec::new(), None);
     let html = snapshot_html(&Snapshot { version: Snapshot::VERSION, frozen_at: 0, report }, "");
+    assert!(!html.contains("closer"), "nothing of an arm was measured");
     for expected in [
         "Still training: 0 of 15 runs are done",
         "No run is finished yet",
@@ -222,6 +258,7 @@ fn with_arms(labels: &[&str], stop: impl Fn(u32) -> u32) -> Report {
     let mut report = report();
     report.arms.truncate(1);
     report.comparison.arms.truncate(1);
+    (report.conflicts, report.confusion) = (Vec::new(), None);
     for (label, rank) in labels.iter().zip(0..) {
         let arm = arm(label, stop(rank), 20);
         report.comparison.arms.push(summary(rank as usize + 1, &arm, 88.5 + 0.2 * f64::from(rank % 4)));
@@ -290,7 +327,8 @@ fn planned(dataset: &str, student: &str, teacher: &str, treatment: &str) -> Repo
         let arms = plan.arms.iter().enumerate();
         *series = arms.map(|(i, arm)| curve(i, &arm.label, None, last + 0.2 * i as f64, 20.0)).collect();
     }
-    Report { study, arms: plan.arms, runs: plan.runs.len() as u64, ..report }
+    let conflicts = (0..plan.arms.len()).map(|arm| conflict(arm, 20)).collect();
+    Report { study, arms: plan.arms, runs: plan.runs.len() as u64, conflicts, confusion: None, ..report }
 }
 
 pub fn page(report: &Report) -> String {
@@ -300,6 +338,92 @@ pub fn page(report: &Report) -> String {
 const THREE_STUDENTS: &str = "architecture = [\"wrn-10-1\", \"wrn-16-1\", \"wrn-22-1\"]\nepochs = 20";
 const ONE_STUDENT: &str = "architecture = \"wrn-10-1\"\nepochs = 20";
 const ONE_TEACHER: &str = "architecture = \"wrn-16-2\"\nepochs = 20";
+
+/// The page of a study that runs, or of a link, at an address.
+fn page_at(report: &Report, metric: Metric, arm: Option<usize>) -> String {
+    let curve = Curve::Picked { metric, arm, page: "/studies/7".into(), alone: false };
+    Owner::new().with(|| report_view(report, &curve, None).to_html())
+}
+
+/// A panel of a page by its heading's id.
+fn panel<'a>(html: &'a str, heading: &str) -> &'a str {
+    let panel = html.split(&format!("id=\"{heading}\"")).nth(1).unwrap_or_else(|| panic!("no {heading} in {html}"));
+    &panel[..panel.find("</section>").unwrap()]
+}
+
+#[test]
+fn one_arm_is_looked_at_closely_and_another_is_a_plain_link_away() {
+    let report = report();
+    let html = page_at(&report, Metric::GradientCosine, None);
+    let closer = panel(&html, "closer-heading");
+    // The first that distils, beside its baseline; closed until somebody asks.
+    for expected in [
+        "One arm, closer",
+        "Where the two losses conflict",
+        "first convolution: −0.044 at epoch 20",
+        ">group 3</span>",
+        ">head</span>",
+        "href=\"/studies/7?metric=gradient_cosine&amp;arm=2#closer\"",
+        "aria-current=\"true\">KD until 8, teacher stopped at 8<",
+        "labels only, 3 seeds",
+        "KD until 8, teacher stopped at 8, 3 seeds",
+        "&lt;Coat&gt;",
+    ] {
+        assert!(closer.contains(expected), "{expected} is not in {closer}");
+    }
+    assert!(closer.contains("<details class=\"confusions\">"), "{closer}");
+    assert_eq!((closer.matches("<table").count(), closer.matches("class=\"zero\"").count()), (2, 2));
+    assert!(!closer.contains("data-arm"), "groups of layers are no arms");
+    let other = html.split("id=\"evidence-heading\"").nth(1).unwrap();
+    assert!(other.contains("href=\"/studies/7?metric=validation_accuracy\""), "no arm is named before one is picked");
+
+    let html = page_at(&report, Metric::ValidationAccuracy, Some(0));
+    let closer = panel(&html, "closer-heading");
+    assert!(
+        closer.contains("aria-current=\"true\">labels only<") && closer.contains("<details open class=\"confusions\""),
+        "{closer}"
+    );
+    assert_eq!(closer.matches("<table").count(), 1, "a baseline is compared with nobody");
+    assert!(html.contains("href=\"/studies/7?metric=gradient_cosine&amp;arm=0\""), "the arm stays with another metric");
+    assert!(panel(&page_at(&report, Metric::TestAccuracy, Some(99)), "closer-heading").contains("arm=1#closer"));
+}
+
+#[test]
+fn cells_hold_shares_of_their_class_and_are_as_warm_as_those() {
+    let html = page_at(&report(), Metric::ValidationAccuracy, Some(1));
+    let closer = panel(&html, "closer-heading");
+    let own = closer.split("<table").nth(2).unwrap();
+    let cells: Vec<(&str, &str)> = own
+        .split("<td class=\"")
+        .skip(1)
+        .map(|cell| (cell.split('"').next().unwrap(), cell.split('>').nth(1).unwrap().split('<').next().unwrap()))
+        .collect();
+    // The worst mistake, 300 of 3,000, is the warmest; one of none has no colour.
+    let expected = [
+        ("hit heat-5", "90.0"),
+        ("miss heat-4", "8.0"),
+        ("miss heat-2", "2.0"),
+        ("miss heat-5", "10.0"),
+        ("hit heat-5", "90.0"),
+        ("miss heat-0", "0"),
+        ("miss heat-1", "0.2"),
+        ("miss heat-0", "0"),
+        ("hit heat-5", "99.8"),
+    ];
+    assert_eq!(cells, expected);
+}
+
+#[test]
+fn a_page_without_links_shows_every_arm_closely() {
+    let html = page(&report());
+    let closer = panel(&html, "closer-heading");
+    assert_eq!(closer.matches("Where the two losses conflict").count(), 5);
+    assert_eq!(closer.matches("<table").count(), 1 + 2 * 4);
+    assert!(closer.contains("The arms, closer") && !closer.contains("<nav") && !closer.contains("href=\"/"));
+    for metric in ["Cosine of the two gradients", "Calibration error on validation", "over 15 bins of confidence"] {
+        assert!(html.contains(metric), "{metric}");
+    }
+}
 
 /// The lines of a sweep: what is said of each, and its arms by their labels.
 fn lines(report: &Report) -> Vec<(String, Vec<&str>)> {
@@ -498,4 +622,56 @@ fn a_rule_that_is_not_drawn_is_not_explained() {
     assert!(page(&report).contains("Dashed: the baseline."));
     report.comparison.arms[0].mean = None;
     assert!(!page(&report).contains("Dashed"));
+}
+
+#[test]
+fn whoever_has_the_page_gets_the_curves_alone() {
+    let report = report();
+    let curve = Curve::Picked { metric: Metric::ValidationAccuracy, arm: None, page: "/example".into(), alone: true };
+    let alone = Owner::new().with(|| report_view(&report, &curve, None).to_html());
+    assert!(alone.contains("class=\"metric-explained\"") && alone.contains("panel evidence"), "{alone}");
+    assert!(!alone.contains("arms-heading") && !alone.contains("picture-heading"), "{alone}");
+}
+
+#[test]
+fn ensembles_and_a_search_stand_on_the_page_where_there_are_some() {
+    let mut report = report();
+    let without = page(&report);
+    assert!(!without.contains("ensembles-heading") && !without.contains("search-heading"));
+    let point =
+        |members, mean| EnsemblePoint { members, accuracies: vec![mean - 0.1, mean + 0.1], mean, interval: None };
+    let line = |label: &str, members, mean| EnsembleLine {
+        label: label.into(),
+        members,
+        points: vec![point(1, mean), point(2, mean + 0.5)],
+    };
+    let lines = vec![line("generation 2", Members::Generations, 88.0), line("labels only", Members::Seeds, 87.0)];
+    report.ensembles = Some(Ensembles { lines });
+    let scored = |arm, accuracy, promoted| Scored { arm, accuracy, cross_entropy: Some(0.4), promoted };
+    let round = |arms, epochs, seeds| Round { arms, epochs: Epoch(epochs), seeds };
+    report.search = Some(SearchReport {
+        arms: 3,
+        budget_epochs: 200,
+        spent_epochs: 61,
+        rounds: vec![
+            RoundReport {
+                round: round(3, 4, 1),
+                scores: vec![scored(2, Some(85.5), true), scored(1, Some(85.25), false), scored(3, None, false)],
+            },
+            RoundReport { round: round(1, 20, 3), scores: Vec::new() },
+        ],
+    });
+    let html = page(&report);
+    for expected in [
+        "generation 2, 2 generations: 88.50",
+        "labels only, 1 seed: 87.00",
+        "61 epochs of at most 200 are spent",
+        "Round 1: 3 arms for 4 epochs with 1 seed",
+        "dropped: others were better",
+        "dropped: a run failed",
+        "Round 2: 1 arm for 20 epochs with 3 seeds",
+        "In training:",
+    ] {
+        assert!(html.contains(expected), "{expected} is not in the page");
+    }
 }

@@ -1,6 +1,6 @@
 //! What is known of segments, read back.
 
-use crate::{Store, StoreError, write_json};
+use crate::{Store, StoreError, cosines, write_json};
 use futures::TryStreamExt;
 use sqlx::SqliteConnection;
 use std::collections::BTreeMap;
@@ -25,7 +25,8 @@ impl Store {
         let mut facts: FactsByRow = key_of_row.keys().map(|row| (*row, SegmentFacts::default())).collect();
         read_epochs(&mut snapshot, &keys, &mut facts).await?;
         let observers = read_observers(&mut snapshot, &keys).await?;
-        read_fidelity(&mut snapshot, &keys, &observers, &mut facts).await?;
+        let on_test = read_test_fidelity(&mut snapshot, &keys).await?;
+        read_fidelity(&mut snapshot, &keys, &observers, &on_test, &mut facts).await?;
         read_checkpoints(&mut snapshot, &keys, &mut facts).await?;
         read_failures(&mut snapshot, &keys, &mut facts).await?;
         read_provenance(&mut snapshot, &keys, &mut facts).await?;
@@ -58,7 +59,8 @@ async fn read_epochs(connection: &mut SqliteConnection, keys: &str, facts: &mut 
     let mut rows = sqlx::query!(
         r#"select segment, epoch as "epoch: u32", learning_rate, train_cross_entropy, train_accuracy,
                   train_clean_cross_entropy, train_clean_accuracy, validation_cross_entropy, validation_accuracy,
-                  test_cross_entropy, test_accuracy, seconds, images_per_second
+                  test_cross_entropy, test_accuracy, seconds, images_per_second,
+                  validation_calibration_error, test_calibration_error
            from epoch where segment in (select id from segment where key in (select value from json_each(?)))
            order by segment, epoch"#,
         keys
@@ -68,10 +70,14 @@ async fn read_epochs(connection: &mut SqliteConnection, keys: &str, facts: &mut 
         let metrics = EpochMetrics {
             epoch: Epoch(row.epoch),
             learning_rate: row.learning_rate,
-            train: Scores { cross_entropy: row.train_cross_entropy, accuracy: row.train_accuracy },
-            train_clean: scores(row.train_clean_cross_entropy, row.train_clean_accuracy),
-            validation: scores(row.validation_cross_entropy, row.validation_accuracy),
-            test: scores(row.test_cross_entropy, row.test_accuracy),
+            train: Scores {
+                cross_entropy: row.train_cross_entropy,
+                accuracy: row.train_accuracy,
+                calibration_error: None,
+            },
+            train_clean: scores(row.train_clean_cross_entropy, row.train_clean_accuracy, None),
+            validation: scores(row.validation_cross_entropy, row.validation_accuracy, row.validation_calibration_error),
+            test: scores(row.test_cross_entropy, row.test_accuracy, row.test_calibration_error),
             fidelity: Vec::new(),
             seconds: row.seconds,
             images_per_second: row.images_per_second,
@@ -105,23 +111,41 @@ async fn read_observers(connection: &mut SqliteConnection, keys: &str) -> Result
         .collect())
 }
 
+/// KD loss and agreement on the test split, by segment's row, epoch and observer's row.
+type OnTest = BTreeMap<(i64, i64, i64), (Option<f64>, Option<f64>)>;
+
+async fn read_test_fidelity(connection: &mut SqliteConnection, keys: &str) -> Result<OnTest, StoreError> {
+    let rows = sqlx::query!(
+        "select segment, epoch, observer, kd_loss, agreement
+         from test_fidelity where segment in (select id from segment where key in (select value from json_each(?)))
+         order by segment, epoch, observer",
+        keys
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| ((row.segment, row.epoch, row.observer), (row.kd_loss, row.agreement))).collect())
+}
+
 async fn read_fidelity(
     connection: &mut SqliteConnection,
     keys: &str,
     observers: &BTreeMap<i64, Observer>,
+    on_test: &OnTest,
     facts: &mut FactsByRow,
 ) -> Result<(), StoreError> {
     let mut rows = sqlx::query!(
-        r#"select segment, epoch as "epoch: u32", observer,
-                  kd_loss_train, kd_loss_validation, agreement_train, agreement_validation
-           from fidelity where segment in (select id from segment where key in (select value from json_each(?)))
-           order by segment, epoch, observer"#,
+        "select segment, epoch, observer, kd_loss_train, kd_loss_validation, agreement_train, agreement_validation,
+                gradient_cosine
+         from fidelity where segment in (select id from segment where key in (select value from json_each(?)))
+         order by segment, epoch, observer",
         keys
     )
     .fetch(connection);
     while let Some(row) = rows.try_next().await? {
+        let (kd_loss_test, agreement_test) =
+            on_test.get(&(row.segment, row.epoch, row.observer)).copied().unwrap_or_default();
         let epochs = &mut facts.entry(row.segment).or_default().metrics;
-        let epoch = epochs.binary_search_by_key(&Epoch(row.epoch), |metrics| metrics.epoch).ok();
+        let epoch = epochs.binary_search_by_key(&row.epoch, |metrics| i64::from(metrics.epoch.0)).ok();
         // Foreign keys promise both.
         if let (Some(epoch), Some(observer)) = (epoch, observers.get(&row.observer)) {
             // Most epochs are measured against one teacher: a vector's usual first room would be four times as large.
@@ -131,8 +155,11 @@ async fn read_fidelity(
                 temperature: observer.temperature,
                 kd_loss_train: row.kd_loss_train,
                 kd_loss_validation: row.kd_loss_validation,
+                kd_loss_test,
                 agreement_train: row.agreement_train,
                 agreement_validation: row.agreement_validation,
+                agreement_test,
+                gradient_cosine: row.gradient_cosine.as_deref().and_then(cosines::read),
             });
         }
     }
@@ -236,7 +263,8 @@ async fn read_notes(connection: &mut SqliteConnection, keys: &str, facts: &mut F
     Ok(())
 }
 
-/// Both or none, as the table promises.
-fn scores(cross_entropy: Option<f64>, accuracy: Option<f64>) -> Option<Scores> {
-    Some(Scores { cross_entropy: cross_entropy?, accuracy: accuracy? })
+/// Cross-entropy and accuracy are both there or none, as the table promises.
+fn scores(cross_entropy: Option<f64>, accuracy: Option<f64>, calibration_steps: Option<i64>) -> Option<Scores> {
+    let calibration_error = calibration_steps.map(|steps| steps as f64 / Scores::CALIBRATION_STEPS);
+    Some(Scores { cross_entropy: cross_entropy?, accuracy: accuracy?, calibration_error })
 }

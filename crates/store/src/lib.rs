@@ -4,6 +4,7 @@
 //! are the truth about a training; a lost index is read again from them. One process writes: through one connection, every
 //! change in one transaction that is on disk when the call returns. Readers see the last commit and never wait for it.
 
+mod cosines;
 mod error;
 mod facts;
 mod record;

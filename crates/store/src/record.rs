@@ -1,8 +1,8 @@
 //! What workers tell, written down. A worker that begins again may say a thing twice: the index comes out the same.
 
-use crate::{Store, StoreError, studies::row_number};
+use crate::{Store, StoreError, cosines, studies::row_number};
 use sqlx::SqliteConnection;
-use study::{CheckpointFile, EpochMetrics, Event, Failure, Fidelity, Kept, Provenance, SegmentKey};
+use study::{CheckpointFile, Epoch, EpochMetrics, Event, Failure, Fidelity, Kept, Provenance, Scores, SegmentKey};
 
 impl Store {
     /// Writes down what a segment's worker told, all of it or nothing. `offset`: bytes of `events.jsonl` read up to and
@@ -55,7 +55,10 @@ async fn record_event(connection: &mut SqliteConnection, segment: i64, event: &E
             record_epoch(connection, segment, metrics).await?;
             for fidelity in &metrics.fidelity {
                 record_observer(connection, fidelity).await?;
-                record_fidelity(connection, segment, metrics, fidelity).await?;
+                record_fidelity(connection, segment, metrics.epoch, fidelity).await?;
+                if fidelity.kd_loss_test.is_some() || fidelity.agreement_test.is_some() {
+                    record_test_fidelity(connection, segment, metrics.epoch, fidelity).await?;
+                }
             }
             Ok(())
         }
@@ -125,18 +128,16 @@ async fn record_epoch(
     segment: i64,
     metrics: &EpochMetrics,
 ) -> Result<(), StoreError> {
-    let (train_clean_cross_entropy, train_clean_accuracy) =
-        metrics.train_clean.map(|scores| (scores.cross_entropy, scores.accuracy)).unzip();
-    let (validation_cross_entropy, validation_accuracy) =
-        metrics.validation.map(|scores| (scores.cross_entropy, scores.accuracy)).unzip();
-    let (test_cross_entropy, test_accuracy) =
-        metrics.test.map(|scores| (scores.cross_entropy, scores.accuracy)).unzip();
+    let (train_clean_cross_entropy, train_clean_accuracy, _) = columns(metrics.train_clean);
+    let (validation_cross_entropy, validation_accuracy, validation_calibration_error) = columns(metrics.validation);
+    let (test_cross_entropy, test_accuracy, test_calibration_error) = columns(metrics.test);
     sqlx::query!(
         "insert into epoch
              (segment, epoch, learning_rate, train_cross_entropy, train_accuracy,
               train_clean_cross_entropy, train_clean_accuracy, validation_cross_entropy, validation_accuracy,
-              test_cross_entropy, test_accuracy, seconds, images_per_second)
-         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+              test_cross_entropy, test_accuracy, seconds, images_per_second,
+              validation_calibration_error, test_calibration_error)
+         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          on conflict (segment, epoch) do update set
              learning_rate = excluded.learning_rate,
              train_cross_entropy = excluded.train_cross_entropy,
@@ -148,7 +149,10 @@ async fn record_epoch(
              test_cross_entropy = coalesce(excluded.test_cross_entropy, test_cross_entropy),
              test_accuracy = coalesce(excluded.test_accuracy, test_accuracy),
              seconds = excluded.seconds,
-             images_per_second = excluded.images_per_second",
+             images_per_second = excluded.images_per_second,
+             validation_calibration_error =
+                 coalesce(excluded.validation_calibration_error, validation_calibration_error),
+             test_calibration_error = coalesce(excluded.test_calibration_error, test_calibration_error)",
         segment,
         metrics.epoch.0,
         metrics.learning_rate,
@@ -161,11 +165,19 @@ async fn record_epoch(
         test_cross_entropy,
         test_accuracy,
         metrics.seconds,
-        metrics.images_per_second
+        metrics.images_per_second,
+        validation_calibration_error,
+        test_calibration_error
     )
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// Cross-entropy, accuracy, and calibration error in steps.
+fn columns(scores: Option<Scores>) -> (Option<f64>, Option<f64>, Option<i64>) {
+    let steps = |error: f64| (error * Scores::CALIBRATION_STEPS).round() as i64;
+    scores.map_or((None, None, None), |it| (Some(it.cross_entropy), Some(it.accuracy), it.calibration_error.map(steps)))
 }
 
 async fn record_observer(connection: &mut SqliteConnection, fidelity: &Fidelity) -> Result<(), StoreError> {
@@ -183,25 +195,54 @@ async fn record_observer(connection: &mut SqliteConnection, fidelity: &Fidelity)
 async fn record_fidelity(
     connection: &mut SqliteConnection,
     segment: i64,
-    metrics: &EpochMetrics,
+    epoch: Epoch,
     fidelity: &Fidelity,
 ) -> Result<(), StoreError> {
+    let gradient_cosine = fidelity.gradient_cosine.as_ref().map(cosines::bytes);
     sqlx::query!(
         "insert into fidelity
-             (segment, epoch, observer, kd_loss_train, kd_loss_validation, agreement_train, agreement_validation)
-         select ?, ?, observer.id, ?, ?, ?, ? from observer
+             (segment, epoch, observer, kd_loss_train, kd_loss_validation, agreement_train, agreement_validation,
+              gradient_cosine)
+         select ?, ?, observer.id, ?, ?, ?, ?, ? from observer
          where observer.teacher_segment = ? and observer.teacher_epoch = ? and observer.temperature = ?
          on conflict (segment, epoch, observer) do update set
              kd_loss_train = coalesce(excluded.kd_loss_train, kd_loss_train),
              kd_loss_validation = coalesce(excluded.kd_loss_validation, kd_loss_validation),
              agreement_train = coalesce(excluded.agreement_train, agreement_train),
-             agreement_validation = coalesce(excluded.agreement_validation, agreement_validation)",
+             agreement_validation = coalesce(excluded.agreement_validation, agreement_validation),
+             gradient_cosine = coalesce(excluded.gradient_cosine, gradient_cosine)",
         segment,
-        metrics.epoch.0,
+        epoch.0,
         fidelity.kd_loss_train,
         fidelity.kd_loss_validation,
         fidelity.agreement_train,
         fidelity.agreement_validation,
+        gradient_cosine,
+        fidelity.teacher.segment.0,
+        fidelity.teacher.epoch.0,
+        fidelity.temperature
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn record_test_fidelity(
+    connection: &mut SqliteConnection,
+    segment: i64,
+    epoch: Epoch,
+    fidelity: &Fidelity,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "insert into test_fidelity (segment, epoch, observer, kd_loss, agreement)
+         select ?, ?, observer.id, ?, ? from observer
+         where observer.teacher_segment = ? and observer.teacher_epoch = ? and observer.temperature = ?
+         on conflict (segment, epoch, observer) do update set
+             kd_loss = coalesce(excluded.kd_loss, kd_loss), agreement = coalesce(excluded.agreement, agreement)",
+        segment,
+        epoch.0,
+        fidelity.kd_loss_test,
+        fidelity.agreement_test,
         fidelity.teacher.segment.0,
         fidelity.teacher.epoch.0,
         fidelity.temperature
@@ -252,21 +293,23 @@ async fn record_note(connection: &mut SqliteConnection, segment: i64, message: &
 /// The first metric that is NaN, which SQLite would keep as "absent". Infinities are kept as they are.
 fn not_a_number(metrics: &EpochMetrics) -> Option<&'static str> {
     let scores = [
-        ("training cross-entropy or accuracy", Some(metrics.train)),
-        ("clean training cross-entropy or accuracy", metrics.train_clean),
-        ("validation cross-entropy or accuracy", metrics.validation),
-        ("test cross-entropy or accuracy", metrics.test),
+        ("training cross-entropy, accuracy or calibration error", Some(metrics.train)),
+        ("clean training cross-entropy, accuracy or calibration error", metrics.train_clean),
+        ("validation cross-entropy, accuracy or calibration error", metrics.validation),
+        ("test cross-entropy, accuracy or calibration error", metrics.test),
     ]
     .into_iter()
     .filter_map(|(name, scores)| scores.map(|scores| (name, scores)))
-    .flat_map(|(name, scores)| [(name, scores.cross_entropy), (name, scores.accuracy)]);
+    .flat_map(|(name, it)| [it.cross_entropy, it.accuracy, it.calibration_error.unwrap_or(0.0)].map(|it| (name, it)));
     let fidelity = metrics.fidelity.iter().flat_map(|fidelity| {
         [
             ("temperature", Some(fidelity.temperature)),
             ("KD loss on training images", fidelity.kd_loss_train),
             ("KD loss on validation images", fidelity.kd_loss_validation),
+            ("KD loss on test images", fidelity.kd_loss_test),
             ("agreement on training images", fidelity.agreement_train),
             ("agreement on validation images", fidelity.agreement_validation),
+            ("agreement on test images", fidelity.agreement_test),
         ]
         .into_iter()
         .filter_map(|(name, value)| value.map(|value| (name, value)))

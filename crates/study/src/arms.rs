@@ -1,7 +1,11 @@
 //! A study's arms: the cross product of its choices, made canonical, told apart by what varies, each with its baseline.
 
-use crate::{Architecture, Arm, Chain, Choices, Distillation, Epoch, Line, Number, Study, Treatment, labels::labels};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::{
+    Architecture, Arm, Chain, Choices, Distillation, Epoch, Line, Number, Study, Treatment,
+    labels::labels,
+    ordered::{map, set},
+};
+use std::collections::BTreeSet;
 
 /// The arms in canonical order: the fields in the file's order, the last one fastest, each arm where it first occurs.
 pub(crate) fn arms(study: &Study) -> Vec<Arm> {
@@ -15,12 +19,8 @@ pub(crate) fn arms(study: &Study) -> Vec<Arm> {
     // The labels-only arm of the same student, else the study's first arm: also where no arm distils, for a labels-only arm is a
     // baseline of those that learn from a teacher, and students that all learn alone are compared with each other.
     let distils = arms.iter().any(|arm| arm.distillation.is_some());
-    let alone: BTreeMap<_, _> = arms
-        .iter()
-        .enumerate()
-        .filter(|(_, arm)| distils && arm.distillation.is_none())
-        .map(|(index, arm)| ((arm.student, arm.epochs), index))
-        .collect();
+    let alone = arms.iter().enumerate().filter(|(_, arm)| distils && arm.distillation.is_none());
+    let alone = map(alone.map(|(index, arm)| ((arm.student, arm.epochs), index)));
     for (arm, label) in arms.iter_mut().zip(labels) {
         arm.label = label;
         arm.baseline = alone.get(&(arm.student, arm.epochs)).copied().unwrap_or(0);
@@ -134,7 +134,7 @@ pub(crate) fn baseline_remark(arms: &[Arm]) -> Option<String> {
 fn to_compare(arms: &[Arm]) -> String {
     let listed = |values: BTreeSet<String>| values.into_iter().collect::<Vec<_>>().join(", ");
     let add = if !differ(arms.iter().map(|arm| arm.epochs)) {
-        let stops: BTreeSet<Epoch> = distilling(arms).map(|it| it.kd_stop_epoch).collect();
+        let stops: BTreeSet<Epoch> = set(distilling(arms).map(|it| it.kd_stop_epoch));
         let stops: Vec<String> = stops.into_iter().map(|stop| stop.to_string()).collect();
         format!("kd_stop_epoch = [0, {}]", stops.join(", "))
     } else if let Some((weight, values)) = deciding_weight(arms) {
@@ -154,13 +154,13 @@ fn deciding_weight(arms: &[Arm]) -> Option<(Number, BTreeSet<String>)> {
     let (weight, others) = (weights.next()?, weights.next());
     let same = distilling(arms).all(|it| it.scheme.method() == first.method());
     let values = distilling(arms).filter_map(|it| it.scheme.number(weight)).map(|value| value.to_string());
-    (same && others.is_none()).then(|| (weight, values.collect()))
+    (same && others.is_none()).then(|| (weight, set(values)))
 }
 
 pub(crate) fn distilling(arms: &[Arm]) -> impl Iterator<Item = &Distillation> {
     arms.iter().filter_map(|arm| arm.distillation.as_ref())
 }
 
-pub(crate) fn differ<T: Ord>(values: impl Iterator<Item = T>) -> bool {
-    values.collect::<BTreeSet<T>>().len() > 1
+pub(crate) fn differ<T: PartialEq>(mut values: impl Iterator<Item = T>) -> bool {
+    values.next().is_some_and(|first| values.any(|value| value != first))
 }

@@ -29,6 +29,8 @@ pub(crate) const EPOCHS: RangeInclusive<u32> = 1..=10_000;
 pub(crate) const WARM_UP_EPOCHS: RangeInclusive<u32> = 0..=10_000;
 pub(crate) const ANCHORS: RangeInclusive<u32> = 1..=100;
 pub(crate) const GENERATIONS: RangeInclusive<u32> = 1..=20;
+pub(crate) const BUDGET_EPOCHS: RangeInclusive<u32> = 1..=100_000_000;
+pub(crate) const PROMOTE_ONE_IN: RangeInclusive<u32> = 2..=10;
 pub(crate) const BATCH_SIZE: RangeInclusive<u32> = 1..=4096;
 /// Most values of one list, so that absurd ones are refused unread.
 pub(crate) const CHOICES_MAX: usize = 100;

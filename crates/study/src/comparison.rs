@@ -1,12 +1,14 @@
 //! What a study found: each arm's accuracy, the differences, and how sure one can be.
 
 use crate::{
-    Arm, DatasetFacts, Epoch, Incident, Machine, Metric, Plan, Progress, Provenance, RunId, Series, State, Study,
-    TeacherSummary, answer, arms, blocks,
+    Arm, Conflict, Confusion, DatasetFacts, Ensembles, Epoch, Incident, Machine, Metric, Plan, Progress, Provenance,
+    RunId, SearchReport, Series, State, Study, TeacherSummary, answer, arms, blocks,
+    conflict::conflicts,
     incidents::incidents,
     metrics::{Facts, best_on_validation, result, run_metrics, series},
     numbers,
     progress::{self, RunProgress, WaitsFor},
+    search,
     statistics::{self, Blocks},
     teachers,
 };
@@ -112,6 +114,19 @@ pub struct Report {
     /// What its epochs took so far, summed over workers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub training_seconds: Option<f64>,
+    /// Where the gradients of the two losses conflict, arm by arm; empty where that was not measured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conflicts: Vec<Conflict>,
+    /// What is taken for what on the test images, where classes are few enough to be shown ([`Confusion::CLASSES_MAX`]) and a run is
+    /// at its end. It is counted from kept logits, by whoever has their files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confusion: Option<Confusion>,
+    /// How the arms were searched; `None` where all of them were trained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<SearchReport>,
+    /// What networks come to that vote together, where a study has generations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ensembles: Option<Ensembles>,
 }
 
 impl Report {
@@ -376,8 +391,16 @@ fn remarks(study: &Study, plan: &Plan, arms: &[ArmSummary], states: &[RunProgres
     let failed = states.iter().filter(|run| run.state == State::Failed).count();
     let failed = (failed > 0 && abandoned.is_none())
         .then(|| format!("{failed} of {} failed.", numbers::counted(states.len() as u64, "run")));
-    let remarks =
-        [one_teacher, shared_views, arms::baseline_remark(&plan.arms), abandoned, failed, missing(arms, model)];
+    let searched = search::remark(study, &plan.arms);
+    let remarks = [
+        searched,
+        one_teacher,
+        shared_views,
+        arms::baseline_remark(&plan.arms),
+        abandoned,
+        failed,
+        missing(arms, model),
+    ];
     remarks.into_iter().flatten().collect()
 }
 
@@ -418,7 +441,8 @@ fn missing(arms: &[ArmSummary], model: &Model) -> Option<String> {
 pub fn report(study: &Study, plan: &Plan, facts: &Facts, stopped: bool, machine: &Machine) -> Report {
     let curves = Metric::ALL.into_iter().map(|metric| (metric, series(plan, facts, metric)));
     let curves = curves.filter(|(_, series)| series.iter().any(|series| !series.points.is_empty())).collect();
-    Report { curves, ..report_without_curves(study, plan, facts, stopped, machine) }
+    let conflicts = conflicts(plan, facts);
+    Report { curves, conflicts, ..report_without_curves(study, plan, facts, stopped, machine) }
 }
 
 /// As [`report`], without its curves: for a list of studies.
@@ -448,6 +472,10 @@ pub fn report_without_curves(study: &Study, plan: &Plan, facts: &Facts, stopped:
         images: plan.segments.first().map(|segment| segment.dataset.clone()),
         started_at: None,
         training_seconds: training_seconds(plan, facts),
+        conflicts: Vec::new(),
+        confusion: None,
+        ensembles: None,
+        search: None,
     }
 }
 

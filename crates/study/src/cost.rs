@@ -1,8 +1,10 @@
 //! What a plan costs on this machine.
 
 use crate::{
-    Architecture, CheckpointId, DatasetFacts, Epoch, Machine, Numerics, Optimizer, Plan, Segment, SegmentKey, Start,
+    Architecture, CheckpointId, DatasetFacts, Epoch, Machine, Numerics, Optimizer, PROBE_IMAGES, Plan, Segment,
+    SegmentKey, Start,
     metrics::Facts,
+    ordered::map,
     progress::epochs_done,
     statistics,
     teacher_logits::{Drawn, TeacherLogits, Usage, expected_views, teacher_logits, teachers},
@@ -80,8 +82,10 @@ const CHECKPOINT_SECONDS: f64 = 0.05;
 /// Time for what `facts` leave to be trained; with empty facts, for the whole plan. `None` where the speed is not known.
 ///
 /// An epoch is a training step for each training image (one by DOT has a second backward pass), a forward pass of each teacher that
-/// teaches where the table of its logits does not have it yet or attention maps are asked for, and an evaluation of each validation image; at each stop its test images and those of the best epoch so far
-/// are evaluated, and where a run ends the training images. Measuring against teachers costs nothing here: their logits are kept.
+/// teaches where the table of its logits does not have it yet or attention maps are asked for, an evaluation of each validation image,
+/// and a backward pass of [`PROBE_IMAGES`] for each teacher that the student is measured against and one more; at each stop its test
+/// images and those of the best epoch so far are evaluated, and where a run ends the training images. Beyond that, measuring against
+/// teachers costs nothing here: their logits are kept.
 /// The plan is then worked off as the runner does (`timetable`). Once epochs of this plan were measured, their seconds stand for
 /// those segments, and how they compare with what was expected for the others. A GPU is not estimated beforehand.
 pub fn estimate(plan: &Plan, facts: &Facts, machine: &Machine) -> Option<Estimate> {
@@ -92,7 +96,7 @@ pub fn estimate(plan: &Plan, facts: &Facts, machine: &Machine) -> Option<Estimat
         return None;
     }
     let slower = measured.unwrap_or(1.0);
-    let place: BTreeMap<&SegmentKey, usize> = plan.segments.iter().map(|segment| &segment.key).zip(0..).collect();
+    let place: BTreeMap<&SegmentKey, usize> = map(plan.segments.iter().map(|segment| &segment.key).zip(0..));
     let done: Vec<Epoch> =
         plan.segments.iter().map(|segment| Epoch(segment.from().0 + epochs_done(segment, facts))).collect();
     let tasks = plan.segments.iter().zip(&costs).zip(&done).map(|((segment, cost), own)| {
@@ -141,7 +145,7 @@ struct Cost {
 fn costs(plan: &Plan, facts: &Facts, machine: &Machine, speed: &Speed) -> Vec<Cost> {
     let segments = plan.by_key();
     let tables = teacher_logits(&plan.segments, machine.teacher_logits_limit);
-    let tables: BTreeMap<&CheckpointId, &TeacherLogits> = tables.iter().map(|table| (&table.teacher, table)).collect();
+    let tables: BTreeMap<&CheckpointId, &TeacherLogits> = map(tables.iter().map(|table| (&table.teacher, table)));
     let mut drawn: BTreeMap<&CheckpointId, Drawn> = BTreeMap::new();
     let mut costs: Vec<Option<Cost>> = vec![None; plan.segments.len()];
     let mut order: Vec<usize> = (0..plan.segments.len()).collect();
@@ -150,12 +154,17 @@ fn costs(plan: &Plan, facts: &Facts, machine: &Machine, speed: &Speed) -> Vec<Co
         let segment = &plan.segments[place];
         let images = &segment.dataset;
         let student = speed.evaluation.seconds(segment.architecture, images);
+        let step = speed.step.seconds(segment.architecture, images);
+        let observers = segment.measured_against().len() as f64;
+        let probe =
+            f64::from(PROBE_IMAGES.min(images.train)) * (student + (1.0 + observers) * (step - student).max(0.0));
+        let compared = if observers > 0.0 { probe } else { 0.0 };
         // What was measured is a step of SGD.
         let as_sgd = f64::from(segment.optimizer.passes_of_a_step()) / f64::from(Optimizer::SGD_PASSES);
-        let mut image = match segment.start {
+        let (mut image, compared) = match segment.start {
             // Its images are only looked at.
-            Start::Imported(_) => student,
-            Start::Initialisation | Start::Checkpoint(_) => as_sgd * speed.step.seconds(segment.architecture, images),
+            Start::Imported(_) => (student, 0.0),
+            Start::Initialisation | Start::Checkpoint(_) => (as_sgd * step, compared),
         };
         for teacher in teachers(segment) {
             let Some(taught_by) = segments.get(&teacher.segment) else { continue };
@@ -172,7 +181,7 @@ fn costs(plan: &Plan, facts: &Facts, machine: &Machine, speed: &Speed) -> Vec<Co
         }
         let [train, validation, test] = [images.train, images.validation, images.test].map(f64::from);
         costs[place] = Some(Cost {
-            epoch: train * image + validation * student,
+            epoch: train * image + validation * student + compared,
             evaluation: (test + validation) * student,
             end: train * student,
         });

@@ -1,6 +1,6 @@
 //! How many arms a study has, counted and not built: lists multiply fast.
 
-use crate::{Chain, Epoch, Method, Number, Treatment};
+use crate::{Chain, Epoch, Method, Number, Treatment, ordered::set};
 use std::collections::BTreeSet;
 
 /// What counts for the number of arms: how many values each field has, and which where they decide what counts.
@@ -128,7 +128,7 @@ impl Ways<'_> {
 
     fn chains(&self, least: u32) -> u128 {
         let Some(chains) = &self.sizes.treatment.chain else { return 1 };
-        let different: BTreeSet<Chain> = chains.0.iter().map(|chain| chain.canonical(Epoch(self.epochs))).collect();
+        let different: BTreeSet<Chain> = set(chains.0.iter().map(|chain| chain.canonical(Epoch(self.epochs))));
         let beyond = |chain: &&Chain| chain.first_stop().is_none_or(|stop| stop.0 > least);
         different.iter().filter(beyond).count() as u128
     }

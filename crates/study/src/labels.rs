@@ -3,6 +3,7 @@
 use crate::{
     Arm, Distillation, Epoch, Method, Number,
     arms::{differ, distilling},
+    ordered::set,
 };
 use std::collections::BTreeSet;
 
@@ -47,7 +48,7 @@ fn numbers(arms: &[Arm]) -> BTreeSet<(Method, Number)> {
         let of_method = distilling(arms).filter(move |it| it.scheme.method() == method);
         of_method.filter_map(move |it| it.scheme.number(number)).map(f64::to_bits)
     };
-    all.filter(|(method, number)| differ(values(*method, *number))).collect()
+    set(all.filter(|(method, number)| differ(values(*method, *number))))
 }
 
 fn label(arm: &Arm, varies: &Varies) -> String {

@@ -14,6 +14,8 @@ pub mod chain;
 pub mod check;
 pub mod claims;
 pub mod comparison;
+pub mod conflict;
+pub mod confusion;
 pub mod cost;
 mod count;
 pub mod dataset;
@@ -33,11 +35,13 @@ pub mod method;
 pub mod metrics;
 pub mod numbers;
 pub mod numeral;
+mod ordered;
 pub mod plan;
 pub mod progress;
 pub mod published;
 mod read;
 pub mod schedule;
+pub mod search;
 mod section;
 mod sharing;
 pub mod snapshot;
@@ -52,6 +56,8 @@ pub use architecture::Architecture;
 pub use chain::{Chain, Member};
 pub use check::SpecError;
 pub use comparison::{ArmSummary, Comparison, Difference, Report, Verdict};
+pub use conflict::Conflict;
+pub use confusion::{ArmConfusion, Confusion};
 pub use cost::{Estimate, Speed};
 pub use dataset::{Dataset, DatasetFacts, DatasetSamples, FolderName, Sample};
 pub use ensembles::Ensembles;
@@ -61,12 +67,13 @@ pub use laboratory::{Share, ShareId, StudyCard, StudyId};
 pub use machine::{Machine, Ready};
 pub use method::{Method, Number, Scheme};
 pub use metrics::{
-    CheckpointFile, EpochMetrics, Event, Facts, Failure, Fidelity, Job, Kept, Metric, Point, Provenance, Scores,
-    SegmentFacts, Series,
+    CheckpointFile, Cosine, EpochMetrics, Event, Facts, Failure, Fidelity, GradientCosine, Job, Kept, Metric,
+    PROBE_IMAGES, Point, Provenance, Scores, SegmentFacts, Series,
 };
 pub use plan::{Arm, Distillation, Leg, Line, Numerics, Observer, Plan, Run, RunId, Segment, SegmentKey, Start};
 pub use progress::{Progress, State, WaitsFor};
 pub use schedule::Schedule;
+pub use search::{Search, SearchReport};
 pub use snapshot::Snapshot;
 pub use spec::{
     Augmentation, AugmentationSeed, Choices, Device, EvaluateTest, Recipe, Student, Study, TeacherChoices, Treatment,

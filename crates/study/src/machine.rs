@@ -5,6 +5,7 @@ use crate::{
     TeacherNetwork,
     cost::{self, bytes_in_words},
     read::{self, Understood},
+    search,
 };
 use serde::{Deserialize, Serialize};
 use toml::Table;
@@ -75,6 +76,12 @@ impl Machine {
         let numerics = understood.device.and_then(|device| self.numerics(device).map_err(&mut told).ok());
         if let (Some(images), Some(batch_size), Some(Numerics::CpuF32)) = (found, understood.batch_size, numerics) {
             self.refuse_too_large(&understood, images, batch_size, &mut errors);
+        }
+        if let (Some(study), Some(dataset), Some(numerics), true) =
+            (&understood.study, &dataset, numerics, errors.is_empty())
+            && study.search.is_some()
+        {
+            errors.extend(search::refuse(study, &Plan::of(study, dataset.clone(), numerics)));
         }
         read::sort(&mut errors);
         match (understood.study, dataset, numerics) {

@@ -9,6 +9,15 @@ use std::collections::BTreeMap;
 pub struct Scores {
     pub cross_entropy: f64,
     pub accuracy: f64,
+    /// Expected calibration error (Guo et al. 2017) in 15 bins, from 0 to 1, with four decimals, on held-out images; `None` on those
+    /// that were trained on, and where it was not measured yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration_error: Option<f64>,
+}
+
+impl Scores {
+    /// A calibration error's four decimals: of some thousand images more say nothing, and a study keeps very many.
+    pub const CALIBRATION_STEPS: f64 = 1e4;
 }
 
 /// What one epoch of training came to. Losses are unweighted, so they compare across runs.
@@ -36,12 +45,11 @@ pub struct EpochMetrics {
 impl EpochMetrics {
     /// What was measured against one teacher at its temperature.
     pub fn fidelity_to(&self, observer: &Observer) -> Option<&Fidelity> {
-        let same = |it: &&Fidelity| it.teacher == observer.teacher && it.temperature == observer.temperature;
-        self.fidelity.iter().find(same)
+        self.fidelity.iter().find(|it| it.is_to(observer))
     }
 }
 
-/// How well the student mimics one teacher at one temperature.
+/// How well the student mimics one teacher at one temperature, and what learning from it would ask for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Fidelity {
     pub teacher: CheckpointId,
@@ -51,12 +59,95 @@ pub struct Fidelity {
     pub kd_loss_train: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kd_loss_validation: Option<f64>,
+    /// Where test is evaluated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kd_loss_test: Option<f64>,
     /// Share of images, 0 to 1, on which student and teacher name the same class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agreement_train: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agreement_validation: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agreement_test: Option<f64>,
+    /// After the epoch; `None` where the teacher was not there yet when it was trained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gradient_cosine: Option<GradientCosine>,
 }
+
+impl Fidelity {
+    /// To someone against whom nothing is measured yet.
+    pub fn to(observer: Observer) -> Fidelity {
+        Fidelity {
+            teacher: observer.teacher,
+            temperature: observer.temperature,
+            kd_loss_train: None,
+            kd_loss_validation: None,
+            kd_loss_test: None,
+            agreement_train: None,
+            agreement_validation: None,
+            agreement_test: None,
+            gradient_cosine: None,
+        }
+    }
+
+    pub fn is_to(&self, observer: &Observer) -> bool {
+        self.teacher == observer.teacher && self.temperature == observer.temperature
+    }
+
+    /// With what an earlier line told of the same teacher and this one does not.
+    pub fn or(self, earlier: &Fidelity) -> Fidelity {
+        Fidelity {
+            kd_loss_train: self.kd_loss_train.or(earlier.kd_loss_train),
+            kd_loss_validation: self.kd_loss_validation.or(earlier.kd_loss_validation),
+            kd_loss_test: self.kd_loss_test.or(earlier.kd_loss_test),
+            agreement_train: self.agreement_train.or(earlier.agreement_train),
+            agreement_validation: self.agreement_validation.or(earlier.agreement_validation),
+            agreement_test: self.agreement_test.or(earlier.agreement_test),
+            gradient_cosine: self.gradient_cosine.or_else(|| earlier.gradient_cosine.clone()),
+            ..self
+        }
+    }
+}
+
+/// The conflict itself: cosines of two gradients on the same images, the [`PROBE_IMAGES`] of the data set. One is that of
+/// cross-entropy; the other is that of all that is learnt from the teacher, as it is weighted, or, where the student does not learn
+/// from it, of the KD loss (Hinton et al. 2015). From −1 (a small step along one undoes the other) over 0 (neither is felt by
+/// the other) to 1 (they ask for the same); `None` where one is zero.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GradientCosine {
+    /// Of all parameters as one vector.
+    pub all: Option<Cosine>,
+    /// Of each group of layers, from the images on: the first convolution, each group of blocks, and what follows the blocks.
+    pub groups: Vec<Option<Cosine>>,
+}
+
+/// A cosine to the nearest 0.002: of so few images more says nothing, and a study keeps very many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(from = "f64", into = "f64")]
+pub struct Cosine {
+    /// In steps of 0.002: from -500 to 500.
+    pub steps: i16,
+}
+
+impl Cosine {
+    const STEPS: f64 = 500.0;
+}
+
+/// The nearest; what is no number is 0.
+impl From<f64> for Cosine {
+    fn from(value: f64) -> Cosine {
+        Cosine { steps: (value.clamp(-1.0, 1.0) * Cosine::STEPS).round() as i16 }
+    }
+}
+
+impl From<Cosine> for f64 {
+    fn from(cosine: Cosine) -> f64 {
+        f64::from(cosine.steps) / Cosine::STEPS
+    }
+}
+
+/// Training images on which gradients are compared, or all where there are fewer: the same for all runs and epochs, unaugmented.
+pub const PROBE_IMAGES: u32 = 128;
 
 /// Where and by what something was trained: recorded, never hashed into a key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -204,6 +295,11 @@ pub enum Metric {
     AgreementValidation,
     LearningRate,
     TestAccuracy,
+    KdLossTest,
+    CalibrationErrorValidation,
+    CalibrationErrorTest,
+    /// Of the gradients of cross-entropy and of the KD loss, of all parameters.
+    GradientCosine,
 }
 
 /// One arm's curve: mean over seeds and the 95 % interval of the mean (its own t), point by point.
@@ -219,7 +315,7 @@ pub struct Series {
     pub drops: Vec<Epoch>,
 }
 
-/// `low` and `high` equal `mean` where `seeds` is 1. Accuracies in percent.
+/// `low` and `high` equal `mean` where `seeds` is 1. Accuracies and calibration errors in percent.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Point {
     pub epoch: Epoch,
@@ -231,7 +327,6 @@ pub struct Point {
 
 /// The one way to read a curve, for a study that runs and one that is done: every arm's series of `metric`, in the plan's order.
 pub fn series(plan: &Plan, facts: &Facts, metric: Metric) -> Vec<Series> {
-    let critical: Vec<f64> = (0..=plan.seeds()).map(statistics::critical_value_of_mean).collect();
     let segments = plan.by_key();
     let measured_against = plan.measured_against();
     let mut values: Vec<BTreeMap<Epoch, Vec<f64>>> = vec![BTreeMap::new(); plan.arms.len()];
@@ -242,6 +337,9 @@ pub fn series(plan: &Plan, facts: &Facts, metric: Metric) -> Vec<Series> {
             }
         }
     }
+    // Once per count of seeds: a search trains the arms of one plan with different numbers of them.
+    let most_seeds = values.iter().flat_map(BTreeMap::values).map(Vec::len).max().unwrap_or(0);
+    let critical: Vec<f64> = (0..=most_seeds).map(statistics::critical_value_of_mean).collect();
     let mut schedules = vec![None; plan.arms.len()];
     for run in &plan.runs {
         schedules[run.arm] = run.legs.first().and_then(|leg| segments.get(&leg.segment)).map(|it| &it.schedule);
@@ -283,7 +381,7 @@ impl Point {
 
 impl Metric {
     /// In the order in which they are shown.
-    pub const ALL: [Metric; 9] = [
+    pub const ALL: [Metric; 13] = [
         Metric::ValidationAccuracy,
         Metric::ValidationCrossEntropy,
         Metric::TrainAccuracy,
@@ -293,11 +391,16 @@ impl Metric {
         Metric::AgreementValidation,
         Metric::LearningRate,
         Metric::TestAccuracy,
+        Metric::KdLossTest,
+        Metric::CalibrationErrorValidation,
+        Metric::CalibrationErrorTest,
+        Metric::GradientCosine,
     ];
 
-    /// Its value in one epoch, accuracies and agreement in percent; `None` where it was not measured.
+    /// Its value in one epoch, accuracies, agreement and calibration errors in percent; `None` where it was not measured.
     fn of(self, epoch: &EpochMetrics, observer: Option<&Observer>) -> Option<f64> {
         let fidelity = || epoch.fidelity_to(observer?);
+        let calibration_error = |scores: Option<Scores>| scores?.calibration_error.map(|error| 100.0 * error);
         match self {
             Metric::ValidationAccuracy => epoch.validation.map(|scores| 100.0 * scores.accuracy),
             Metric::ValidationCrossEntropy => epoch.validation.map(|scores| scores.cross_entropy),
@@ -308,6 +411,10 @@ impl Metric {
             Metric::AgreementValidation => fidelity()?.agreement_validation.map(|share| 100.0 * share),
             Metric::LearningRate => Some(epoch.learning_rate),
             Metric::TestAccuracy => epoch.test.map(|scores| 100.0 * scores.accuracy),
+            Metric::KdLossTest => fidelity()?.kd_loss_test,
+            Metric::CalibrationErrorValidation => calibration_error(epoch.validation),
+            Metric::CalibrationErrorTest => calibration_error(epoch.test),
+            Metric::GradientCosine => fidelity()?.gradient_cosine.as_ref()?.all.map(f64::from),
         }
     }
 }

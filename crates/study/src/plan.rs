@@ -2,7 +2,7 @@
 
 use crate::{
     Architecture, Augmentation, Chain, CheckpointId, Dataset, DatasetFacts, Epoch, Optimizer, Schedule, Scheme, Seed,
-    SpecError, Study, TeacherNetwork, Term, WeightsDigest, arms, numbers, read, sharing,
+    SpecError, Study, TeacherNetwork, Term, WeightsDigest, arms, numbers, ordered::map, read, search, sharing,
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -257,7 +257,10 @@ impl Plan {
             });
         }
         match dataset.split(study.validation) {
-            Ok(split) if errors.is_empty() => Ok(Plan::of(study, split, numerics)),
+            Ok(split) if errors.is_empty() => {
+                let plan = Plan::of(study, split, numerics);
+                search::refuse(study, &plan).map_or(Ok(plan), |error| Err(vec![error]))
+            }
             split => {
                 errors.extend(split.err());
                 read::sort(&mut errors);
@@ -278,7 +281,7 @@ impl Plan {
         };
         let shared = sharing::share(study, &arms, ground);
         let remarks = remarks(study, &arms, &shared.segments);
-        Plan {
+        let mut plan = Plan {
             training_version: crate::TRAINING_VERSION,
             epochs: shared.segments.iter().map(|it| u64::from(it.until.0) - u64::from(it.from().0)).sum(),
             epochs_without_sharing: shared.epochs_without_sharing,
@@ -286,7 +289,9 @@ impl Plan {
             segments: shared.segments,
             arms,
             remarks,
-        }
+        };
+        plan.remarks.extend(search::plan_remark(study, &plan));
+        plan
     }
 
     pub fn segment(&self, key: &SegmentKey) -> Option<&Segment> {
@@ -298,14 +303,9 @@ impl Plan {
         self.training_version != crate::TRAINING_VERSION
     }
 
-    /// How many seeds every arm has.
-    pub(crate) fn seeds(&self) -> usize {
-        self.runs.len() / self.arms.len().max(1)
-    }
-
     /// Every segment by its key, for walks over many runs.
     pub fn by_key(&self) -> BTreeMap<&SegmentKey, &Segment> {
-        self.segments.iter().map(|segment| (&segment.key, segment)).collect()
+        map(self.segments.iter().map(|segment| (&segment.key, segment)))
     }
 
     /// The teacher and temperature each run is measured against, run by run: its own, the last where it has several one after the

@@ -2,7 +2,7 @@
 
 use crate::{
     Architecture, AugmentationSeed, Chain, Choices, Dataset, Device, EvaluateTest, Method, Number, Plan, Recipe,
-    SpecError, Student, Study, TeacherChoices, TeacherNetwork, Treatment,
+    Search, SpecError, Student, Study, TeacherChoices, TeacherNetwork, Treatment,
     check::{self, Interval},
     count,
     kinds::{Kind, architecture, augmentation, boolean, chain, dataset, device, named, number, teacher, title, whole},
@@ -11,7 +11,8 @@ use crate::{
 use std::cmp::Ordering;
 use toml::Table;
 
-const STUDY: &[&str] = &["title", "dataset", "validation", "seeds", "student", "teacher", "treatment", "recipe"];
+const STUDY: &[&str] =
+    &["title", "dataset", "validation", "seeds", "student", "teacher", "treatment", "recipe", "search"];
 const STUDENT: &[&str] = &["architecture", "epochs"];
 const TEACHER: &[&str] = &["architecture", "epochs", "per_seed"];
 const TREATMENT: &[&str] = &[
@@ -33,6 +34,7 @@ const TREATMENT: &[&str] = &[
     "generation_stop_epoch",
     "cross_entropy_weight_after_stop",
 ];
+const SEARCH: &[&str] = &["budget_epochs", "promote_one_in"];
 const RECIPE: &[&str] = &[
     "batch_size",
     "learning_rate",
@@ -84,6 +86,14 @@ pub(crate) fn understand(table: &Table) -> Understood {
     let FromRecipe { recipe, batch_size, device, momentum } =
         recipe(&top.section("recipe", RECIPE, &mut errors), dataset, &mut errors);
     let Teaching { teacher, per_seed, treatment, distils } = teaching(&top, &student, momentum, &mut errors);
+    let search = search(
+        &top.section("search", SEARCH, &mut errors),
+        &student,
+        treatment.as_ref().filter(|_| distils),
+        validation.flatten(),
+        recipe.evaluate_test,
+        &mut errors,
+    );
     top.refuse_unknown(&mut errors);
     errors.extend(too_many_runs(seeds, &student, teacher.as_ref(), treatment.as_ref()));
 
@@ -118,6 +128,7 @@ pub(crate) fn understand(table: &Table) -> Understood {
                 },
                 treatment,
                 recipe,
+                search,
             })
         })();
     }
@@ -138,6 +149,7 @@ fn in_the_files_order(one: &str, other: &str) -> Ordering {
             "teacher" => TEACHER,
             "treatment" => TREATMENT,
             "recipe" => RECIPE,
+            "search" => SEARCH,
             _ => &[],
         };
         let index = |name: &str, names: &[&str]| names.iter().position(|it| *it == name).unwrap_or(names.len());
@@ -295,6 +307,55 @@ fn within(first: u32, last: Option<u32>, beyond: &'static str) -> Kind<u32> {
         Some(last) => whole(first..=last, beyond),
         None => whole(first..=*check::EPOCHS.end(), ""),
     }
+}
+
+/// Arms of one student, which are chosen on validation, and a labels-only arm that the winner is tested against.
+fn search(
+    section: &Section<'_>,
+    student: &Networks<Architecture>,
+    distilling: Option<&Treatment>,
+    validation: Option<u32>,
+    evaluate_test: EvaluateTest,
+    errors: &mut Vec<SpecError>,
+) -> Option<Search> {
+    section.table?;
+    let budget_epochs = section.required("budget_epochs", &whole(check::BUDGET_EPOCHS, ""), errors);
+    let default = Search::PROMOTE_ONE_IN_DEFAULT;
+    let promote_one_in = section.or("promote_one_in", &whole(check::PROMOTE_ONE_IN, ""), default, errors);
+    section.refuse_unknown(errors);
+    let mut refuse = |field: &str, problem: &str, given: &str, allowed: &str| {
+        let told = |text: &str| text.to_owned();
+        errors.push(SpecError {
+            field: told(field),
+            problem: told(problem),
+            given: told(given),
+            allowed: told(allowed),
+        });
+    };
+    let several = |count: usize| count > 1;
+    if student.architecture.as_ref().is_some_and(|it| several(it.0.len()))
+        || student.epochs.as_ref().is_some_and(|it| several(it.0.len()))
+    {
+        refuse("student.architecture", "is searched, and more than one", "a list", "one network, of one length");
+    }
+    let has_labels_only =
+        |treatment: &Treatment| treatment.kd_stop_epoch.as_ref().is_some_and(|stops| stops.0.contains(&0));
+    match distilling {
+        None => refuse("treatment.method", "leaves nothing to be searched", "labels alone", "a treatment that distils"),
+        Some(treatment) if !has_labels_only(treatment) => {
+            let problem = "has no 0: what a search finds is tested against labels alone";
+            refuse("treatment.kd_stop_epoch", problem, "no 0", "a list with 0 among its values");
+        }
+        Some(_) => {}
+    }
+    if validation == Some(0) {
+        refuse("validation", "leaves nothing to choose by", "0", "1 or more, where arms are searched");
+    }
+    if evaluate_test == EvaluateTest::EveryEpoch {
+        let problem = "would look at test before the choice is made";
+        refuse("recipe.evaluate_test", problem, "\"every-epoch\"", "checkpoints, where arms are searched");
+    }
+    Some(Search { budget_epochs: budget_epochs?, promote_one_in: promote_one_in? })
 }
 
 /// The recipe, and apart those of its fields that others lean on: this machine, and a method's optimizer. `None` where they are wrong.

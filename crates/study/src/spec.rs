@@ -1,6 +1,6 @@
 //! What a person writes down. One type is the TOML file, the form's state, the wire format and the stored JSON.
 
-use crate::{Architecture, Chain, Dataset, Method, Number, Optimizer, SpecError, TeacherNetwork, file, read};
+use crate::{Architecture, Chain, Dataset, Method, Number, Optimizer, Search, SpecError, TeacherNetwork, file, read};
 use serde::{Deserialize, Serialize};
 
 /// One value, or several to be compared: `4.0` or `[1.0, 4.0, 16.0]`. Never empty.
@@ -61,6 +61,9 @@ pub struct Study {
     pub treatment: Option<Treatment>,
     #[serde(default, skip_serializing_if = "Recipe::is_default")]
     pub recipe: Recipe,
+    /// Absent: every arm is trained with every seed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<Search>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -241,6 +244,8 @@ pub enum EvaluateTest {
     /// At stops, at the end and at the best on validation.
     Checkpoints,
     EveryEpoch,
+    /// Not yet: what a search has still to choose from. Not to be written in a study.
+    Never,
 }
 
 impl Study {

@@ -4,6 +4,7 @@
 //! students that share a seed ask for the same ones, whatever their temperature, weight or network; other seeds and epochs meet
 //! them by chance.
 
+use crate::ordered::set;
 use crate::{Augmentation, CheckpointId, Numerics, Seed, Segment, cost::bytes_in_words, numbers};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -104,7 +105,7 @@ pub fn teacher_logits<'a>(segments: impl IntoIterator<Item = &'a Segment>, limit
 
 /// The teachers that a segment learns from, each once.
 pub fn teachers(segment: &Segment) -> BTreeSet<&CheckpointId> {
-    segment.terms.iter().filter_map(|(_, term)| term.teacher()).collect()
+    set(segment.terms.iter().filter_map(|(_, term)| term.teacher()))
 }
 
 /// What a teacher teaches. `of` is any segment that it teaches: all have the same images and augmentation, which are part of the

@@ -15,21 +15,30 @@ fn found(slug: &str, accuracy: impl Fn(&study::Arm, u32) -> (f64, f64)) -> Repor
     let study = Card::of_slug(slug).unwrap().study(Size::Minutes);
     let plan = Plan::new(&study, &fashion_mnist_12k(), Numerics::CpuF32).unwrap();
     let mut facts = Facts::new();
-    let scores = |accuracy| Scores { cross_entropy: 1.0, accuracy };
+    let scores = |accuracy| Scores { cross_entropy: 1.0, accuracy, calibration_error: None };
     for run in &plan.runs {
-        let last = run.legs.last().unwrap();
         let (test, validation) = accuracy(&plan.arms[run.arm], run.seed.0);
-        facts.entry(last.segment.clone()).or_default().metrics.push(EpochMetrics {
-            epoch: last.until,
-            learning_rate: 0.1,
-            train: scores(0.5),
-            train_clean: None,
-            validation: Some(scores(validation)),
-            test: Some(scores(test)),
-            fidelity: Vec::new(),
-            seconds: 1.0,
-            images_per_second: 1.0,
-        });
+        let end = run.legs.last().unwrap().until;
+        for leg in &run.legs {
+            let known = &mut facts.entry(leg.segment.clone()).or_default().metrics;
+            for epoch in (leg.from.0 + 1..=leg.until.0).map(Epoch) {
+                known.retain(|metrics| metrics.epoch != epoch || epoch < end);
+                if known.iter().any(|metrics| metrics.epoch == epoch) {
+                    continue;
+                }
+                known.push(EpochMetrics {
+                    epoch,
+                    learning_rate: 0.1,
+                    train: scores(0.5),
+                    train_clean: None,
+                    validation: Some(scores(if epoch == end { validation } else { 0.5 })),
+                    test: (epoch == end).then(|| scores(test)),
+                    fidelity: Vec::new(),
+                    seconds: 1.0,
+                    images_per_second: 1.0,
+                });
+            }
+        }
     }
     facts.values_mut().for_each(|facts| facts.metrics.sort_by_key(|metrics| metrics.epoch));
     let machine = Machine {

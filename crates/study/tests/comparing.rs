@@ -4,9 +4,11 @@ mod images;
 
 use images::fashion_mnist_12k;
 use study::{
-    CheckpointId, Epoch, EpochMetrics, Facts, Failure, Fidelity, Happened, Machine, Metric, Numerics, Plan, Provenance,
-    Report, Scores, Seed, SegmentFacts, SegmentKey, Snapshot, Speed, State, Study, Verdict, WaitsFor,
+    CheckpointId, Confusion, Cosine, Epoch, EpochMetrics, Facts, Failure, Fidelity, GradientCosine, Happened, Machine,
+    Metric, Numerics, Observer, PROBE_IMAGES, Plan, Provenance, Report, Scores, Seed, SegmentFacts, SegmentKey,
+    Snapshot, Speed, State, Study, Verdict, WaitsFor,
     comparison::{compare, report},
+    conflict::conflicts,
     cost::{Measured, Pace, estimate},
     metrics::{run_metrics, series},
     progress::progress,
@@ -58,7 +60,14 @@ fn machine(speed: Option<f64>) -> Machine {
 }
 
 fn scores(accuracy: f64) -> Scores {
-    Scores { cross_entropy: 1.0 - accuracy, accuracy }
+    Scores { cross_entropy: 1.0 - accuracy, accuracy, calibration_error: Some(0.5 * (1.0 - accuracy)) }
+}
+
+/// Falls by 0.2 an epoch, and lies 0.01 apart between seeds; the head's gradient is zero in the first epoch.
+fn cosine(epoch: u32, seed: u32) -> GradientCosine {
+    let all = 0.5 - 0.2 * f64::from(epoch) + 0.01 * f64::from(seed);
+    let groups = vec![Some((all - 0.1).into()), (epoch > 1).then(|| (all + 0.1).into())];
+    GradientCosine { all: Some(all.into()), groups }
 }
 
 /// Trains a segment up to `until`, as far as facts can tell. Validation accuracy is best at epoch 3.
@@ -76,12 +85,11 @@ fn train(plan: &Plan, facts: &mut Facts, key: &SegmentKey, until: u32) {
             .measured_against()
             .into_iter()
             .map(|observer| Fidelity {
-                teacher: observer.teacher,
-                temperature: observer.temperature,
-                kd_loss_train: None,
                 kd_loss_validation: Some(f64::from(epoch)),
-                agreement_train: None,
                 agreement_validation: Some(0.9),
+                kd_loss_test: (epoch == 4).then_some(4.5),
+                gradient_cosine: Some(cosine(epoch, segment.seed.0)),
+                ..Fidelity::to(observer)
             })
             .collect(),
         seconds: 2.0,
@@ -152,18 +160,30 @@ fn the_kd_loss_is_against_the_arms_own_teacher_and_goes_on_after_the_stop() {
     let stranger = CheckpointId { segment: SegmentKey("another".into()), epoch: Epoch(1) };
     for metrics in facts.values_mut().flat_map(|facts| &mut facts.metrics) {
         let another = Fidelity {
-            teacher: stranger.clone(),
-            temperature: 4.0,
             kd_loss_train: Some(99.0),
             kd_loss_validation: Some(99.0),
-            agreement_train: None,
-            agreement_validation: None,
+            gradient_cosine: Some(GradientCosine { all: Some(0.99.into()), groups: vec![Some(0.99.into()); 7] }),
+            ..Fidelity::to(Observer { teacher: stranger.clone(), temperature: 4.0 })
         };
         metrics.fidelity.insert(0, another);
     }
     for curve in series(&plan, &facts, Metric::KdLossValidation) {
         let means: Vec<f64> = curve.points.iter().map(|point| point.mean).collect();
         assert_eq!(means, [1.0, 2.0, 3.0, 4.0], "{}", curve.label);
+    }
+    for curve in series(&plan, &facts, Metric::KdLossTest) {
+        assert_eq!(curve.points.iter().map(|point| (point.epoch.0, point.mean)).collect::<Vec<_>>(), [(4, 4.5)]);
+    }
+    for curve in series(&plan, &facts, Metric::GradientCosine) {
+        let means: Vec<f64> = curve.points.iter().map(|point| (point.mean * 1e6).round() / 1e6).collect();
+        assert_eq!(means, [0.31, 0.11, -0.09, -0.29], "{}", curve.label);
+    }
+    let conflicts = conflicts(&plan, &facts);
+    assert_eq!(conflicts.iter().map(|conflict| conflict.arm).collect::<Vec<_>>(), [0, 1, 2]);
+    for conflict in conflicts {
+        assert_eq!(conflict.epochs, [1, 2, 3, 4].map(Epoch));
+        let last = [None, Some(0.21), Some(0.01), Some(-0.19)];
+        assert_eq!(conflict.groups, [[0.21, 0.01, -0.19, -0.39].map(Some), last]);
     }
     assert!(series(&plan, &facts, Metric::KdLossTrain).iter().all(|curve| curve.points.is_empty()));
 }
@@ -312,8 +332,10 @@ fn time_is_work_over_threads_and_never_less_than_the_longest_chain() {
             plan.segments.iter().filter(|it| (it.architecture == plan.segments[0].architecture) == of_teacher);
         counted.map(|segment| segment.stops.len() as f64).sum::<f64>()
     };
+    // Once an epoch gradients are compared: a forward pass, and a backward pass for each of two losses.
+    let compared = f64::from(PROBE_IMAGES) * (1.0 + 2.0 * 2.0) * student;
     let work = 4.0 * epoch(teacher)
-        + 30.0 * epoch(student)
+        + 30.0 * (epoch(student) + compared)
         + 12.0 * 12e3 * teacher
         + 9.0 * 12e3 * student
         + 2.0 * 15e3 * (stops(true) * teacher + stops(false) * student);
@@ -790,11 +812,55 @@ fn a_teacher_is_seen_while_it_trains_and_keeps_its_accuracy_and_curve() {
 fn a_snapshot_frozen_before_teachers_were_kept_is_still_read() {
     let mut old = serde_json::to_value(Snapshot::freeze(finished_report(), 0)).unwrap();
     let report = old["report"].as_object_mut().unwrap();
-    for name in ["teachers", "images", "training_seconds"] {
+    for name in ["teachers", "images", "training_seconds", "conflicts"] {
         assert!(report.remove(name).is_some(), "{name}");
     }
     let read: Snapshot = serde_json::from_value(old).unwrap();
     assert!(read.report.teachers.is_empty() && read.report.images.is_none());
+    assert!(read.report.conflicts.is_empty() && read.report.confusion.is_none());
+}
+
+#[test]
+fn lines_told_before_these_measures_were_known_are_still_read() {
+    let scores: Scores = serde_json::from_str(r#"{"cross_entropy": 1.5, "accuracy": 0.5}"#).unwrap();
+    assert_eq!(scores.calibration_error, None);
+    let old = r#"{"teacher": {"segment": "t", "epoch": 2}, "temperature": 4.0, "kd_loss_validation": 0.5}"#;
+    let observer =
+        Observer { teacher: CheckpointId { segment: SegmentKey("t".into()), epoch: Epoch(2) }, temperature: 4.0 };
+    let expected = Fidelity { kd_loss_validation: Some(0.5), ..Fidelity::to(observer) };
+    assert_eq!(serde_json::from_str::<Fidelity>(old).unwrap(), expected);
+}
+
+#[test]
+fn a_cosine_is_written_in_decimals_and_read_as_it_was() {
+    let cosine =
+        GradientCosine { all: Some(0.12346.into()), groups: vec![Some((-1.0).into()), None, Some((1.0 / 3.0).into())] };
+    let text = serde_json::to_string(&cosine).unwrap();
+    assert_eq!(text, r#"{"all":0.124,"groups":[-1.0,null,0.334]}"#);
+    assert_eq!(serde_json::from_str::<GradientCosine>(&text).unwrap(), cosine);
+    assert!((-500..=500).all(|steps| Cosine::from(f64::from(Cosine { steps })).steps == steps));
+    assert_eq!((Cosine::from(1.1).steps, Cosine::from(f64::NAN).steps), (500, 0));
+}
+
+#[test]
+fn what_is_taken_for_what_is_summed_over_the_seeds_of_an_arm() {
+    let (_, plan) = planned();
+    let mut asked = Vec::new();
+    let confusion = Confusion::of(&plan, |end| {
+        asked.push(end.epoch);
+        // The first seed's networks know one class alone; the last run is not at its end yet.
+        match asked.len() {
+            1 | 4 | 7 => Some(vec![vec![5, 0], vec![5, 0]]),
+            9 => None,
+            _ => Some(vec![vec![4, 1], vec![2, 3]]),
+        }
+    });
+    assert_eq!(asked, [Epoch(4); 9]);
+    let arms: Vec<_> = confusion.arms.iter().map(|it| (it.arm, it.label.as_str(), it.seeds.len())).collect();
+    assert_eq!(arms, [(0, "labels only", 3), (1, "KD until 2", 3), (2, "KD to the end", 2)]);
+    assert_eq!(confusion.arms[0].counts, [[13, 2], [9, 6]]);
+    assert_eq!(confusion.arms[2].counts, [[9, 1], [7, 3]]);
+    assert!(Confusion::of(&plan, |_| None).arms.is_empty());
 }
 
 fn finished_report() -> Report {

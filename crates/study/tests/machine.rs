@@ -28,6 +28,7 @@ fn machine() -> Machine {
         no_gpu: Some("no GPU with a working driver was found".into()),
         datasets: vec![facts(Dataset::FashionMnist12k, 17_000), facts(Dataset::Mnist, 400)],
         unusable: vec![(Dataset::Cifar10, "was not found on this machine; name its files".into())],
+        imported: Vec::new(),
         notice: None,
     }
 }

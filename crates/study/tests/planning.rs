@@ -480,6 +480,7 @@ prop_compose! {
                 augmentation_seed: if shared_views { AugmentationSeed::Shared } else { AugmentationSeed::Own },
                 ..Recipe::default()
             },
+            search: None,
         }
     }
 }
@@ -515,7 +516,7 @@ fn grow(study: &mut Study, field: usize) {
         5 => study.seeds += 1,
         6 => study.student.architecture.0.push(wrn(28, 1)),
         7 => study.student.epochs.0.push(9),
-        8 => study.teacher.iter_mut().for_each(|teacher| teacher.architecture.0.push(wrn(28, 2))),
+        8 => study.teacher.iter_mut().for_each(|teacher| teacher.architecture.0.push(wrn(28, 2).into())),
         9 => study.teacher.iter_mut().for_each(|teacher| teacher.epochs.0.push(8)),
         _ => {}
     }

@@ -209,7 +209,7 @@ fn a_curriculum_goes_through_its_anchors_in_equal_parts_and_never_through_none()
         let lessons = first_lessons(&format!("method = \"rco\"\n{treatment}"));
         let stage = |lesson: &Lesson| {
             let teacher = lesson.terms.iter().find_map(|(_, term)| term.teacher())?;
-            let Teacher::Trained { stopped_at, .. } = teacher;
+            let Teacher::Trained { stopped_at, .. } = teacher else { panic!("it is trained here") };
             Some((lesson.until.0, stopped_at.0))
         };
         lessons.iter().filter_map(stage).collect()
@@ -470,7 +470,7 @@ fn dot_pays_for_two_backward_passes() {
 /// What was stored when there was one method is read, and written again as it was.
 #[test]
 fn an_older_comparison_reads_as_it_was_written() {
-    let text = include_str!("../../../examples/when-to-stop.json");
+    let text = include_str!("../../../examples/when-should-distillation-stop.json");
     let snapshot: Snapshot = serde_json::from_str(text).unwrap();
     let arms = &snapshot.report.arms;
     assert_eq!(arms[1].distillation.as_ref().unwrap().scheme, Scheme::Kd { temperature: 4.0, kd_weight: 0.9 });

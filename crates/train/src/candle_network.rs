@@ -26,7 +26,7 @@ pub struct CandleNetwork {
     gradients: BTreeMap<String, Tensor>,
     /// Gradients set aside for the next step; empty where none were.
     aside: BTreeMap<String, Tensor>,
-    /// The last forward pass, until a step makes it one of other weights.
+    /// The last forward pass, until it is one of other weights.
     passed: Option<Passed>,
 }
 
@@ -194,6 +194,7 @@ impl Engine for CandleNetwork {
         if let Some(problem) = mismatches(&self.tensors, weights) {
             return Err(TrainError::Weights { problem });
         }
+        self.passed = None;
         for (name, values) in weights {
             let tensor = self.tensor(values)?;
             match self.parameters.get(name) {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 pub struct Cosines {
     /// Of all parameters as one vector.
     pub all: Option<f64>,
-    /// Of each group of layers: `conv1`, then the groups by name, then `head`.
+    /// Of each group of layers: `stem`, then the groups of blocks by name, then `head`.
     pub by_group: Vec<(String, Option<f64>)>,
 }
 
@@ -18,10 +18,11 @@ pub struct Cosines {
 /// Where they are not of the same parameters.
 pub fn cosine(one: &Weights, other: &Weights) -> Cosines {
     assert!(one.keys().eq(other.keys()), "two gradients of one network");
+    let after_each_convolution = one.keys().any(|name| name.starts_with(RESNET_GROUPS));
     let mut by_group: BTreeMap<Group<'_>, Products> = BTreeMap::new();
     for ((name, one), other) in one.iter().zip(other.values()) {
         assert_eq!(one.shape, other.shape, "{name}");
-        let products = by_group.entry(group(name)).or_default();
+        let products = by_group.entry(group(name, after_each_convolution)).or_default();
         for (a, b) in one.values.iter().zip(&other.values) {
             let (a, b) = (f64::from(*a), f64::from(*b));
             *products = products.with(Products { both: a * b, one: a * a, other: b * b });
@@ -35,16 +36,21 @@ pub fn cosine(one: &Weights, other: &Weights) -> Cosines {
 /// A part of a network, in the order of its layers.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Group<'a> {
-    FirstConvolution,
+    Stem,
     Blocks(&'a str),
     Head,
 }
 
-/// By the model zoo's names: groups of blocks are what has layers inside (`block1.layer.0.bn1.weight`, `layer1.0.conv1.weight`); what
-/// has none (`bn1.weight`, `fc.bias`) is the head, except for the first convolution.
-fn group(name: &str) -> Group<'_> {
+/// Begins the names of a ResNet's groups of blocks. It normalises after each convolution, the first one too; networks that normalise
+/// before each have a batch norm of the same name behind their last block.
+const RESNET_GROUPS: &str = "layer";
+
+/// By the model zoo's names: groups of blocks are what has layers inside (`block1.layer.0.bn1.weight`, `layer1.0.conv1.weight`). Of
+/// what has none, the first convolution is the stem, `bn1.weight` belongs to the convolution before it, and the rest is the head.
+fn group(name: &str, after_each_convolution: bool) -> Group<'_> {
     match name.split_once('.') {
-        Some(("conv1", _)) => Group::FirstConvolution,
+        Some(("conv1", _)) => Group::Stem,
+        Some(("bn1", _)) if after_each_convolution => Group::Stem,
         Some((first, rest)) if rest.contains('.') => Group::Blocks(first),
         _ => Group::Head,
     }
@@ -53,7 +59,7 @@ fn group(name: &str) -> Group<'_> {
 impl Group<'_> {
     fn name(&self) -> &str {
         match self {
-            Group::FirstConvolution => "conv1",
+            Group::Stem => "stem",
             Group::Blocks(name) => name,
             Group::Head => "head",
         }
@@ -94,7 +100,7 @@ mod tests {
         cosines.by_group.iter().map(|(name, cosine)| (name.as_str(), *cosine)).collect()
     }
 
-    /// Counted by hand: 3-4-5 triangles.
+    /// Counted by hand: triangles of 3-4-5 and 5-12-13. The batch norm of the first convolution belongs to it.
     #[test]
     fn gradients_are_compared_as_a_whole_and_by_group() {
         let one = weights(&[
@@ -102,23 +108,23 @@ mod tests {
             ("layer1.0.conv1.weight", &[1.0, 0.0]),
             ("layer1.0.bn1.weight", &[0.0]),
             ("layer2.0.conv1.weight", &[0.0, 0.0]),
-            ("bn1.bias", &[2.0]),
-            ("fc.weight", &[0.0, 0.0]),
+            ("bn1.bias", &[12.0]),
+            ("fc.weight", &[3.0, 0.0]),
         ]);
         let other = weights(&[
             ("conv1.weight", &[4.0, 3.0]),
             ("layer1.0.conv1.weight", &[0.0, 5.0]),
             ("layer1.0.bn1.weight", &[1.0]),
             ("layer2.0.conv1.weight", &[1.0, 2.0]),
-            ("bn1.bias", &[-1.0]),
-            ("fc.weight", &[0.0, 0.0]),
+            ("bn1.bias", &[0.0]),
+            ("fc.weight", &[-4.0, 0.0]),
         ]);
         let cosines = cosine(&one, &other);
-        let expected = [("conv1", Some(0.96)), ("layer1", Some(0.0)), ("layer2", None), ("head", Some(-1.0))];
+        let expected = [("stem", Some(24.0 / 65.0)), ("layer1", Some(0.0)), ("layer2", None), ("head", Some(-1.0))];
         assert_eq!(by_group(&cosines), expected);
-        // (24 − 2) / √((25 + 1 + 4)·(25 + 26 + 5 + 1))
+        // (24 − 12) / √((25 + 144 + 1 + 9)·(25 + 25 + 1 + 5 + 16))
         let all = cosines.all.expect("neither is zero");
-        assert!((all - 22.0 / 1710f64.sqrt()).abs() < 1e-15, "{all}");
+        assert!((all - 12.0 / 12888f64.sqrt()).abs() < 1e-15, "{all}");
         assert_eq!(cosine(&one, &one).all, Some(1.0));
     }
 
@@ -142,7 +148,7 @@ mod tests {
             .collect();
         let cosines = cosine(&gradient, &opposite);
         assert_eq!(cosines.all, Some(-1.0));
-        assert_eq!(by_group(&cosines), ["conv1", "block1", "block2", "block3", "head"].map(|name| (name, Some(-1.0))));
+        assert_eq!(by_group(&cosines), ["stem", "block1", "block2", "block3", "head"].map(|name| (name, Some(-1.0))));
     }
 
     #[test]

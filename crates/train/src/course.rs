@@ -11,7 +11,7 @@
 
 use crate::checkpoint::Held;
 use std::collections::{BTreeMap, BTreeSet};
-use study::{CheckpointFile, Epoch, EpochMetrics, EvaluateTest, Event, Job, Kept, Observer, Segment};
+use study::{CheckpointFile, Epoch, EpochMetrics, EvaluateTest, Event, Fidelity, Job, Kept, Observer, Segment};
 
 /// Checkpoints kept to resume from while training: should one be damaged, there is another.
 pub const LATEST_KEPT: usize = 2;
@@ -49,7 +49,7 @@ pub struct Lacking {
     /// The clean pass over the training split.
     pub train_clean: bool,
     pub logits: bool,
-    /// On the validation split, against a teacher that observes since.
+    /// On the validation and the test split, against a teacher: one that observes since, or any where test is new.
     pub fidelity: bool,
 }
 
@@ -130,11 +130,13 @@ impl<'a> Course<'a> {
         if let Some(before) = self.metrics.get(&metrics.epoch) {
             metrics.test = metrics.test.or(before.test);
             metrics.train_clean = metrics.train_clean.or(before.train_clean);
-            let known = metrics.fidelity.clone();
-            let is_new = |old: &&study::Fidelity| {
-                known.iter().all(|new| (&new.teacher, new.temperature) != (&old.teacher, old.temperature))
-            };
-            metrics.fidelity.extend(before.fidelity.iter().filter(is_new).cloned());
+            for old in &before.fidelity {
+                let same = |new: &&mut Fidelity| (&new.teacher, new.temperature) == (&old.teacher, old.temperature);
+                match metrics.fidelity.iter_mut().find(same) {
+                    Some(new) => *new = new.clone().or(old),
+                    None => metrics.fidelity.push(old.clone()),
+                }
+            }
         }
         self.metrics.insert(metrics.epoch, metrics.clone());
         metrics
@@ -184,19 +186,22 @@ impl<'a> Course<'a> {
 
     fn lacking_given(&self, epoch: Epoch, best_at_stops: &BTreeSet<Epoch>) -> Lacking {
         let Some(metrics) = self.metrics.get(&epoch) else { return Lacking::default() };
+        if self.evaluate_test == EvaluateTest::Never {
+            // What is told of teachers is told on test too.
+            return Lacking::default();
+        }
         let (stop, best) = (self.segment.stops.contains(&epoch), best_at_stops.contains(&epoch));
         let held = self.held.get(&epoch);
+        let held_out = self.segment.dataset.validation > 0;
         let measured = |observer: &Observer| {
-            metrics.fidelity.iter().any(|it| it.teacher == observer.teacher && it.temperature == observer.temperature)
+            let on_both = |it: &Fidelity| it.kd_loss_test.is_some() && (it.kd_loss_validation.is_some() || !held_out);
+            metrics.fidelity_to(observer).is_some_and(on_both)
         };
         Lacking {
             test: metrics.test.is_none() && (stop || best || self.evaluate_test == EvaluateTest::EveryEpoch),
             train_clean: metrics.train_clean.is_none() && self.segment.ends.contains(&epoch),
             logits: held.is_some_and(|held| !held.logits) && (stop || best),
-            fidelity: held.is_some()
-                && (stop || best)
-                && self.segment.dataset.validation > 0
-                && !self.measured_against.iter().all(measured),
+            fidelity: held.is_some() && (stop || best) && !self.measured_against.iter().all(measured),
         }
     }
 
@@ -259,8 +264,8 @@ impl<'a> Course<'a> {
 mod tests {
     use super::*;
     use study::{
-        Architecture, Augmentation, CheckpointId, Dataset, DatasetFacts, Device, Fidelity, Numerics, Optimizer,
-        Schedule, Scores, Seed, SegmentKey, Start, Term,
+        Architecture, Augmentation, CheckpointId, Dataset, DatasetFacts, Device, Numerics, Optimizer, Schedule, Scores,
+        Seed, SegmentKey, Start, Term,
     };
 
     fn job(until: u32, stops: &[u32], observers: &[f64]) -> Job {
@@ -343,6 +348,7 @@ mod tests {
                         told.test = told.test.or(lacking.test.then_some(told.train));
                         told.train_clean = told.train_clean.or(lacking.train_clean.then_some(told.train));
                         told.fidelity = trained(job, epoch).0.fidelity;
+                        told.fidelity.iter_mut().for_each(|fidelity| fidelity.kd_loss_test = Some(0.2));
                         course.held.get_mut(&epoch).unwrap().logits |= lacking.logits;
                         self.told.push(Event::Epoch(course.learn(told)));
                         self.told.extend(course.promise(epoch).map(Event::Checkpoint));
@@ -380,14 +386,11 @@ mod tests {
     }
 
     fn trained(job: &Job, epoch: Epoch) -> (EpochMetrics, Held) {
-        let scores = Scores { cross_entropy: 1.0, accuracy: ACCURACIES[epoch.0 as usize - 1] };
+        let scores = Scores { cross_entropy: 1.0, accuracy: ACCURACIES[epoch.0 as usize - 1], calibration_error: None };
         let fidelity = |observer: Observer| Fidelity {
-            teacher: observer.teacher,
-            temperature: observer.temperature,
-            kd_loss_train: None,
             kd_loss_validation: Some(0.1),
-            agreement_train: None,
             agreement_validation: Some(0.9),
+            ..Fidelity::to(observer)
         };
         let metrics = EpochMetrics {
             epoch,

@@ -58,7 +58,7 @@ pub(crate) struct Opened {
 
 impl Opened {
     /// These of the images that students are shown, in the same views, normalised as this network is used to.
-    fn pixels<'p>(
+    pub fn pixels<'p>(
         &self,
         images: &Images,
         shown: &Shown<'p>,

@@ -24,14 +24,23 @@ pub struct Described {
     pub deviation: Vec<f32>,
 }
 
-/// Reads what a file exported by this program says of itself: architecture, mean and deviation. `None` of what it does not say.
+/// What a file says of itself, such as one that was exported by this program; `None` of what it does not say.
+#[derive(Clone, Debug, Default)]
+pub struct OfItself {
+    pub architecture: Option<Architecture>,
+    /// Mean and deviation, see [`Described`].
+    pub normalisation: Option<[Vec<f32>; 2]>,
+}
+
+/// Reads what a file says of itself.
 ///
 /// # Errors
 /// A file that is not safetensors.
-pub fn said_of_itself(from: &Path) -> Result<(Option<Architecture>, Option<[Vec<f32>; 2]>), TrainError> {
+pub fn said_of_itself(from: &Path) -> Result<OfItself, TrainError> {
     let (_, metadata) = decode(from, &read(from)?)?;
     let normalisation = || Some([numbers(&metadata, "mean")?, numbers(&metadata, "deviation")?]);
-    Ok((metadata.get("architecture").and_then(|name| name.parse().ok()), normalisation()))
+    let architecture = metadata.get("architecture").and_then(|name| name.parse().ok());
+    Ok(OfItself { architecture, normalisation: normalisation() })
 }
 
 /// Brings a safetensors file with weights in the model zoo's names into the shared folder. The same file twice is one teacher.

@@ -16,6 +16,8 @@ pub mod imported;
 pub mod initial;
 pub mod measures;
 pub mod objective;
+mod observers;
+mod probe;
 pub mod random;
 pub mod segment;
 pub mod speed;

@@ -17,8 +17,10 @@ pub enum Purpose {
     Augmentation = 3,
     /// Numbers for tests and benches.
     Probe = 4,
+    /// On which images gradients are compared.
+    GradientProbe = 5,
     /// The order that the images of a folder are given once for all.
-    FolderOrder = 5,
+    FolderOrder = 6,
 }
 
 /// The stream of one key. `epoch` is the number of epochs complete when it is used.

@@ -11,19 +11,19 @@ pub use crate::course::best_epoch;
 use crate::course::{Course, LATEST_KEPT, Next, Pruning};
 use crate::dataset::{Images, Split};
 use crate::engine::{Engine, NetworkShape, Values, Weights, open, resolve};
-use crate::evaluation::{self, agreeing, kd_loss_and_agreement};
+use crate::evaluation::{self, agreeing};
 use crate::folder::{EventLog, sibling};
 use crate::frozen::{Frozen, Opening, Shown, shape};
 use crate::imported;
 use crate::initial::initial_weights;
 use crate::objective::{self, Outputs, TermValue, named_classes, scalar, weighted_gradient};
+use crate::observers::{Hearing, Measured};
+use crate::probe::Probe;
 use candle_core::{Device, Tensor};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
-use study::{
-    CheckpointId, Epoch, EpochMetrics, Event, Fidelity, Job, Observer, Optimizer, Provenance, Scores, Start, Term,
-};
+use study::{CheckpointId, Epoch, EpochMetrics, Event, Fidelity, Job, Optimizer, Provenance, Scores, Start, Term};
 
 /// How a training ended that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,17 +112,6 @@ fn prune(folder: &Path, course: &mut Course<'_>, pruning: Pruning, log: &mut Eve
     Ok(())
 }
 
-/// Someone whom the student is measured against.
-struct Measured {
-    observer: Observer,
-    /// Whether the student learns from it, rather than only being looked at.
-    teaches: bool,
-    /// The place of its KD loss among the segment's terms, where that is what is learnt.
-    kd_term: Option<usize>,
-    /// Its logits on the validation split, (n, classes); `None` where nothing is held out.
-    validation: Option<Tensor>,
-}
-
 /// The networks and the images of a segment.
 struct Training<'a> {
     folder: &'a Path,
@@ -137,10 +126,13 @@ struct Training<'a> {
     opening: Opening<'a>,
     teachers: BTreeMap<CheckpointId, Frozen>,
     measured: Vec<Measured>,
+    probe: Probe,
+    /// What a person should know of those who look on.
+    notes: Vec<String>,
 }
 
 impl<'a> Training<'a> {
-    /// Opens the student's network and looks for its teachers; `None` where `leave` says so.
+    /// Opens the student's network and hears its teachers; `None` where `leave` says so.
     fn open(
         folder: &'a Path,
         job: &'a Job,
@@ -150,6 +142,7 @@ impl<'a> Training<'a> {
         let segment = &job.segment;
         let (device, _) = resolve(job.device);
         let threads = job.threads.max(1) as usize;
+        let batch_size = segment.batch_size as usize;
         let shape = shape(segment.architecture, images);
         // What was trained elsewhere is used to inputs of its own.
         let (normalisation, imported) = match &segment.start {
@@ -160,7 +153,6 @@ impl<'a> Training<'a> {
             }
             Start::Initialisation | Start::Checkpoint(_) => (Normalisation::of(images), None),
         };
-        let network = open(&shape, segment.numerics, device, threads, segment.batch_size as usize)?;
         let opening = Opening { folder, images, job, device, threads };
         let mut teachers = BTreeMap::new();
         for teacher in segment.terms.iter().filter_map(|(_, term)| term.teacher()) {
@@ -168,41 +160,12 @@ impl<'a> Training<'a> {
                 teachers.insert(teacher.clone(), Frozen::new(&opening, teacher)?);
             }
         }
-        let mut said: BTreeMap<CheckpointId, Tensor> = BTreeMap::new();
-        let mut measured = Vec::new();
-        for observer in segment.measured_against() {
-            let teacher = &observer.teacher;
-            if !images.validation.is_empty() && !said.contains_key(teacher) {
-                let logits = match kept_validation_logits(folder, teacher, images) {
-                    Some(kept) => kept?,
-                    None => {
-                        let mut looking_on = None;
-                        let opened = match teachers.get_mut(teacher) {
-                            Some(teaching) => teaching.opened(&opening, teacher)?,
-                            None => looking_on.insert(opening.open(teacher)?),
-                        };
-                        let usual = Normalisation::of(images);
-                        let own = opened.normalisation.as_ref().unwrap_or(&usual);
-                        let network = opened.network.as_mut();
-                        let logits = evaluation::logits(network, own, images, &images.validation, leave)?;
-                        let Some(logits) = logits else { return Ok(None) };
-                        logits
-                    }
-                };
-                said.insert(teacher.clone(), logits);
-            }
-            let of_it = |term: &Term<CheckpointId>| {
-                (term.teacher(), term.temperature()) == (Some(&observer.teacher), Some(observer.temperature))
-            };
-            // The values of other losses are no KD loss.
-            let is_kd = |term: &Term<CheckpointId>| matches!(term, Term::Kd { .. }) && of_it(term);
-            measured.push(Measured {
-                teaches: segment.terms.iter().any(|(_, term)| of_it(term)),
-                kd_term: segment.terms.iter().position(|(_, term)| is_kd(term)),
-                validation: said.get(teacher).cloned(),
-                observer,
-            });
-        }
+        let probe = Probe::draw(images, &normalisation, batch_size)?;
+        let Some((measured, notes)) = (Hearing { opening, probe: &probe, leave }).all(&mut teachers)? else {
+            return Ok(None);
+        };
+        // After those who look on: their networks are closed again, and their memory is there for this one.
+        let network = open(&shape, segment.numerics, device, threads, batch_size)?;
         Ok(Some(Training {
             folder,
             job,
@@ -215,12 +178,15 @@ impl<'a> Training<'a> {
             opening,
             teachers,
             measured,
+            probe,
+            notes,
         }))
     }
 
     /// Says what a person should know of the teachers.
     fn tell_notes(&mut self, log: &mut EventLog) -> Result<(), TrainError> {
-        let notes = self.teachers.values_mut().filter_map(|teacher| teacher.note.take());
+        let of_teachers = self.teachers.values_mut().filter_map(|teacher| teacher.note.take());
+        let notes = std::mem::take(&mut self.notes).into_iter().chain(of_teachers);
         notes.map(|message| Event::Note { message }).try_for_each(|note| log.append(&note))
     }
 
@@ -332,11 +298,19 @@ impl<'a> Training<'a> {
                 fidelity.agreement_train = Some(agreeing as f64 / count);
             }
         }
-        fidelity.retain(|it| it.kd_loss_train.is_some() || it.kd_loss_validation.is_some());
+        if !self.compare_gradients(&mut fidelity)? {
+            return Ok(None);
+        }
+        fidelity
+            .retain(|it| it.kd_loss_train.is_some() || it.kd_loss_validation.is_some() || it.gradient_cosine.is_some());
         Ok(Some(EpochMetrics {
             epoch: Epoch(complete.0 + 1),
             learning_rate,
-            train: Scores { cross_entropy: cross_entropy / count, accuracy: correct as f64 / count },
+            train: Scores {
+                cross_entropy: cross_entropy / count,
+                accuracy: correct as f64 / count,
+                calibration_error: None,
+            },
             train_clean: None,
             validation,
             test: None,
@@ -350,12 +324,10 @@ impl<'a> Training<'a> {
     fn read_epoch(&mut self, complete: Epoch) -> Result<Option<EpochMetrics>, TrainError> {
         let begin = Instant::now();
         let epoch = Epoch(complete.0 + 1);
-        let Some(train) = self.evaluate_split(&self.images.train)? else { return Ok(None) };
+        let Some(train) = self.scores_in_training()? else { return Ok(None) };
         let images_per_second = self.images.train.len() as f64 / begin.elapsed().as_secs_f64();
-        let train = self.finite(epoch, evaluation::scores(&train, &self.images.train)?)?;
+        let train = self.finite(epoch, train)?;
         let Some(logits) = self.evaluate_split(&self.images.validation)? else { return Ok(None) };
-        let mut fidelity = self.fidelity_on_validation(&logits)?;
-        fidelity.retain(|it| it.kd_loss_validation.is_some());
         Ok(Some(EpochMetrics {
             epoch,
             learning_rate: 0.0,
@@ -363,10 +335,35 @@ impl<'a> Training<'a> {
             train_clean: None,
             validation: self.validation_scores(complete, &logits)?,
             test: None,
-            fidelity,
+            fidelity: Vec::new(),
             seconds: begin.elapsed().as_secs_f64(),
             images_per_second,
         }))
+    }
+
+    /// One for each whom the student is measured against, in their order; empty of numbers where nothing is held out.
+    fn fidelity_on_validation(&self, logits: &Tensor) -> Result<Vec<Fidelity>, TrainError> {
+        let measure = |measured: &Measured| {
+            let mut fidelity = Fidelity::to(measured.observer.clone());
+            measured.on_validation(logits, &mut fidelity)?;
+            Ok(fidelity)
+        };
+        self.measured.iter().map(measure).collect()
+    }
+
+    /// Fills in how far the gradients of cross-entropy and of what each teacher asks for agree; `false` where someone asked to leave.
+    /// No bit of the network that an epoch or an evaluation reads is another after it.
+    fn compare_gradients(&mut self, fidelity: &mut [Fidelity]) -> Result<bool, TrainError> {
+        let (places, asked): (Vec<usize>, Vec<_>) =
+            self.measured.iter().enumerate().filter_map(|(place, it)| Some((place, it.asked.as_ref()?))).unzip();
+        if asked.is_empty() {
+            return Ok(true);
+        }
+        let Some(cosines) = self.probe.cosines(self.network.as_mut(), &asked, self.leave)? else { return Ok(false) };
+        for (place, cosine) in places.into_iter().zip(cosines) {
+            fidelity[place].gradient_cosine = Some(cosine);
+        }
+        Ok(true)
     }
 
     /// The gradients of what was just looked at: of the whole loss, or, where the optimizer keeps them apart, of the labels' share
@@ -408,42 +405,55 @@ impl<'a> Training<'a> {
     ) -> Result<Option<(EpochMetrics, Option<KeptLogits>)>, TrainError> {
         let lacking = course.lacking(epoch);
         let mut metrics = course.metrics[&epoch].clone();
-        let mut logits = None;
-        if lacking.test || lacking.logits {
-            let Some(test) = self.evaluate_split(&self.images.test)? else { return Ok(None) };
-            let scores = self.finite(epoch, evaluation::scores(&test, &self.images.test)?)?;
-            metrics.test = metrics.test.or(Some(scores));
-            logits = lacking.logits.then(|| evaluation::to_values(&test)).transpose()?;
-        }
-        if lacking.train_clean {
-            let Some(train) = self.evaluate_split(&self.images.train)? else { return Ok(None) };
-            metrics.train_clean = Some(self.finite(epoch, evaluation::scores(&train, &self.images.train)?)?);
-        }
-        if !lacking.logits && !lacking.fidelity {
-            return Ok(Some((metrics, None)));
-        }
         // Kept logits are what an observer who comes later is measured by.
         let kept = course.held[&epoch].logits.then(|| checkpoint::load_logits(self.folder, epoch)).transpose()?;
-        let validation = match kept {
-            Some(kept) => evaluation::from_values(&kept.validation)?,
-            None => match self.evaluate_split(&self.images.validation)? {
-                Some(validation) => validation,
-                None => return Ok(None),
-            },
-        };
-        if lacking.fidelity {
-            let known = metrics.fidelity.clone();
-            let is_new = |new: &Fidelity| {
-                known.iter().all(|old| (&old.teacher, old.temperature) != (&new.teacher, new.temperature))
-            };
-            metrics.fidelity.extend(self.fidelity_on_validation(&validation)?.into_iter().filter(is_new));
+        let (mut test, mut validation) = (None, None);
+        if lacking.test || lacking.logits || lacking.fidelity {
+            let kept = kept.as_ref().map(|kept| &kept.test);
+            let Some(logits) = self.kept_or_evaluated(kept, &self.images.test)? else { return Ok(None) };
+            metrics.test = Some(self.finite(epoch, evaluation::scores(&logits, &self.images.test)?)?);
+            test = Some(logits);
         }
-        let validation = evaluation::to_values(&validation)?;
-        Ok(Some((metrics, logits.map(|test| KeptLogits { validation, test }))))
+        if lacking.train_clean {
+            let Some(train) = self.scores_in_training()? else { return Ok(None) };
+            metrics.train_clean = Some(self.finite(epoch, train)?);
+        }
+        if lacking.logits || lacking.fidelity {
+            let kept = kept.as_ref().map(|kept| &kept.validation);
+            let Some(logits) = self.kept_or_evaluated(kept, &self.images.validation)? else { return Ok(None) };
+            validation = Some(logits);
+        }
+        for measured in &self.measured {
+            let (Some(test), observer) = (&test, &measured.observer) else { break };
+            let known = metrics.fidelity.iter().position(|it| it.is_to(observer));
+            let place = known.unwrap_or_else(|| {
+                metrics.fidelity.push(Fidelity::to(observer.clone()));
+                metrics.fidelity.len() - 1
+            });
+            measured.on_test(test, &mut metrics.fidelity[place])?;
+            validation.iter().try_for_each(|it| measured.on_validation(it, &mut metrics.fidelity[place]))?;
+        }
+        let logits = match (validation, test) {
+            (Some(validation), Some(test)) if lacking.logits => {
+                let (validation, test) = (evaluation::to_values(&validation)?, evaluation::to_values(&test)?);
+                Some(KeptLogits { validation, test })
+            }
+            _ => None,
+        };
+        Ok(Some((metrics, logits)))
+    }
+
+    fn kept_or_evaluated(&mut self, kept: Option<&Values>, split: &Split) -> Result<Option<Tensor>, TrainError> {
+        kept.map_or_else(|| self.evaluate_split(split), |kept| evaluation::from_values(kept).map(Some))
     }
 
     fn evaluate_split(&mut self, split: &Split) -> Result<Option<Tensor>, TrainError> {
         evaluation::logits(self.network.as_mut(), &self.normalisation, self.images, split, self.leave)
+    }
+
+    fn scores_in_training(&mut self) -> Result<Option<Scores>, TrainError> {
+        let network = self.network.as_mut();
+        evaluation::scores_in_training(network, &self.normalisation, self.images, &self.images.train, self.leave)
     }
 
     fn validation_scores(&self, complete: Epoch, logits: &Tensor) -> Result<Option<Scores>, TrainError> {
@@ -461,33 +471,4 @@ impl<'a> Training<'a> {
         }
         Err(TrainError::NonFinite { epoch: Epoch(epoch.0.saturating_sub(1)), step: self.steps() })
     }
-
-    /// One for each whom the student is measured against, in their order; empty of numbers where nothing is held out.
-    fn fidelity_on_validation(&self, student: &Tensor) -> Result<Vec<Fidelity>, TrainError> {
-        let measure = |measured: &Measured| {
-            let Observer { teacher, temperature } = measured.observer.clone();
-            let validation = measured.validation.as_ref();
-            let both = validation.map(|said| kd_loss_and_agreement(student, said, temperature)).transpose()?;
-            Ok(Fidelity {
-                teacher,
-                temperature,
-                kd_loss_train: None,
-                kd_loss_validation: both.map(|(kd_loss, _)| kd_loss),
-                agreement_train: None,
-                agreement_validation: both.map(|(_, agreement)| agreement),
-            })
-        };
-        self.measured.iter().map(measure).collect()
-    }
-}
-
-/// What a teacher said of the validation split, where it was kept with its checkpoint and is of this split.
-fn kept_validation_logits(
-    folder: &Path,
-    teacher: &CheckpointId,
-    images: &Images,
-) -> Option<Result<Tensor, TrainError>> {
-    let kept = checkpoint::load_logits(&sibling(folder, teacher), teacher.epoch).ok()?;
-    let expected = [images.validation.len(), images.facts.classes as usize];
-    (kept.validation.shape == expected).then(|| evaluation::from_values(&kept.validation))
 }

@@ -195,8 +195,8 @@ const MEASURED: [Architecture; 2] =
     [Architecture::WideResNet { depth: 10, width: 1 }, Architecture::WideResNet { depth: 10, width: 2 }];
 /// Images at a time: as many as a usual batch has at least.
 const MEASURED_BATCH: usize = 64;
-/// After one to warm up.
-const MEASURED_TIMES: usize = 3;
+/// After one to warm up: of so many the least counts.
+const MEASURED_TIMES: usize = 5;
 
 /// For each network of [`MEASURED`], seconds of this thread for an image in a step and in evaluation.
 fn both_paces() -> Result<[[f64; 2]; 2], TrainError> {
@@ -204,15 +204,16 @@ fn both_paces() -> Result<[[f64; 2]; 2], TrainError> {
     for (architecture, pace) in MEASURED.into_iter().zip(&mut paces) {
         let shape = NetworkShape { architecture, channels: 1, image_size: 28, classes: 10 };
         let mut probe = Probe::new(&shape, MEASURED_BATCH, 1, parsed(None)?)?;
-        let mut median = |run: &dyn Fn(&mut Probe) -> Result<(), TrainError>| {
-            // What is measured once and kept must not depend on what else the machine did just then.
-            let times: Result<Vec<f64>, _> =
-                (0..=MEASURED_TIMES).map(|_| seconds(OF_THIS_THREAD, || run(&mut probe))).collect();
-            let mut times = times?.split_off(1);
-            times.sort_by(f64::total_cmp);
-            Ok::<_, TrainError>(times[times.len() / 2] / MEASURED_BATCH as f64)
+        let mut least = |run: &dyn Fn(&mut Probe) -> Result<(), TrainError>| {
+            run(&mut probe)?;
+            // What is measured once and kept must not depend on what else the machine did just then: others take the caches, and
+            // a processor that slept wakes up slowly, also in the time that it is said to have given.
+            (0..MEASURED_TIMES).try_fold(f64::INFINITY, |least, _| {
+                Ok::<f64, TrainError>(least.min(seconds(OF_THIS_THREAD, || run(&mut probe))?))
+            })
         };
-        *pace = [median(&|probe| probe.step())?, median(&|probe| probe.evaluate())?];
+        let in_batch = [least(&|probe| probe.step())?, least(&|probe| probe.evaluate())?];
+        *pace = in_batch.map(|seconds| seconds / MEASURED_BATCH as f64);
     }
     Ok(paces)
 }

@@ -4,10 +4,11 @@
 //! was trained, and every arm is labelled so wherever its numbers go.
 
 use crate::{command_line, data_folder::DataFolder, error::CommandError, process};
+use std::collections::BTreeSet;
 use store::Store;
 use study::{
-    CheckpointFile, Dataset, DatasetFacts, Epoch, EpochMetrics, Event, Fidelity, Job, Kept, Numerics, Plan, Provenance,
-    Scores, Segment, Study, TRAINING_VERSION, Term,
+    CheckpointFile, Dataset, DatasetFacts, Epoch, EpochMetrics, Event, Fidelity, GradientCosine, Job, Kept, Numerics,
+    Plan, Provenance, Scores, Segment, Study, TRAINING_VERSION, Term,
 };
 
 pub async fn fill_synthetic(arguments: command_line::FillSynthetic) -> Result<(), CommandError> {
@@ -69,15 +70,18 @@ fn events(segment: &Segment) -> Vec<Event> {
     };
     let from = segment.from();
     let mut events = vec![Event::Started { version: Job::VERSION, epoch: from, provenance, process: 0 }];
-    let mut best = 0.0;
-    for epoch in (from.0 + 1..=segment.until.0).map(Epoch) {
-        let mut metrics = metrics(segment, epoch);
-        let validation = metrics.validation.map_or(0.0, |scores| scores.accuracy);
-        // Test is looked at where a worker looks: at stops and at the best on validation so far.
-        if validation <= best && !segment.stops.contains(&epoch) {
+    let all: Vec<EpochMetrics> = (from.0 + 1..=segment.until.0).map(|epoch| metrics(segment, Epoch(epoch))).collect();
+    let best_at = |stop: &Epoch| train::segment::best_epoch(all.iter().filter(|metrics| metrics.epoch <= *stop));
+    let best: BTreeSet<Epoch> = segment.stops.iter().filter_map(best_at).collect();
+    for mut metrics in all.iter().cloned() {
+        let epoch = metrics.epoch;
+        // Test is looked at where a worker looks: at stops, and at the best on validation until each of them.
+        if !best.contains(&epoch) && !segment.stops.contains(&epoch) {
             metrics.test = None;
+            for fidelity in &mut metrics.fidelity {
+                (fidelity.kd_loss_test, fidelity.agreement_test) = (None, None);
+            }
         }
-        best = f64::max(best, validation);
         if !segment.ends.contains(&epoch) {
             metrics.train_clean = None;
         }
@@ -106,24 +110,37 @@ fn metrics(segment: &Segment, epoch: Epoch) -> EpochMetrics {
     let scores = |accuracy: f64, jitter: f64| Scores {
         cross_entropy: 3.0 * (1.0 - accuracy) * (1.0 + 0.02 * jitter),
         accuracy: (accuracy + 0.004 * jitter).clamp(0.0, 1.0),
+        calibration_error: Some((0.3 * (1.0 - accuracy) * (1.0 + 0.1 * jitter)).clamp(0.0, 1.0)),
+    };
+    let in_training = |scores: Scores| Scores { calibration_error: None, ..scores };
+    // The losses agree at first, and less and less; the nearer to the images, the longer.
+    let cosine = |depth: f64, observer: &str| {
+        let level = 0.9 - 1.1 * reached.powi(4) - 0.04 * depth;
+        Some((level + 0.02 * noise(&format!("cosine {depth} {observer}"))).into())
     };
     let fidelity = segment.measured_against().into_iter().map(|observer| {
         let teaches = segment.terms.iter().any(|(_, term)| term.teacher() == Some(&observer.teacher));
         let loss = observer.temperature * (1.1 - reached) * (1.0 + 0.03 * noise("loss"));
+        let which = observer.temperature.to_string();
         Fidelity {
             kd_loss_train: teaches.then_some(0.9 * loss),
             kd_loss_validation: Some(loss),
+            kd_loss_test: Some(1.01 * loss),
             agreement_train: teaches.then_some((reached + 0.02 + 0.003 * noise("agreement in training")).min(1.0)),
             agreement_validation: Some((reached + 0.01 + 0.003 * noise("agreement")).min(1.0)),
-            teacher: observer.teacher,
-            temperature: observer.temperature,
+            agreement_test: Some((reached + 0.008 + 0.003 * noise("agreement on test")).min(1.0)),
+            gradient_cosine: Some(GradientCosine {
+                all: cosine(2.5, &which),
+                groups: (0..5).map(|depth| cosine(f64::from(depth), &which)).collect(),
+            }),
+            ..Fidelity::to(observer)
         }
     });
     EpochMetrics {
         epoch,
         learning_rate,
-        train: scores(reached + 0.03, noise("train")),
-        train_clean: Some(scores(reached + 0.05, noise("clean"))),
+        train: in_training(scores(reached + 0.03, noise("train"))),
+        train_clean: Some(in_training(scores(reached + 0.05, noise("clean")))),
         validation: Some(scores(reached, noise("validation"))),
         test: Some(scores(reached - 0.003, noise("test"))),
         fidelity: fidelity.collect(),

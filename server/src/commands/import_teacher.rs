@@ -1,12 +1,12 @@
 //! `stillroom import-teacher FILE`: a network that was trained elsewhere becomes a teacher like any other.
 
 use crate::{command_line, error::CommandError, terminal::tell};
-use train::imported::{Described, import, said_of_itself};
+use train::imported::{Described, OfItself, import, said_of_itself};
 
 /// The file is checked and copied into the data folder; a server at work there offers it at once.
 pub fn import_teacher(arguments: &command_line::ImportTeacher) -> Result<(), CommandError> {
     let path = &arguments.weights;
-    let (of_file, normalisation) = said_of_itself(path)?;
+    let OfItself { architecture: of_file, normalisation } = said_of_itself(path)?;
     let lacking = |problem| CommandError::Import { path: path.clone(), problem };
     let architecture = arguments
         .architecture

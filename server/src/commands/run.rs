@@ -17,7 +17,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{collections::BTreeSet, io::IsTerminal, sync::Arc, time::Instant};
 use store::{Store, StoreError, StoredStudy};
 use study::{
-    EvaluateTest, Facts, Machine, Plan, Progress, SegmentKey, State, StudyId,
+    EvaluateTest, Facts, Machine, Plan, Progress, SegmentKey, State, Study, StudyId,
     cost::estimate,
     progress::progress,
     teacher_logits::{in_words, teacher_logits},
@@ -70,7 +70,7 @@ pub async fn run(arguments: command_line::Run, bar: ProgressBar) -> Result<(), C
         bar.set_draw_target(ProgressDrawTarget::stderr());
     }
     let watched = tokio::select! {
-        state = watch_progress(&store, id, &plan, study.recipe.evaluate_test, &machine, &bar) => state.map(Some),
+        over = watch_progress(&store, id, &study, &plan, &machine, &bar) => over.map(Some),
         _ = ends.wait_for(|end| *end) => Ok(None),
         // It ends only when it is told to, below: that it did so by itself is its panic, and nobody trains any more.
         ended = &mut runner => {
@@ -83,8 +83,7 @@ pub async fn run(arguments: command_line::Run, bar: ProgressBar) -> Result<(), C
     let _ = finish.send(true);
     let _ = runner.await;
 
-    let Some(state) = watched? else { return Err(CommandError::Interrupted) };
-    let facts = store.facts(&plan).await?;
+    let Some((state, plan, facts)) = watched? else { return Err(CommandError::Interrupted) };
     let comparison = study::comparison::compare(&study, &plan, &facts, state == State::Stopped);
     if arguments.json {
         let seconds = begin.elapsed().as_secs_f64();
@@ -104,17 +103,16 @@ pub async fn run(arguments: command_line::Run, bar: ProgressBar) -> Result<(), C
     }
 }
 
-/// Shows how far the study is until nothing goes on any more.
+/// Shows how far the study is until nothing goes on any more: how it ended, by what it asked for at last, and what is known.
 async fn watch_progress(
     store: &Store,
     id: StudyId,
-    plan: &Plan,
-    evaluate_test: EvaluateTest,
+    study: &Study,
+    whole: &Plan,
     machine: &Machine,
     bar: &ProgressBar,
-) -> Result<State, StoreError> {
+) -> Result<(State, Plan, Facts), StoreError> {
     let begin = Instant::now();
-    bar.set_length(plan.epochs);
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len} epochs  {msg}");
     // The template is a constant; a wrong one would only look plain.
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
@@ -123,8 +121,11 @@ async fn watch_progress(
     loop {
         changes.borrow_and_update();
         let stopped = store.study(&id).await?.is_none_or(|study| study.stopped_at.is_some());
-        let facts = store.facts(plan).await?;
-        let now = progress(plan, &facts, stopped, machine);
+        let facts = store.facts(whole).await?;
+        // A search asks for more as it goes.
+        let plan = study::search::asked(study, whole, &facts).map_or_else(|| whole.clone(), |asked| asked.plan);
+        let now = progress(&plan, &facts, stopped, machine);
+        bar.set_length(now.epochs_total);
         bar.set_position(now.epochs_done);
         bar.set_message(message(begin.elapsed().as_secs_f64(), &now));
         // Without a terminal, a line each tenth of the way says that it is alive.
@@ -133,9 +134,9 @@ async fn watch_progress(
             eprintln!("{} of {} epochs", now.epochs_done, now.epochs_total);
             reported = tenth;
         }
-        if is_over(now.state, plan, evaluate_test, &facts) {
+        if is_over(now.state, &plan, study.recipe.evaluate_test, &facts) {
             bar.finish_and_clear();
-            return Ok(now.state);
+            return Ok((now.state, plan, facts));
         }
         // The store is held here: its channel does not close.
         let _ = changes.changed().await;
@@ -194,7 +195,7 @@ mod tests {
     use super::*;
     use study::{
         CheckpointFile, Dataset, DatasetFacts, Epoch, EpochMetrics, Failure, Kept, Numerics, Scores, Segment,
-        SegmentFacts, Speed, Study, cost::Pace,
+        SegmentFacts, Speed, cost::Pace,
     };
 
     fn plan() -> Plan {
@@ -215,7 +216,7 @@ mod tests {
 
     /// A segment whose run is finished; closed or not.
     fn facts(segment: &Segment, closed: bool) -> SegmentFacts {
-        let scores = Scores { cross_entropy: 1.0, accuracy: 0.5 };
+        let scores = Scores { cross_entropy: 1.0, accuracy: 0.5, calibration_error: None };
         let metrics = EpochMetrics {
             epoch: segment.until,
             learning_rate: 0.1,

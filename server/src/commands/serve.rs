@@ -2,6 +2,7 @@
 
 use crate::{
     command_line::Serve,
+    confusion::Confusions,
     data_folder::DataFolder,
     datasets::{self, Shelf},
     error::CommandError,
@@ -12,6 +13,7 @@ use crate::{
     },
     machine, process,
     runner::{self, Runner},
+    votes::Votes,
 };
 use app::laboratory::{Current, Laboratory, LatestReport};
 use leptos::config::{Env, LeptosOptions};
@@ -50,6 +52,7 @@ pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
 
     let program = arguments.worker_program.map_or_else(local::program, Ok).map_err(io("find", "this program"))?;
     let paths = Current::from(paths);
+    let confusions = Arc::new(Confusions::new(folder.path().to_owned(), paths.clone()));
     let runner = Runner {
         store: store.clone(),
         data_dir: folder.path().to_owned(),
@@ -72,6 +75,7 @@ pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
         public_url: public_url.clone(),
         example: example::example(),
         latest: LatestReport::default(),
+        kept_networks: Arc::new(Votes::new(confusions)),
     };
     let shelf = Shelf::new(folder.path(), paths, laboratory.machine.clone(), laboratory.samples.clone());
     let uploads = Uploads::new(shelf.clone(), arguments.upload_limit);

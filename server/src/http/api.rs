@@ -29,6 +29,7 @@ pub fn routes() -> Router<Site> {
         .route("/studies/{id}/study.toml", get(study_file))
         .route("/studies/{id}/comparison", get(comparison))
         .route("/studies/{id}/snapshot.json", get(snapshot))
+        .route("/studies/{id}/confusion.json", get(confusion))
         .route("/studies/{id}/metrics.csv", get(metrics_csv))
         .route("/studies/{id}/metrics.json", get(metrics_json))
         .route("/datasets", post(upload::upload).layer(DefaultBodyLimit::disable()))
@@ -141,6 +142,12 @@ async fn comparison(State(site): State<Site>, Path(study): Path<String>) -> Resu
 async fn snapshot(State(site): State<Site>, Path(study): Path<String>) -> Result<Response, Refused> {
     let report = laboratory::report(&site.laboratory, id(&study, "study")?).await?;
     Ok(Json(Snapshot::freeze(Report::clone(&report), process::now())).into_response())
+}
+
+/// What is taken for what on the test images, by arm, as far as runs are at their end.
+async fn confusion(State(site): State<Site>, Path(study): Path<String>) -> Result<Response, Refused> {
+    let confusion = laboratory::confusion(&site.laboratory, id(&study, "study")?).await?;
+    Ok(Json(confusion).into_response())
 }
 
 async fn metrics_csv(State(site): State<Site>, Path(study): Path<String>) -> Result<Response, Refused> {

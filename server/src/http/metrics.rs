@@ -3,21 +3,29 @@
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fmt::Write};
 use study::{
-    Arm, EpochMetrics, Facts, Fidelity, Leg, Observer, Plan, Run, Scores, Segment, SegmentKey, TeacherTraining,
+    Arm, Cosine, EpochMetrics, Facts, Fidelity, Leg, Observer, Plan, Run, Scores, Segment, SegmentKey, TeacherTraining,
     metrics::run_metrics,
 };
 
 const COLUMNS: &str = "run,arm,label,student,teacher,teacher_stop_epoch,teacher_checkpoint,seed,epoch,learning_rate,\
-train_cross_entropy,train_accuracy,train_clean_cross_entropy,train_clean_accuracy,validation_cross_entropy,validation_accuracy,\
-test_cross_entropy,test_accuracy,temperature,kd_loss_train,kd_loss_validation,agreement_train,agreement_validation,seconds,\
-images_per_second";
+train_cross_entropy,train_accuracy,train_clean_cross_entropy,train_clean_accuracy,\
+validation_cross_entropy,validation_accuracy,validation_calibration_error,test_cross_entropy,test_accuracy,test_calibration_error,\
+temperature,kd_loss_train,kd_loss_validation,kd_loss_test,agreement_train,agreement_validation,agreement_test,gradient_cosine,\
+gradient_cosine_by_group,seconds,images_per_second";
+/// How many those are.
+const CELLS: usize = 31;
 
 /// In which unit each kind of number stands, in the table as in the object.
 fn units() -> Value {
     json!({
         "accuracy": "share of images, 0 to 1",
         "agreement": "share of images, 0 to 1, on which student and teacher name the same class",
+        "calibration_error": "expected calibration error on held-out images in 15 bins, 0 to 1, in steps of 0.0001",
         "cross_entropy": "nats, mean over images",
+        "gradient_cosine": "of the gradients of cross-entropy and of the whole loss that is learnt from the teacher, or of the KD \
+                            loss where nothing is learnt from it, on 128 training images after the epoch, -1 to 1 in steps of 0.002: \
+                            of all parameters, and by group of layers from the images on (the first convolution, each group of \
+                            blocks, what follows them), in the table with spaces between and nan where a gradient is zero",
         "kd_loss": "T²·KL in nats, mean over images, without its weight",
         "seconds": "wall time of the epoch with its evaluation",
         "images_per_second": "training alone",
@@ -30,7 +38,7 @@ fn units() -> Value {
 pub fn csv(plan: &Plan, facts: &Facts) -> String {
     let mut text = format!("{COLUMNS}\n");
     let segments = plan.by_key();
-    let mut write = |line: [String; 25]| {
+    let mut write = |line: [String; CELLS]| {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{}", line.join(","));
     };
@@ -105,11 +113,13 @@ fn line(
     metrics: &EpochMetrics,
     observer: Option<&Observer>,
     segments: &BTreeMap<&SegmentKey, &Segment>,
-) -> [String; 25] {
+) -> [String; CELLS] {
     let cross_entropy = |scores: Option<Scores>| number(scores.map(|scores| scores.cross_entropy));
     let accuracy = |scores: Option<Scores>| number(scores.map(|scores| scores.accuracy));
+    let calibration_error = |scores: Option<Scores>| number(scores.and_then(|scores| scores.calibration_error));
     let fidelity = observer.and_then(|observer| metrics.fidelity_to(observer));
     let measured = |read: fn(&Fidelity) -> Option<f64>| number(fidelity.and_then(read));
+    let cosine = fidelity.and_then(|fidelity| fidelity.gradient_cosine.as_ref());
     let teacher = observer.map(|observer| &observer.teacher);
     let network = teacher.and_then(|teacher| segments.get(&teacher.segment)).map(|segment| segment.architecture);
     [
@@ -129,16 +139,27 @@ fn line(
         accuracy(metrics.train_clean),
         cross_entropy(metrics.validation),
         accuracy(metrics.validation),
+        calibration_error(metrics.validation),
         cross_entropy(metrics.test),
         accuracy(metrics.test),
+        calibration_error(metrics.test),
         number(observer.map(|observer| observer.temperature)),
         measured(|fidelity| fidelity.kd_loss_train),
         measured(|fidelity| fidelity.kd_loss_validation),
+        measured(|fidelity| fidelity.kd_loss_test),
         measured(|fidelity| fidelity.agreement_train),
         measured(|fidelity| fidelity.agreement_validation),
+        measured(|fidelity| fidelity.agreement_test),
+        number(cosine.and_then(|cosine| cosine.all).map(f64::from)),
+        cosine.map_or(String::new(), |cosine| by_group(&cosine.groups)),
         metrics.seconds.to_string(),
         metrics.images_per_second.to_string(),
     ]
+}
+
+fn by_group(cosines: &[Option<Cosine>]) -> String {
+    let written = cosines.iter().map(|cosine| cosine.map_or("nan".to_owned(), |cosine| f64::from(cosine).to_string()));
+    written.collect::<Vec<_>>().join(" ")
 }
 
 fn number(value: Option<f64>) -> String {
@@ -155,7 +176,7 @@ fn text_cell(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use study::{Dataset, DatasetFacts, Numerics, Study};
+    use study::{Dataset, DatasetFacts, GradientCosine, Numerics, Study};
 
     #[test]
     fn every_teacher_that_a_run_is_measured_against_has_a_line_and_teachers_have_their_own() {
@@ -183,21 +204,21 @@ mod tests {
             let mut observers = segment.measured_against();
             // As they are merged for training: by temperature, rising.
             observers.sort_by(|one, other| one.temperature.total_cmp(&other.temperature));
+            let groups = vec![Some(0.25.into()), None, Some((-0.2).into())];
+            let cosine = GradientCosine { all: Some((-0.1).into()), groups };
             let fidelity = observers.into_iter().map(|observer| Fidelity {
-                teacher: observer.teacher,
-                temperature: observer.temperature,
-                kd_loss_train: None,
                 kd_loss_validation: Some(observer.temperature / 100.0),
-                agreement_train: None,
-                agreement_validation: None,
+                kd_loss_test: Some(observer.temperature / 50.0),
+                gradient_cosine: Some(cosine.clone()),
+                ..Fidelity::to(observer)
             });
-            let scores = Scores { cross_entropy: 1.0, accuracy: 0.5 };
+            let scores = Scores { cross_entropy: 1.0, accuracy: 0.5, calibration_error: Some(0.125) };
             let metrics = EpochMetrics {
                 epoch: segment.until,
                 learning_rate: 0.1,
                 train: scores,
                 train_clean: None,
-                validation: None,
+                validation: Some(scores),
                 test: None,
                 fidelity: fidelity.collect(),
                 seconds: 1.0,
@@ -209,15 +230,15 @@ mod tests {
         // Counted from the end: a label may hold commas.
         let cells = csv.lines().map(|line| {
             let cells: Vec<&str> = line.rsplit(',').collect();
-            format!("{} {} {}", cells[20], cells[6], cells[4])
+            [26, 14, 10, 8, 7, 3, 2].map(|place| cells[place]).join(",")
         });
         let expected = [
-            "teacher temperature kd_loss_validation",
-            "wrn-10-1 16 0.16",
-            "wrn-10-1 4 0.04",
-            "wrn-10-1 16 0.16",
-            "wrn-10-1 4 0.04",
-            "  ",
+            "teacher,validation_calibration_error,temperature,kd_loss_validation,kd_loss_test,gradient_cosine,gradient_cosine_by_group",
+            "wrn-10-1,0.125,16,0.16,0.32,-0.1,0.25 nan -0.2",
+            "wrn-10-1,0.125,4,0.04,0.08,-0.1,0.25 nan -0.2",
+            "wrn-10-1,0.125,16,0.16,0.32,-0.1,0.25 nan -0.2",
+            "wrn-10-1,0.125,4,0.04,0.08,-0.1,0.25 nan -0.2",
+            ",0.125,,,,,",
         ];
         assert_eq!(cells.collect::<Vec<_>>(), expected, "{csv}");
 

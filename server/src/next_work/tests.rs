@@ -44,19 +44,12 @@ fn stored(id: u64, toml: &str) -> StoredStudy {
 }
 
 fn measured(observer: Observer) -> Fidelity {
-    Fidelity {
-        teacher: observer.teacher,
-        temperature: observer.temperature,
-        kd_loss_train: None,
-        kd_loss_validation: Some(0.1),
-        agreement_train: None,
-        agreement_validation: Some(0.9),
-    }
+    Fidelity { kd_loss_validation: Some(0.1), agreement_validation: Some(0.9), ..Fidelity::to(observer) }
 }
 
 /// Facts of a segment that was trained until `epoch`, with every stop up to there, and measured against all it was asked for.
 fn trained(segment: &Segment, epoch: u32) -> SegmentFacts {
-    let scores = Scores { cross_entropy: 1.0, accuracy: 0.5 };
+    let scores = Scores { cross_entropy: 1.0, accuracy: 0.5, calibration_error: None };
     let epochs = (segment.from().0 + 1..=epoch).map(|epoch| EpochMetrics {
         epoch: Epoch(epoch),
         learning_rate: 0.1,
@@ -196,7 +189,7 @@ fn a_segment_is_done_when_the_best_epochs_are_tested_too() {
     let mut facts = trained(teacher, 20);
     assert!(is_done(teacher, EvaluateTest::Checkpoints, &facts));
     // Epoch 15 was the best, and the worker died before it tested that one.
-    facts.metrics[14].validation = Some(Scores { cross_entropy: 1.0, accuracy: 0.9 });
+    facts.metrics[14].validation = Some(Scores { cross_entropy: 1.0, accuracy: 0.9, calibration_error: None });
     assert!(!is_done(teacher, EvaluateTest::Checkpoints, &facts));
     facts.metrics[14].test = facts.metrics[19].test;
     assert!(is_done(teacher, EvaluateTest::Checkpoints, &facts));
@@ -358,7 +351,7 @@ fn observers_that_come_later_are_measured_at_kept_checkpoints_and_then_it_is_don
     assert!(!started(next_work(&both, &facts, &BTreeMap::new(), 64)).contains(alone));
     // The best epoch is kept, and was not measured.
     let own = facts.get_mut(alone).expect("it was trained");
-    own.metrics[14].validation = Some(Scores { cross_entropy: 1.0, accuracy: 0.9 });
+    own.metrics[14].validation = Some(Scores { cross_entropy: 1.0, accuracy: 0.9, calibration_error: None });
     own.metrics[14].test = own.metrics[19].test;
     assert!(!started(next_work(&both, &facts, &BTreeMap::new(), 64)).contains(alone), "its checkpoint is gone");
     let own = facts.get_mut(alone).expect("it was trained");

@@ -64,6 +64,30 @@ async fn a_study_is_created_trained_and_compared() {
     let metrics = laboratory.get(&format!("/api/v1/studies/{id}/metrics.json")).await;
     assert_eq!(metrics["runs"].as_array().expect("runs").len(), 6);
     assert_eq!(metrics["runs"][0]["epochs"].as_array().expect("epochs").len(), 4);
+    // Labels alone wait for the teacher, so that the conflict is known of each epoch of each run.
+    for epoch in
+        metrics["runs"].as_array().expect("runs").iter().flat_map(|run| run["epochs"].as_array().expect("epochs"))
+    {
+        let cosine = &epoch["fidelity"][0]["gradient_cosine"];
+        assert!(cosine["all"].is_number() && cosine["groups"].as_array().is_some_and(|it| it.len() == 5), "{epoch:#}");
+        assert!(epoch["validation"]["calibration_error"].is_number(), "{epoch:#}");
+    }
+
+    let confusion = laboratory.get(&format!("/api/v1/studies/{id}/confusion.json")).await;
+    assert_eq!(confusion["classes"][9], "Ankle boot");
+    for (arm, compared) in confusion["arms"].as_array().expect("arms").iter().zip(arms) {
+        let counts: Vec<Vec<u64>> = serde_json::from_value(arm["counts"].clone()).expect("counts");
+        assert_eq!((&arm["label"], &arm["seeds"]), (&compared["label"], &json!([0, 1])));
+        assert_eq!(counts.iter().flatten().sum::<u64>(), 2 * 100);
+        let right: u64 = (0..10).map(|class| counts[class][class]).sum();
+        assert!((right as f64 / 2.0 - compared["mean"].as_f64().expect("a mean")).abs() < 1e-9, "{arm:#}");
+    }
+    assert_eq!(confusion["arms"].as_array().map(Vec::len), Some(3));
+    let snapshot = laboratory.get(&format!("/api/v1/studies/{id}/snapshot.json")).await;
+    assert_eq!(snapshot["report"]["confusion"], confusion);
+    let page = laboratory.request(Method::GET, &format!("/studies/{id}?arm=2")).send().await.expect("an answer");
+    let page = page.text().await.expect("text");
+    assert!(page.contains("Where the two losses conflict") && page.contains(">Ankle boot</"), "{page}");
 
     let toml =
         laboratory.request(Method::GET, &format!("/api/v1/studies/{id}/study.toml")).send().await.expect("an answer");

@@ -162,7 +162,7 @@ fn read_study(text: &str) -> Result<Study> {
 
 fn one_temperature(mut study: Study) -> Study {
     if let Some(treatment) = &mut study.treatment {
-        treatment.temperature = Choices::from(4.0);
+        treatment.temperature = Some(Choices::from(4.0));
     }
     study
 }

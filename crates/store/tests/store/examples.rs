@@ -3,9 +3,9 @@
 use store::Store;
 use study::{
     Architecture, Arm, Augmentation, CheckpointFile, CheckpointId, Choices, Comparison, Dataset, DatasetFacts, Epoch,
-    EpochMetrics, Event, Fidelity, Kept, Leg, Metric, Numerics, Observer, Optimizer, Plan, Point, Progress, Provenance,
-    Recipe, Report, Run, RunId, Schedule, Scores, Seed, Segment, SegmentKey, Series, Snapshot, Start, State, Student,
-    Study, StudyId, Term,
+    EpochMetrics, Event, Fidelity, GradientCosine, Kept, Leg, Metric, Numerics, Observer, Optimizer, Plan, Point,
+    Progress, Provenance, Recipe, Report, Run, RunId, Schedule, Scores, Seed, Segment, SegmentKey, Series, Snapshot,
+    Start, State, Student, Study, StudyId, Term,
 };
 use tempfile::TempDir;
 
@@ -27,6 +27,7 @@ pub fn study(title: &str) -> Study {
         teacher: None,
         treatment: None,
         recipe: Recipe::default(),
+        search: None,
     }
 }
 
@@ -111,9 +112,17 @@ pub fn metrics(epoch: u32) -> EpochMetrics {
     EpochMetrics {
         epoch: Epoch(epoch),
         learning_rate: 0.1 * 0.2_f64.powi(epoch as i32 / 6),
-        train: Scores { cross_entropy: 2.3 / epoch_value.max(1.0), accuracy: 1.0 - 1.0 / (epoch_value + 1.0) },
+        train: Scores {
+            cross_entropy: 2.3 / epoch_value.max(1.0),
+            accuracy: 1.0 - 1.0 / (epoch_value + 1.0),
+            calibration_error: None,
+        },
         train_clean: None,
-        validation: Some(Scores { cross_entropy: 0.7 / 3.0 + epoch_value, accuracy: 4_213.0 / 5_000.0 }),
+        validation: Some(Scores {
+            cross_entropy: 0.7 / 3.0 + epoch_value,
+            accuracy: 4_213.0 / 5_000.0,
+            calibration_error: Some(0.0333),
+        }),
         test: None,
         fidelity: Vec::new(),
         seconds: 3.3 + epoch_value / 7.0,
@@ -127,8 +136,14 @@ pub fn fidelity(number: u32, temperature: f64) -> Fidelity {
         temperature,
         kd_loss_train: Some(1.0 / 7.0),
         kd_loss_validation: Some(2.0 / 7.0),
+        kd_loss_test: None,
         agreement_train: Some(0.75),
         agreement_validation: Some(0.5),
+        agreement_test: None,
+        gradient_cosine: Some(GradientCosine {
+            all: Some((-1.0 / 3.0).into()),
+            groups: vec![Some(0.1.into()), None, Some(0.0.into()), Some((-1.0).into()), Some(1.0.into())],
+        }),
     }
 }
 
@@ -198,6 +213,10 @@ pub fn snapshot(title: &str) -> Snapshot {
         images: None,
         started_at: None,
         training_seconds: None,
+        conflicts: Vec::new(),
+        ensembles: None,
+        search: None,
+        confusion: None,
     };
     Snapshot { version: Snapshot::VERSION, frozen_at: 1_700_000_000, report }
 }

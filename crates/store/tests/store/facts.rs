@@ -2,9 +2,9 @@ use crate::examples::*;
 use proptest::prelude::*;
 use std::sync::atomic::{AtomicU32, Ordering};
 use store::StoreError;
-use study::{Epoch, EpochMetrics, Event, Failure, Kept, Scores, SegmentFacts};
+use study::{Cosine, Epoch, EpochMetrics, Event, Failure, Fidelity, GradientCosine, Kept, Scores, SegmentFacts};
 
-const TEST: Scores = Scores { cross_entropy: 0.3, accuracy: 0.9 };
+const TEST: Scores = Scores { cross_entropy: 0.3, accuracy: 0.9, calibration_error: Some(0.3) };
 
 #[tokio::test]
 async fn what_a_worker_told_comes_back_in_order() {
@@ -12,14 +12,18 @@ async fn what_a_worker_told_comes_back_in_order() {
     let plan = plan(vec![segment(1, 20, Vec::new()), segment(2, 20, Vec::new())]);
     create(&store, "facts", &plan).await;
     let mut last = metrics(3);
-    last.train_clean = Some(Scores { cross_entropy: 0.1 + 0.2, accuracy: 1.0 });
+    last.train_clean = Some(Scores { cross_entropy: 0.1 + 0.2, accuracy: 1.0, calibration_error: None });
     last.test = Some(TEST);
     last.validation = None;
     let mut without_training = fidelity(1, 16.0);
     without_training.kd_loss_train = None;
     without_training.agreement_train = None;
+    without_training.gradient_cosine = None;
     let mut expected = fidelity(0, 4.0);
     expected.kd_loss_validation = Some(f64::MIN_POSITIVE);
+    (expected.kd_loss_test, expected.agreement_test) = (Some(1.0 / 3.0), Some(0.7));
+    // A network with other groups, and a gradient that is zero.
+    expected.gradient_cosine = Some(GradientCosine { all: None, groups: vec![None, Some(0.3.into())] });
     last.fidelity = vec![without_training.clone(), expected.clone(), fidelity(0, 1.0)];
     let events = [
         started("first"),
@@ -62,9 +66,9 @@ async fn a_later_line_of_an_epoch_never_loses_a_score() {
     let plan = plan(vec![segment(1, 20, Vec::new())]);
     create(&store, "scores", &plan).await;
     let full = EpochMetrics {
-        train_clean: Some(TEST),
+        train_clean: Some(Scores { calibration_error: None, ..TEST }),
         test: Some(TEST),
-        fidelity: vec![fidelity(0, 4.0)],
+        fidelity: vec![Fidelity { kd_loss_test: Some(0.5), agreement_test: Some(0.25), ..fidelity(0, 4.0) }],
         seconds: 1.0,
         ..metrics(1)
     };
@@ -72,13 +76,21 @@ async fn a_later_line_of_an_epoch_never_loses_a_score() {
     measured_later.kd_loss_train = None;
     let mut known = fidelity(0, 4.0);
     known.kd_loss_train = None;
+    known.gradient_cosine = None;
     known.agreement_validation = Some(1.0);
-    let later = EpochMetrics { fidelity: vec![known, measured_later.clone()], seconds: 2.0, ..metrics(1) };
+    let uncalibrated = metrics(1).validation.map(|scores| Scores { calibration_error: None, ..scores });
+    let later = EpochMetrics {
+        validation: uncalibrated,
+        fidelity: vec![known, measured_later.clone()],
+        seconds: 2.0,
+        ..metrics(1)
+    };
     store.record(&key(1), &[Event::Epoch(full.clone())], 1).await.unwrap();
     store.record(&key(1), &[Event::Epoch(later)], 2).await.unwrap();
 
     let mut merged = fidelity(0, 4.0);
     merged.agreement_validation = Some(1.0);
+    (merged.kd_loss_test, merged.agreement_test) = (Some(0.5), Some(0.25));
     let mut fidelity = vec![merged, measured_later];
     fidelity.sort_by(|a, b| a.teacher.cmp(&b.teacher));
     let expected = EpochMetrics { fidelity, seconds: 2.0, ..full };
@@ -128,7 +140,7 @@ async fn a_batch_with_a_metric_that_is_no_number_is_refused_whole() {
     let (_folder, store) = empty_store().await;
     let plan = plan(vec![segment(1, 20, Vec::new())]);
     create(&store, "nan", &plan).await;
-    let test = Some(Scores { cross_entropy: f64::NAN, accuracy: 0.1 });
+    let test = Some(Scores { calibration_error: Some(f64::NAN), ..TEST });
     let events = [Event::Epoch(metrics(1)), Event::Epoch(EpochMetrics { test, ..metrics(2) })];
     let refused = store.record(&key(1), &events, 9).await;
     assert!(
@@ -138,7 +150,7 @@ async fn a_batch_with_a_metric_that_is_no_number_is_refused_whole() {
     assert_eq!(store.facts(&plan).await.unwrap()[&key(1)], SegmentFacts::default());
     assert_eq!(store.offset(&key(1)).await.unwrap(), 0);
 
-    let diverged = Scores { cross_entropy: f64::INFINITY, accuracy: 0.1 };
+    let diverged = Scores { cross_entropy: f64::INFINITY, accuracy: 0.1, calibration_error: None };
     let diverged = EpochMetrics { train: diverged, validation: Some(diverged), ..metrics(2) };
     store.record(&key(1), &[Event::Epoch(diverged.clone())], 9).await.unwrap();
     assert_eq!(store.facts(&plan).await.unwrap()[&key(1)].metrics, [diverged]);
@@ -188,17 +200,30 @@ async fn the_revision_moves_after_what_a_page_could_show_and_not_otherwise() {
 
 fn any_event() -> impl Strategy<Value = Event> {
     let scores = || {
-        prop::option::of((0.0..3.0, 0.0..1.0).prop_map(|(cross_entropy, accuracy)| Scores { cross_entropy, accuracy }))
+        let calibration_error = (0..=10_000).prop_map(|steps| f64::from(steps) / Scores::CALIBRATION_STEPS);
+        let scores = (0.0..3.0, 0.0..1.0, prop::option::of(calibration_error));
+        prop::option::of(scores.prop_map(|(cross_entropy, accuracy, calibration_error)| Scores {
+            cross_entropy,
+            accuracy,
+            calibration_error,
+        }))
     };
-    let fidelity = (0u32..3, 1u32..3, prop::option::of(0.0..9.0), prop::option::of(0.0..1.0)).prop_map(
-        |(number, temperature, kd_loss_train, agreement_validation)| study::Fidelity {
+    let cosine = || prop::option::of((-500i16..=500).prop_map(|steps| Cosine { steps }));
+    let cosines = (cosine(), prop::collection::vec(cosine(), 0..7));
+    let cosines = prop::option::of(cosines.prop_map(|(all, groups)| GradientCosine { all, groups }));
+    let losses = (prop::option::of(0.0..9.0), prop::option::of(0.0..9.0), prop::option::of(0.0..1.0));
+    let fidelity = (0u32..3, 1u32..3, losses, cosines).prop_map(
+        |(number, temperature, (kd_loss_train, kd_loss_test, agreement_validation), gradient_cosine)| Fidelity {
             kd_loss_train,
+            kd_loss_test,
             agreement_validation,
+            gradient_cosine,
             ..fidelity(number, f64::from(temperature))
         },
     );
     let epoch = (1u32..5, scores(), scores(), scores(), prop::collection::vec(fidelity, 0..3), 0.0..9.0).prop_map(
         |(epoch, train_clean, validation, test, fidelity, seconds)| {
+            let train_clean = train_clean.map(|scores| Scores { calibration_error: None, ..scores });
             Event::Epoch(EpochMetrics { train_clean, validation, test, fidelity, seconds, ..metrics(epoch) })
         },
     );

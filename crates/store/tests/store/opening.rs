@@ -1,7 +1,7 @@
 use crate::examples::*;
 use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
 use store::{Store, StoreError};
-use study::{Event, Kept};
+use study::{Event, Kept, Scores};
 
 #[tokio::test]
 async fn reopening_keeps_everything() {
@@ -72,12 +72,63 @@ async fn foreign_keys_hold_and_only_the_writer_writes() {
     let dangling = sqlx::query("select * from pragma_foreign_key_check").fetch_all(&mut connection).await.unwrap();
     assert!(dangling.is_empty());
     let refused =
-        sqlx::query("insert into epoch values (99, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1)").execute(&mut connection).await;
+        sqlx::query("insert into epoch (segment, epoch, learning_rate, train_cross_entropy, train_accuracy, seconds, images_per_second) values (99, 1, 1, 1, 1, 1, 1)").execute(&mut connection).await;
     assert!(refused.unwrap_err().to_string().contains("FOREIGN KEY"));
     let refused = sqlx::query("delete from segment").execute(&mut connection).await;
     assert!(refused.unwrap_err().to_string().contains("FOREIGN KEY"));
     let refused = sqlx::query("insert into segment (key) values (x'00')").execute(&mut connection).await;
     assert!(refused.unwrap_err().to_string().contains("cannot store BLOB"), "tables are strict");
+}
+
+/// What was measured before calibration and conflicts were is read on, and may be told again with them.
+#[tokio::test]
+async fn a_database_of_the_first_migration_is_brought_to_this_version() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let options = SqliteConnectOptions::new().filename(folder.path().join(Store::FILE)).create_if_missing(true);
+    let mut connection = options.clone().connect().await.unwrap();
+    let mut first = sqlx::migrate!("../../migrations");
+    first.migrations = first.migrations.iter().filter(|it| it.version == 1).cloned().collect::<Vec<_>>().into();
+    first.run(&mut connection).await.unwrap();
+    for (statement, key) in [
+        ("insert into segment (id, key) values (7, ?)", Some(key(1))),
+        ("insert into epoch values (7, 1, 0.1, 2.0, 0.5, null, null, 1.0, 0.6, 1.5, 0.75, 3.0, 9.0)", None),
+        ("insert into observer values (1, ?, 20, 4.0)", Some(teacher(0).segment)),
+        ("insert into fidelity values (7, 1, 1, 0.5, 0.25, 0.75, 0.5)", None),
+    ] {
+        let query = key.into_iter().fold(sqlx::query(statement), |query, key| query.bind(key.0));
+        query.execute(&mut connection).await.unwrap();
+    }
+    connection.close().await.unwrap();
+
+    let store = Store::open(folder.path()).await.unwrap();
+    let plan = plan(vec![segment(1, 20, Vec::new())]);
+    create(&store, "old", &plan).await;
+    let read = async || store.facts(&plan).await.unwrap()[&key(1)].metrics[0].clone();
+    let old = read().await;
+    let test = old.test.unwrap();
+    assert_eq!((test.accuracy, test.calibration_error), (0.75, None));
+    let fidelity = &old.fidelity[0];
+    assert_eq!((fidelity.kd_loss_validation, fidelity.kd_loss_test), (Some(0.25), None));
+    assert_eq!(fidelity.gradient_cosine, None);
+
+    let mut told = old.clone();
+    told.test = Some(Scores { calibration_error: Some(0.125), ..test });
+    told.fidelity[0].kd_loss_test = Some(0.5);
+    store.record(&key(1), &[Event::Epoch(told.clone())], 1).await.unwrap();
+    assert_eq!(read().await, told);
+    store.close().await;
+
+    let mut connection = options.connect().await.unwrap();
+    for (statement, constraint) in [
+        ("update epoch set test_accuracy = null, test_cross_entropy = null", "epoch_test_is_scored"),
+        ("update fidelity set gradient_cosine = x'00'", "fidelity_gradient_cosine_is_whole"),
+        ("update fidelity set gradient_cosine = x''", "fidelity_gradient_cosine_is_whole"),
+        ("update fidelity set gradient_cosine = 0.5", "cannot store REAL"),
+        ("update test_fidelity set observer = 2", "FOREIGN KEY"),
+    ] {
+        let refused = sqlx::query(statement).execute(&mut connection).await.unwrap_err().to_string();
+        assert!(refused.contains(constraint), "{statement}: {refused}");
+    }
 }
 
 #[tokio::test]

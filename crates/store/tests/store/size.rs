@@ -1,5 +1,5 @@
 use crate::examples::*;
-use study::{EpochMetrics, Event, Kept, Observer, Scores};
+use study::{EpochMetrics, Event, GradientCosine, Kept, Observer, Scores};
 
 /// 200 runs of 200 epochs, each measured against a teacher every epoch, told as 16 workers side by side tell them.
 #[tokio::test]
@@ -15,15 +15,27 @@ async fn two_hundred_runs_of_two_hundred_epochs_take_less_than_eight_megabytes()
 
     // Digits as real measurements have them: nothing here is a whole number that SQLite would store in fewer bytes.
     let real = |run: u32, epoch: u32, which: u32| (f64::from(run * 1_000 + epoch) + f64::from(which) / 7.0).sin().abs();
+    let scores = |run: u32, epoch: u32, which: u32| Scores {
+        cross_entropy: real(run, epoch, which),
+        accuracy: real(run, epoch, which + 1),
+        calibration_error: Some(real(run, epoch, which + 13)),
+    };
+    let cosine = |run: u32, epoch: u32, which: u32| Some(real(run, epoch, which).into());
     let told = |run: u32, epoch: u32| EpochMetrics {
-        train: Scores { cross_entropy: real(run, epoch, 1), accuracy: real(run, epoch, 2) },
-        validation: Some(Scores { cross_entropy: real(run, epoch, 3), accuracy: real(run, epoch, 4) }),
-        test: (epoch == EPOCHS).then_some(Scores { cross_entropy: real(run, epoch, 5), accuracy: real(run, epoch, 6) }),
+        train: Scores { calibration_error: None, ..scores(run, epoch, 1) },
+        validation: Some(scores(run, epoch, 3)),
+        test: (epoch == EPOCHS).then(|| scores(run, epoch, 5)),
         fidelity: vec![study::Fidelity {
             kd_loss_train: Some(real(run, epoch, 7)),
             kd_loss_validation: Some(real(run, epoch, 8)),
             agreement_train: Some(real(run, epoch, 9)),
             agreement_validation: Some(real(run, epoch, 10)),
+            kd_loss_test: (epoch == EPOCHS).then(|| real(run, epoch, 20)),
+            agreement_test: (epoch == EPOCHS).then(|| real(run, epoch, 21)),
+            gradient_cosine: Some(GradientCosine {
+                all: cosine(run, epoch, 22),
+                groups: (23..28).map(|which| cosine(run, epoch, which)).collect(),
+            }),
             ..fidelity(0, 4.0)
         }],
         seconds: real(run, epoch, 11),
@@ -42,7 +54,8 @@ async fn two_hundred_runs_of_two_hundred_epochs_take_less_than_eight_megabytes()
     }
     let facts = store.facts(&plan).await.unwrap();
     assert_eq!(facts.values().map(|facts| facts.metrics.len()).sum::<usize>(), (RUNS * EPOCHS) as usize);
-    assert!(facts.values().flat_map(|facts| &facts.metrics).all(|metrics| metrics.fidelity.len() == 1));
+    let epochs = || facts.values().flat_map(|facts| &facts.metrics);
+    assert!(epochs().all(|metrics| metrics.fidelity.len() == 1 && metrics.fidelity[0].gradient_cosine.is_some()));
 
     store.close().await;
     let bytes: u64 =

@@ -112,6 +112,11 @@ impl Split {
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
+
+    /// Its labels, to calculate with.
+    pub fn class_numbers(&self) -> Vec<u32> {
+        self.labels.iter().map(|label| u32::from(*label)).collect()
+    }
 }
 
 impl Images {

@@ -7,7 +7,7 @@ use study::{Architecture, CheckpointId, Epoch, ImportedTeacher, Job, Optimizer, 
 use train::{
     checkpoint::{export, load_logits, load_weights},
     engine::NetworkShape,
-    imported::{Described, import, list, said_of_itself},
+    imported::{Described, OfItself, import, list, said_of_itself},
     worker::{Outcome, work},
 };
 
@@ -96,7 +96,7 @@ fn an_imported_teacher_says_what_pytorch_says_by_its_own_normalisation() {
     let expected = by_formula(&file);
     let teacher = import(laboratory.root.path(), &file, &described(0.25, 0.4)).unwrap();
     assert_eq!((teacher.channels, teacher.classes), (1, 10));
-    assert_eq!(list(laboratory.root.path()).unwrap(), [teacher.clone()]);
+    assert_eq!(list(laboratory.root.path()).unwrap(), std::slice::from_ref(&teacher));
     // The same again is no other teacher; by another normalisation it is.
     assert_eq!(import(laboratory.root.path(), &file, &described(0.25, 0.4)).unwrap(), teacher);
     let other = import(laboratory.root.path(), &file, &described(0.5, 0.5)).unwrap();
@@ -127,7 +127,7 @@ fn what_is_exported_and_imported_again_teaches_the_same() {
     let trained = laboratory.segment.clone();
     let file = laboratory.root.path().join("exported.safetensors");
     export(&laboratory.train(&trained), Epoch(3), &file).unwrap();
-    let (architecture, normalisation) = said_of_itself(&file).unwrap();
+    let OfItself { architecture, normalisation } = said_of_itself(&file).unwrap();
     let [mean, deviation] = normalisation.unwrap();
     let described = Described { architecture: architecture.unwrap(), name: "again".into(), mean, deviation };
     let imported = read_in(&laboratory, &import(laboratory.root.path(), &file, &described).unwrap());

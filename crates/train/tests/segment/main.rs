@@ -11,14 +11,15 @@ use std::{
     path::Path,
 };
 use study::{
-    Architecture, CheckpointId, Dataset, Epoch, EpochMetrics, EvaluateTest, Event, Failure, Job, Kept, Numerics,
-    Observer, Plan, Schedule, Seed, Segment, Start, Study, Term,
+    Architecture, CheckpointId, Dataset, Epoch, EpochMetrics, EvaluateTest, Event, Failure, Fidelity, Job, Kept,
+    Numerics, Observer, Optimizer, Plan, Schedule, Scores, Seed, Segment, Start, Study, Term,
 };
 use train::{
     TrainError,
     checkpoint::{KeptLogits, load_logits, load_weights},
     dataset,
     engine::{Values, Weights},
+    evaluation::kept_confusion,
     folder,
     worker::{Outcome, is_working, work},
 };
@@ -47,6 +48,16 @@ fn a_segment_is_trained_measured_and_kept() {
         let KeptLogits { validation, test } = load_logits(&folder, epoch).unwrap();
         assert_eq!((validation.shape, test.shape), (vec![60, 10], vec![80, 10]));
     }
+    let labels = &built_in().test.class_numbers()[..80];
+    let counts = kept_confusion(&folder, Epoch(3), labels, 10).unwrap();
+    let of_class = |class: u32| labels.iter().filter(|label| **label == class).count() as u32;
+    assert!((0..10).all(|class| counts[class as usize].iter().sum::<u32>() == of_class(class)));
+    let right: u32 = (0..10).map(|class| counts[class][class]).sum();
+    assert_eq!(f64::from(right) / 80.0, metrics[&Epoch(3)].test.unwrap().accuracy);
+    assert!(
+        kept_confusion(&folder, Epoch(3), &labels[1..], 10).is_err()
+            && kept_confusion(&folder, Epoch(9), labels, 10).is_err()
+    );
     let (weights, metadata) = load_weights(&folder, Epoch(3)).unwrap();
     assert!(weights.contains_key("block2.layer.0.convShortcut.weight"));
     for field in ["architecture", "mean", "deviation", "class_names", "provenance"] {
@@ -115,6 +126,11 @@ fn a_study_is_trained_segment_by_segment_and_threads_change_nothing() {
         assert!(metrics.keys().map(|epoch| epoch.0).eq(segment.from().0 + 1..=segment.until.0));
         for (epoch, metrics) in &metrics {
             assert!(metrics.validation.is_some() && metrics.train.cross_entropy > 0.0);
+            let is_calibrated =
+                |scores: Scores| scores.calibration_error.is_some_and(|error| (0.0..1.0).contains(&error));
+            assert!([metrics.validation, metrics.test].into_iter().flatten().all(is_calibrated));
+            let in_training = [Some(metrics.train), metrics.train_clean];
+            assert!(in_training.into_iter().flatten().all(|scores| scores.calibration_error.is_none()));
             assert_eq!(metrics.train_clean.is_some(), segment.ends.contains(epoch));
             assert!(metrics.test.is_some() || !segment.stops.contains(epoch), "a stop is tested");
             assert_eq!(metrics.fidelity.len(), segment.measured_against().len());
@@ -123,6 +139,9 @@ fn a_study_is_trained_segment_by_segment_and_threads_change_nothing() {
                 assert_eq!(fidelity.kd_loss_train.is_some(), teaches);
                 assert!(fidelity.kd_loss_validation.is_some_and(|loss| loss > 0.0));
                 assert!(fidelity.agreement_validation.is_some_and(|share| (0.0..=1.0).contains(&share)));
+                let on_test = [fidelity.kd_loss_test, fidelity.agreement_test].map(|it| it.is_some());
+                assert_eq!(on_test, [metrics.test.is_some(); 2]);
+                assert_cosines(fidelity);
             }
         }
         let best = train::segment::best_epoch(metrics.values()).unwrap();
@@ -132,6 +151,15 @@ fn a_study_is_trained_segment_by_segment_and_threads_change_nothing() {
     assert_eq!(tails.count(), 2, "two go on from a parent's checkpoint");
     let observed = plan.segments.iter().filter(|segment| segment.observers.len() == 2);
     assert_eq!(observed.count(), 1, "labels alone are observed by both teachers");
+}
+
+/// Cosines of the first convolution, three groups and the head, and of all.
+#[track_caller]
+fn assert_cosines(fidelity: &Fidelity) {
+    let cosines = fidelity.gradient_cosine.as_ref().unwrap();
+    assert_eq!(cosines.groups.len(), 5);
+    assert!(cosines.all.is_some() && cosines.groups.iter().all(|cosine| cosine.is_some()), "{cosines:?}");
+    assert!(cosines.groups.iter().min() < cosines.groups.iter().max(), "groups differ: {cosines:?}");
 }
 
 #[test]
@@ -253,15 +281,25 @@ fn a_student_learns_from_a_frozen_teacher_and_is_measured_against_it() {
     let checkpoint = CheckpointId { segment: teacher.key.clone(), epoch: Epoch(2) };
     let student = taught(&laboratory, "student", &checkpoint);
     let folder = laboratory.train(&student);
-    let told = load_logits(&teachers, Epoch(2)).unwrap().validation;
+    let told = load_logits(&teachers, Epoch(2)).unwrap();
     for (epoch, metrics) in metrics(&folder) {
         let [fidelity] = &metrics.fidelity[..] else { panic!("{:?}", metrics.fidelity) };
         assert_eq!((&fidelity.teacher, fidelity.temperature), (&checkpoint, 4.0));
         assert!(fidelity.kd_loss_train.unwrap() > 0.0);
         assert!((0.0..=1.0).contains(&fidelity.agreement_train.unwrap()));
-        let own = load_logits(&folder, epoch).unwrap().validation;
-        let expected = kd_loss(&own, &told, 4.0);
-        assert!((fidelity.kd_loss_validation.unwrap() - expected).abs() < 1e-5 * expected, "{fidelity:?} {expected}");
+        let own = load_logits(&folder, epoch).unwrap();
+        let expected = [kd_loss(&own.validation, &told.validation, 4.0), kd_loss(&own.test, &told.test, 4.0)];
+        for (measured, expected) in [fidelity.kd_loss_validation, fidelity.kd_loss_test].into_iter().zip(expected) {
+            assert!((measured.unwrap() - expected).abs() < 1e-5 * expected, "{fidelity:?} {expected}");
+        }
+        let classes = |logits: &Values| {
+            let named = logits.values.chunks(10).map(|row| (0..10).max_by(|a, b| row[*a].total_cmp(&row[*b])));
+            named.collect::<Vec<_>>()
+        };
+        let (named, by_teacher) = (classes(&own.test), classes(&told.test));
+        let agreeing = named.iter().zip(&by_teacher).filter(|(own, teacher)| own == teacher).count();
+        assert_eq!(fidelity.agreement_test, Some(agreeing as f64 / 80.0));
+        assert_cosines(fidelity);
     }
     assert_ne!(network(&folder, 2).0, network(&laboratory.uninterrupted("alone"), 3).0);
 
@@ -278,6 +316,7 @@ fn a_student_learns_from_a_frozen_teacher_and_is_measured_against_it() {
         let [fidelity] = &metrics.fidelity[..] else { panic!("{:?}", metrics.fidelity) };
         assert!(fidelity.kd_loss_train.is_none() && fidelity.agreement_train.is_none());
         assert!(fidelity.kd_loss_validation.is_some() && fidelity.agreement_validation.is_some());
+        assert_cosines(fidelity);
     }
 
     // Killed while it is taught, and gone on with by two threads.
@@ -286,6 +325,57 @@ fn a_student_learns_from_a_frozen_teacher_and_is_measured_against_it() {
     interrupted(&folder, 6, true);
     assert_eq!(work(&folder).unwrap(), Outcome::Finished);
     assert_same_end(&folder, &laboratory.folder(&student), 2);
+}
+
+/// A worker that goes on from a checkpoint goes on from before anything was compared.
+#[test]
+fn every_method_is_measured_and_goes_on_as_if_it_was_not() {
+    let laboratory = Laboratory::new();
+    let mut teacher = Segment { key: key("teacher"), seed: Seed(7), until: Epoch(1), ..laboratory.segment.clone() };
+    teacher.architecture = Architecture::WideResNet { depth: 10, width: 2 };
+    (teacher.stops, teacher.ends) = ([Epoch(1)].into(), [Epoch(1)].into());
+    laboratory.train(&teacher);
+    let teacher = CheckpointId { segment: teacher.key, epoch: Epoch(1) };
+    let of = || teacher.clone();
+    let attention = || (1000.0, Term::Attention { teacher: of() });
+    let kd = || (0.9, Term::Kd { teacher: of(), temperature: 4.0 });
+    let dkd =
+        Term::Dkd { teacher: of(), temperature: 4.0, target_weight: 1.0, non_target_weight: 8.0, warm_up: Epoch(2) };
+    let dist = Term::Dist { teacher: of(), temperature: 1.0, between_weight: 1.0, within_weight: 1.0 };
+    let sgd = laboratory.segment.optimizer;
+    let dot = Optimizer::Dot { momentum: 0.9, weight_decay: 5e-4, momentum_difference: 0.075 };
+    let methods = [
+        ("at", sgd, vec![attention()]),
+        ("kd at", sgd, vec![kd(), attention()]),
+        ("standardised", sgd, vec![(9.0, Term::StandardisedKd { teacher: of(), temperature: 2.0 })]),
+        ("dkd", sgd, vec![(1.0, dkd)]),
+        ("dist", sgd, vec![(1.0, dist)]),
+        ("dot", dot, vec![kd()]),
+    ];
+    let mut found = Vec::new();
+    for (name, optimizer, asked) in methods {
+        let terms = [vec![(0.1, Term::CrossEntropy)], asked].concat();
+        let student = Segment { terms, optimizer, ..taught(&laboratory, name, &teacher) };
+        let folder = laboratory.train(&student);
+        for metrics in metrics(&folder).into_values() {
+            let [fidelity] = &metrics.fidelity[..] else { panic!("{name}: {:?}", metrics.fidelity) };
+            assert!(fidelity.kd_loss_train.is_some() && fidelity.kd_loss_test.is_some(), "{name}");
+            let cosines = fidelity.gradient_cosine.clone().unwrap();
+            // What is behind the last group moves no attention map.
+            let moved: Vec<bool> = cosines.groups.iter().map(Option::is_some).collect();
+            assert_eq!(moved, [true, true, true, true, name != "at"], "{name}");
+            found.push(cosines);
+        }
+        let again = Segment { key: key(&format!("{name} 2")), ..student };
+        let resumed = laboratory.ask(&laboratory.job(&again));
+        interrupted(&resumed, 9, true);
+        assert_eq!(metrics(&resumed).len(), 1, "{name} was killed in its second epoch");
+        assert_eq!(work(&resumed).unwrap(), Outcome::Finished);
+        assert_same_end(&resumed, &folder, 2);
+    }
+    // By another optimizer the first epoch ends elsewhere; no two methods ask for the same.
+    let distinct = (0..found.len()).all(|one| !found[..one].contains(&found[one]));
+    assert!(distinct, "{found:?}");
 }
 
 #[test]
@@ -367,6 +457,49 @@ fn who_observes_later_is_measured_at_the_kept_checkpoints() {
     let validation = |folder: &Path| load_logits(folder, Epoch(3)).unwrap().validation;
     let expected = kd_loss(&validation(&folder), &validation(&teachers), 2.0);
     assert!((fidelity.kd_loss_validation.unwrap() - expected).abs() < 1e-5 * expected);
+    let test = |folder: &Path| load_logits(folder, Epoch(3)).unwrap().test;
+    let expected = kd_loss(&test(&folder), &test(&teachers), 2.0);
+    assert!((fidelity.kd_loss_test.unwrap() - expected).abs() < 1e-5 * expected);
+    assert_eq!(fidelity.gradient_cosine, None, "the network was trained before");
+}
+
+/// A teacher whose weights are damaged is not looked at by its network; what it said of held-out images is kept.
+#[test]
+fn who_looks_on_changes_no_bit_of_what_is_trained() {
+    let laboratory = Laboratory::new();
+    let mut teacher = Segment { key: key("teacher"), seed: Seed(7), ..laboratory.segment.clone() };
+    teacher.architecture = Architecture::WideResNet { depth: 10, width: 2 };
+    let teachers = laboratory.train(&teacher);
+    let alone = laboratory.uninterrupted("alone");
+    let checkpoint = CheckpointId { segment: teacher.key, epoch: Epoch(3) };
+    let observers = [1.0, 4.0].map(|temperature| Observer { teacher: checkpoint.clone(), temperature });
+    let observed = |name: &str| {
+        let folder =
+            laboratory.train(&Segment { key: key(name), observers: observers.to_vec(), ..laboratory.segment.clone() });
+        assert!(network(&folder, 3) == network(&alone, 3), "weights, statistics, momentum");
+        assert_eq!(load_logits(&folder, Epoch(3)).unwrap(), load_logits(&alone, Epoch(3)).unwrap());
+        let metrics: Vec<_> = metrics(&folder).into_values().collect();
+        assert_eq!(metrics.len(), 3);
+        assert!(metrics.iter().all(|metrics| metrics.fidelity.len() == 2));
+        let nobody = |metrics: &EpochMetrics| EpochMetrics { fidelity: vec![], ..metrics.clone() };
+        assert!(metrics.iter().map(nobody).eq(self::metrics(&alone).into_values()));
+        (folder, metrics)
+    };
+    for metrics in observed("observed").1 {
+        metrics.fidelity.iter().for_each(assert_cosines);
+        // The temperature makes another gradient.
+        assert_ne!(metrics.fidelity[0].gradient_cosine, metrics.fidelity[1].gradient_cosine);
+    }
+
+    let path = folder::weights_path(&teachers, Epoch(3));
+    let mut bytes = fs::read(&path).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let (folder, metrics) = observed("observed from afar");
+    let fidelity = metrics.iter().flat_map(|metrics| &metrics.fidelity);
+    assert!(fidelity.clone().all(|it| it.gradient_cosine.is_none() && it.kd_loss_validation.is_some()));
+    let notes = notes(&folder);
+    assert!(matches!(&notes[..], [note] if note.contains("not compared") && note.contains("damaged")), "{notes:?}");
 }
 
 #[test]
@@ -390,6 +523,8 @@ fn without_validation_there_is_no_curve_and_no_best() {
         let [fidelity] = &metrics.fidelity[..] else { panic!("{:?}", metrics.fidelity) };
         assert!(fidelity.kd_loss_train.is_some() && fidelity.agreement_train.is_some());
         assert!(fidelity.kd_loss_validation.is_none() && fidelity.agreement_validation.is_none());
+        assert_eq!(fidelity.kd_loss_test.is_some(), student.stops.contains(&epoch));
+        assert_cosines(fidelity);
         assert!(metrics.validation.is_none() && metrics.test.is_some() == student.stops.contains(&epoch));
     }
     assert!(promised(&folder).into_values().all(|kept| kept == Kept::Stop));

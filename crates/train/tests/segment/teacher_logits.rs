@@ -93,8 +93,8 @@ fn the_same_bits_with_an_empty_a_full_a_half_filled_and_a_damaged_table() {
     let taught = Taught::new();
     taught.train("with an empty one");
     let full = filled(&taught.table());
-    // Two epochs drew two views of each image; now and then the same.
-    assert!((300..=344).contains(&full.len()), "{}", full.len());
+    // Two epochs drew two views of each image, now and then the same; and 128 were looked at as they are.
+    assert!((300 + 120..=344 + 128).contains(&full.len()), "{}", full.len());
     without_the_network(&taught, || drop(taught.train("with a full one")));
     assert_eq!(filled(&taught.table()), full);
 

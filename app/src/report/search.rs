@@ -1,0 +1,80 @@
+//! How arms were searched: what was dropped, when and why.
+
+use crate::{chart::swept::tints, numbers};
+use leptos::prelude::*;
+use study::{
+    Report,
+    search::{RoundReport, Scored},
+};
+
+pub fn search(report: &Report) -> Option<impl IntoView + use<>> {
+    let found = report.search.as_ref()?;
+    let of = |count: u32, noun: &str| numbers::counted(u64::from(count), noun);
+    let lead = format!(
+        "{} of at most {} are spent. After each round the best arms on validation go on, by accuracy and then by cross-entropy, with those \
+         that are equal to the last of them; the winner alone is tested, against labels only.",
+        numbers::counted(found.spent_epochs, "epoch"),
+        numbers::count(u64::from(found.budget_epochs)),
+    );
+    let rounds = found.rounds.iter().enumerate().map(|(index, round)| {
+        let title = format!(
+            "Round {}: {} for {} with {}",
+            index + 1,
+            of(round.scores.len().max(round.round.arms as usize) as u32, "arm"),
+            of(round.round.epochs.0, "epoch"),
+            of(round.round.seeds, "seed")
+        );
+        view! {
+            <h3>{title}</h3>
+            {table(report, round, index + 1)}
+        }
+    });
+    let rounds = rounds.collect_view();
+    Some(view! {
+        <section class="panel" aria-labelledby="search-heading">
+            <h2 id="search-heading">"The search"</h2>
+            <p class="metric-explained">{lead}</p>
+            {rounds}
+        </section>
+    })
+}
+
+fn table(report: &Report, round: &RoundReport, number: usize) -> AnyView {
+    if round.scores.is_empty() {
+        return view! { <p class="empty">"In training: what is dropped is decided once all of it is there."</p> }
+            .into_any();
+    }
+    let tints = tints(&report.arms);
+    let rows = round.scores.iter().map(|Scored { arm, accuracy, cross_entropy, promoted }| {
+        let said = match (promoted, accuracy) {
+            (true, _) => "goes on",
+            (false, Some(_)) => "dropped: others were better",
+            (false, None) => "dropped: a run failed",
+        };
+        view! {
+            <tr role="row" class=tints[*arm].class() data-arm=*arm>
+                <th role="rowheader" scope="row"><span class="swatch"></span>{report.arms[*arm].label.clone()}</th>
+                <td role="cell" class="number" data-label="Validation accuracy, %">{accuracy.map(|it| numbers::fixed(it, 2))}</td>
+                <td role="cell" class="number" data-label="Cross-entropy">{cross_entropy.map(|it| numbers::fixed(it, 3))}</td>
+                <td role="cell" data-label="Decision">{said}</td>
+            </tr>
+        }
+    });
+    let rows = rows.collect_view();
+    view! {
+        <div class="scrolled" role="region" aria-label=format!("Table of round {number}") tabindex="0">
+            <table role="table" class="arms">
+                <thead role="rowgroup">
+                    <tr role="row">
+                        <th role="columnheader" scope="col">"Arm"</th>
+                        <th role="columnheader" scope="col" class="number">"Validation accuracy, %"</th>
+                        <th role="columnheader" scope="col" class="number">"Cross-entropy"</th>
+                        <th role="columnheader" scope="col">"Decision"</th>
+                    </tr>
+                </thead>
+                <tbody role="rowgroup">{rows}</tbody>
+            </table>
+        </div>
+    }
+    .into_any()
+}

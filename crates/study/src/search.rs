@@ -1,0 +1,354 @@
+//! Finding a good teacher cheaply (Cho & Hariharan 2019 say that the best could be found by grid search, at too great a cost): arms are
+//! trained in rounds of rising length and rising numbers of seeds, the better part of them goes on (successive halving, Jamieson &
+//! Talwalkar 2016), and the last one is tested, once, against the baseline. Prefixes are shared, so that arms which have not parted yet
+//! are trained once.
+//!
+//! Everything here follows from a study, its whole plan and the facts: nothing is stored.
+
+use crate::{
+    Arm, CheckpointId, Epoch, Facts, Leg, Plan, Run, Segment, SegmentKey, SpecError, Study, arms::distilling,
+    ordered::set, statistics,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// `[search]`: what may be spent, and how many arms go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Search {
+    /// Epochs that may be trained, of students and teachers, all together.
+    pub budget_epochs: u32,
+    /// After each round the best one in so many arms goes on; from 2.
+    #[serde(default = "Search::promote_one_in_default")]
+    pub promote_one_in: u32,
+}
+
+impl Search {
+    pub const PROMOTE_ONE_IN_DEFAULT: u32 = 3;
+
+    fn promote_one_in_default() -> u32 {
+        Self::PROMOTE_ONE_IN_DEFAULT
+    }
+}
+
+/// A round: how many arms are trained for how many epochs with how many seeds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Round {
+    /// At most; more where several are equal so far.
+    pub arms: u32,
+    pub epochs: Epoch,
+    pub seeds: u32,
+}
+
+/// How an arm did in a round.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Scored {
+    /// Index into the plan's arms.
+    pub arm: usize,
+    /// On validation after the round's epochs, mean over its seeds, in percent; `None` where a run failed.
+    pub accuracy: Option<f64>,
+    pub cross_entropy: Option<f64>,
+    /// Whether it went on.
+    pub promoted: bool,
+}
+
+/// A round that began; without scores until it is through.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RoundReport {
+    pub round: Round,
+    /// The best first.
+    pub scores: Vec<Scored>,
+}
+
+/// How a search went.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SearchReport {
+    /// Arms that were searched.
+    pub arms: u32,
+    pub budget_epochs: u32,
+    pub spent_epochs: u64,
+    pub rounds: Vec<RoundReport>,
+}
+
+/// What a searched study asks for now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Asked {
+    /// The whole plan's arms; runs and segments of this round alone.
+    pub plan: Plan,
+    pub report: SearchReport,
+}
+
+/// Shares of the last round's length that an earlier one may be shorter than the next by: the longest whose rounds fit is taken.
+const SHARES: [f64; 12] = [1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.33, 0.25, 0.2, 0.15, 0.1];
+
+/// The rounds that a budget allows.
+///
+/// # Errors
+/// Where even the shortest cost more: how many epochs they need at most.
+pub(crate) fn rounds(study: &Study, search: &Search, whole: &Plan) -> Result<Vec<Round>, u64> {
+    let arms = distilling(&whole.arms).count() as u32;
+    let mut sizes = vec![arms.max(1)];
+    while let Some(&size) = sizes.last().filter(|size| **size > 1) {
+        sizes.push(size.div_ceil(search.promote_one_in.max(2)));
+    }
+    let last = sizes.len() as i32 - 1;
+    let epochs = whole.arms.first().map_or(1, |arm| arm.epochs.0);
+    let of_share = |share: f64| -> Vec<Round> {
+        let scaled =
+            |whole: u32, round: usize| (f64::from(whole) * share.powi(last - round as i32)).ceil().max(1.0) as u32;
+        let round = |(round, arms): (usize, &u32)| Round {
+            arms: *arms,
+            epochs: Epoch(scaled(epochs, round)),
+            seeds: scaled(study.seeds, round),
+        };
+        sizes.iter().enumerate().map(round).collect()
+    };
+    let mut least = u64::MAX;
+    for share in SHARES {
+        let rounds = of_share(share);
+        let cost = most_epochs(study, whole, &rounds);
+        if cost <= u64::from(search.budget_epochs) {
+            return Ok(rounds);
+        }
+        least = least.min(cost);
+    }
+    Err(least)
+}
+
+/// What rounds cost at most: the first is known, in each later one every arm goes on by itself, and at last the baseline is trained.
+fn most_epochs(study: &Study, whole: &Plan, rounds: &[Round]) -> u64 {
+    let Some(first) = rounds.first() else { return 0 };
+    let all = searched(whole);
+    let of_first = restricted(whole, &runs_of(whole, &all, *first), false).epochs;
+    let length = |round: &Round| u64::from(round.epochs.0) * u64::from(round.seeds);
+    let later: u64 =
+        rounds.windows(2).map(|pair| u64::from(pair[1].arms) * (length(&pair[1]) - length(&pair[0]))).sum();
+    let baseline = rounds.last().map_or(0, length);
+    // Each further seed may need teachers of its own.
+    let further = u64::from(rounds.last().map_or(0, |last| last.seeds) - first.seeds);
+    let of_students = set(whole.runs.iter().flat_map(|run| &run.legs).map(|leg| &leg.segment));
+    let teachers = whole.segments.iter().filter(|segment| !of_students.contains(&segment.key));
+    let teachers: u64 = teachers.map(|segment| u64::from(segment.until.0 - segment.from().0)).sum();
+    let per_seed = if study.teacher_per_seed() { teachers / u64::from(study.seeds.max(1)) } else { 0 };
+    of_first + later + baseline + further * per_seed
+}
+
+/// Where the budget does not do for the shortest rounds.
+pub(crate) fn refuse(study: &Study, whole: &Plan) -> Option<SpecError> {
+    let search = study.search.as_ref()?;
+    let least = rounds(study, search, whole).err()?;
+    Some(SpecError {
+        field: "search.budget_epochs".into(),
+        problem: "is not enough for the shortest rounds".into(),
+        given: search.budget_epochs.to_string(),
+        allowed: format!("{least} or more"),
+    })
+}
+
+/// What a searched study asks for as of these facts, which are those of its whole plan; `None` of a study that is not searched.
+pub fn asked(study: &Study, whole: &Plan, facts: &Facts) -> Option<Asked> {
+    let search = study.search.as_ref()?;
+    let rounds = rounds(study, search, whole).unwrap_or_default();
+    let mut going_on = searched(whole);
+    let mut reports = Vec::new();
+    let (mut wanted, mut tested) = (Vec::new(), false);
+    let with_baseline = |winner: &[usize], round: Round| {
+        let mut wanted = runs_of(whole, winner, round);
+        wanted.extend(runs_of(whole, &baseline(whole), round));
+        wanted
+    };
+    for (index, round) in rounds.iter().enumerate() {
+        let is_last = index + 1 == rounds.len();
+        // Of several that are equal until the last round none is tested before one is chosen.
+        tested = is_last && going_on.len() == 1;
+        wanted = if tested { with_baseline(&going_on, *round) } else { runs_of(whole, &going_on, *round) };
+        let Some(scores) = scores(whole, &going_on, *round, facts) else {
+            reports.push(RoundReport { round: *round, scores: Vec::new() });
+            break;
+        };
+        let scores = match rounds.get(index + 1) {
+            Some(next) => promote(scores, next.arms as usize),
+            None => the_best(scores),
+        };
+        going_on = scores.iter().filter(|it| it.promoted).map(|it| it.arm).collect();
+        going_on.sort_unstable();
+        reports.push(RoundReport { round: *round, scores });
+        if is_last {
+            tested = true;
+            wanted = with_baseline(&going_on, *round);
+        }
+    }
+    let report = SearchReport {
+        arms: searched(whole).len() as u32,
+        budget_epochs: search.budget_epochs,
+        spent_epochs: spent(whole, facts),
+        rounds: reports,
+    };
+    Some(Asked { plan: restricted(whole, &wanted, tested), report })
+}
+
+/// Epochs that are trained of a plan.
+fn spent(whole: &Plan, facts: &Facts) -> u64 {
+    whole.segments.iter().map(|segment| u64::from(crate::progress::epochs_done(segment, facts))).sum()
+}
+
+fn searched(whole: &Plan) -> Vec<usize> {
+    (0..whole.arms.len()).filter(|arm| whole.arms[*arm].distillation.is_some()).collect()
+}
+
+/// The arms of labels alone.
+fn baseline(whole: &Plan) -> Vec<usize> {
+    (0..whole.arms.len()).filter(|arm| whole.arms[*arm].distillation.is_none()).collect()
+}
+
+/// The runs of a round, each with the epoch to which it is trained.
+fn runs_of<'a>(whole: &'a Plan, arms: &[usize], round: Round) -> Vec<(&'a Run, Epoch)> {
+    let is_in = |run: &&Run| arms.contains(&run.arm) && run.seed.0 < round.seeds;
+    whole.runs.iter().filter(is_in).map(|run| (run, round.epochs)).collect()
+}
+
+/// The round's scores, the best first; `None` while it is not through.
+fn scores(whole: &Plan, arms: &[usize], round: Round, facts: &Facts) -> Option<Vec<Scored>> {
+    let segments = whole.by_key();
+    let mut scored = Vec::new();
+    for arm in arms {
+        let (mut accuracies, mut entropies) = (Vec::new(), Vec::new());
+        let mut failed = false;
+        for (run, until) in runs_of(whole, &[*arm], round) {
+            let metrics = crate::metrics::run_metrics(run, facts);
+            match metrics.iter().find(|metrics| metrics.epoch == until).and_then(|metrics| metrics.validation) {
+                Some(scores) => {
+                    accuracies.push(100.0 * scores.accuracy);
+                    entropies.push(scores.cross_entropy);
+                }
+                None if cannot_come(run, until, &segments, facts) => failed = true,
+                None => return None,
+            }
+        }
+        let mean = |values: &[f64]| (!failed && !values.is_empty()).then(|| statistics::mean(values));
+        let (accuracy, cross_entropy) = (mean(&accuracies), mean(&entropies));
+        scored.push(Scored { arm: *arm, accuracy, cross_entropy, promoted: false });
+    }
+    let of = |it: &Scored| (it.accuracy.unwrap_or(f64::MIN), -it.cross_entropy.unwrap_or(f64::MAX));
+    scored.sort_by(|a, b| {
+        let ((accuracy_a, entropy_a), (accuracy_b, entropy_b)) = (of(a), of(b));
+        accuracy_b.total_cmp(&accuracy_a).then(entropy_b.total_cmp(&entropy_a)).then(a.arm.cmp(&b.arm))
+    });
+    Some(scored)
+}
+
+/// Whether a run is kept from its epoch by a failure: its own or of what it needs.
+fn cannot_come(run: &Run, until: Epoch, segments: &BTreeMap<&SegmentKey, &Segment>, facts: &Facts) -> bool {
+    let mut looked_at = BTreeSet::new();
+    let mut open: Vec<&SegmentKey> = run.legs.iter().filter(|leg| leg.from < until).map(|leg| &leg.segment).collect();
+    while let Some(key) = open.pop() {
+        if !looked_at.insert(key) {
+            continue;
+        }
+        if facts.get(key).is_some_and(|facts| facts.failure.is_some() && !facts.working) {
+            return true;
+        }
+        let needs = segments.get(key).into_iter().flat_map(|segment| segment.needs());
+        open.extend(needs.map(|need| &need.segment));
+    }
+    false
+}
+
+/// Marks those that go on: the best `next`, and who is equal to the last of them, which most often means: trained alike so far. None
+/// that failed.
+fn promote(mut scores: Vec<Scored>, next: usize) -> Vec<Scored> {
+    let last = scores.get(next.saturating_sub(1)).or(scores.last()).map(|it| (it.accuracy, it.cross_entropy));
+    for (place, it) in scores.iter_mut().enumerate() {
+        let equal = Some((it.accuracy, it.cross_entropy)) == last;
+        it.promoted = it.accuracy.is_some() && (place < next || equal);
+    }
+    scores
+}
+
+/// The winner: the first of those that are equally good, of those that did not fail.
+fn the_best(mut scores: Vec<Scored>) -> Vec<Scored> {
+    if let Some(best) = scores.first_mut() {
+        best.promoted = best.accuracy.is_some();
+    }
+    scores
+}
+
+/// A plan of these runs alone, each up to its epoch, and of what they need. Those that are not tested end nowhere.
+fn restricted(whole: &Plan, runs: &[(&Run, Epoch)], tested: bool) -> Plan {
+    let segments = whole.by_key();
+    let mut stops: BTreeMap<SegmentKey, BTreeSet<Epoch>> = BTreeMap::new();
+    let mut ends: BTreeMap<SegmentKey, BTreeSet<Epoch>> = BTreeMap::new();
+    let mut open: Vec<CheckpointId> = Vec::new();
+    let mut kept = Vec::new();
+    for (run, until) in runs {
+        let in_it = run.legs.iter().filter(|leg| leg.from < *until);
+        let legs: Vec<Leg> = in_it.map(|leg| Leg { until: leg.until.min(*until), ..leg.clone() }).collect();
+        open.extend(legs.iter().map(|leg| CheckpointId { segment: leg.segment.clone(), epoch: leg.until }));
+        if let Some(last) = run.legs.last().filter(|last| tested && last.until <= *until) {
+            ends.entry(last.segment.clone()).or_default().insert(last.until);
+        }
+        kept.push(Run { legs, ..(*run).clone() });
+    }
+    while let Some(CheckpointId { segment, epoch }) = open.pop() {
+        let is_new = stops.entry(segment.clone()).or_default().insert(epoch);
+        let needs = segments.get(&segment).into_iter().filter(|_| is_new).flat_map(|segment| segment.needs());
+        open.extend(needs.cloned());
+    }
+    let cut = |segment: &Segment| {
+        let own = stops.get(&segment.key)?.clone();
+        Some(Segment {
+            until: own.last().copied()?,
+            stops: own,
+            ends: ends.get(&segment.key).cloned().unwrap_or_default(),
+            observers: segment
+                .observers
+                .iter()
+                .filter(|observer| {
+                    stops.get(&observer.teacher.segment).is_some_and(|it| it.contains(&observer.teacher.epoch))
+                })
+                .cloned()
+                .collect(),
+            ..segment.clone()
+        })
+    };
+    let segments: Vec<Segment> = whole.segments.iter().filter_map(cut).collect();
+    let of_segment = |segment: &Segment| u64::from(segment.until.0) - u64::from(segment.from().0);
+    let in_runs: BTreeSet<&SegmentKey> = set(kept.iter().flat_map(|run| &run.legs).map(|leg| &leg.segment));
+    let teachers: u64 = segments.iter().filter(|segment| !in_runs.contains(&segment.key)).map(of_segment).sum();
+    let students: u64 = kept.iter().filter_map(|run| run.legs.last()).map(|leg| u64::from(leg.until.0)).sum();
+    Plan {
+        epochs: segments.iter().map(of_segment).sum(),
+        epochs_without_sharing: students + teachers,
+        runs: kept,
+        segments,
+        training_version: whole.training_version,
+        arms: whole.arms.clone(),
+        remarks: whole.remarks.clone(),
+    }
+}
+
+/// What a person should know of a searched study before it begins.
+pub(crate) fn plan_remark(study: &Study, whole: &Plan) -> Option<String> {
+    let search = study.search.as_ref()?;
+    let rounds = rounds(study, search, whole).ok()?;
+    let told = rounds.iter().map(|Round { arms, epochs, seeds }| {
+        let of = |count: u32, noun: &str| crate::numbers::counted(count.into(), noun);
+        format!("{} for {} with {}", of(*arms, "arm"), of(epochs.0, "epoch"), of(*seeds, "seed"))
+    });
+    Some(format!(
+        "A search in {}: {}; then the winner is tested against labels only. Of the runs above only these are trained, at most {} in all.",
+        crate::numbers::counted(rounds.len() as u64, "round"),
+        told.collect::<Vec<_>>().join(", "),
+        crate::numbers::counted(search.budget_epochs.into(), "epoch"),
+    ))
+}
+
+/// Said wherever an interval is shown.
+pub(crate) fn remark(study: &Study, arms: &[Arm]) -> Option<String> {
+    study.search.as_ref()?;
+    Some(format!(
+        "The arm was found by a search: {} were compared on validation in rounds, and only the winner and its baseline were tested. \
+         The interval speaks of that arm; another search may find another.",
+        crate::numbers::counted(distilling(arms).count() as u64, "arm")
+    ))
+}
