@@ -4,7 +4,8 @@ use crate::{error::ApiError, form::Fields};
 use leptos::prelude::*;
 use leptos::server_fn::codec::GetUrl;
 use study::{
-    DatasetSamples, Machine, Report, Share, ShareId, Snapshot, SpecError, Study, StudyCard, StudyId, teacher_logits::Held,
+    DatasetSamples, Machine, Report, Share, ShareId, Snapshot, SpecError, Study, StudyCard, StudyId,
+    teacher_logits::Held,
 };
 
 #[cfg(feature = "ssr")]

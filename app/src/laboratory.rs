@@ -1,7 +1,6 @@
 //! What can be done in a laboratory. The pages' server functions and the HTTP API call these same few functions.
 
 use crate::error::ApiError;
-use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
     pin::Pin,
@@ -13,8 +12,8 @@ use std::{
 };
 use store::{Store, StoredStudy};
 use study::{
-    Confusion, Dataset, DatasetSamples, Ensembles, Facts, ImportedTeacher, Machine, Plan, Progress, Report, SearchReport,
-    Share, ShareId, Snapshot, StudyCard, StudyId, WaitsFor,
+    Confusion, Dataset, DatasetSamples, Ensembles, Facts, ImportedTeacher, Machine, Plan, Progress, Report,
+    SearchReport, Share, ShareId, Snapshot, StudyCard, StudyId, WaitsFor,
     comparison::{self, report_without_curves},
     teacher_logits::Held,
 };
@@ -42,17 +41,26 @@ pub struct Laboratory {
 }
 
 /// What can be downloaded: its makers publish it, and what it must be is known by checksums.
-pub const DOWNLOADED: [Dataset; 4] = [Dataset::Mnist, Dataset::FashionMnist, Dataset::Cifar10, Dataset::Cifar100];
+pub const DOWNLOADED: [Dataset; 5] =
+    [Dataset::Mnist, Dataset::FashionMnist, Dataset::Cifar10, Dataset::Cifar100, Dataset::TinyImageNet];
 
 /// How far the download of a data set is.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Download {
-    /// Of the file that is coming.
-    pub bytes: u64,
-    /// As its server says it.
-    pub total: Option<u64>,
-    /// Why it ended; `None` while it goes on.
-    pub problem: Option<String>,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Download {
+    /// Its server was asked.
+    Begun,
+    /// `bytes` of a file's `total`, as its server says that, are here.
+    Coming { file: &'static str, bytes: u64, total: Option<u64> },
+    /// All files are here.
+    BeingRead,
+    /// Why it came to nothing.
+    Ended(String),
+}
+
+impl Download {
+    pub fn goes_on(&self) -> bool {
+        !matches!(self, Download::Ended(_))
+    }
 }
 
 /// What is read by many and replaced now and then. All clones are one.
@@ -76,9 +84,12 @@ impl<T> Current<T> {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Whoever reads now goes on with what was there.
-    pub fn set(&self, next: T) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
+    /// One change at a time. Whoever reads meanwhile goes on with what was there.
+    pub fn change<R>(&self, change: impl FnOnce(&mut T) -> R) -> R
+    where
+        T: Clone,
+    {
+        change(Arc::make_mut(&mut self.0.write().unwrap_or_else(PoisonError::into_inner)))
     }
 }
 

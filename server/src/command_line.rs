@@ -134,7 +134,7 @@ pub struct Plan {
 
 #[derive(Clone, Debug, Args)]
 pub struct FetchData {
-    /// mnist, fashion-mnist, cifar-10 or cifar-100.
+    /// mnist, fashion-mnist, cifar-10, cifar-100 or tiny-imagenet.
     pub dataset: Dataset,
     /// Folder for the database, checkpoints and data sets; the files go into its folder datasets/NAME.
     #[arg(long, env = "STILLROOM_DATA_DIR", default_value = "stillroom-data", value_name = "FOLDER")]

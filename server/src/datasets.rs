@@ -7,7 +7,6 @@ use std::{
     env, fs,
     path::{Path, PathBuf},
     str::FromStr,
-    sync::{Arc, Mutex, PoisonError},
 };
 use study::{Dataset, DatasetFacts, DatasetSamples, Machine};
 use train::TrainError;
@@ -117,35 +116,24 @@ pub struct Shelf {
     /// What is planned with.
     pub machine: Current<Machine>,
     pub samples: Current<Vec<DatasetSamples>>,
-    /// One at a time: each adds to what it read.
-    adding: Arc<Mutex<()>>,
 }
 
 impl Shelf {
-    pub fn new(
-        data_dir: &Path,
-        paths: Current<DatasetPaths>,
-        machine: Current<Machine>,
-        samples: Current<Vec<DatasetSamples>>,
-    ) -> Shelf {
-        Shelf { data_dir: data_dir.to_owned(), paths, machine, samples, adding: Arc::default() }
-    }
-
     /// Reads all of a data set that has come, which may take minutes; from then on it can be trained on.
     pub fn add(&self, dataset: Dataset, path: &Path) -> Result<DatasetFacts, TrainError> {
         let images = train::folder::images_path(&self.data_dir);
         let (facts, samples) = train::dataset::look(dataset, Some(path), Some(&images))?;
-        let _adding = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut paths = DatasetPaths::clone(&self.paths.get());
-        paths.insert(dataset, path.to_owned());
-        self.paths.set(paths);
-        let mut machine = Machine::clone(&self.machine.get());
-        machine.unusable.retain(|(unusable, _)| *unusable != dataset);
-        machine.datasets.push(facts.clone());
-        self.machine.set(machine);
-        let mut all = Vec::<DatasetSamples>::clone(&self.samples.get());
-        all.push(samples);
-        self.samples.set(all);
+        // What can be planned must be there for the runner and for the page already.
+        self.paths.change(|paths| paths.insert(dataset, path.to_owned()));
+        self.samples.change(|all| {
+            all.retain(|samples| samples.dataset != dataset);
+            all.push(samples);
+        });
+        self.machine.change(|machine| {
+            machine.unusable.retain(|(unusable, _)| *unusable != dataset);
+            machine.datasets.retain(|facts| facts.dataset != dataset);
+            machine.datasets.push(facts.clone());
+        });
         Ok(facts)
     }
 }
@@ -155,7 +143,8 @@ pub fn is_here(dataset: Dataset, paths: &DatasetPaths) -> bool {
     built_in(dataset) || paths.contains_key(&dataset)
 }
 
-fn built_in(dataset: Dataset) -> bool {
+/// Whether it needs no files.
+pub fn built_in(dataset: Dataset) -> bool {
     dataset == Dataset::FashionMnist12k
 }
 

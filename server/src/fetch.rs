@@ -11,8 +11,8 @@ use std::{
 use study::Dataset;
 use ureq::{Agent, http::StatusCode};
 
-/// No official file is larger: the largest is CIFAR-10's archive, 170,052,171 bytes.
-const FILE_BYTES_MAX: u64 = 1 << 30;
+/// No official file is larger: the largest is Tiny-ImageNet's archive, 248,100,043 bytes.
+pub const FILE_BYTES_MAX: u64 = 1 << 30;
 /// A server that says nothing for so long has gone away.
 const SILENT_FOR: Duration = Duration::from_secs(30);
 
@@ -56,7 +56,8 @@ const MNIST: Source = Source {
 };
 
 const FASHION_MNIST: Source = Source {
-    url: "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+    // The repository of its makers: the server that they name beside it cannot encrypt.
+    url: "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
     files: &[
         Published {
             name: "train-images-idx3-ubyte.gz",
@@ -95,14 +96,23 @@ const CIFAR_100: Source = Source {
     }],
 };
 
-/// `None` where nothing is published, or nothing with a checksum that could be trusted (Tiny-ImageNet).
+const TINY_IMAGENET: Source = Source {
+    url: "https://cs231n.stanford.edu/",
+    files: &[Published {
+        name: "tiny-imagenet-200.zip",
+        sha256: "6198c8ae015e2b3e007c7841da39ec069199b9aa3bfa943a462022fe5e43c821",
+    }],
+};
+
+/// `None` where nothing is published.
 pub fn source(dataset: Dataset) -> Option<Source> {
     match dataset {
         Dataset::Mnist => Some(MNIST),
         Dataset::FashionMnist => Some(FASHION_MNIST),
         Dataset::Cifar10 => Some(CIFAR_10),
         Dataset::Cifar100 => Some(CIFAR_100),
-        Dataset::FashionMnist12k | Dataset::TinyImageNet | Dataset::Folder(_) => None,
+        Dataset::TinyImageNet => Some(TINY_IMAGENET),
+        Dataset::FashionMnist12k | Dataset::Folder(_) => None,
     }
 }
 
@@ -112,7 +122,7 @@ pub fn can_fetch(dataset: Dataset) -> bool {
 
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    #[error("{0} cannot be downloaded: mnist, fashion-mnist, cifar-10 and cifar-100 can")]
+    #[error("{0} cannot be downloaded: mnist, fashion-mnist, cifar-10, cifar-100 and tiny-imagenet can")]
     NotPublished(Dataset),
     /// What was there stays, and the next attempt goes on from it.
     #[error("{url}: {problem}; what has come is kept, and the same command goes on from there")]
@@ -161,6 +171,8 @@ pub fn fetch(url: &str, published: Published, folder: &Path, mut told: impl FnMu
     }
     let agent: Agent = Agent::config_builder()
         .http_status_as_error(false)
+        // Whoever is led elsewhere is not led where nothing is encrypted.
+        .https_only(url.starts_with("https://"))
         .timeout_connect(Some(SILENT_FOR))
         .timeout_recv_response(Some(SILENT_FOR))
         .timeout_per_read(Some(SILENT_FOR))

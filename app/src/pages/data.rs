@@ -1,6 +1,7 @@
 use crate::{
     api,
     laboratory::{DOWNLOADED, Download, Laboratory},
+    live::Live,
     numbers,
     problem::Problem,
     report::setup::named,
@@ -37,10 +38,13 @@ pub fn Data() -> impl IntoView {
                     ", and ask for it in a study by that name. Pictures are scaled so that the shorter side has that size, and the middle is \
                      kept. Where there are both, "<code>"val"</code>" is held out for validation; else a tenth of "<code>"train"</code>" is."
                 </p>
-                <p>"Or send the archive from here. It is kept as it is, and can be trained on once all of it was read."</p>
+                <p>
+                    "Or send the archive from here. It is kept as it is, and can be trained on once all of it was read. An archive of a data set \
+                     that is published goes by that name, such as "<code>"cifar-10"</code>"."
+                </p>
                 <form class="upload" method="post" action="/api/v1/datasets" enctype="multipart/form-data">
                     <label for="name">"Name"</label>
-                    <input id="name" name="name" required placeholder="flowers@64" pattern="[a-z0-9][a-z0-9\\-]*@[0-9]+" autocomplete="off"/>
+                    <input id="name" name="name" required placeholder="flowers@64" pattern="[a-z0-9][a-z0-9\\-]*(@[0-9]+)?" autocomplete="off"/>
                     <label for="archive">"Archive"</label>
                     <input id="archive" name="archive" type="file" required accept=".zip,.tar,.tgz,.tar.gz,.gz"/>
                     <button class="button quiet" type="submit">"Upload"</button>
@@ -68,31 +72,53 @@ fn data_sets(machine: &Machine, samples: &[DatasetSamples], downloads: &Download
         }
     });
     let missing = missing.collect_view();
-    view! { <ul class="cards">{here} {missing}</ul> }
+    let live = downloads.values().any(Download::goes_on).then(|| view! { <Live/> });
+    view! {
+        <ul class="cards">{here} {missing}</ul>
+        {live}
+    }
 }
 
 /// A button, or how far what it began is.
 fn download(dataset: Dataset, begun: Option<&Download>) -> impl IntoView + use<> {
-    match begun {
-        Some(Download { problem: None, bytes, total }) => {
-            let of = total.map(|total| format!(" of {}", bytes_in_words(total)));
-            let far = format!(
-                "Downloading: {}{} of the file that is coming. ",
-                bytes_in_words(*bytes),
-                of.unwrap_or_default()
-            );
-            view! { <p role="status">{far}<a href=format!("/data#{dataset}")>"Look again"</a>"."</p> }.into_any()
+    if let Some(begun) = begun.filter(|begun| begun.goes_on()) {
+        let far = match begun {
+            Download::Coming { bytes, total: Some(total), .. } => Some((bytes.to_string(), total.to_string())),
+            _ => None,
+        };
+        // A link to where a reader is already would only scroll.
+        return view! {
+            <form method="get" action="/data">
+                <p>{said_of(begun)}</p>
+                {far.map(|(bytes, total)| view! { <progress value=bytes max=total aria-label="Download"></progress> })}
+                <noscript><button class="button quiet" type="submit">"Look again"</button></noscript>
+            </form>
         }
-        ended => {
-            let problem = ended.and_then(|ended| ended.problem.clone());
-            view! {
-                {problem.map(|problem| view! { <p class="problem" role="alert">{problem}</p> })}
-                <form method="post" action=format!("/api/v1/datasets/{dataset}/download")>
-                    <button class="button quiet" type="submit">{format!("Download {}", named(dataset))}</button>
-                </form>
-            }
-            .into_any()
+        .into_any();
+    }
+    let problem = match begun {
+        Some(Download::Ended(problem)) => Some(view! { <p class="problem" role="alert">{problem.clone()}</p> }),
+        _ => None,
+    };
+    view! {
+        {problem}
+        <form method="post" action=format!("/api/v1/datasets/{dataset}/download")>
+            <button class="button quiet" type="submit">{format!("Download {}", named(dataset))}</button>
+        </form>
+    }
+    .into_any()
+}
+
+/// How far it is, in a sentence.
+fn said_of(download: &Download) -> String {
+    match download {
+        Download::Begun => "Downloading: its server was asked.".into(),
+        Download::Coming { file, bytes, total } => {
+            let of = total.map_or_else(String::new, |total| format!(" of {}", bytes_in_words(total)));
+            format!("Downloading: {}{of} of {file}.", bytes_in_words(*bytes))
         }
+        Download::BeingRead => "It has come, and is being read.".into(),
+        Download::Ended(problem) => problem.clone(),
     }
 }
 
@@ -189,5 +215,13 @@ mod tests {
         assert_eq!(looks(&few), "10 classes, 28 × 28 pixels, in colour");
         let folder = DatasetFacts { validation: 40, ..facts("flowers@28", 360, 3) };
         assert_eq!(split(&folder), "360 images to train on, 40 held out for validation, 10,000 to test");
+    }
+
+    #[test]
+    fn a_download_says_how_far_it_is() {
+        let coming = |total| Download::Coming { file: "cifar-10-binary.tar.gz", bytes: 17_000_000, total };
+        assert_eq!(said_of(&coming(Some(170_052_171))), "Downloading: 17 MB of 170 MB of cifar-10-binary.tar.gz.");
+        assert_eq!(said_of(&coming(None)), "Downloading: 17 MB of cifar-10-binary.tar.gz.");
+        assert!(Download::BeingRead.goes_on() && !Download::Ended("why".into()).goes_on());
     }
 }

@@ -77,9 +77,14 @@ pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
         latest: LatestReport::default(),
         kept_networks: Arc::new(Votes::new(confusions)),
     };
-    let shelf = Shelf::new(folder.path(), paths, laboratory.machine.clone(), laboratory.samples.clone());
+    let shelf = Shelf {
+        data_dir: folder.path().to_owned(),
+        paths,
+        machine: laboratory.machine.clone(),
+        samples: laboratory.samples.clone(),
+    };
     let uploads = Uploads::new(shelf.clone(), arguments.upload_limit);
-    let downloads = Downloads { shelf, from: arguments.fetch_from };
+    let downloads = Downloads::new(shelf, arguments.fetch_from, laboratory.downloads.clone());
     let options = LeptosOptions::builder().output_name("stillroom").site_addr(address).env(Env::PROD).build();
     let site = Site {
         laboratory,

@@ -196,10 +196,15 @@ fn nobody_there_is_an_error_that_names_the_address() {
 #[test]
 fn what_is_published_is_known_by_its_checksum() {
     for dataset in Dataset::KNOWN {
-        for file in source(dataset).into_iter().flat_map(|source| source.files) {
+        let source = source(dataset);
+        assert!(
+            source.is_none_or(|source| source.url.starts_with("https://") && source.url.ends_with('/')),
+            "{dataset}"
+        );
+        for file in source.into_iter().flat_map(|source| source.files) {
             assert_eq!((file.sha256.len(), file.sha256.chars().all(|digit| digit.is_ascii_hexdigit())), (64, true));
         }
     }
     // The page's buttons are for these.
-    assert!(Dataset::KNOWN.into_iter().all(|dataset| can_fetch(dataset) == source(dataset).is_some()));
+    assert!(Dataset::KNOWN.into_iter().all(|dataset| can_fetch(dataset) == super::source(dataset).is_some()));
 }

@@ -13,6 +13,7 @@ use axum::{
 };
 use std::{collections::BTreeMap, thread};
 use study::Dataset;
+use tokio::sync::watch;
 
 /// What downloads need.
 #[derive(Clone)]
@@ -20,6 +21,61 @@ pub struct Downloads {
     pub shelf: Shelf,
     /// Another server than those where the files are published.
     pub from: Option<String>,
+    /// How far each one is, as the page says it.
+    pub told: Current<BTreeMap<Dataset, Download>>,
+    moved: watch::Sender<()>,
+}
+
+impl Downloads {
+    pub fn new(shelf: Shelf, from: Option<String>, told: Current<BTreeMap<Dataset, Download>>) -> Downloads {
+        Downloads { shelf, from, told, moved: watch::Sender::new(()) }
+    }
+
+    /// Changes with each hundredth of a file, and whenever one begins or ends.
+    pub fn moved(&self) -> watch::Receiver<()> {
+        self.moved.subscribe()
+    }
+
+    fn say(&self, dataset: Dataset, download: Download) {
+        self.told.change(|all| all.insert(dataset, download));
+        self.moved.send_replace(());
+    }
+
+    /// Says that a download begins, unless one goes on.
+    fn begins(&self, dataset: Dataset) -> bool {
+        let begins = self.told.change(|all| {
+            let begins = !all.get(&dataset).is_some_and(Download::goes_on);
+            if begins {
+                all.insert(dataset, Download::Begun);
+            }
+            begins
+        });
+        self.moved.send_replace(());
+        begins
+    }
+
+    /// To its end, whatever that is. A server that stops meanwhile leaves what has come, and the next attempt goes on from it.
+    fn bring(&self, dataset: Dataset) {
+        let folder = usual_folder(&self.shelf.data_dir, dataset);
+        let mut said = None;
+        let fetched = fetch::fetch_all(dataset, &folder, self.from.as_deref(), |file, Progress { bytes, total }| {
+            let hundredth = Some((file.name, bytes / (total.unwrap_or(fetch::FILE_BYTES_MAX) / 100).max(1)));
+            if hundredth != said {
+                said = hundredth;
+                self.say(dataset, Download::Coming { file: file.name, bytes, total });
+            }
+        });
+        let added = fetched.map_err(|error| error.to_string()).and_then(|()| {
+            self.say(dataset, Download::BeingRead);
+            self.shelf.add(dataset, &folder).map_err(|error| error.to_string())
+        });
+        match added {
+            // It stands among those that are here now.
+            Ok(_) => drop(self.told.change(|all| all.remove(&dataset))),
+            Err(problem) => self.say(dataset, Download::Ended(problem)),
+        }
+        self.moved.send_replace(());
+    }
 }
 
 /// Begins a download, or goes on with one that broke off.
@@ -29,24 +85,21 @@ pub async fn download(State(site): State<Site>, Path(name): Path<String>, header
     let Some(dataset) = name.parse().ok().filter(|dataset| fetch::can_fetch(*dataset)) else {
         return refuse(StatusCode::NOT_FOUND, "This is no data set that can be downloaded.");
     };
-    let (downloads, begun) = (site.laboratory.downloads, site.downloads);
+    let downloads = site.downloads;
     // What was begun before this server started lies where it is to come.
-    let usual = usual_folder(&begun.shelf.data_dir, dataset);
-    let elsewhere = begun.shelf.paths.get().get(&dataset).is_some_and(|place| *place != usual);
-    if elsewhere || begun.shelf.machine.get().datasets.iter().any(|facts| facts.dataset == dataset) {
+    let usual = usual_folder(&downloads.shelf.data_dir, dataset);
+    let elsewhere = downloads.shelf.paths.get().get(&dataset).is_some_and(|place| *place != usual);
+    if elsewhere || downloads.shelf.machine.get().datasets.iter().any(|facts| facts.dataset == dataset) {
         return refuse(
             StatusCode::CONFLICT,
             "This data set has a place already; what is wrong with it stands on the page.",
         );
     }
-    let goes_on = downloads.get().get(&dataset).is_some_and(|download| download.problem.is_none());
-    if !goes_on {
-        say(&downloads, dataset, Some(Download::default()));
+    if downloads.begins(dataset) {
         // A thread of its own, which a server that stops does not wait for.
-        let told = downloads.clone();
-        if let Err(error) = thread::Builder::new().spawn(move || bring(&begun, dataset, &told)) {
-            let problem = Some(format!("no thread could be started for it: {error}"));
-            say(&downloads, dataset, Some(Download { problem, ..Download::default() }));
+        let begun = downloads.clone();
+        if let Err(error) = thread::Builder::new().spawn(move || begun.bring(dataset)) {
+            downloads.say(dataset, Download::Ended(format!("no thread could be started for it: {error}")));
         }
     }
     let accepts_pages = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
@@ -54,26 +107,4 @@ pub async fn download(State(site): State<Site>, Path(name): Path<String>, header
         true => Redirect::to(&format!("/data#{dataset}")).into_response(),
         false => StatusCode::ACCEPTED.into_response(),
     }
-}
-
-/// To its end, whatever that is. A server that stops meanwhile leaves what has come, and the next attempt goes on from it.
-fn bring(Downloads { shelf, from }: &Downloads, dataset: Dataset, downloads: &Current<BTreeMap<Dataset, Download>>) {
-    let folder = usual_folder(&shelf.data_dir, dataset);
-    let fetched = fetch::fetch_all(dataset, &folder, from.as_deref(), |_, Progress { bytes, total }| {
-        say(downloads, dataset, Some(Download { bytes, total, problem: None }));
-    });
-    let problem = match fetched {
-        Ok(()) => shelf.add(dataset, &folder).err().map(|error| error.to_string()),
-        Err(error) => Some(error.to_string()),
-    };
-    say(downloads, dataset, problem.map(|problem| Download { problem: Some(problem), ..Download::default() }));
-}
-
-fn say(downloads: &Current<BTreeMap<Dataset, Download>>, dataset: Dataset, download: Option<Download>) {
-    let mut all = BTreeMap::clone(&downloads.get());
-    match download {
-        Some(download) => all.insert(dataset, download),
-        None => all.remove(&dataset),
-    };
-    downloads.set(all);
 }

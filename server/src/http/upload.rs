@@ -1,22 +1,23 @@
-//! An archive of images by class that a person sends: it is kept as it came, unpacked in memory alone, and is a data set at once if
-//! all of it can be read.
+//! An archive of images that a person sends, by class or as a data set is published: it is kept as it came, unpacked in memory alone,
+//! and is a data set at once if all of it can be read.
 
 use super::{Site, refusal};
-use crate::datasets::{Shelf, usual_folder};
+use crate::datasets::{Shelf, built_in, usual_folder};
 use axum::{
     Json,
     extract::{Multipart, Request, State, multipart::Field},
     http::{HeaderMap, Method, StatusCode, header},
     response::{IntoResponse, Redirect, Response},
 };
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs, io, path::PathBuf, sync::Arc, time::Duration};
 use study::{Dataset, DatasetFacts};
-use tokio::{fs::File, io::AsyncWriteExt, sync::Mutex, task, time};
+use tokio::{
+    fs::File,
+    io::AsyncWriteExt,
+    sync::{Mutex, OwnedMutexGuard},
+    task, time,
+};
+use train::TrainError;
 
 const PATH: &str = "/api/v1/datasets";
 /// A gigabyte at two megabits a second.
@@ -100,7 +101,7 @@ fn escaped(sentence: &str) -> String {
 
 async fn take(uploads: &Uploads, form: &mut Multipart) -> Result<DatasetFacts, Refused> {
     let other = || Refused(StatusCode::CONFLICT, "Another archive is being uploaded: wait for it.".into());
-    let _turn = uploads.turn.try_lock().map_err(|_| other())?;
+    let turn = uploads.turn.clone().try_lock_owned().map_err(|_| other())?;
     let mut name = None;
     while let Some(field) = form.next_field().await.map_err(|_| Refused::broke_off())? {
         match field.name() {
@@ -111,11 +112,14 @@ async fn take(uploads: &Uploads, form: &mut Multipart) -> Result<DatasetFacts, R
                 let dataset = named(name)?;
                 let folder = usual_folder(&uploads.shelf.data_dir, dataset);
                 if folder.exists() || uploads.shelf.paths.get().contains_key(&dataset) {
-                    let sentence = format!("There is a data set {dataset} already: choose another name.");
+                    let sentence = format!(
+                        "{dataset} has a place already: choose another name, or remove datasets/{dataset} from the data folder \
+                         and start Stillroom again."
+                    );
                     return Err(Refused(StatusCode::CONFLICT, sentence));
                 }
-                receive(uploads, field, &folder).await?;
-                return add(uploads.shelf.clone(), dataset, folder).await;
+                let folder = receive(uploads, field, folder).await?;
+                return add(uploads.shelf.clone(), dataset, folder, turn).await;
             }
             _ => {}
         }
@@ -125,9 +129,10 @@ async fn take(uploads: &Uploads, form: &mut Multipart) -> Result<DatasetFacts, R
 
 fn named(name: &str) -> Result<Dataset, Refused> {
     match name.trim().parse() {
-        Ok(dataset @ Dataset::Folder(_)) => Ok(dataset),
+        Ok(dataset) if !built_in(dataset) => Ok(dataset),
         _ => Err(Refused::wrong(
-            "Name it NAME@PIXELS, such as flowers@64: small letters, digits and hyphens, then 8 to 64 pixels, divisible by 4.",
+            "Name it NAME@PIXELS, such as flowers@64: small letters, digits and hyphens, then 8 to 64 pixels, divisible by 4. \
+             An archive as it is published is named fashion-mnist, mnist, cifar-10, cifar-100 or tiny-imagenet.",
         )),
     }
 }
@@ -146,6 +151,13 @@ async fn text(mut field: Field<'_>) -> Result<String, Refused> {
 /// A folder that goes away unless it is kept.
 struct Unfinished(PathBuf);
 
+impl Unfinished {
+    fn keep(mut self) {
+        // What is left to remove has no path.
+        self.0 = PathBuf::new();
+    }
+}
+
 impl Drop for Unfinished {
     fn drop(&mut self) {
         // What cannot be removed is in nobody's way: it has no data set's name.
@@ -154,7 +166,7 @@ impl Drop for Unfinished {
 }
 
 /// Writes the archive into `folder`, which is there only once all of it is.
-async fn receive(uploads: &Uploads, mut field: Field<'_>, folder: &Path) -> Result<(), Refused> {
+async fn receive(uploads: &Uploads, mut field: Field<'_>, folder: PathBuf) -> Result<Unfinished, Refused> {
     let given = field.file_name().unwrap_or_default().to_lowercase();
     let ending = ENDINGS.into_iter().find(|ending| given.ends_with(ending));
     let ending =
@@ -177,21 +189,25 @@ async fn receive(uploads: &Uploads, mut field: Field<'_>, folder: &Path) -> Resu
         file.write_all(&chunk).await?;
     }
     file.sync_all().await?;
-    fs::rename(&part.0, folder)?;
-    Ok(())
+    fs::rename(&part.0, &folder)?;
+    Ok(Unfinished(folder))
 }
 
-/// Reads all of it: then it is a data set of this machine, or it goes away.
-async fn add(shelf: Shelf, dataset: Dataset, folder: PathBuf) -> Result<DatasetFacts, Refused> {
-    let mut folder = Unfinished(folder);
-    let path = folder.0.clone();
-    match task::spawn_blocking(move || shelf.add(dataset, &path)).await {
-        Ok(Ok(facts)) => {
-            // It is kept: what is left to remove has no path.
-            folder.0 = PathBuf::new();
-            Ok(facts)
-        }
-        Ok(Err(error)) => Err(Refused::wrong(format!("The archive cannot be used: {error}."))),
-        Err(ended) => Err(io::Error::other(ended).into()),
-    }
+/// Reads all of it: then it is a data set of this machine, or it goes away, also where nobody waits for the answer any more. Only
+/// then is it the next one's turn.
+async fn add(
+    shelf: Shelf,
+    dataset: Dataset,
+    folder: Unfinished,
+    turn: OwnedMutexGuard<()>,
+) -> Result<DatasetFacts, Refused> {
+    let read = task::spawn_blocking(move || {
+        let _turn = turn;
+        let facts = shelf.add(dataset, &folder.0)?;
+        folder.keep();
+        Ok(facts)
+    });
+    read.await
+        .map_err(io::Error::other)?
+        .map_err(|error: TrainError| Refused::wrong(format!("The archive cannot be used: {error}.")))
 }

@@ -25,7 +25,7 @@ pub(super) struct Contents {
 
 /// Reads one file for each of `wanted`, in that order. Each names a file by all names it goes by; a name with `.gz` behind it
 /// counts too. `subfolder`: where an unpacked archive has its files; `archive`: the official archive's name, which may lie in
-/// the folder still packed.
+/// the folder still packed, as may, under any name, the only archive there.
 pub(super) fn read(
     path: &Path,
     subfolder: &str,
@@ -41,11 +41,11 @@ pub(super) fn read(
         return read_archive(path, wanted);
     }
     let folders = [path.to_path_buf(), path.join(subfolder)];
-    if let Some(archive) = archive.map(|name| path.join(name))
-        && archive.is_file()
-        && wanted.iter().all(|names| find(&folders, names).is_none())
-    {
-        return read_archive(&archive, wanted);
+    if wanted.iter().all(|names| find(&folders, names).is_none()) {
+        let official = archive.map(|name| path.join(name)).filter(|archive| archive.is_file());
+        if let Some(archive) = official.or_else(|| only_archive(path)) {
+            return read_archive(&archive, wanted);
+        }
     }
     let found: Vec<Option<PathBuf>> = wanted.iter().map(|names| find(&folders, names)).collect();
     let found = all_there(path, found, wanted)?;
@@ -63,6 +63,12 @@ fn find(folders: &[PathBuf], names: &[&str]) -> Option<PathBuf> {
         .iter()
         .flat_map(|folder| names.iter().flat_map(move |name| [folder.join(name), folder.join(format!("{name}.gz"))]));
     candidates.into_iter().find(|candidate| candidate.is_file())
+}
+
+fn only_archive(folder: &Path) -> Option<PathBuf> {
+    let files = fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
+    let mut archives = files.filter(|file| is_tar(file) && file.is_file());
+    archives.next().filter(|_| archives.next().is_none())
 }
 
 /// Everything that was found, or an error that names all that was not.

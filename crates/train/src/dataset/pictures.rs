@@ -1,4 +1,4 @@
-//! Pictures of any kind and size, made squares of one size: the shorter side is scaled to it, the middle is kept.
+//! JPEG and PNG pictures of any size, made squares of one size: the shorter side is scaled to it, the middle is kept.
 //!
 //! As torchvision's `Resize` and `CenterCrop` do it: bilinear, with the filter widened where a picture shrinks (antialiased); the
 //! longer side is rounded down, the first row or column to the nearest whole number, of two the even one. A camera's note of how it
@@ -7,18 +7,23 @@
 use super::tree::Tree;
 use crate::TrainError;
 use image::{
-    DynamicImage, GenericImageView, ImageBuffer, ImageReader, Limits, Pixel,
+    DynamicImage, GenericImageView, ImageBuffer, ImageDecoder, ImageReader, Limits, Pixel,
     imageops::{self, FilterType},
 };
 use std::{
     io::Cursor,
     path::Path,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::atomic::{AtomicU64, AtomicUsize, Ordering},
     thread,
 };
 
 /// A picture with a longer side is refused before room is made for it.
 const SIDE_MAX: u32 = 16_384;
+/// So is one that takes more bytes unpacked.
+const PICTURE_BYTES_MAX: u64 = 256 << 20;
+/// What all pictures of an archive may have together, so that a small one cannot keep a machine busy for hours: at the largest size
+/// an archive can have, a picture's usual byte holds fewer than ten pixels.
+const ARCHIVE_PIXELS_MAX: u64 = 32 << 30;
 /// What all squares of a data set may take: Tiny-ImageNet's take 1.4 GB.
 const SQUARES_BYTES_MAX: u64 = 4 << 30;
 /// Of the pictures that cannot be read so many are named.
@@ -44,9 +49,10 @@ pub(super) fn squares(tree: &Tree, paths: &[&Path], size: u32) -> Result<Squares
         let most = SQUARES_BYTES_MAX / (3 * pixels) as u64;
         return Err(wrong(format!("holds {} images of {size} × {size} pixels; up to {most} can be used", paths.len())));
     }
+    let left = tree.is_in_memory().then(|| AtomicU64::new(ARCHIVE_PIXELS_MAX));
     let read = |path: &&Path| {
         let bytes = tree.read(path).map_err(|error| error.to_string())?;
-        square(&decode(&bytes)?, size)
+        square(&decode(&bytes, left.as_ref())?, size)
     };
     let mut unreadable = Vec::new();
     let mut found = Vec::with_capacity(paths.len());
@@ -60,7 +66,10 @@ pub(super) fn squares(tree: &Tree, paths: &[&Path], size: u32) -> Result<Squares
         let more = unreadable.len().saturating_sub(NAMED_MAX);
         let more = if more > 0 { format!("; and {more} more") } else { String::new() };
         unreadable.truncate(NAMED_MAX);
-        return Err(wrong(format!("holds images that cannot be read: {}{more}", unreadable.join("; "))));
+        return Err(wrong(format!(
+            "holds images that cannot be read, as JPEG and PNG can: {}{more}",
+            unreadable.join("; ")
+        )));
     }
     let channels = if found.iter().all(|square| square.len() == pixels) { 1 } else { 3 };
     let mut bytes = Vec::with_capacity(found.len() * channels * pixels);
@@ -99,13 +108,28 @@ fn side_by_side<T: Sync, R: Send>(items: &[T], of: impl Fn(&T) -> R + Sync) -> V
     all.into_iter().map(|(_, said)| said).collect()
 }
 
-fn decode(bytes: &[u8]) -> Result<DynamicImage, String> {
+/// `left`: how many pixels may still be unpacked.
+fn decode(bytes: &[u8], left: Option<&AtomicU64>) -> Result<DynamicImage, String> {
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|error| error.to_string())?;
     let mut limits = Limits::default();
     limits.max_image_width = Some(SIDE_MAX);
     limits.max_image_height = Some(SIDE_MAX);
+    limits.max_alloc = Some(PICTURE_BYTES_MAX);
     reader.limits(limits);
-    reader.decode().map_err(|error| error.to_string())
+    let decoder = reader.into_decoder().map_err(|error| error.to_string())?;
+    if decoder.total_bytes() > PICTURE_BYTES_MAX {
+        let mebibytes = PICTURE_BYTES_MAX >> 20;
+        return Err(format!("it takes {} MiB unpacked; up to {mebibytes} can be used", decoder.total_bytes() >> 20));
+    }
+    let (width, height) = decoder.dimensions();
+    let pixels = u64::from(width) * u64::from(height);
+    let take = |left: u64| left.checked_sub(pixels);
+    if left.is_some_and(|left| left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_err()) {
+        return Err(format!(
+            "with it there are more than {ARCHIVE_PIXELS_MAX} pixels, the most that an archive may have"
+        ));
+    }
+    DynamicImage::from_decoder(decoder).map_err(|error| error.to_string())
 }
 
 /// Grey pictures give one plane, all others red, green and blue.

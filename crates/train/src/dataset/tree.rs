@@ -8,7 +8,7 @@ use std::{
     collections::BTreeMap,
     ffi::OsStr,
     fs::{self, File},
-    io::{self, BufReader},
+    io::{self, BufRead, BufReader},
     path::{Component, Path, PathBuf},
     time::SystemTime,
 };
@@ -59,6 +59,11 @@ impl Tree {
     pub fn pictures<'a>(&'a self, folder: &'a str) -> impl Iterator<Item = &'a Path> {
         let pictures = self.files.keys().filter(|inside| ends_with(inside, &PICTURES));
         pictures.filter(move |inside| inside.starts_with(folder)).map(PathBuf::as_path)
+    }
+
+    /// Whether it came out of an archive.
+    pub fn is_in_memory(&self) -> bool {
+        self.files.values().any(Option::is_some)
     }
 
     pub fn has(&self, inside: &Path) -> bool {
@@ -176,10 +181,10 @@ fn archive(path: &Path) -> Result<BTreeMap<PathBuf, Option<Vec<u8>>>, TrainError
 }
 
 fn zip_entries(path: &Path, keep: &mut impl FnMut(&Path, &mut dyn io::Read) -> io::Result<()>) -> io::Result<()> {
-    let mut archive = zip::ZipArchive::new(BufReader::new(File::open(path)?))?;
-    if archive.len() > FILES_MAX {
+    if zip_marks(BufReader::with_capacity(1 << 16, File::open(path)?))? > FILES_MAX {
         return Err(io::Error::other(format!("it holds more than {FILES_MAX} files")));
     }
+    let mut archive = zip::ZipArchive::new(BufReader::new(File::open(path)?))?;
     let mut left = ARCHIVE_BYTES_MAX;
     for index in 0..archive.len() {
         let mut entry = archive.by_index(index)?;
@@ -194,6 +199,24 @@ fn zip_entries(path: &Path, keep: &mut impl FnMut(&Path, &mut dyn io::Read) -> i
         left = after - 1;
     }
     Ok(())
+}
+
+/// How often the mark stands in a file that each entry of an archive's list begins with. Reading the list takes some hundred bytes of
+/// memory an entry, however few it takes in the file: they are counted before.
+fn zip_marks(mut file: impl BufRead) -> io::Result<usize> {
+    let (mut marks, mut last_four) = (0, 0u32);
+    loop {
+        let read = file.fill_buf()?;
+        if read.is_empty() {
+            return Ok(marks);
+        }
+        for byte in read {
+            last_four = last_four << 8 | u32::from(*byte);
+            marks += usize::from(last_four == u32::from_be_bytes(*b"PK\x01\x02"));
+        }
+        let length = read.len();
+        file.consume(length);
+    }
 }
 
 fn is_archive(path: &Path) -> bool {
