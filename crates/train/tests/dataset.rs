@@ -274,6 +274,14 @@ fn cifar_10_is_read_from_its_folder_and_its_archive_wherever_they_lie() {
     for path in [downloads.path(), &archive] {
         assert_is_the_small_cifar(&load(Dataset::Cifar10, Some(path), Some(3)).unwrap());
     }
+    // The only archive of a folder is meant whatever it is called; of two, the one that is called as it is published.
+    let renamed = downloads.path().join("images.tgz");
+    fs::rename(&archive, &renamed).unwrap();
+    assert_is_the_small_cifar(&load(Dataset::Cifar10, Some(downloads.path()), Some(3)).unwrap());
+    fs::write(downloads.path().join("other.tar"), tar(&idx_files())).unwrap();
+    assert!(refused(Dataset::Cifar10, downloads.path()).contains("data_batch_1.bin"));
+    fs::rename(&renamed, &archive).unwrap();
+    assert_is_the_small_cifar(&load(Dataset::Cifar10, Some(downloads.path()), Some(3)).unwrap());
 }
 
 #[test]

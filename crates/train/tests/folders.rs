@@ -232,6 +232,40 @@ fn nothing_outside_an_archive_is_reached_from_it() {
 }
 
 #[test]
+fn what_an_archive_links_to_is_not_read() {
+    let folder = TempDir::new().unwrap();
+    let outside = folder.path().join("outside.png");
+    fs::write(&outside, plain(16, 16, [1, 2, 3], ImageFormat::Png)).unwrap();
+    let files = flowers(&[("train", 2), ("test", 1)]);
+    let mut files = tar(&files);
+    // Without its end, so that more can stand there.
+    files.truncate(files.len() - 1024);
+    let mut builder = tar::Builder::new(files);
+    let mut header = tar::Header::new_ustar();
+    header.set_entry_type(tar::EntryType::Symlink);
+    header.set_size(0);
+    builder.append_link(&mut header, "train/rose/link.png", &outside).unwrap();
+    let path = folder.path().join("flowers.tar");
+    fs::write(&path, builder.into_inner().unwrap()).unwrap();
+    assert_eq!(counts(&load(named("flowers@8"), Some(&path), Some(0)).unwrap()), (4, 0, 2));
+}
+
+#[test]
+fn what_would_take_too_much_room_is_refused_before_it_does() {
+    let folder = TempDir::new().unwrap();
+    write(folder.path(), &flowers(&[("train", 2), ("test", 1)]));
+    let wide = folder.path().join("train/rose/wide.png");
+    fs::write(&wide, plain(16_385, 1, [1, 2, 3], ImageFormat::Png)).unwrap();
+    assert!(refused(named("flowers@8"), folder.path()).contains("wide.png ("));
+    fs::write(&wide, plain(16_384, 1, [1, 2, 3], ImageFormat::Png)).unwrap();
+    load(named("flowers@8"), Some(folder.path()), Some(0)).unwrap();
+    // A list of files, which are nowhere.
+    let list = folder.path().join("list.zip");
+    fs::write(&list, b"PK\x01\x02".repeat(500_001)).unwrap();
+    assert!(refused(named("flowers@8"), &list).contains("more than 500000 files"));
+}
+
+#[test]
 fn pictures_that_cannot_be_read_are_named_together_up_to_ten() {
     let folder = TempDir::new().unwrap();
     write(folder.path(), &flowers(&[("train", 2), ("test", 1)]));

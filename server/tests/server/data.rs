@@ -111,10 +111,11 @@ async fn what_is_no_data_set_is_refused_and_leaves_nothing() {
     let whole = flowers();
     let cut = &whole[..whole.len() / 2];
     let large = vec![0; 200_000];
-    let cases: [(&str, &str, &[u8], StatusCode, &str); 7] = [
+    let cases: [(&str, &str, &[u8], StatusCode, &str); 8] = [
         ("flowers", "a.zip", &whole, StatusCode::UNPROCESSABLE_ENTITY, "NAME@PIXELS"),
         ("../../flowers@8", "a.zip", &whole, StatusCode::UNPROCESSABLE_ENTITY, "NAME@PIXELS"),
-        ("cifar-10", "a.zip", &whole, StatusCode::UNPROCESSABLE_ENTITY, "NAME@PIXELS"),
+        ("fashion-mnist-12k", "a.zip", &whole, StatusCode::UNPROCESSABLE_ENTITY, "NAME@PIXELS"),
+        ("cifar-10", "a.zip", &whole, StatusCode::UNPROCESSABLE_ENTITY, "cannot be used"),
         ("flowers@8", "a.rar", &whole, StatusCode::UNPROCESSABLE_ENTITY, "must end with .zip"),
         ("flowers@8", "a.zip", cut, StatusCode::UNPROCESSABLE_ENTITY, "cannot be used"),
         ("flowers@8", "a.tar.gz", &whole, StatusCode::UNPROCESSABLE_ENTITY, "cannot be used"),
@@ -191,7 +192,7 @@ async fn the_page_downloads_and_says_how_that_ended() {
     let begin = |name: &str| laboratory.request(Method::POST, &format!("/api/v1/datasets/{name}/download"));
     for (name, status) in [
         ("mnist", StatusCode::ACCEPTED),
-        ("tiny-imagenet", StatusCode::NOT_FOUND),
+        ("fashion-mnist-12k", StatusCode::NOT_FOUND),
         ("a@32", StatusCode::NOT_FOUND),
         ("fashion-mnist", StatusCode::CONFLICT),
     ] {
