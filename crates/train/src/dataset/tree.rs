@@ -171,7 +171,8 @@ fn archive(path: &Path) -> Result<BTreeMap<PathBuf, Option<Vec<u8>>>, TrainError
             for entry in entries {
                 let mut entry = entry?;
                 if entry.header().entry_type().is_file() {
-                    keep(&entry.path()?.into_owned(), &mut entry)?;
+                    let inside = entry.path()?.into_owned();
+                    keep(&inside, &mut entry)?;
                 }
             }
             Ok(())
