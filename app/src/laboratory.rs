@@ -30,6 +30,8 @@ pub struct Laboratory {
     pub samples: Current<Vec<DatasetSamples>>,
     /// Data sets that are being downloaded, or could not be.
     pub downloads: Current<BTreeMap<Dataset, Download>>,
+    /// Bytes that an uploaded archive of images may have.
+    pub upload_limit: u64,
     /// Bytes that teachers' logits take on the disk, as the runner saw them last.
     pub teacher_logits_bytes: Arc<AtomicU64>,
     /// "https://lab.example.org", without a slash at its end; `None`: links name the host of the request.

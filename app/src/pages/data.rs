@@ -14,6 +14,8 @@ use study::{Dataset, DatasetFacts, DatasetSamples, Machine, cost::bytes_in_words
 /// The images that studies of this machine are trained and tested on.
 #[component]
 pub fn Data() -> impl IntoView {
+    // Made on the server alone, as every page: it sees what the server sees.
+    let Laboratory { downloads, upload_limit, .. } = expect_context();
     view! {
         <Title text="Data"/>
         <article class="page">
@@ -21,8 +23,7 @@ pub fn Data() -> impl IntoView {
             <p class="lead">"What studies on this machine are trained and tested on."</p>
             <Suspense>
                 {Suspend::new(async move {
-                    // Made on the server alone, as every page: it sees what the server sees.
-                    let downloads = expect_context::<Laboratory>().downloads.get();
+                    let downloads = downloads.get();
                     match (api::this_machine().await, api::samples().await) {
                         (Ok(machine), Ok(samples)) => data_sets(&machine, &samples, &downloads).into_any(),
                         (Err(error), _) | (_, Err(error)) => view! { <Problem error=error/> }.into_any(),
@@ -40,11 +41,20 @@ pub fn Data() -> impl IntoView {
                 </p>
                 <p>
                     "Or send the archive from here. It is kept as it is, and can be trained on once all of it was read. An archive of a data set \
-                     that is published goes by that name, such as "<code>"cifar-10"</code>"."
+                     that is published goes by that name, such as "<code>"cifar-10"</code>
+                    {format!(". Archives may have up to {}.", bytes_in_words(upload_limit))}
                 </p>
                 <form class="upload" method="post" action="/api/v1/datasets" enctype="multipart/form-data">
                     <label for="name">"Name"</label>
-                    <input id="name" name="name" required placeholder="flowers@64" pattern="[a-z0-9][a-z0-9\\-]*(@[0-9]+)?" autocomplete="off"/>
+                    <input
+                        id="name"
+                        name="name"
+                        required
+                        placeholder="flowers@64"
+                        title="NAME@PIXELS, such as flowers@64, or the name of a data set that is published, such as cifar-10"
+                        pattern="[a-z0-9][a-z0-9\\-]*(@[0-9]+)?"
+                        autocomplete="off"
+                    />
                     <label for="archive">"Archive"</label>
                     <input id="archive" name="archive" type="file" required accept=".zip,.tar,.tgz,.tar.gz,.gz"/>
                     <button class="button quiet" type="submit">"Upload"</button>

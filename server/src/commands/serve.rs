@@ -71,6 +71,7 @@ pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
         imported: Arc::new(move || machine::imported(&imported_to)),
         samples: samples.into(),
         downloads: BTreeMap::new().into(),
+        upload_limit: arguments.upload_limit,
         teacher_logits_bytes: Arc::clone(&runner.teacher_logits_bytes),
         public_url: public_url.clone(),
         example: example::example(),
