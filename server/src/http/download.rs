@@ -1,6 +1,6 @@
 //! A button that brings a data set's official files: it answers at once, and the page of data sets says how far it is.
 
-use super::{Site, refusal};
+use super::{Site, from_a_page, refusal};
 use crate::{
     datasets::{Shelf, usual_folder},
     fetch::{self, Progress},
@@ -8,7 +8,7 @@ use crate::{
 use app::laboratory::{Current, Download};
 use axum::{
     extract::{Path, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Redirect, Response},
 };
 use std::{collections::BTreeMap, thread};
@@ -80,8 +80,9 @@ impl Downloads {
 
 /// Begins a download, or goes on with one that broke off.
 pub async fn download(State(site): State<Site>, Path(name): Path<String>, headers: HeaderMap) -> Response {
-    let path = format!("/api/v1/datasets/{name}/download");
-    let refuse = |status, sentence: &str| refusal(&path, status, "", sentence);
+    let from_a_page = from_a_page(&headers);
+    let path = if from_a_page { "/data" } else { "/api/v1/datasets" };
+    let refuse = |status, sentence: &str| refusal(path, status, "This is not downloaded", sentence);
     let Some(dataset) = name.parse().ok().filter(|dataset| fetch::can_fetch(*dataset)) else {
         return refuse(StatusCode::NOT_FOUND, "This is no data set that can be downloaded.");
     };
@@ -102,8 +103,7 @@ pub async fn download(State(site): State<Site>, Path(name): Path<String>, header
             downloads.say(dataset, Download::Ended(format!("no thread could be started for it: {error}")));
         }
     }
-    let accepts_pages = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
-    match accepts_pages.is_some_and(|accept| accept.contains("text/html")) {
+    match from_a_page {
         true => Redirect::to(&format!("/data#{dataset}")).into_response(),
         false => StatusCode::ACCEPTED.into_response(),
     }

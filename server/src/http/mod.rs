@@ -21,7 +21,7 @@ use app::laboratory::Laboratory;
 use axum::{
     Json, Router,
     extract::FromRef,
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     middleware,
     response::{Html, IntoResponse, Response},
 };
@@ -70,6 +70,12 @@ pub fn router(site: Site, names: Names) -> Router {
         .layer(middleware::from_fn_with_state(password, login::require))
         .layer(middleware::from_fn_with_state(Arc::new(names), guard::guard))
         .layer(middleware::from_fn(headers::secure))
+}
+
+/// Whether a page's plain form asks, whose answer a person reads.
+fn from_a_page(headers: &HeaderMap) -> bool {
+    let accepted = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    accepted.is_some_and(|accept| accept.contains("text/html"))
 }
 
 /// The answer to a request that is refused: JSON below `/api/v1/`, elsewhere a page that is complete by itself, since the person

@@ -1,12 +1,12 @@
 //! An archive of images that a person sends, by class or as a data set is published: it is kept as it came, unpacked in memory alone,
 //! and is a data set at once if all of it can be read.
 
-use super::{Site, refusal};
+use super::{Site, from_a_page, refusal};
 use crate::datasets::{Shelf, built_in, usual_folder};
 use axum::{
     Json,
     extract::{Multipart, Request, State, multipart::Field},
-    http::{HeaderMap, Method, StatusCode, header},
+    http::{HeaderMap, Method, StatusCode},
     response::{IntoResponse, Redirect, Response},
 };
 use std::{fs, io, path::PathBuf, sync::Arc, time::Duration};
@@ -70,8 +70,7 @@ impl From<io::Error> for Refused {
 /// A form with `name` (such as flowers@64) and, behind it, `archive`. Programs are told the data set's facts; a browser is led to
 /// where it is shown.
 pub async fn upload(State(site): State<Site>, headers: HeaderMap, mut form: Multipart) -> Response {
-    let accepts_pages = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
-    let from_a_page = accepts_pages.is_some_and(|accept| accept.contains("text/html"));
+    let from_a_page = from_a_page(&headers);
     let taken = time::timeout(WITHIN, take(&site.uploads, &mut form)).await;
     let taken = taken.unwrap_or_else(|_| Err(Refused(StatusCode::REQUEST_TIMEOUT, "The upload took too long.".into())));
     match taken {
