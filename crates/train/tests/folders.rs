@@ -255,9 +255,11 @@ fn what_would_take_too_much_room_is_refused_before_it_does() {
     let folder = TempDir::new().unwrap();
     write(folder.path(), &flowers(&[("train", 2), ("test", 1)]));
     let wide = folder.path().join("train/rose/wide.png");
-    fs::write(&wide, plain(16_385, 1, [1, 2, 3], ImageFormat::Png)).unwrap();
-    assert!(refused(named("flowers@8"), folder.path()).contains("wide.png ("));
-    fs::write(&wide, plain(16_384, 1, [1, 2, 3], ImageFormat::Png)).unwrap();
+    for (width, height) in [(16_385, 300), (65, 1)] {
+        fs::write(&wide, plain(width, height, [1, 2, 3], ImageFormat::Png)).unwrap();
+        assert!(refused(named("flowers@8"), folder.path()).contains("wide.png ("));
+    }
+    fs::write(&wide, plain(16_384, 256, [1, 2, 3], ImageFormat::Png)).unwrap();
     load(named("flowers@8"), Some(folder.path()), Some(0)).unwrap();
     // A list of files, which are nowhere.
     let list = folder.path().join("list.zip");

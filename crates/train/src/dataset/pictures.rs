@@ -19,6 +19,8 @@ use std::{
 
 /// A picture with a longer side is refused before room is made for it.
 const SIDE_MAX: u32 = 16_384;
+/// So is one whose longer side is so many times its shorter one: scaled, it would be far larger than what is kept of it.
+const SIDES_RATIO_MAX: u32 = 64;
 /// So is one that takes more bytes unpacked.
 const PICTURE_BYTES_MAX: u64 = 256 << 20;
 /// What all pictures of an archive may have together, so that a small one cannot keep a machine busy for hours: at the largest size
@@ -134,8 +136,12 @@ fn decode(bytes: &[u8], left: Option<&AtomicU64>) -> Result<DynamicImage, String
 
 /// Grey pictures give one plane, all others red, green and blue.
 fn square(picture: &DynamicImage, size: u32) -> Result<Square, String> {
-    if picture.width() == 0 || picture.height() == 0 {
+    let (width, height) = (picture.width(), picture.height());
+    if width.min(height) == 0 {
         return Err("it has no pixels".into());
+    }
+    if u64::from(width.max(height)) > u64::from(SIDES_RATIO_MAX) * u64::from(width.min(height)) {
+        return Err(format!("{width} × {height} pixels: one side may be {SIDES_RATIO_MAX} times the other"));
     }
     Ok(match picture.color().has_color() {
         true => planes(&picture.to_rgb8(), size),
