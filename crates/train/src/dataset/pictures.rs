@@ -7,7 +7,7 @@
 use super::tree::Tree;
 use crate::TrainError;
 use image::{
-    DynamicImage, GenericImageView, ImageBuffer, ImageDecoder, ImageReader, Limits, Pixel,
+    DynamicImage, GenericImageView, ImageBuffer, ImageDecoder, ImageError, ImageReader, Limits, Pixel,
     imageops::{self, FilterType},
 };
 use std::{
@@ -118,7 +118,10 @@ fn decode(bytes: &[u8], left: Option<&AtomicU64>) -> Result<DynamicImage, String
     limits.max_image_height = Some(SIDE_MAX);
     limits.max_alloc = Some(PICTURE_BYTES_MAX);
     reader.limits(limits);
-    let decoder = reader.into_decoder().map_err(|error| error.to_string())?;
+    let decoder = reader.into_decoder().map_err(|error| match error {
+        ImageError::Limits(_) => format!("its sides may have up to {SIDE_MAX} pixels"),
+        other => other.to_string(),
+    })?;
     if decoder.total_bytes() > PICTURE_BYTES_MAX {
         let mebibytes = PICTURE_BYTES_MAX >> 20;
         return Err(format!("it takes {} MiB unpacked; up to {mebibytes} can be used", decoder.total_bytes() >> 20));
