@@ -4,7 +4,8 @@ use crate::{error::ApiError, form::Fields};
 use leptos::prelude::*;
 use leptos::server_fn::codec::GetUrl;
 use study::{
-    ExampleCard, Machine, Report, Share, ShareId, Snapshot, SpecError, Study, StudyCard, StudyId, teacher_logits::Held,
+    DatasetSamples, ExampleCard, Machine, Report, Share, ShareId, Snapshot, SpecError, Study, StudyCard, StudyId,
+    teacher_logits::Held,
 };
 
 #[cfg(feature = "ssr")]
@@ -36,6 +37,12 @@ pub async fn list_studies() -> Result<Vec<StudyCard>, ApiError> {
 #[server(endpoint = "machine", input = GetUrl)]
 pub async fn this_machine() -> Result<Machine, ApiError> {
     Ok(open_laboratory().machine_now())
+}
+
+/// What the data sets of this machine look like.
+#[server(endpoint = "samples", input = GetUrl)]
+pub async fn samples() -> Result<Vec<DatasetSamples>, ApiError> {
+    Ok(Vec::clone(&open_laboratory().samples.get()))
 }
 
 #[server(endpoint = "teacher-logits", input = GetUrl)]

@@ -2,17 +2,18 @@
 
 use crate::error::ApiError;
 use std::{
+    collections::BTreeMap,
     pin::Pin,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
     time::{SystemTime, UNIX_EPOCH},
 };
 use store::{Store, StoredStudy};
 use study::{
-    Confusion, Ensembles, ExampleCard, Facts, ImportedTeacher, Machine, Plan, Progress, Report, Share, ShareId,
-    Snapshot, StudyCard, StudyId, WaitsFor,
+    Confusion, Dataset, DatasetSamples, Ensembles, ExampleCard, Facts, ImportedTeacher, Machine, Plan, Progress,
+    Report, Share, ShareId, Snapshot, StudyCard, StudyId, WaitsFor,
     comparison::{self, report_without_curves},
     search::{self, Asked},
     teacher_logits::Held,
@@ -22,10 +23,16 @@ use study::{
 #[derive(Clone)]
 pub struct Laboratory {
     pub store: Store,
-    /// What this machine has and can do, as it was when the server started.
-    pub machine: Arc<Machine>,
+    /// What this machine has and can do.
+    pub machine: Current<Machine>,
     /// Teachers that were brought here from elsewhere, as of now.
     pub imported: ListImported,
+    /// What this machine's data sets look like.
+    pub samples: Current<Vec<DatasetSamples>>,
+    /// Data sets that are being downloaded, or could not be.
+    pub downloads: Current<BTreeMap<Dataset, Download>>,
+    /// Bytes that an uploaded archive of images may have.
+    pub upload_limit: u64,
     /// Bytes that teachers' logits take on the disk, as the runner saw them last.
     pub teacher_logits_bytes: Arc<AtomicU64>,
     /// "https://lab.example.org", without a slash at its end; `None`: links name the host of the request.
@@ -33,6 +40,59 @@ pub struct Laboratory {
     pub examples: Examples,
     pub latest: LatestReport,
     pub kept_networks: Arc<dyn KeptNetworks>,
+}
+
+/// What can be downloaded: its makers publish it, and what it must be is known by checksums.
+pub const DOWNLOADED: [Dataset; 5] =
+    [Dataset::Mnist, Dataset::FashionMnist, Dataset::Cifar10, Dataset::Cifar100, Dataset::TinyImageNet];
+
+/// How far the download of a data set is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Download {
+    /// Its server was asked.
+    Begun,
+    /// `bytes` of a file's `total`, as its server says that, are here.
+    Coming { file: &'static str, bytes: u64, total: Option<u64> },
+    /// All files are here.
+    BeingRead,
+    /// Why it came to nothing.
+    Ended(String),
+}
+
+impl Download {
+    pub fn goes_on(&self) -> bool {
+        !matches!(self, Download::Ended(_))
+    }
+}
+
+/// What is read by many and replaced now and then. All clones are one.
+#[derive(Debug)]
+pub struct Current<T>(Arc<RwLock<Arc<T>>>);
+
+impl<T> From<T> for Current<T> {
+    fn from(first: T) -> Self {
+        Current(Arc::new(RwLock::new(Arc::new(first))))
+    }
+}
+
+impl<T> Clone for Current<T> {
+    fn clone(&self) -> Self {
+        Current(Arc::clone(&self.0))
+    }
+}
+
+impl<T> Current<T> {
+    pub fn get(&self) -> Arc<T> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// One change at a time. Whoever reads meanwhile goes on with what was there.
+    pub fn change<R>(&self, change: impl FnOnce(&mut T) -> R) -> R
+    where
+        T: Clone,
+    {
+        change(Arc::make_mut(&mut self.0.write().unwrap_or_else(PoisonError::into_inner)))
+    }
 }
 
 /// What is told of the networks at the ends of a plan's runs, by whoever has their files; `None` where there is nothing to tell.
@@ -60,7 +120,7 @@ pub type ListImported = Arc<dyn Fn() -> Vec<ImportedTeacher> + Send + Sync>;
 impl Laboratory {
     /// What this machine has and can do now.
     pub fn machine_now(&self) -> Machine {
-        Machine { imported: (self.imported)(), ..Machine::clone(&self.machine) }
+        Machine { imported: (self.imported)(), ..Machine::clone(&self.machine.get()) }
     }
 }
 
@@ -96,11 +156,12 @@ pub async fn create(laboratory: &Laboratory, table: &toml::Table) -> Result<Stud
 
 /// Newest first.
 pub async fn list(laboratory: &Laboratory) -> Result<Vec<StudyCard>, ApiError> {
+    let machine = laboratory.machine.get();
     let mut cards = Vec::new();
     for stored in laboratory.store.studies().await? {
         let known = known_of(laboratory, stored).await?;
         let StoredStudy { study, plan, .. } = &known.stored;
-        let report = report_without_curves(study, plan, &known.facts, known.stopped(), &laboratory.machine);
+        let report = report_without_curves(study, plan, &known.facts, known.stopped(), &machine);
         let report = known.with_what_it_waits_for(report);
         cards.push(StudyCard::new(known.stored.id, known.stored.created_at, &report));
     }
@@ -164,7 +225,8 @@ async fn known_of(laboratory: &Laboratory, stored: StoredStudy) -> Result<Known,
 /// What stands before a study: its images are not here, an older study has workers, or nobody works on it while another one has.
 async fn waits_for(laboratory: &Laboratory, stored: &StoredStudy, facts: &Facts) -> Result<Option<WaitsFor>, ApiError> {
     let at_work = facts.values().any(|facts| facts.working);
-    let mut unusable = laboratory.machine.unusable.iter();
+    let machine = laboratory.machine.get();
+    let mut unusable = machine.unusable.iter();
     let lacking = unusable.find(|(dataset, _)| *dataset == stored.study.dataset);
     // What was not there when the server started may be there by now: whoever trains on it has it.
     if let Some((dataset, reason)) = lacking.filter(|_| !at_work) {
@@ -182,7 +244,7 @@ pub async fn report(laboratory: &Laboratory, id: StudyId) -> Result<Arc<Report>,
     }
     let known = known(laboratory, id).await?;
     let StoredStudy { study, plan, .. } = &known.stored;
-    let report = comparison::report(study, plan, &known.facts, known.stopped(), &laboratory.machine);
+    let report = comparison::report(study, plan, &known.facts, known.stopped(), &laboratory.machine.get());
     let report = known.with_what_it_waits_for(report);
     let classes = plan.segments.first().map_or(0, |segment| segment.dataset.classes as usize);
     let confusion = match classes <= Confusion::CLASSES_MAX {
@@ -241,7 +303,7 @@ pub async fn revoke(laboratory: &Laboratory, id: ShareId) -> Result<(), ApiError
 /// What is kept of teachers' logits, for all studies.
 pub fn teacher_logits(laboratory: &Laboratory) -> Held {
     let bytes = laboratory.teacher_logits_bytes.load(Ordering::Relaxed);
-    Held { bytes, limit: laboratory.machine.teacher_logits_limit }
+    Held { bytes, limit: laboratory.machine.get().teacher_logits_limit }
 }
 
 /// What a link shows. Unknown, expired and revoked links are told apart by nobody.

@@ -1,6 +1,6 @@
 //! The document around every page, and which page stands at which address.
 
-use crate::pages::{Example, Examples, Gallery, Home, NewStudy, NotFound, Shared, Shares, StudyPage};
+use crate::pages::{Data, Example, Examples, Gallery, Home, NewStudy, NotFound, Shared, Shares, StudyPage};
 use leptos::prelude::*;
 use leptos_meta::{MetaTags, Title, provide_meta_context};
 use leptos_router::{
@@ -77,6 +77,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/studies/new") view=NewStudy ssr=SsrMode::Async/>
                     <Route path=path!("/studies/:id") view=StudyPage ssr=SsrMode::Async/>
                     <Route path=path!("/gallery") view=Gallery ssr=SsrMode::Async/>
+                    <Route path=path!("/data") view=Data ssr=SsrMode::Async/>
                     <Route path=path!("/shares") view=Shares ssr=SsrMode::Async/>
                     <Route path=path!("/examples") view=Examples ssr=SsrMode::Async/>
                     <Route path=path!("/examples/:name") view=Example ssr=SsrMode::Async/>
@@ -99,6 +100,7 @@ fn Frame(children: Children) -> impl IntoView {
                     <li><a href="/">"Studies"</a></li>
                     <li><a href="/studies/new">"New study"</a></li>
                     <li><a href="/gallery">"Gallery"</a></li>
+                    <li><a href="/data">"Data"</a></li>
                     <li><a href="/shares">"Shared links"</a></li>
                     <li><a href="/examples">"Examples"</a></li>
                 </ul>

@@ -1,7 +1,7 @@
 import AxeBuilder from "@axe-core/playwright";
 import { expect, hydrated, test } from "./server";
 
-const paths = ["/", "/studies/new", "/examples", "/examples/when-should-distillation-stop", "/shares", "/gallery", "/studies/404", "/nothing"];
+const paths = ["/", "/studies/new", "/examples", "/examples/when-should-distillation-stop", "/data", "/shares", "/gallery", "/studies/404", "/nothing"];
 
 for (const colorScheme of ["light", "dark"] as const) {
   test(`every page is open to everybody and fits its window, ${colorScheme}`, async ({ browser, server }) => {

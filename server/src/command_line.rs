@@ -3,7 +3,7 @@
 use crate::{datasets::NamedPath, http::password};
 use clap::{Args, Parser, Subcommand};
 use std::{net::IpAddr, path::PathBuf, str::FromStr};
-use study::{Architecture, CheckpointId, RunId};
+use study::{Architecture, CheckpointId, Dataset, RunId};
 use train::speed::Precision;
 
 /// A laboratory for knowledge distillation in a browser.
@@ -27,6 +27,8 @@ pub enum Command {
         /// The segment's folder.
         folder: PathBuf,
     },
+    /// Download a data set's official files into the data folder, or go on where that broke off.
+    FetchData(FetchData),
     /// Write the trained weights of a run to a file.
     Export(Export),
     /// Bring a teacher that was trained elsewhere.
@@ -49,8 +51,9 @@ pub struct Installation {
     /// Folder for the database, checkpoints and data sets.
     #[arg(long, env = "STILLROOM_DATA_DIR", default_value = "stillroom-data", value_name = "FOLDER")]
     pub data_dir: PathBuf,
-    /// Folder or archive with a data set's official files, such as cifar-10=/data/cifar-10-binary.tar.gz; also
-    /// STILLROOM_DATASET_CIFAR_10 and the like, or the folder datasets/NAME in the data folder.
+    /// Folder or archive with a data set's official files, such as cifar-10=/data/cifar-10-binary.tar.gz; or with images of your
+    /// own by class (train/CLASS/..., test/CLASS/... or val/CLASS/...), such as flowers@64=/data/flowers, made squares of 64 pixels.
+    /// Also STILLROOM_DATASET_CIFAR_10 and the like, or the folder datasets/NAME in the data folder.
     #[arg(long = "dataset", value_name = "NAME=PATH")]
     pub datasets: Vec<NamedPath>,
     /// Room on the disk for what teachers said of images, which is kept so that they need not be asked twice: 4 GB unless given,
@@ -88,6 +91,12 @@ pub struct Serve {
     /// Threads that may train at once; all of this machine's unless given.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub threads: Option<u32>,
+    /// The largest archive of images that may be uploaded: 1 GB unless given; 0 allows none.
+    #[arg(long, env = "STILLROOM_UPLOAD_LIMIT", default_value = "1GB", value_name = "BYTES", value_parser = bytes)]
+    pub upload_limit: u64,
+    /// Another server for what the page of data sets downloads, such as a mirror in a closed network. Files are known by their checksums.
+    #[arg(long, env = "STILLROOM_FETCH_FROM", value_name = "URL")]
+    pub fetch_from: Option<String>,
     /// The program to start as a worker; this one unless given. To measure the server by itself, with workers that only write.
     #[arg(long, hide = true, value_name = "PROGRAM")]
     pub worker_program: Option<PathBuf>,
@@ -121,6 +130,18 @@ pub struct Plan {
     /// Print one JSON object.
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct FetchData {
+    /// mnist, fashion-mnist, cifar-10, cifar-100 or tiny-imagenet.
+    pub dataset: Dataset,
+    /// Folder for the database, checkpoints and data sets; the files go into its folder datasets/NAME.
+    #[arg(long, env = "STILLROOM_DATA_DIR", default_value = "stillroom-data", value_name = "FOLDER")]
+    pub data_dir: PathBuf,
+    /// Another server that has the same files, such as http://mirror.example.org/mnist/. They are known by their checksums.
+    #[arg(long, value_name = "URL")]
+    pub from: Option<String>,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -262,7 +283,6 @@ pub struct BenchProduct {
 mod tests {
     use super::*;
     use clap::CommandFactory;
-    use study::Dataset;
 
     #[test]
     fn the_command_line_is_consistent() {
@@ -296,7 +316,7 @@ mod tests {
         let expected = [(Dataset::Cifar10, PathBuf::from("/data/cifar")), (Dataset::Mnist, PathBuf::from("m=1"))]
             .map(NamedPath::from);
         assert_eq!(serve.installation.datasets, expected);
-        for wrong in ["cifar-10", "cifar-11=/data", "cifar-10=", "=/data", "fashion-mnist-12k=/data"] {
+        for wrong in ["cifar-10", "cifar-11=/data", "cifar-10=", "=/data", "fashion-mnist-12k=/data", "a b@32=/data"] {
             assert!(CommandLine::try_parse_from(["stillroom", "serve", "--dataset", wrong]).is_err(), "{wrong}");
         }
     }

@@ -4,6 +4,7 @@
 //! once.
 
 use crate::{data_folder::segment_folder, datasets::DatasetPaths};
+use app::laboratory::Current;
 use std::{
     collections::BTreeMap,
     path::PathBuf,
@@ -19,7 +20,7 @@ type Counts = Vec<Vec<u32>>;
 /// A data folder's networks.
 pub struct Confusions {
     pub(crate) data_dir: PathBuf,
-    datasets: DatasetPaths,
+    datasets: Current<DatasetPaths>,
     known: Mutex<Known>,
 }
 
@@ -43,7 +44,7 @@ pub(crate) struct TestLabels {
 const CELLS_MAX: usize = 2_000_000;
 
 impl Confusions {
-    pub fn new(data_dir: PathBuf, datasets: DatasetPaths) -> Confusions {
+    pub fn new(data_dir: PathBuf, datasets: Current<DatasetPaths>) -> Confusions {
         Confusions { data_dir, datasets, known: Mutex::default() }
     }
 
@@ -102,10 +103,11 @@ impl Confusions {
         if let Some(labels) = self.known(|known| known.labels.get(&images.checksum).cloned()) {
             return Ok(labels);
         }
-        let path = self.datasets.get(&images.dataset).map(PathBuf::as_path);
+        let datasets = self.datasets.get();
+        let path = datasets.get(&images.dataset).map(PathBuf::as_path);
         let (found, _) = dataset::shared(&images_path(&self.data_dir), images, path)?;
         if found.facts != *images {
-            let path = path.unwrap_or(images.dataset.name().as_ref()).into();
+            let path = path.map_or_else(|| images.dataset.to_string().into(), PathBuf::from);
             return Err(TrainError::Dataset { path, problem: "is not what was trained on".into() });
         }
         let labels = Arc::new(TestLabels { labels: found.test.class_numbers(), class_names: found.class_names });

@@ -1,6 +1,6 @@
 //! Why a command ended, and with which exit code.
 
-use crate::data_folder::DataFolderError;
+use crate::{data_folder::DataFolderError, fetch::FetchError};
 use std::{io, path::PathBuf};
 use store::StoreError;
 use study::{CheckpointId, RunId, SpecError};
@@ -17,6 +17,8 @@ pub enum CommandError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Train(#[from] TrainError),
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
     #[error("could not {doing} {}: {source}", path.display())]
     Io { doing: &'static str, path: PathBuf, source: io::Error },
     #[error("no run is called {0} in this data folder; `stillroom run --json` and a study's page name the runs")]

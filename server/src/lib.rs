@@ -12,6 +12,7 @@ pub mod datasets;
 pub mod error;
 pub mod examples;
 pub mod executor;
+pub mod fetch;
 pub mod http;
 pub mod kept;
 pub mod machine;

@@ -1,9 +1,9 @@
 //! What this machine can do: found at start, measured once, kept in the data folder.
 
-use crate::datasets::{self, DatasetPaths};
+use crate::datasets::{self, Available, DatasetPaths};
 use serde::{Deserialize, Serialize};
 use std::{fs, io, path::Path};
-use study::{Device, ImportedTeacher, Machine, Speed, TRAINING_VERSION};
+use study::{DatasetSamples, Device, ImportedTeacher, Machine, Speed, TRAINING_VERSION};
 use train::TrainError;
 
 /// A measured speed, in `DATA_DIR/speed.json`.
@@ -18,16 +18,21 @@ struct Kept {
     speed: Speed,
 }
 
-/// What is known at once. The speed is there if it was measured before.
-pub fn find(data_dir: &Path, paths: &DatasetPaths, threads: Option<u32>, teacher_logits_limit: u64) -> Machine {
-    let (found, unusable) = datasets::available(paths);
+/// What is known at once, and what its data sets look like. The speed is there if it was measured before.
+pub fn find(
+    data_dir: &Path,
+    paths: &DatasetPaths,
+    threads: Option<u32>,
+    teacher_logits_limit: u64,
+) -> (Machine, Vec<DatasetSamples>) {
+    let Available { found, samples, unusable } = datasets::available(data_dir, paths);
     let no_gpu = no_gpu();
     let damaged = unusable.iter().filter(|(dataset, _)| paths.contains_key(dataset));
     let damaged = damaged.map(|(dataset, reason)| format!("{dataset} {reason}."));
     let notices: Vec<String> = no_gpu.as_deref().map(on_the_cpu).into_iter().chain(damaged).collect();
     let instruction_set = train::engine::instruction_set();
     let threads = threads.unwrap_or_else(all_threads);
-    Machine {
+    let machine = Machine {
         threads,
         speed: read_speed(data_dir, &instruction_set, threads),
         instruction_set,
@@ -39,7 +44,8 @@ pub fn find(data_dir: &Path, paths: &DatasetPaths, threads: Option<u32>, teacher
         unusable,
         imported: imported(data_dir),
         notice: Some(notices.join(" ")).filter(|notice| !notice.is_empty()),
-    }
+    };
+    (machine, samples)
 }
 
 /// Teachers that were brought into the data folder. Where that cannot be read, none.
@@ -142,7 +148,7 @@ mod tests {
     fn what_a_person_should_know_is_said_in_sentences() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let paths = DatasetPaths::from([(study::Dataset::Mnist, folder.path().to_owned())]);
-        let machine = find(folder.path(), &paths, Some(3), 0);
+        let (machine, _) = find(folder.path(), &paths, Some(3), 0);
         let notice = machine.notice.expect("a damaged data set is told");
         assert!(notice.contains("mnist cannot be used: "), "{notice}");
         assert!(notice.ends_with('.') && !notice.contains(".."), "{notice}");

@@ -11,6 +11,7 @@ use crate::{
     next_work::{Launch, Room, Working, is_done, next_work},
     wanted::{Wanted, wanted},
 };
+use app::laboratory::Current;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
@@ -42,7 +43,7 @@ pub struct Runner {
     pub store: Store,
     pub data_dir: PathBuf,
     /// Where they lie, as far as that was told. Segments of others wait until a server is told.
-    pub datasets: DatasetPaths,
+    pub datasets: Current<DatasetPaths>,
     /// Threads that may train at once.
     pub threads: u32,
     /// Bytes of memory that workers may hold; `None` where that is not known.
@@ -207,7 +208,7 @@ async fn ask(runner: &Runner, bench: &mut Bench) -> Result<(), RunnerError> {
     }
     studies.sort_by_key(|study| study.id);
     bench.wanted = wanted(&studies);
-    bench.wanted.retain(|wanted| datasets::is_here(wanted.segment.dataset.dataset, &runner.datasets));
+    bench.wanted.retain(|wanted| datasets::is_here(wanted.segment.dataset.dataset, &runner.datasets.get()));
     Ok(())
 }
 
@@ -480,7 +481,8 @@ fn ask_to_leave(runner: &Runner, bench: &mut Bench, key: &SegmentKey) {
 
 /// `segment.json` for a worker.
 fn job(wanted: &Wanted, Launch { segment, threads }: Launch, runner: &Runner, tables: &[TeacherLogits]) -> Job {
-    let dataset_path = runner.datasets.get(&segment.dataset.dataset);
+    let datasets = runner.datasets.get();
+    let dataset_path = datasets.get(&segment.dataset.dataset);
     let is_kept = |teacher: &CheckpointId| {
         let used = tables.iter().any(|table| table.teacher == *teacher && table.usage == Usage::Used);
         used && !segment.needs_attention_maps()

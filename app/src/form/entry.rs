@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{about, api, clipboard::copy, done, error::ApiError, numbers};
 use leptos::{ev, html, prelude::*, task::spawn_local};
-use study::{Arm, Machine, Method, Plan, SpecError, search};
+use study::{Arm, Dataset, Machine, Method, Plan, SpecError, search};
 
 /// The form, from `first` on, for `machine`. It is a plain form too: without scripts it is sent, and comes back with errors.
 #[island]
@@ -16,6 +16,9 @@ pub fn Form(first: Fields, machine: Machine) -> impl IntoView {
     let start = ServerAction::<api::StartStudy>::new();
     let typed = RwSignal::new(first);
     let notice = machine.notice.as_deref().map(in_the_forms_words);
+    let folders =
+        machine.datasets.iter().map(|facts| facts.dataset).filter(|dataset| matches!(dataset, Dataset::Folder(_)));
+    let folders = StoredValue::new(folders.map(String::from).collect::<Vec<_>>());
     let imported: Vec<String> = machine.imported.iter().map(|teacher| teacher.network.to_string()).collect();
     let imported = StoredValue::new(imported);
     let shown = Memo::new(move |_| typed.with(|fields| preview(fields, &machine)));
@@ -82,7 +85,11 @@ pub fn Form(first: Fields, machine: Machine) -> impl IntoView {
     });
     let labels_alone = Signal::derive(move || typed.with(|fields| fields.get(fields::METHOD.path).is_empty()));
     let field = move |field: &'static Field| {
-        let offered = if field.path == fields::TEACHERS { imported.get_value() } else { Vec::new() };
+        let offered = match field.path {
+            fields::TEACHERS => imported.get_value(),
+            path if path == fields::DATASET.path => folders.get_value(),
+            _ => Vec::new(),
+        };
         entry(field, offered, typed, errors)
     };
     let other_problem = move || match done(start) {
@@ -219,7 +226,7 @@ fn in_short(preview: &Preview) -> String {
     [counts, time].into_iter().flatten().collect()
 }
 
-/// One field with its label, hint and errors. `offered`: suggestions beside its own.
+/// One field with its label, hint and errors. `offered`: what this machine offers beside what every machine does.
 fn entry(
     field: &'static Field,
     offered: Vec<String>,
@@ -273,9 +280,17 @@ fn entry(
             .into_any()
         }
         Entry::OneOf(choices) => {
-            let options = choices.iter().map(|(value, label)| {
-                let chosen = typed.with_untracked(|fields| fields.get(field.path) == *value);
-                view! { <option value=*value selected=chosen>{*label}</option> }
+            let given = typed.with_untracked(|fields| fields.get(field.path).to_owned());
+            let known = choices.iter().map(|(value, label)| (value.to_string(), label.to_string()));
+            let mut options: Vec<(String, String)> =
+                known.chain(offered.into_iter().map(|name| (name.clone(), name))).collect();
+            // What another machine has stands there too, and the error beside it says that it is not here.
+            if options.iter().all(|(value, _)| *value != given) {
+                options.push((given.clone(), given.clone()));
+            }
+            let options = options.into_iter().map(|(value, label)| {
+                let chosen = value == given;
+                view! { <option value=value selected=chosen>{label}</option> }
             });
             view! {
                 <select

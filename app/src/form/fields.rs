@@ -78,6 +78,8 @@ pub const DATASET: Field = Field {
         ("fashion-mnist", "Fashion-MNIST, all"),
         ("mnist", "MNIST"),
         ("cifar-10", "CIFAR-10"),
+        ("cifar-100", "CIFAR-100"),
+        ("tiny-imagenet", "Tiny-ImageNet"),
     ]),
     first: "fashion-mnist-12k",
 };

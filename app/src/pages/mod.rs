@@ -1,5 +1,6 @@
 //! A page is a file: a component and what it reads. Pages are made on the server alone; what moves in the browser is an island in them.
 
+mod data;
 mod examples;
 mod gallery;
 mod home;
@@ -9,6 +10,7 @@ mod shared;
 mod shares;
 mod study;
 
+pub use data::Data;
 pub use examples::{Example, Examples};
 pub use gallery::Gallery;
 pub use home::Home;

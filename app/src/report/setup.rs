@@ -28,7 +28,7 @@ pub(super) fn what(report: &Report) -> String {
         Some(images) => {
             format!("{}, {} images", named(study.dataset), numbers::count(u64::from(images.train)))
         }
-        None => named(study.dataset).to_owned(),
+        None => named(study.dataset),
     };
     let parts = [
         Some(networks),
@@ -40,11 +40,15 @@ pub(super) fn what(report: &Report) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
 }
 
-fn named(dataset: Dataset) -> &'static str {
+/// As a person calls it.
+pub fn named(dataset: Dataset) -> String {
     match dataset {
-        Dataset::FashionMnist12k | Dataset::FashionMnist => "Fashion-MNIST",
-        Dataset::Mnist => "MNIST",
-        Dataset::Cifar10 => "CIFAR-10",
+        Dataset::FashionMnist12k | Dataset::FashionMnist => "Fashion-MNIST".into(),
+        Dataset::Mnist => "MNIST".into(),
+        Dataset::Cifar10 => "CIFAR-10".into(),
+        Dataset::Cifar100 => "CIFAR-100".into(),
+        Dataset::TinyImageNet => "Tiny-ImageNet".into(),
+        Dataset::Folder(folder) => folder.to_string(),
     }
 }
 

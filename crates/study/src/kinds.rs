@@ -41,7 +41,7 @@ pub(crate) fn title() -> Kind<String> {
 }
 
 pub(crate) fn dataset() -> Kind<Dataset> {
-    Kind::new(Dataset::ALL.map(Dataset::name).join(", "), |value| {
+    Kind::new(Dataset::ALLOWED, |value| {
         let name = value.as_str().ok_or("is not a text")?;
         name.parse().map_err(|_| "is not a data set known here".into())
     })

@@ -63,7 +63,7 @@ pub use comparison::{ArmSummary, Comparison, Difference, Report, Verdict};
 pub use conflict::Conflict;
 pub use confusion::{ArmConfusion, Confusion};
 pub use cost::{Estimate, Speed};
-pub use dataset::{Dataset, DatasetFacts};
+pub use dataset::{Dataset, DatasetFacts, DatasetSamples, FolderName, Sample};
 pub use ensembles::Ensembles;
 pub use imported::{ImportedTeacher, TeacherNetwork, WeightsDigest};
 pub use incidents::{Happened, Incident, incidents};

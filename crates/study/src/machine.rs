@@ -26,7 +26,7 @@ pub struct Machine {
     pub devices: Vec<String>,
     /// Why there is no GPU: "no GPU with a working driver was found"; `None` where there is one.
     pub no_gpu: Option<String>,
-    /// Data sets found and read, with nothing held out for validation yet.
+    /// Data sets found and read, with nothing held out for validation yet; folders with what they hold out by themselves.
     pub datasets: Vec<DatasetFacts>,
     /// The others, each with what is wrong with it and what to do: "was not found on this machine; ...".
     pub unusable: Vec<(Dataset, String)>,
@@ -97,7 +97,7 @@ impl Machine {
             field: "dataset".into(),
             problem: reason.unwrap_or_else(|| "was not found on this machine".into()),
             given: format!("\"{dataset}\""),
-            allowed: self.datasets.iter().map(|facts| facts.dataset.name()).collect::<Vec<_>>().join(", "),
+            allowed: self.datasets.iter().map(|facts| facts.dataset.to_string()).collect::<Vec<_>>().join(", "),
         })
     }
 

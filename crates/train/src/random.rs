@@ -19,6 +19,8 @@ pub enum Purpose {
     Probe = 4,
     /// On which images gradients are compared.
     GradientProbe = 5,
+    /// The order that the images of a folder are given once for all.
+    FolderOrder = 6,
 }
 
 /// The stream of one key. `epoch` is the number of epochs complete when it is used.

@@ -117,7 +117,7 @@ fn images(job: &Job, log: &mut EventLog) -> Result<Images, TrainError> {
     }
     if images.facts != *planned {
         return Err(TrainError::Dataset {
-            path: path.unwrap_or(Path::new(planned.dataset.name())).into(),
+            path: path.map_or_else(|| planned.dataset.to_string().into(), Path::to_owned),
             problem: "is not the data that this segment was planned for: its files changed since".into(),
         });
     }

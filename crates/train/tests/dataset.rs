@@ -225,7 +225,7 @@ fn a_file_that_inflates_beyond_all_measure_is_refused() {
     write(folder.path(), &idx_files()[1..]);
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     let zeros = vec![0; 1 << 20];
-    for _ in 0..129 {
+    for _ in 0..161 {
         encoder.write_all(&zeros).unwrap();
     }
     fs::write(folder.path().join("train-images-idx3-ubyte.gz"), encoder.finish().unwrap()).unwrap();
@@ -274,6 +274,14 @@ fn cifar_10_is_read_from_its_folder_and_its_archive_wherever_they_lie() {
     for path in [downloads.path(), &archive] {
         assert_is_the_small_cifar(&load(Dataset::Cifar10, Some(path), Some(3)).unwrap());
     }
+    // The only archive of a folder is meant whatever it is called; of two, the one that is called as it is published.
+    let renamed = downloads.path().join("images.tgz");
+    fs::rename(&archive, &renamed).unwrap();
+    assert_is_the_small_cifar(&load(Dataset::Cifar10, Some(downloads.path()), Some(3)).unwrap());
+    fs::write(downloads.path().join("other.tar"), tar(&idx_files())).unwrap();
+    assert!(refused(Dataset::Cifar10, downloads.path()).contains("data_batch_1.bin"));
+    fs::rename(&renamed, &archive).unwrap();
+    assert_is_the_small_cifar(&load(Dataset::Cifar10, Some(downloads.path()), Some(3)).unwrap());
 }
 
 #[test]
@@ -313,6 +321,44 @@ fn a_cifar_10_file_that_was_cut_is_no_smaller_data_set() {
     fs::write(folder.path().join("data_batch_2.bin"), cut(4_000)).unwrap();
     let message = refused(Dataset::Cifar10, folder.path());
     assert!(message.contains("data_batch_2.bin") && message.contains("holds 12292000 bytes"), "{message}");
+}
+
+/// A record of CIFAR-100's binary version has the superclass before the class.
+fn cifar_100_files() -> Vec<(&'static str, Vec<u8>)> {
+    let record = |superclass: u8, class: u8, planes| [&[superclass][..], &cifar_record(class, planes)].concat();
+    let train: Vec<u8> = (0..6u8).flat_map(|index| record(19 - index, 99 - index, [index, 100, 200])).collect();
+    vec![("train.bin", train), ("test.bin", record(4, 0, [7, 8, 9]))]
+}
+
+#[test]
+fn cifar_100_is_read_with_its_fine_labels() {
+    let (folder, downloads) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let unpacked = folder.path().join("cifar-100-binary");
+    fs::create_dir(&unpacked).unwrap();
+    write(&unpacked, &cifar_100_files());
+    fs::write(downloads.path().join("cifar-100-binary.tar.gz"), gzip(&tar(&cifar_100_files()))).unwrap();
+    let mut checksums = Vec::new();
+    for path in [folder.path(), &unpacked, downloads.path()] {
+        let images = load(Dataset::Cifar100, Some(path), Some(2)).unwrap();
+        let facts = &images.facts;
+        assert_eq!((facts.train, facts.validation, facts.test), (4, 2, 1));
+        assert_eq!((facts.channels, facts.image_size, facts.classes), (3, 32, 100));
+        assert_eq!(images.train.labels[..], [99, 98, 97, 96]);
+        assert_eq!((&images.validation.labels[..], &images.test.labels[..]), (&[95, 94][..], &[0][..]));
+        let second = &images.train.images[3072..2 * 3072];
+        assert_eq!((second[0], second[1], second[1024], second[3071]), (255, 1, 100, 200));
+        assert_eq!([0, 39, 99].map(|class| images.class_names[class].as_str()), ["apple", "keyboard", "worm"]);
+        checksums.push(images.facts.checksum);
+    }
+    assert!(checksums.iter().all(|checksum| *checksum == checksums[0]));
+    let mut damaged = cifar_100_files();
+    damaged[0].1[3074 + 1] = 100;
+    write(&unpacked, &damaged);
+    let message = refused(Dataset::Cifar100, folder.path());
+    assert!(message.contains("train.bin") && message.contains("record 1 has label 100; expected 0 to 99"), "{message}");
+    fs::write(unpacked.join("train.bin"), vec![0; 1001 * 3074]).unwrap();
+    let message = refused(Dataset::Cifar100, folder.path());
+    assert!(message.contains("as published it holds 153700000 (50000 records of 3074 bytes)"), "{message}");
 }
 
 #[test]

@@ -378,7 +378,9 @@ fn off(ours: &Weights, expected: &Weights) -> (f64, String) {
 
 #[test]
 fn measure() {
-    for (depth, growth, size) in [(10, 16, 8), (10, 16, 12), (16, 12, 8), (16, 12, 12), (16, 12, 16), (28, 12, 8), (40, 12, 8), (40, 12, 12)] {
+    for (depth, growth, size) in
+        [(10, 16, 8), (10, 16, 12), (16, 12, 8), (16, 12, 12), (16, 12, 16), (28, 12, 8), (40, 12, 8), (40, 12, 12)]
+    {
         let architecture = Architecture::DenseNet { depth, growth };
         let shape = NetworkShape { architecture, channels: 3, image_size: size, classes: 10 };
         for seed in [30, 31, 32, 33, 34, 35] {

@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod export;
+pub mod fetch_data;
 pub mod fill_synthetic;
 pub mod import_teacher;
 pub mod plan;
@@ -31,6 +32,7 @@ pub async fn execute(command: Command, bar: ProgressBar) -> Result<(), CommandEr
         Command::Run(arguments) => run::run(arguments, bar).await,
         Command::Plan(arguments) => plan::plan(&arguments),
         Command::Worker { folder } => worker::worker(&folder),
+        Command::FetchData(arguments) => fetch_data::fetch_data(arguments, bar).await,
         Command::Export(arguments) => export::export(arguments).await,
         Command::ImportTeacher(arguments) => import_teacher::import_teacher(&arguments),
         Command::Results(arguments) => results::results(arguments).await,
@@ -59,7 +61,7 @@ fn read_and_plan(path: &Path, installation: &Installation, threads: Option<u32>)
         read(path).map_err(|source| CommandError::Io { doing: "read the study file", path: path.into(), source })?;
     let table = Study::text(&bytes).and_then(Study::table).map_err(CommandError::Study)?;
     let paths = datasets::find(&installation.data_dir, &installation.datasets);
-    let machine = machine::find(&installation.data_dir, &paths, threads, installation.teacher_logits_limit);
+    let (machine, _) = machine::find(&installation.data_dir, &paths, threads, installation.teacher_logits_limit);
     let ready = machine.ready(&table).map_err(CommandError::Study)?;
     if let (Device::Auto, Some(no_gpu)) = (ready.study.recipe.device, &machine.no_gpu) {
         eprintln!("{}", machine::on_the_cpu(no_gpu));

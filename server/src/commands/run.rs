@@ -60,7 +60,7 @@ pub async fn run(arguments: command_line::Run, bar: ProgressBar) -> Result<(), C
     let runner = Runner {
         store: store.clone(),
         data_dir: folder.path().to_owned(),
-        datasets: paths,
+        datasets: paths.into(),
         threads: machine.threads,
         memory: machine.memory,
         teacher_logits_limit: machine.teacher_logits_limit,

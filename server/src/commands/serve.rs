@@ -4,18 +4,20 @@ use crate::{
     command_line::Serve,
     confusion::Confusions,
     data_folder::DataFolder,
-    datasets,
+    datasets::{self, Shelf},
     error::CommandError,
     examples,
     executor::local,
-    http::{self, Shutdown, Site, connections, guard, password, password::Password},
+    http::{
+        self, Shutdown, Site, connections, download::Downloads, guard, password, password::Password, upload::Uploads,
+    },
     machine, process,
     runner::{self, Runner},
     votes::Votes,
 };
-use app::laboratory::{Laboratory, LatestReport};
+use app::laboratory::{Current, Laboratory, LatestReport};
 use leptos::config::{Env, LeptosOptions};
-use std::{env, fs, net::SocketAddr, sync::Arc};
+use std::{collections::BTreeMap, env, fs, net::SocketAddr, sync::Arc};
 use store::Store;
 use tokio::{net::TcpListener, task};
 
@@ -34,7 +36,8 @@ pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
     let shutdown = process::ends().map_err(io("listen for", "signals"))?;
     let store = Store::open(folder.path()).await?;
     let paths = datasets::find(folder.path(), &arguments.installation.datasets);
-    let machine = machine::find(folder.path(), &paths, arguments.threads, arguments.installation.teacher_logits_limit);
+    let (machine, samples) =
+        machine::find(folder.path(), &paths, arguments.threads, arguments.installation.teacher_logits_limit);
     let machine = machine::measured(machine, Some(folder.path()));
     if let Some(notice) = &machine.notice {
         eprintln!("{notice}");
@@ -48,11 +51,12 @@ pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
     folder.say(&format!("the server at {url}")).map_err(io("write", "the data folder's lock"))?;
 
     let program = arguments.worker_program.map_or_else(local::program, Ok).map_err(io("find", "this program"))?;
+    let paths = Current::from(paths);
     let confusions = Arc::new(Confusions::new(folder.path().to_owned(), paths.clone()));
     let runner = Runner {
         store: store.clone(),
         data_dir: folder.path().to_owned(),
-        datasets: paths,
+        datasets: paths.clone(),
         threads: machine.threads,
         memory: machine.memory,
         teacher_logits_limit: machine.teacher_logits_limit,
@@ -63,16 +67,34 @@ pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
     let imported_to = folder.path().to_owned();
     let laboratory = Laboratory {
         store: store.clone(),
-        machine: Arc::new(machine),
+        machine: machine.into(),
         imported: Arc::new(move || machine::imported(&imported_to)),
+        samples: samples.into(),
+        downloads: BTreeMap::new().into(),
+        upload_limit: arguments.upload_limit,
         teacher_logits_bytes: Arc::clone(&runner.teacher_logits_bytes),
         public_url: public_url.clone(),
         examples: examples::examples(),
         latest: LatestReport::default(),
         kept_networks: Arc::new(Votes::new(confusions)),
     };
+    let shelf = Shelf {
+        data_dir: folder.path().to_owned(),
+        paths,
+        machine: laboratory.machine.clone(),
+        samples: laboratory.samples.clone(),
+    };
+    let uploads = Uploads::new(shelf.clone(), arguments.upload_limit);
+    let downloads = Downloads::new(shelf, arguments.fetch_from, laboratory.downloads.clone());
     let options = LeptosOptions::builder().output_name("stillroom").site_addr(address).env(Env::PROD).build();
-    let site = Site { laboratory, options, password: password.map(Arc::new), shutdown: Shutdown(shutdown.clone()) };
+    let site = Site {
+        laboratory,
+        options,
+        password: password.map(Arc::new),
+        shutdown: Shutdown(shutdown.clone()),
+        uploads,
+        downloads,
+    };
     let router = http::router(site, guard::Names::new(address, public_url.as_deref()));
 
     let runner = task::spawn(runner::run(runner, shutdown.clone()));

@@ -5,13 +5,13 @@
 //!
 //! `comparison` says accuracies in percent and differences in points; `metrics` say what was measured, from 0 to 1.
 
-use super::{Site, json, metrics};
+use super::{Site, download, json, metrics, upload};
 use crate::{process, summary};
 use app::{error::ApiError, laboratory};
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{Path, State, rejection::BytesRejection},
+    extract::{DefaultBodyLimit, Path, State, rejection::BytesRejection},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{delete, get, post},
@@ -32,6 +32,8 @@ pub fn routes() -> Router<Site> {
         .route("/studies/{id}/confusion.json", get(confusion))
         .route("/studies/{id}/metrics.csv", get(metrics_csv))
         .route("/studies/{id}/metrics.json", get(metrics_json))
+        .route("/datasets", post(upload::upload).layer(DefaultBodyLimit::disable()))
+        .route("/datasets/{name}/download", post(download::download))
         .route("/shares", get(shares).post(share))
         .route("/shares/{id}", delete(revoke))
         .fallback(|| async { Refused::from(ApiError::NotFound("address".into())) })
@@ -98,17 +100,18 @@ async fn list(State(site): State<Site>) -> Result<Response, Refused> {
 async fn read(State(site): State<Site>, Path(study): Path<String>) -> Result<Response, Refused> {
     let known = laboratory::known(&site.laboratory, id(&study, "study")?).await?;
     let stored = &known.stored;
+    let machine = site.laboratory.machine.get();
     let at_most = known.asked.as_ref().map(|asked| &asked.at_most);
     let trained = at_most.unwrap_or(&stored.plan);
-    let teachers = teacher_logits(&trained.segments, site.laboratory.machine.teacher_logits_limit);
-    let whole = cost::estimate(trained, &Facts::new(), &site.laboratory.machine);
+    let teachers = teacher_logits(&trained.segments, machine.teacher_logits_limit);
+    let whole = cost::estimate(trained, &Facts::new(), &machine);
     let mut object = json!(summary::plan_object(&stored.plan, at_most, &teachers, whole));
     object["id"] = json!(stored.id);
     object["created_at"] = json!(stored.created_at);
     object["study"] = json!(stored.study);
     object["remarks"] = json!(stored.plan.remarks);
     object["working"] = json!(known.facts.values().filter(|facts| facts.working).count());
-    object["progress"] = json!(known.progress(&site.laboratory.machine));
+    object["progress"] = json!(known.progress(&machine));
     Ok(Json(object).into_response())
 }
 

@@ -1,6 +1,6 @@
 //! Bodies of requests: read whole before anything is done about them, within a size and a time.
 
-use super::refusal;
+use super::{refusal, upload};
 use axum::{
     body::{Body, to_bytes},
     extract::Request,
@@ -16,8 +16,11 @@ const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// A client that trickles its body would hold a connection for ever.
 const BODY_WITHIN: Duration = Duration::from_secs(30);
 
-/// The middleware: passes on a request with its whole body, or refuses it.
+/// The middleware: passes on a request with its whole body, or refuses it. An upload has limits of its own.
 pub async fn whole(request: Request, next: Next) -> Response {
+    if upload::is_upload(&request) {
+        return next.run(request).await;
+    }
     let (head, body) = request.into_parts();
     let refuse = |status, title, sentence: &str| refusal(head.uri.path(), status, title, sentence);
     let body = match time::timeout(BODY_WITHIN, to_bytes(body, BODY_BYTES_MAX)).await {

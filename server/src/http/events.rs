@@ -21,25 +21,36 @@ pub fn routes() -> Router<Site> {
 
 async fn events(State(site): State<Site>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let Shutdown(shutdown) = site.shutdown;
-    Sse::new(revisions(&site.laboratory.store, shutdown)).keep_alive(KeepAlive::new().interval(Duration::from_secs(15)))
+    let changes = revisions(&site.laboratory.store, site.downloads.moved(), shutdown);
+    Sse::new(changes).keep_alive(KeepAlive::new().interval(Duration::from_secs(15)))
 }
 
-/// The store's revision now, and whenever it has moved. Ends when the server stops: an open stream would hold it up.
-fn revisions(store: &Store, shutdown: watch::Receiver<bool>) -> impl Stream<Item = Result<Event, Infallible>> + use<> {
+/// The store's revision now, and whenever it or a download has moved. Ends when the server stops: an open stream would hold it up.
+fn revisions(
+    store: &Store,
+    downloads: watch::Receiver<()>,
+    shutdown: watch::Receiver<bool>,
+) -> impl Stream<Item = Result<Event, Infallible>> + use<> {
     let mut changes = store.changes();
     changes.mark_changed();
-    stream::unfold((changes, shutdown, false), |(mut changes, mut shutdown, told)| async move {
-        let next = async {
-            if told {
-                time::sleep(PAUSE).await;
-            }
-            changes.changed().await.ok()?;
-            Some(*changes.borrow_and_update())
-        };
-        let revision = tokio::select! {
-            revision = next => revision?,
-            _ = shutdown.wait_for(|shutdown| *shutdown) => return None,
-        };
-        Some((Ok(Event::default().data(revision.to_string())), (changes, shutdown, true)))
-    })
+    stream::unfold(
+        (changes, downloads, shutdown, false),
+        |(mut changes, mut downloads, mut shutdown, told)| async move {
+            let next = async {
+                if told {
+                    time::sleep(PAUSE).await;
+                }
+                tokio::select! {
+                    changed = changes.changed() => changed.ok()?,
+                    moved = downloads.changed() => moved.ok()?,
+                }
+                Some(*changes.borrow_and_update())
+            };
+            let revision = tokio::select! {
+                revision = next => revision?,
+                _ = shutdown.wait_for(|shutdown| *shutdown) => return None,
+            };
+            Some((Ok(Event::default().data(revision.to_string())), (changes, downloads, shutdown, true)))
+        },
+    )
 }

@@ -6,6 +6,7 @@
 pub mod api;
 pub mod bodies;
 pub mod connections;
+pub mod download;
 pub mod events;
 pub mod guard;
 pub mod headers;
@@ -14,21 +15,24 @@ pub mod login;
 pub mod metrics;
 pub mod pages;
 pub mod password;
+pub mod upload;
 
 use app::laboratory::Laboratory;
 use axum::{
     Json, Router,
     extract::FromRef,
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     middleware,
     response::{Html, IntoResponse, Response},
 };
+use download::Downloads;
 use guard::Names;
 use leptos::config::LeptosOptions;
 use password::Password;
 use std::sync::Arc;
 use tokio::sync::watch;
 use tower_http::{CompressionLevel, compression::CompressionLayer};
+use upload::Uploads;
 
 /// How hard answers are compressed as they are made: Brotli, even at its quickest, took as long for a large page as making it. The
 /// program's own files lie there compressed by it once and for all.
@@ -43,6 +47,8 @@ pub struct Site {
     pub password: Option<Arc<Password>>,
     /// Turns true when the server stops: streams end then.
     pub shutdown: Shutdown,
+    pub uploads: Uploads,
+    pub downloads: Downloads,
 }
 
 /// Turns true when the server stops.
@@ -64,6 +70,12 @@ pub fn router(site: Site, names: Names) -> Router {
         .layer(middleware::from_fn_with_state(password, login::require))
         .layer(middleware::from_fn_with_state(Arc::new(names), guard::guard))
         .layer(middleware::from_fn(headers::secure))
+}
+
+/// Whether a page's plain form asks, whose answer a person reads.
+fn from_a_page(headers: &HeaderMap) -> bool {
+    let accepted = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    accepted.is_some_and(|accept| accept.contains("text/html"))
 }
 
 /// The answer to a request that is refused: JSON below `/api/v1/`, elsewhere a page that is complete by itself, since the person

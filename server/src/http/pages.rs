@@ -39,6 +39,7 @@ pub fn routes(site: &Site) -> Router<Site> {
         .route("/pkg/{*file}", get(file))
         .route("/favicon.svg", get(file))
         .route("/s/{token}/download", get(download))
+        .route("/data/{dataset}/{class}", get(sample))
         .leptos_routes_with_context(site, paths, context.clone(), shell)
         .fallback(leptos_axum::render_app_to_stream_with_context(context, shell))
 }
@@ -50,6 +51,22 @@ fn versions() -> app::AssetVersions {
 
 async fn file(request: Request) -> Response {
     assets::serve(request.uri().clone(), request.headers().clone()).await
+}
+
+/// Some images of one class, as a PNG: `/data/cifar-10/3.png`.
+async fn sample(State(site): State<Site>, Path((dataset, class)): Path<(String, String)>) -> Response {
+    let class = class.strip_suffix(".png").and_then(|class| class.parse::<u32>().ok());
+    let all = site.laboratory.samples.get();
+    let of = all.iter().find(|samples| samples.dataset.to_string() == dataset);
+    let sample = of.and_then(|of| of.samples.iter().find(|sample| Some(sample.class) == class));
+    match sample {
+        // Others may lie under this name once the program is started again.
+        Some(sample) => {
+            ([(header::CONTENT_TYPE, "image/png"), (header::CACHE_CONTROL, "no-cache")], sample.png.clone())
+                .into_response()
+        }
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
 }
 
 /// A shared comparison as one file to be sent by mail. Unknown, expired and revoked links are told apart by nobody.

@@ -2,7 +2,10 @@
 
 use crate::laboratory::{Bench, DEADLINE, Laboratory, study, timeless_metrics, weights};
 use serde_json::Value;
-use server::runner::{self, Runner};
+use server::{
+    datasets::DatasetPaths,
+    runner::{self, Runner},
+};
 use std::{fs, path::Path, sync::Arc};
 use store::Store;
 use study::{
@@ -42,11 +45,11 @@ impl Alone {
         let store = Store::open(&data_dir).await.expect("a store");
         store.create_study(&study, &plan, &facts, 0).await.expect("a study");
         let (finish, finished) = watch::channel(false);
-        let datasets = [(Dataset::FashionMnist, bench.folder.path().join("images"))].into();
+        let datasets = DatasetPaths::from([(Dataset::FashionMnist, bench.folder.path().join("images"))]);
         let runner = Runner {
             store: store.clone(),
             data_dir,
-            datasets,
+            datasets: datasets.into(),
             threads: 2,
             memory: None,
             teacher_logits_limit: 0,

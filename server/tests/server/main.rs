@@ -4,6 +4,7 @@ mod alike;
 mod alone;
 mod api;
 mod commands;
+mod data;
 mod epochs;
 mod faults;
 mod laboratory;

@@ -118,7 +118,7 @@ fn first_process(events: &str) -> Option<u32> {
 /// Reads "fashion-mnist=FOLDER".
 pub fn named(typed: &str) -> Result<(Dataset, PathBuf), String> {
     let (name, folder) = typed.split_once('=').ok_or("write NAME=FOLDER, such as fashion-mnist=/data/fashion-mnist")?;
-    let dataset = MANY.into_iter().find(|dataset| dataset.name() == name);
+    let dataset = MANY.into_iter().find(|dataset| dataset.to_string() == name);
     let dataset = dataset.ok_or_else(|| format!("{name:?} is not measured; {} and {} are", MANY[0], MANY[1]))?;
     Ok((dataset, folder.into()))
 }
@@ -131,7 +131,7 @@ fn folder(bench: &Bench<'_>, dataset: Dataset) -> Option<PathBuf> {
 
 /// By which `stillroom` is told too: `STILLROOM_DATASET_CIFAR_10`.
 fn variable(dataset: Dataset) -> String {
-    format!("STILLROOM_DATASET_{}", dataset.name().to_uppercase().replace('-', "_"))
+    format!("STILLROOM_DATASET_{}", dataset.to_string().to_uppercase().replace('-', "_"))
 }
 
 #[cfg(test)]

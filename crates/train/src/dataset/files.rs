@@ -10,10 +10,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// No official file is larger: the largest is Fashion-MNIST's training images, 47,040,016 bytes.
-pub(super) const FILE_BYTES_MAX: u64 = 128 << 20;
-/// What may be inflated from one archive: CIFAR-10's holds 184 MB.
-const ARCHIVE_BYTES_MAX: u64 = 1 << 30;
+/// No official file is larger: the largest is CIFAR-100's training records, 153,700,000 bytes.
+const FILE_BYTES_MAX: u64 = 160 << 20;
+/// What may be inflated from one archive: CIFAR-10's holds 184 MB, Tiny-ImageNet's 250 MB.
+pub(super) const ARCHIVE_BYTES_MAX: u64 = 1 << 30;
 const ARCHIVE_ENTRIES_MAX: usize = 10_000;
 
 /// One file's content, decompressed, and what to call it in a message.
@@ -25,7 +25,7 @@ pub(super) struct Contents {
 
 /// Reads one file for each of `wanted`, in that order. Each names a file by all names it goes by; a name with `.gz` behind it
 /// counts too. `subfolder`: where an unpacked archive has its files; `archive`: the official archive's name, which may lie in
-/// the folder still packed.
+/// the folder still packed, as may, under any name, the only archive there.
 pub(super) fn read(
     path: &Path,
     subfolder: &str,
@@ -41,11 +41,11 @@ pub(super) fn read(
         return read_archive(path, wanted);
     }
     let folders = [path.to_path_buf(), path.join(subfolder)];
-    if let Some(archive) = archive.map(|name| path.join(name))
-        && archive.is_file()
-        && wanted.iter().all(|names| find(&folders, names).is_none())
-    {
-        return read_archive(&archive, wanted);
+    if wanted.iter().all(|names| find(&folders, names).is_none()) {
+        let official = archive.map(|name| path.join(name)).filter(|archive| archive.is_file());
+        if let Some(archive) = official.or_else(|| only_archive(path)) {
+            return read_archive(&archive, wanted);
+        }
     }
     let found: Vec<Option<PathBuf>> = wanted.iter().map(|names| find(&folders, names)).collect();
     let found = all_there(path, found, wanted)?;
@@ -63,6 +63,12 @@ fn find(folders: &[PathBuf], names: &[&str]) -> Option<PathBuf> {
         .iter()
         .flat_map(|folder| names.iter().flat_map(move |name| [folder.join(name), folder.join(format!("{name}.gz"))]));
     candidates.into_iter().find(|candidate| candidate.is_file())
+}
+
+fn only_archive(folder: &Path) -> Option<PathBuf> {
+    let files = fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
+    let mut archives = files.filter(|file| is_tar(file) && file.is_file());
+    archives.next().filter(|_| archives.next().is_none())
 }
 
 /// Everything that was found, or an error that names all that was not.
@@ -87,22 +93,47 @@ fn read_file(found: PathBuf) -> Result<Contents, TrainError> {
 }
 
 fn read_archive(path: &Path, wanted: &[&[&str]]) -> Result<Vec<Contents>, TrainError> {
+    let found = read_tar(path, ARCHIVE_ENTRIES_MAX, |archive| read_entries(path, archive, wanted))?;
+    all_there(path, found, wanted)
+}
+
+/// Whether a file is an archive by its name.
+pub(super) fn is_tar(path: &Path) -> bool {
     let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+    [".tar", ".tar.gz", ".tgz"].iter().any(|ending| name.ends_with(ending))
+}
+
+/// Gives `read` the archive's entries, of which there may be `entries_max`, and then goes on to the archive's end, within the limits
+/// of this module.
+pub(super) fn read_tar<T>(
+    path: &Path,
+    entries_max: usize,
+    read: impl FnOnce(&mut dyn Iterator<Item = io::Result<tar::Entry<'_, &mut dyn Read>>>) -> io::Result<T>,
+) -> Result<T, TrainError> {
     let file = File::open(path).map_err(|source| TrainError::Io { doing: "open", path: path.into(), source })?;
     let file = BufReader::new(file);
     let inflated: Box<dyn Read> = match () {
-        _ if name.ends_with(".tar.gz") || name.ends_with(".tgz") => Box::new(MultiGzDecoder::new(file)),
-        _ if name.ends_with(".tar") => Box::new(file),
-        _ => {
+        _ if !is_tar(path) => {
             return Err(TrainError::Dataset {
                 path: path.into(),
                 problem: "is neither a folder nor a .tar, .tar.gz or .tgz archive".into(),
             });
         }
+        _ if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("tar")) => Box::new(file),
+        _ => Box::new(MultiGzDecoder::new(file)),
     };
     // One byte more than is allowed, so that reaching the end tells an archive that is too large from one that fits.
     let mut inflated = inflated.take(ARCHIVE_BYTES_MAX + 1);
-    let found = read_entries(path, &mut inflated, wanted).map_err(|error| damaged(path, &error))?;
+    let found = {
+        let mut archive = tar::Archive::new(&mut inflated as &mut dyn Read);
+        let counted = archive.entries().map(|entries| {
+            entries.enumerate().map(|(index, entry)| match index < entries_max {
+                true => entry,
+                false => Err(io::Error::other(format!("it holds more than {entries_max} files"))),
+            })
+        });
+        counted.and_then(|mut entries| read(&mut entries)).map_err(|error| damaged(path, &error))?
+    };
     // The rest holds the checksum of a gzip stream.
     io::copy(&mut inflated, &mut io::sink()).map_err(|error| damaged(path, &error))?;
     if inflated.limit() == 0 {
@@ -111,17 +142,17 @@ fn read_archive(path: &Path, wanted: &[&[&str]]) -> Result<Vec<Contents>, TrainE
             problem: format!("holds more than {ARCHIVE_BYTES_MAX} bytes, which no data set known here does"),
         });
     }
-    all_there(path, found, wanted)
+    Ok(found)
 }
 
 /// An entry counts by its file name, in whatever folder of the archive it lies; the first one of a name counts.
-fn read_entries(path: &Path, archive: impl Read, wanted: &[&[&str]]) -> io::Result<Vec<Option<Contents>>> {
+fn read_entries(
+    path: &Path,
+    entries: &mut dyn Iterator<Item = io::Result<tar::Entry<'_, &mut dyn Read>>>,
+    wanted: &[&[&str]],
+) -> io::Result<Vec<Option<Contents>>> {
     let mut found: Vec<Option<Contents>> = wanted.iter().map(|_| None).collect();
-    let mut archive = tar::Archive::new(archive);
-    for (index, entry) in archive.entries()?.enumerate() {
-        if index >= ARCHIVE_ENTRIES_MAX {
-            return Err(io::Error::other(format!("it holds more than {ARCHIVE_ENTRIES_MAX} files")));
-        }
+    for entry in entries {
         let entry = entry?;
         if !entry.header().entry_type().is_file() {
             continue;
@@ -141,7 +172,7 @@ fn read_entries(path: &Path, archive: impl Read, wanted: &[&[&str]]) -> io::Resu
     Ok(found)
 }
 
-fn read_capped(reader: impl Read) -> io::Result<Vec<u8>> {
+pub(super) fn read_capped(reader: impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     reader.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
@@ -150,6 +181,6 @@ fn read_capped(reader: impl Read) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn damaged(path: &Path, error: &io::Error) -> TrainError {
+pub(super) fn damaged(path: &Path, error: &io::Error) -> TrainError {
     TrainError::Dataset { path: path.into(), problem: format!("could not be read to its end: {error}") }
 }

@@ -1,12 +1,13 @@
 //! MNIST's file format, IDX: a magic number, the counts, then bytes. Big-endian, as LeCun's page describes it.
 
-use super::{CLASSES, Content, Split, files};
+use super::{Content, Split, files};
 use crate::TrainError;
 use std::path::Path;
 
 const IMAGES_MAGIC: u32 = 0x0000_0803;
 const LABELS_MAGIC: u32 = 0x0000_0801;
 const IMAGE_SIZE: u32 = 28;
+const CLASSES: u32 = 10;
 
 /// The four official files of MNIST or Fashion-MNIST, gzipped or not, in a folder or an archive.
 pub(super) fn read(path: &Path) -> Result<Content, TrainError> {
@@ -28,6 +29,8 @@ pub(super) fn content(files: [files::Contents; 4]) -> Result<Content, TrainError
         test: split(test_images, test_labels)?,
         channels: 1,
         image_size: IMAGE_SIZE,
+        class_names: Vec::new(),
+        held_out: None,
     })
 }
 

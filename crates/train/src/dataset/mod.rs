@@ -6,15 +6,22 @@
 mod built_in;
 mod bytes;
 mod cifar;
+mod class_names;
 mod files;
 mod idx;
+mod image_folder;
+mod look;
+mod pictures;
 mod shared;
+mod tiny_imagenet;
+mod tree;
 
 pub use bytes::Bytes;
+pub use look::look;
 pub use shared::shared;
 
 use crate::TrainError;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use study::{Dataset, DatasetFacts};
 
 /// Part of a data set. `images`: (n, channels, size, size) bytes from 0 to 255, row by row; `labels`: n, each below the number of
@@ -46,26 +53,24 @@ pub(crate) struct Content {
     pub test: Split,
     pub channels: u32,
     pub image_size: u32,
+    /// In the order of the labels; empty where the files do not say it and the data set's name does.
+    pub class_names: Vec<String>,
+    /// How many of the last images of `train` are held out unless someone says otherwise. `None`: 5,000.
+    pub held_out: Option<u32>,
 }
 
-const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
-const CLOTHES: [&str; 10] =
-    ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"];
-const OBJECTS: [&str; 10] = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
-
-/// Number of classes of every data set known here.
-const CLASSES: u32 = 10;
-
 /// Reads a data set. `path`: the folder or archive (`.tar`, `.tar.gz`, `.tgz`) of its official files; not used by the built-in
-/// one. `validation`: the last so many images of the training file are held out; `None` is the data set's own split (5,000);
+/// one; for a folder of images by class that folder, or an archive of it (also `.zip`). `validation`: the last so many images of
+/// the training file are held out; `None` is the data set's own split (5,000; of a folder its `val`, or else a tenth up to 5,000);
 /// 0 holds out nothing.
 ///
 /// Fails where a file is missing or damaged, or where holding out would leave no image to train on.
 pub fn load(dataset: Dataset, path: Option<&Path>, validation: Option<u32>) -> Result<Images, TrainError> {
     let content = read(dataset, path)?;
     let checksum = checksum(&content);
-    split(dataset, content, checksum, validation.unwrap_or(Dataset::VALIDATION_DEFAULT))
-        .map_err(|problem| TrainError::Dataset { path: place(dataset, path).into(), problem })
+    let validation = validation.or(content.held_out).unwrap_or(Dataset::VALIDATION_DEFAULT);
+    split(dataset, content, checksum, validation)
+        .map_err(|problem| TrainError::Dataset { path: place(dataset, path), problem })
 }
 
 /// Reads all of a data set's files into memory.
@@ -73,9 +78,12 @@ fn read(dataset: Dataset, path: Option<&Path>) -> Result<Content, TrainError> {
     match (dataset, path) {
         (Dataset::FashionMnist12k, _) => built_in::read(),
         (Dataset::FashionMnist | Dataset::Mnist, Some(path)) => idx::read(path),
-        (Dataset::Cifar10, Some(path)) => cifar::read(path),
+        (Dataset::Cifar10, Some(path)) => cifar::CIFAR_10.read(path),
+        (Dataset::Cifar100, Some(path)) => cifar::CIFAR_100.read(path),
+        (Dataset::TinyImageNet, Some(path)) => tiny_imagenet::read(path),
+        (Dataset::Folder(folder), Some(path)) => image_folder::read(path, folder.image_size()),
         (_, None) => Err(TrainError::Dataset {
-            path: dataset.name().into(),
+            path: dataset.to_string().into(),
             problem: "no folder or archive is configured for this data set; name the one that holds its official files"
                 .into(),
         }),
@@ -83,10 +91,10 @@ fn read(dataset: Dataset, path: Option<&Path>) -> Result<Content, TrainError> {
 }
 
 /// How errors name where a data set comes from.
-fn place(dataset: Dataset, path: Option<&Path>) -> &Path {
+fn place(dataset: Dataset, path: Option<&Path>) -> PathBuf {
     match dataset {
-        Dataset::FashionMnist12k => Path::new(built_in::NAME),
-        _ => path.unwrap_or(Path::new(dataset.name())),
+        Dataset::FashionMnist12k => built_in::NAME.into(),
+        _ => path.map_or_else(|| dataset.to_string().into(), Path::to_owned),
     }
 }
 
@@ -120,7 +128,7 @@ impl Images {
 
 /// `checksum`: the content's own. Nothing is copied: the splits are parts of what was read.
 fn split(dataset: Dataset, content: Content, checksum: String, validation: u32) -> Result<Images, String> {
-    let Content { train, test, channels, image_size } = content;
+    let Content { train, test, channels, image_size, class_names, .. } = content;
     let count = train.len();
     let Some(kept) = count.checked_sub(validation as usize).filter(|kept| *kept > 0) else {
         return Err(format!(
@@ -133,16 +141,12 @@ fn split(dataset: Dataset, content: Content, checksum: String, validation: u32) 
         Split { images: train.images.part(pixels..train.images.len()), labels: train.labels.part(kept..count) };
     let train = Split { images: train.images.part(0..pixels), labels: train.labels.part(0..kept) };
     let (mean, deviation) = mean_and_deviation(&train.images, channels as usize, (image_size * image_size) as usize);
-    let names = match dataset {
-        Dataset::FashionMnist12k | Dataset::FashionMnist => CLOTHES,
-        Dataset::Mnist => DIGITS,
-        Dataset::Cifar10 => OBJECTS,
-    };
+    let class_names = if class_names.is_empty() { class_names::of(dataset) } else { class_names };
     Ok(Images {
         facts: DatasetFacts {
             dataset,
             checksum,
-            classes: CLASSES,
+            classes: class_names.len() as u32,
             channels,
             image_size,
             train: kept as u32,
@@ -154,17 +158,21 @@ fn split(dataset: Dataset, content: Content, checksum: String, validation: u32) 
         test,
         mean,
         deviation,
-        class_names: names.map(String::from).to_vec(),
+        class_names,
     })
 }
 
-/// blake3 of counts, images and labels, training file first: it does not depend on how much is held out.
+/// blake3 of counts, images and labels, training file first, and of what the classes are called where the files say it: it does
+/// not depend on how much is held out.
 fn checksum(content: &Content) -> String {
     let mut hasher = blake3::Hasher::new();
     for part in [&content.train, &content.test] {
         hasher.update(&(part.len() as u64).to_le_bytes());
         hasher.update(&part.images);
         hasher.update(&part.labels);
+    }
+    for name in &content.class_names {
+        hasher.update(name.as_bytes()).update(b"\n");
     }
     hasher.finalize().to_hex().to_string()
 }

@@ -1,18 +1,25 @@
 //! A data set unpacked once and mapped by every worker.
 //!
 //! `CHECKSUM.images` holds what the official files say, flat: a line that says what it is, the numbers of images, channels and
-//! pixels, then training images, training labels, test images and test labels. It is what its name says, or it is not used: the
-//! checksum of the whole is taken each time it is opened, which takes less time than unpacking a tenth of it.
+//! pixels and bytes of names, then training images, training labels, test images, test labels, and the names of the classes where
+//! the files say them, a line each. It is what its name says, or it is not used: the checksum of the whole is taken each time it is
+//! opened, which takes less time than unpacking a tenth of it.
 
 use super::{Bytes, Content, Images, Split, checksum, place, read, split};
 use crate::{TrainError, folder::make_folder};
 use mapped::MappedBytes;
-use std::{fs::File, path::Path, sync::Arc};
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 use study::DatasetFacts;
 
-const MAGIC: &[u8; 24] = b"stillroom images 1     \n";
-/// The magic line and four numbers.
-const HEADER_BYTES: usize = MAGIC.len() + 4 * size_of::<u64>();
+const MAGIC: &[u8; 24] = b"stillroom images 2     \n";
+/// How many images there are to train on and to test on, of how many channels and pixels, and the bytes of the names.
+const NUMBERS: usize = 5;
+/// The magic line and these numbers.
+const HEADER_BYTES: usize = MAGIC.len() + NUMBERS * size_of::<u64>();
 
 /// The data set of `planned`, split as it says, out of `folder`, where it lies unpacked for all. Where it does not lie there yet,
 /// or is damaged, it is read from its official files at `path` and put there. Where that cannot be done the images are this
@@ -26,13 +33,13 @@ pub fn shared(
     path: Option<&Path>,
 ) -> Result<(Images, Option<String>), TrainError> {
     let mut note = None;
-    let file = folder.join(format!("{}.images", planned.checksum));
+    let file = place_of(folder, &planned.checksum);
     let (content, checksum) = match open(&file, &planned.checksum) {
         Some(content) => (content, planned.checksum.clone()),
         None => {
             let own = read(planned.dataset, path)?;
             let found = checksum(&own);
-            let unpacked = (found == planned.checksum).then(|| unpack(folder, &file, &found, &own));
+            let unpacked = (found == planned.checksum).then(|| unpack(folder, &found, &own));
             match unpacked {
                 Some(Ok(())) => (open(&file, &found).unwrap_or(own), found),
                 Some(Err(error)) => {
@@ -46,24 +53,32 @@ pub fn shared(
         }
     };
     let images = split(planned.dataset, content, checksum, planned.validation)
-        .map_err(|problem| TrainError::Dataset { path: place(planned.dataset, path).into(), problem })?;
+        .map_err(|problem| TrainError::Dataset { path: place(planned.dataset, path), problem })?;
     Ok((images, note))
 }
 
-fn unpack(folder: &Path, file: &Path, expected: &str, content: &Content) -> Result<(), TrainError> {
-    let Content { train, test, channels, image_size } = content;
-    let numbers = [train.len() as u64, test.len() as u64, u64::from(*channels), u64::from(*image_size)];
+/// Puts a data set there for all, unless it is there.
+pub(super) fn unpack(folder: &Path, checksum: &str, content: &Content) -> Result<(), TrainError> {
+    let file = &place_of(folder, checksum);
+    let Content { train, test, channels, image_size, class_names, .. } = content;
+    let names: Vec<u8> = class_names.iter().flat_map(|name| [name.as_bytes(), b"\n"]).flatten().copied().collect();
+    let [channels, image_size] = [channels, image_size].map(|number| u64::from(*number));
+    let numbers = [train.len() as u64, test.len() as u64, channels, image_size, names.len() as u64];
     let numbers: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
     make_folder(folder)?;
-    let failed = |source| TrainError::Io { doing: "write", path: file.into(), source };
+    let failed = |source| TrainError::Io { doing: "write", path: file.clone(), source };
     // One at a time: a second file of this name would push the first aside, and both would take room while they are mapped.
     let turn = File::open(folder).map_err(failed)?;
     turn.lock().map_err(failed)?;
-    if open(file, expected).is_some() {
+    if open(file, checksum).is_some() {
         return Ok(());
     }
-    let parts = [MAGIC, &numbers[..], &train.images, &train.labels, &test.images, &test.labels];
+    let parts = [MAGIC, &numbers[..], &train.images, &train.labels, &test.images, &test.labels, &names];
     MappedBytes::write(file, &parts).map_err(failed)
+}
+
+fn place_of(folder: &Path, checksum: &str) -> PathBuf {
+    folder.join(format!("{checksum}.images"))
 }
 
 /// `None` where it is not there, or not what its name says.
@@ -74,21 +89,21 @@ fn open(file: &Path, expected: &str) -> Option<Content> {
 }
 
 fn parse(mapped: MappedBytes) -> Option<Content> {
-    let numbers = mapped.strip_prefix(MAGIC)?.get(..4 * size_of::<u64>())?;
+    let numbers = mapped.strip_prefix(MAGIC)?.get(..NUMBERS * size_of::<u64>())?;
     let number = |index: usize| {
-        let bytes = numbers[index * size_of::<u64>()..].first_chunk().expect("four numbers were taken");
+        let bytes = numbers[index * size_of::<u64>()..].first_chunk().expect("five numbers were taken");
         usize::try_from(u64::from_le_bytes(*bytes)).ok()
     };
-    let [train, test, channels, image_size] = [number(0)?, number(1)?, number(2)?, number(3)?];
+    let [train, test, channels, image_size, names] = [number(0)?, number(1)?, number(2)?, number(3)?, number(4)?];
     let pixels = channels.checked_mul(image_size)?.checked_mul(image_size)?;
-    let lengths = [train.checked_mul(pixels)?, train, test.checked_mul(pixels)?, test];
+    let lengths = [train.checked_mul(pixels)?, train, test.checked_mul(pixels)?, test, names];
     let total = lengths.iter().try_fold(HEADER_BYTES, |sum, length| sum.checked_add(*length))?;
     if mapped.len() != total {
         return None;
     }
     let all = Bytes::of(Arc::new(mapped));
     let mut start = HEADER_BYTES;
-    let [train_images, train_labels, test_images, test_labels] = lengths.map(|length| {
+    let [train_images, train_labels, test_images, test_labels, names] = lengths.map(|length| {
         let part = all.part(start..start + length);
         start += length;
         part
@@ -98,5 +113,7 @@ fn parse(mapped: MappedBytes) -> Option<Content> {
         test: Split { images: test_images, labels: test_labels },
         channels: channels as u32,
         image_size: image_size as u32,
+        class_names: std::str::from_utf8(&names).ok()?.lines().map(str::to_owned).collect(),
+        held_out: None,
     })
 }

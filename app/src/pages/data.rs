@@ -1,0 +1,237 @@
+use crate::{
+    api,
+    laboratory::{DOWNLOADED, Download, Laboratory},
+    live::Live,
+    numbers,
+    problem::Problem,
+    report::setup::named,
+};
+use leptos::prelude::*;
+use leptos_meta::Title;
+use std::collections::BTreeMap;
+use study::{Dataset, DatasetFacts, DatasetSamples, Machine, cost::bytes_in_words};
+
+/// The images that studies of this machine are trained and tested on.
+#[component]
+pub fn Data() -> impl IntoView {
+    // Made on the server alone, as every page: it sees what the server sees.
+    let Laboratory { downloads, upload_limit, .. } = expect_context();
+    view! {
+        <Title text="Data"/>
+        <article class="page">
+            <h1>"Data"</h1>
+            <p class="lead">"What studies on this machine are trained and tested on."</p>
+            <Suspense>
+                {Suspend::new(async move {
+                    let downloads = downloads.get();
+                    match (api::this_machine().await, api::samples().await) {
+                        (Ok(machine), Ok(samples)) => data_sets(&machine, &samples, &downloads).into_any(),
+                        (Err(error), _) | (_, Err(error)) => view! { <Problem error=error/> }.into_any(),
+                    }
+                })}
+            </Suspense>
+            <section>
+                <h2>"Images of your own"</h2>
+                <p>
+                    "A folder, or a .zip or .tar.gz of it, with "<code>"train/CLASS/…"</code>" and "<code>"test/CLASS/…"</code>" or "
+                    <code>"val/CLASS/…"</code>" is a data set. Give it a name and a size in pixels: "
+                    <code>"stillroom serve --dataset flowers@64=FOLDER"</code>
+                    ", and ask for it in a study by that name. Pictures are scaled so that the shorter side has that size, and the middle is \
+                     kept. Where there are both, "<code>"val"</code>" is held out for validation; else a tenth of "<code>"train"</code>" is."
+                </p>
+                <p>
+                    "Or send the archive from here. It is kept as it is, and can be trained on once all of it was read. An archive of a data set \
+                     that is published goes by that name, such as "<code>"cifar-10"</code>
+                    {format!(". Archives may have up to {}.", bytes_in_words(upload_limit))}
+                </p>
+                <form class="upload" method="post" action="/api/v1/datasets" enctype="multipart/form-data">
+                    <label for="name">"Name"</label>
+                    <input
+                        id="name"
+                        name="name"
+                        required
+                        placeholder="flowers@64"
+                        title="NAME@PIXELS, such as flowers@64, or the name of a data set that is published, such as cifar-10"
+                        pattern="[a-z0-9][a-z0-9\\-]*(@[0-9]+)?"
+                        autocomplete="off"
+                    />
+                    <label for="archive">"Archive"</label>
+                    <input id="archive" name="archive" type="file" required accept=".zip,.tar,.tgz,.tar.gz,.gz"/>
+                    <button class="button quiet" type="submit">"Upload"</button>
+                </form>
+            </section>
+        </article>
+    }
+}
+
+type Downloads = BTreeMap<Dataset, Download>;
+
+fn data_sets(machine: &Machine, samples: &[DatasetSamples], downloads: &Downloads) -> impl IntoView + use<> {
+    let here = machine.datasets.iter().map(|facts| {
+        let samples = samples.iter().find(|samples| samples.dataset == facts.dataset);
+        data_set(facts, samples)
+    });
+    let here = here.collect_view();
+    let missing = machine.unusable.iter().map(|(dataset, reason)| {
+        view! {
+            <li class="card" id=dataset.to_string()>
+                <h2>{named(*dataset)}</h2>
+                <p class="aside">{format!("{dataset} {reason}.")}</p>
+                {DOWNLOADED.contains(dataset).then(|| download(*dataset, downloads.get(dataset)))}
+            </li>
+        }
+    });
+    let missing = missing.collect_view();
+    let live = downloads.values().any(Download::goes_on).then(|| view! { <Live/> });
+    view! {
+        <ul class="cards">{here} {missing}</ul>
+        {live}
+    }
+}
+
+/// A button, or how far what it began is.
+fn download(dataset: Dataset, begun: Option<&Download>) -> impl IntoView + use<> {
+    if let Some(begun) = begun.filter(|begun| begun.goes_on()) {
+        let far = match begun {
+            Download::Coming { bytes, total: Some(total), .. } => Some((bytes.to_string(), total.to_string())),
+            _ => None,
+        };
+        // A link to where a reader is already would only scroll.
+        return view! {
+            <form method="get" action="/data">
+                <p>{said_of(begun)}</p>
+                {far.map(|(bytes, total)| view! { <progress value=bytes max=total aria-label="Download"></progress> })}
+                <noscript><button class="button quiet" type="submit">"Look again"</button></noscript>
+            </form>
+        }
+        .into_any();
+    }
+    let problem = match begun {
+        Some(Download::Ended(problem)) => Some(view! { <p class="problem" role="alert">{problem.clone()}</p> }),
+        _ => None,
+    };
+    view! {
+        {problem}
+        <form method="post" action=format!("/api/v1/datasets/{dataset}/download")>
+            <button class="button quiet" type="submit">{format!("Download {}", named(dataset))}</button>
+        </form>
+    }
+    .into_any()
+}
+
+/// How far it is, in a sentence.
+fn said_of(download: &Download) -> String {
+    match download {
+        Download::Begun => "Downloading: its server was asked.".into(),
+        Download::Coming { file, bytes, total } => {
+            let of = total.map_or_else(String::new, |total| format!(" of {}", bytes_in_words(total)));
+            format!("Downloading: {}{of} of {file}.", bytes_in_words(*bytes))
+        }
+        Download::BeingRead => "It has come, and is being read.".into(),
+        Download::Ended(problem) => problem.clone(),
+    }
+}
+
+fn data_set(facts: &DatasetFacts, samples: Option<&DatasetSamples>) -> impl IntoView + use<> {
+    let title = match facts.dataset {
+        Dataset::FashionMnist12k => "Fashion-MNIST, 12,000 images".to_owned(),
+        dataset => named(dataset),
+    };
+    let class_names = samples.map_or(&[][..], |samples| &samples.class_names[..]);
+    let name_of = |class: u32| class_names.get(class as usize).cloned().unwrap_or_default();
+    let (dataset, size) = (facts.dataset, facts.image_size);
+    let pictures = samples.map_or(&[][..], |samples| &samples.samples[..]).iter().map(|sample| {
+        let name = name_of(sample.class);
+        view! {
+            <li>
+                <figure>
+                    <img
+                        src=format!("/data/{dataset}/{}.png", sample.class)
+                        width=size
+                        height=size * sample.images
+                        loading="lazy"
+                        alt=format!("{} of the class {name}", numbers::counted(u64::from(sample.images), "image"))
+                    />
+                    <figcaption>{name.clone()}</figcaption>
+                </figure>
+            </li>
+        }
+    });
+    let pictures = pictures.collect_view();
+    let all = (class_names.len() > pictures.len()).then(|| {
+        view! {
+            <details>
+                <summary>{format!("All {} classes", class_names.len())}</summary>
+                <p>{class_names.join(", ")}</p>
+            </details>
+        }
+    });
+    view! {
+        <li class="card" id=dataset.to_string()>
+            <h2>{title}</h2>
+            <p>{split(facts)}</p>
+            <p class="aside">
+                {format!("{} · ", looks(facts))}<code>{format!("dataset = \"{dataset}\"")}</code>
+            </p>
+            <ul class="samples">{pictures}</ul>
+            {all}
+        </li>
+    }
+}
+
+/// "12,000 images to train on, 5,000 held out for validation, 10,000 to test", as a study splits them unless it says otherwise.
+fn split(facts: &DatasetFacts) -> String {
+    let usual = facts.split(None).unwrap_or_else(|_| facts.clone());
+    let [train, validation, test] =
+        [usual.train, usual.validation, usual.test].map(|count| numbers::count(u64::from(count)));
+    let validation = match usual.validation {
+        0 => String::new(),
+        _ => format!("{validation} held out for validation, "),
+    };
+    format!("{train} images to train on, {validation}{test} to test")
+}
+
+/// "10 classes, 28 × 28 pixels, grey".
+fn looks(facts: &DatasetFacts) -> String {
+    let colours = if facts.channels == 1 { "grey" } else { "in colour" };
+    let classes = numbers::count(u64::from(facts.classes));
+    format!("{classes} classes, {size} × {size} pixels, {colours}", size = facts.image_size)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(dataset: &str, train: u32, channels: u32) -> DatasetFacts {
+        DatasetFacts {
+            dataset: dataset.parse().expect("a data set"),
+            checksum: "of the images".into(),
+            classes: 10,
+            channels,
+            image_size: 28,
+            train,
+            validation: 0,
+            test: 10_000,
+        }
+    }
+
+    #[test]
+    fn a_data_set_is_said_as_studies_split_it() {
+        let whole = facts("mnist", 60_000, 1);
+        assert_eq!(split(&whole), "55,000 images to train on, 5,000 held out for validation, 10,000 to test");
+        assert_eq!(looks(&whole), "10 classes, 28 × 28 pixels, grey");
+        let few = facts("mnist", 400, 3);
+        assert_eq!(split(&few), "400 images to train on, 10,000 to test");
+        assert_eq!(looks(&few), "10 classes, 28 × 28 pixels, in colour");
+        let folder = DatasetFacts { validation: 40, ..facts("flowers@28", 360, 3) };
+        assert_eq!(split(&folder), "360 images to train on, 40 held out for validation, 10,000 to test");
+    }
+
+    #[test]
+    fn a_download_says_how_far_it_is() {
+        let coming = |total| Download::Coming { file: "cifar-10-binary.tar.gz", bytes: 17_000_000, total };
+        assert_eq!(said_of(&coming(Some(170_052_171))), "Downloading: 17 MB of 170 MB of cifar-10-binary.tar.gz.");
+        assert_eq!(said_of(&coming(None)), "Downloading: 17 MB of cifar-10-binary.tar.gz.");
+        assert!(Download::BeingRead.goes_on() && !Download::Ended("why".into()).goes_on());
+    }
+}
