@@ -39,7 +39,8 @@ test("an archive of images by class is sent, shown and offered", async ({ page }
   await expect(card).toContainText("2 classes, 8 × 8 pixels, in colour");
   const sample = card.getByRole("img", { name: "2 images of the class blue" });
   await expect(sample).toBeVisible();
-  expect(await sample.evaluate((image: HTMLImageElement) => image.naturalHeight)).toBe(16);
+  // It is loaded once it is near the window.
+  await expect.poll(() => sample.evaluate((image: HTMLImageElement) => image.naturalHeight)).toBe(16);
 
   await page.goto("/studies/new");
   await hydrated(page);
