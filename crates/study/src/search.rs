@@ -8,7 +8,6 @@
 use crate::{
     Arm, Epoch, Facts, Machine, Plan, Progress, Run, Segment, SegmentKey, SpecError, State, Study,
     arms::distilling,
-    cost::estimate,
     numbers,
     ordered::set,
     part::{Wanted, costliest, part},
