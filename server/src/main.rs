@@ -2,18 +2,21 @@ use clap::Parser;
 use indicatif::ProgressBar;
 use server::{
     command_line::{Command, CommandLine},
-    commands,
+    commands, process,
     terminal::AboveBar,
 };
 use std::{io::IsTerminal, process::ExitCode};
 use tracing_subscriber::EnvFilter;
 
-/// Soon gives back what was freed, where the system's own keeps the most that a page or a data set ever took.
+/// Gives back what was freed, where the system's own keeps the most that a page or a data set ever took.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let typed = CommandLine::parse();
+    if matches!(typed.command, Command::Serve(_)) {
+        process::give_back_at_once();
+    }
     // Who runs one study watches its progress; who serves wants to know what workers do.
     let usual = if matches!(typed.command, Command::Run(_)) { "warn" } else { "warn,server=info" };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));

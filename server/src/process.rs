@@ -1,6 +1,26 @@
 //! The process and its surroundings: the time of day, and the wish that it end.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    env,
+    os::unix::process::CommandExt,
+    process::Command,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+/// Milliseconds for which the allocator keeps what was freed.
+pub const ALLOCATOR_DELAY: &str = "MIMALLOC_PURGE_DELAY";
+
+/// Takes this program's own place with an allocator that gives back at once what was freed. Otherwise it does so after a while, and only
+/// as more is asked for: a server at rest would keep what its largest page took. It reads its environment before anything else happens.
+pub fn give_back_at_once() {
+    if env::var_os(ALLOCATOR_DELAY).is_some() {
+        return;
+    }
+    if let Ok(program) = env::current_exe() {
+        // Where it returns it failed, and this process goes on as it is.
+        let _ = Command::new(program).args(env::args_os().skip(1)).env(ALLOCATOR_DELAY, "0").exec();
+    }
+}
 
 /// Seconds since 1970-01-01 UTC.
 pub fn now() -> i64 {

@@ -1,5 +1,6 @@
 //! Workers as processes of this machine.
 
+use crate::process::ALLOCATOR_DELAY;
 use std::{
     fs::OpenOptions,
     io,
@@ -27,6 +28,8 @@ pub fn start(program: &Path, folder: &Path) -> io::Result<Process> {
     let mut worker = Command::new(program);
     // What a list of processes shows.
     worker.arg0("stillroom").arg("worker").arg(folder).current_dir(folder).process_group(0);
+    // A worker keeps what it frees for its next step.
+    worker.env_remove(ALLOCATOR_DELAY);
     worker.stdin(Stdio::null()).stdout(Stdio::null()).stderr(words);
     worker.spawn().map(Process::Child)
 }
