@@ -64,7 +64,12 @@ const ONE_STEP: Seed = Seed(30);
 const TEN_STEPS: Seed = Seed(10);
 
 /// How far gradients in single precision may be off, as a share of a tensor's largest: 1e-7 a rounding, gathered over the layers
-/// between it and the loss. A DenseNet has so many units that some are nearer 0 than that, whatever its weights.
+/// between it and the loss.
+///
+/// A DenseNet has so many units that one of them may come nearer 0 than single precision can tell, which is then no rounding: PyTorch
+/// 2.15 in single precision is off its own double precision by 6.1e-3 on densenet-40-12 (19 images of 3×8×8, ESKD's loss, one thread,
+/// `torch.manual_seed(0)`), where 1 of its 2,679,456 units is on the other side of 0, and by 1.9e-6 once that unit is told its side; by
+/// 1.8e-6 with `torch.manual_seed(1)`, where there is no such unit.
 fn tolerance(shape: &NetworkShape) -> f64 {
     match shape.architecture {
         Architecture::WideResNet { .. } | Architecture::ResNet { .. } => 2e-4,
@@ -359,52 +364,5 @@ fn both_engines_list_the_same_tensors_in_the_same_order() {
         let theirs: Vec<_> = network.tensors().into_iter().map(|tensor| (tensor.name, tensor.shape)).collect();
         let ours: Vec<_> = shape.tensors().into_iter().map(|tensor| (tensor.name, tensor.shape)).collect();
         assert_eq!(ours, theirs);
-    }
-}
-
-/// How far off the largest tensor is, and by name.
-fn off(ours: &Weights, expected: &Weights) -> (f64, String) {
-    let mut worst = (0.0, String::new());
-    for (name, values) in ours {
-        let other = &expected[name].values;
-        let largest = other.iter().fold(1e-6f64, |l, x| l.max(f64::from(x.abs())));
-        let error = values.values.iter().zip(other).fold(0.0f64, |e, (a, b)| e.max(f64::from((a - b).abs()))) / largest;
-        if error > worst.0 {
-            worst = (error, name.clone());
-        }
-    }
-    worst
-}
-
-#[test]
-fn measure() {
-    for (depth, growth, size) in
-        [(10, 16, 8), (10, 16, 12), (16, 12, 8), (16, 12, 12), (16, 12, 16), (28, 12, 8), (40, 12, 8), (40, 12, 12)]
-    {
-        let architecture = Architecture::DenseNet { depth, growth };
-        let shape = NetworkShape { architecture, channels: 3, image_size: size, classes: 10 };
-        for seed in [30, 31, 32, 33, 34, 35] {
-            let (weights, batch) = (weights(&shape, Seed(seed)), batch(&shape, 0));
-            let mut reference = candle(&shape, DType::F64);
-            reference.set_weights(&weights).unwrap();
-            learn(&mut reference, &batch);
-            let expected = reference.gradients().unwrap();
-            let mut line = format!("densenet-{depth}-{growth} size {size} seed {seed}:");
-            // Double precision from weights moved by about half a unit of single precision's last place.
-            let mut moved = weights.clone();
-            let mut random = stream(Seed(99), Purpose::Probe, Epoch(0), 0);
-            let up = |x: f32, by: bool| if by { f32::from_bits(x.to_bits() + 1) } else { x };
-            moved.values_mut().for_each(|it| it.values.iter_mut().for_each(|x| *x = up(*x, random.uniform() < 0.5)));
-            reference.set_weights(&moved).unwrap();
-            learn(&mut reference, &batch);
-            line += &format!(" [f64 moved {:.1e}]", off(&reference.gradients().unwrap(), &expected).0);
-            for (name, mut engine) in engines(&shape) {
-                engine.set_weights(&weights).unwrap();
-                learn(engine.as_mut(), &batch);
-                let (error, tensor) = off(&engine.gradients().unwrap(), &expected);
-                line += &format!(" {name} {error:.1e} {tensor};");
-            }
-            println!("{line}");
-        }
     }
 }
