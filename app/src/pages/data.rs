@@ -30,7 +30,7 @@ pub fn Data() -> impl IntoView {
                     }
                 })}
             </Suspense>
-            <section>
+            <section class="panel how">
                 <h2>"Images of your own"</h2>
                 <p>
                     "A folder, or a .zip or .tar.gz of it, with "<code>"train/CLASS/…"</code>" and "<code>"test/CLASS/…"</code>" or "
@@ -48,6 +48,7 @@ pub fn Data() -> impl IntoView {
                     <label for="name">"Name"</label>
                     <input
                         id="name"
+                        type="text"
                         name="name"
                         required
                         placeholder="flowers@64"
@@ -76,7 +77,7 @@ fn data_sets(machine: &Machine, samples: &[DatasetSamples], downloads: &Download
         view! {
             <li class="card" id=dataset.to_string()>
                 <h2>{named(*dataset)}</h2>
-                <p class="aside">{format!("{dataset} {reason}.")}</p>
+                <p class="aside">{format!("{dataset} {reason}.").replace('`', "")}</p>
                 {DOWNLOADED.contains(dataset).then(|| download(*dataset, downloads.get(dataset)))}
             </li>
         }

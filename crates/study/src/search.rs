@@ -135,7 +135,11 @@ pub fn progress(study: &Study, whole: &Plan, facts: &Facts, stopped: bool, machi
 
 /// What a searched study comes to at most, before it begins; `None` of one that is not searched.
 pub fn at_most(study: &Study, whole: &Plan) -> Option<Plan> {
-    Some(asked(study, whole, &Facts::new())?.at_most)
+    let rounds = rounds(study, study.search.as_ref()?, whole).unwrap_or_default();
+    let all = searched(whole);
+    let of_first = rounds.first().map(|first| runs_of(whole, &all, *first)).unwrap_or_default();
+    let (most, ends) = most(whole, &rounds, 1, all, of_first);
+    Some(part(whole, &most, &ends))
 }
 
 /// "at most about 38 runs, 45 segments, 380 epochs, of a grid of 305 runs and 3,320 epochs".
@@ -229,11 +233,10 @@ pub fn asked(study: &Study, whole: &Plan, facts: &Facts) -> Option<Asked> {
     let mut going_on = searched(whole);
     let mut reports = Vec::new();
     let (mut now, mut so_far, mut tested) = (Wanted::new(), Wanted::new(), Vec::new());
-    let with_baseline = |winner: &[usize]| [winner, &baseline(whole)[..]].concat();
     for (index, round) in rounds.iter().enumerate() {
         let is_last = index + 1 == rounds.len();
         // Of several that are equal until the last round none is tested before one is chosen.
-        tested = if is_last && going_on.len() == 1 { with_baseline(&going_on) } else { Vec::new() };
+        tested = if is_last && going_on.len() == 1 { with_baseline(whole, &going_on) } else { Vec::new() };
         now = runs_of(whole, if tested.is_empty() { &going_on } else { &tested }, *round);
         so_far.extend(&now);
         let Some(scores) = scores(whole, &going_on, *round, facts) else {
@@ -252,24 +255,14 @@ pub fn asked(study: &Study, whole: &Plan, facts: &Facts) -> Option<Asked> {
             break;
         }
         if is_last {
-            tested = with_baseline(&going_on);
+            tested = with_baseline(whole, &going_on);
             now = runs_of(whole, &tested, *round);
             so_far.extend(&now);
         }
     }
-    let (at_most, ends) = match rounds.last().filter(|_| tested.is_empty() && !going_on.is_empty()) {
-        None => (so_far.clone(), tested.clone()),
-        Some(last) => {
-            let (mut at_most, mut arms) = (so_far.clone(), going_on);
-            for round in rounds.iter().skip(reports.len()) {
-                let by_arm = arms.iter().map(|arm| (*arm, runs_of(whole, &[*arm], *round))).collect();
-                arms = costliest(whole, &by_arm, round.arms as usize, &at_most);
-                at_most.extend(runs_of(whole, &arms, *round));
-            }
-            let ends = with_baseline(&arms[..1]);
-            at_most.extend(runs_of(whole, &ends, *last));
-            (at_most, ends)
-        }
+    let (at_most, ends) = match tested.is_empty() {
+        true => most(whole, &rounds, reports.len(), going_on, so_far.clone()),
+        false => (so_far.clone(), tested.clone()),
     };
     let so_far = part(whole, &so_far, &tested);
     let report = SearchReport {
@@ -281,6 +274,21 @@ pub fn asked(study: &Study, whole: &Plan, facts: &Facts) -> Option<Asked> {
     Some(Asked { plan: part(whole, &now, &tested), at_most: part(whole, &at_most, &ends), so_far, report })
 }
 
+/// Adds to what is wanted by the `begun` rounds what the others ask for, where the arms that cost most go on, and says which are tested
+/// then. Nothing is left to be asked for where no arm goes on.
+fn most(whole: &Plan, rounds: &[Round], begun: usize, going_on: Vec<usize>, so_far: Wanted) -> (Wanted, Vec<usize>) {
+    let Some(last) = rounds.last().filter(|_| !going_on.is_empty()) else { return (so_far, Vec::new()) };
+    let (mut most, mut arms) = (so_far, going_on);
+    for round in rounds.iter().skip(begun) {
+        let by_arm = arms.iter().map(|arm| (*arm, runs_of(whole, &[*arm], *round))).collect();
+        arms = costliest(whole, &by_arm, round.arms as usize, &most);
+        most.extend(runs_of(whole, &arms, *round));
+    }
+    let ends = with_baseline(whole, &arms[..1]);
+    most.extend(runs_of(whole, &ends, *last));
+    (most, ends)
+}
+
 /// Epochs that are trained of a plan.
 fn spent(plan: &Plan, facts: &Facts) -> u64 {
     plan.segments.iter().map(|segment| u64::from(epochs_done(segment, facts))).sum()
@@ -288,6 +296,10 @@ fn spent(plan: &Plan, facts: &Facts) -> u64 {
 
 fn searched(whole: &Plan) -> Vec<usize> {
     (0..whole.arms.len()).filter(|arm| whole.arms[*arm].distillation.is_some()).collect()
+}
+
+fn with_baseline(whole: &Plan, winner: &[usize]) -> Vec<usize> {
+    [winner, &baseline(whole)[..]].concat()
 }
 
 /// The arms of labels alone.

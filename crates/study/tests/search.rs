@@ -185,6 +185,7 @@ fn progress_is_over_what_the_search_may_come_to_and_never_falls_back() {
     let (study, plan) = planned("budget_epochs = 110\npromote_one_in = 3");
     let most = at_most(&study, &plan).unwrap();
     assert!(most.epochs <= 110 && most.epochs < plan.epochs, "{} of {}", most.epochs, plan.epochs);
+    assert_eq!(asked(&study, &plan, &Facts::new()).unwrap().at_most, most);
     let grid = in_numbers(&most, &plan);
     assert!(grid.starts_with("at most about ") && grid.ends_with(&format!(" {} epochs", plan.epochs)), "{grid}");
     let mut facts = Facts::new();
