@@ -67,7 +67,8 @@ fn experiment(card: &Card, machine: &Machine, examples: &[ExampleCard]) -> impl 
 fn missing(machine: &Machine) -> impl IntoView + use<> {
     let asked = |dataset: &Dataset| Size::ALL.iter().any(|size| CARDS[0].study(*size).dataset == *dataset);
     let missing = machine.unusable.iter().filter(|(dataset, _)| asked(dataset));
-    let said = missing.map(|(dataset, problem)| view! { <p class="aside">{format!("{dataset} {problem}.").replace('`', "")}</p> });
+    let said = missing
+        .map(|(dataset, problem)| view! { <p class="aside">{format!("{dataset} {problem}.").replace('`', "")}</p> });
     said.collect_view()
 }
 
