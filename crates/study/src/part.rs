@@ -1,10 +1,7 @@
 //! Parts of a plan: some of its runs, each up to an epoch, and what they need.
 
 use crate::{CheckpointId, Epoch, Leg, Plan, Run, Segment, SegmentKey, ordered::set};
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, BinaryHeap},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Runs by their place in the whole plan, each with the epoch up to which it is trained.
 pub(crate) type Wanted = BTreeMap<usize, Epoch>;
@@ -66,36 +63,29 @@ pub(crate) fn part(whole: &Plan, wanted: &Wanted, tested: &[usize]) -> Plan {
 
 /// Of some arms, each with its runs, those `count` that cost most beyond what is wanted anyway: the one with the most epochs, then that
 /// with the most beside it, and so on.
-pub(crate) fn costliest(whole: &Plan, arms: &BTreeMap<usize, Wanted>, count: usize, wanted: &Wanted) -> Vec<usize> {
+pub(crate) fn costliest(whole: &Plan, arms: &[(usize, Wanted)], count: usize, wanted: &Wanted) -> Vec<usize> {
     if arms.len() <= count {
-        return arms.keys().copied().collect();
+        return arms.iter().map(|(arm, _)| *arm).collect();
     }
     let segments = whole.by_key();
     let mut trained = reached(whole, &segments, wanted);
-    let reach: BTreeMap<usize, Reached<'_>> =
+    let mut open: Vec<(usize, Reached<'_>)> =
         arms.iter().map(|(arm, runs)| (*arm, reached(whole, &segments, runs))).collect();
-    let cost = |arm: usize, trained: &Reached<'_>| -> u64 {
+    let cost = |reach: &Reached<'_>, trained: &Reached<'_>| -> u64 {
         let beyond = |(key, until): (&&SegmentKey, &Epoch)| {
             let from = trained.get(key).copied().or_else(|| Some(segments.get(key)?.from())).unwrap_or_default();
             u64::from(until.0.saturating_sub(from.0))
         };
-        reach[&arm].iter().map(beyond).sum()
+        reach.iter().map(beyond).sum()
     };
-    let mut open: BinaryHeap<(u64, Reverse<usize>)> =
-        reach.keys().map(|arm| (cost(*arm, &trained), Reverse(*arm))).collect();
     let mut chosen = Vec::new();
-    while chosen.len() < count
-        && let Some((_, Reverse(arm))) = open.pop()
-    {
-        // What was chosen since it was put here may have made it cheaper, and never dearer.
-        let now = (cost(arm, &trained), Reverse(arm));
-        if open.peek().is_some_and(|next| *next > now) {
-            open.push(now);
-            continue;
-        }
-        for (key, until) in &reach[&arm] {
-            let furthest = trained.entry(*key).or_default();
-            *furthest = (*furthest).max(*until);
+    while chosen.len() < count {
+        // Of several that cost as much the first.
+        let dearest = (0..open.len()).rev().max_by_key(|place| cost(&open[*place].1, &trained));
+        let Some((arm, reach)) = dearest.map(|place| open.remove(place)) else { break };
+        for (key, until) in reach {
+            let furthest = trained.entry(key).or_default();
+            *furthest = (*furthest).max(until);
         }
         chosen.push(arm);
     }

@@ -280,7 +280,7 @@ fn most(whole: &Plan, rounds: &[Round], begun: usize, going_on: Vec<usize>, so_f
     let Some(last) = rounds.last().filter(|_| !going_on.is_empty()) else { return (so_far, Vec::new()) };
     let (mut most, mut arms) = (so_far, going_on);
     for round in rounds.iter().skip(begun) {
-        let by_arm = arms.iter().map(|arm| (*arm, runs_of(whole, &[*arm], *round))).collect();
+        let by_arm: Vec<_> = arms.iter().map(|arm| (*arm, runs_of(whole, &[*arm], *round))).collect();
         arms = costliest(whole, &by_arm, round.arms as usize, &most);
         most.extend(runs_of(whole, &arms, *round));
     }
