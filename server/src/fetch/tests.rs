@@ -45,14 +45,16 @@ fn serve(answers: Vec<Answer>) -> (String, mpsc::Receiver<Option<String>>) {
     thread::spawn(move || {
         for answer in answers {
             let (stream, _) = listener.accept().expect("a request");
-            // Whoever is gone does not hear it.
-            let _ = asked.send(answer_one(stream, answer));
+            let range = range_asked_for(&stream);
+            // Said before it is answered: whoever has the answer finds it. Whoever is gone does not hear it.
+            let _ = asked.send(range.clone());
+            answer_one(stream, range, answer);
         }
     });
     (url, ranges)
 }
 
-fn answer_one(mut stream: TcpStream, answer: Answer) -> Option<String> {
+fn range_asked_for(stream: &TcpStream) -> Option<String> {
     let mut range = None;
     for line in BufReader::new(stream.try_clone().expect("a stream")).lines() {
         let line = line.expect("a line").to_ascii_lowercase();
@@ -63,6 +65,10 @@ fn answer_one(mut stream: TcpStream, answer: Answer) -> Option<String> {
             break;
         }
     }
+    range
+}
+
+fn answer_one(mut stream: TcpStream, range: Option<String>, answer: Answer) {
     let content = content();
     let begin = range.as_ref().and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok());
     let begin: usize = begin.unwrap_or(0);
@@ -86,7 +92,6 @@ fn answer_one(mut stream: TcpStream, answer: Answer) -> Option<String> {
     };
     // A client that has heard enough hangs up.
     let _ = stream.write_all(&answer);
-    range
 }
 
 /// The ranges that were asked for, and how it ended.
