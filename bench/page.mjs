@@ -129,8 +129,13 @@ async function hover(page) {
   return median(hovers) / 1000;
 }
 
-/** From a click on another metric to the frame that shows its curves, in seconds. */
+/** From a click on another metric to the frame that shows its curves, in seconds. The page stands still before, as under a person who
+ * has scrolled there and looks for the name: neither scrolling nor what the pointer faded on its way is counted. */
 async function change(page) {
+  const link = page.getByRole("link", { name: "Training accuracy" });
+  await page.mouse.move(0, 0);
+  await link.scrollIntoViewIfNeeded();
+  await pause(500);
   await page.evaluate(() => {
     const caption = () => document.querySelector(".metric-explained")?.textContent;
     const before = caption();
@@ -143,7 +148,7 @@ async function change(page) {
       { capture: true, once: true },
     );
   });
-  await page.getByRole("link", { name: "Training accuracy" }).click();
+  await link.click();
   await page.waitForFunction(() => window.seen.changed > 0);
   return (await page.evaluate(() => window.seen.changed)) / 1000;
 }
