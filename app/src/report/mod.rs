@@ -159,22 +159,20 @@ fn key(report: &Report) -> String {
 fn published_in_words(report: &Report) -> Option<String> {
     let found = published::beside(report.study.dataset, &report.arms);
     let any = |reading| found.iter().flatten().any(|found| found.reading == reading);
-    let exact = "exact, from a table, with the 95 % interval of the mean";
-    let digitised = "digitised from a figure to about ±0.01 points, without an interval";
     let read = match (any(Reading::Exact), any(Reading::Digitised)) {
         (false, false) => return None,
-        (true, false) => exact.to_owned(),
-        (false, true) => digitised.to_owned(),
+        (true, false) => "exact, from a table",
+        (false, true) => "digitised, from figures, to about ±0.01 points",
         (true, true) => {
-            "those with a bar exact, from a table, with the 95 % interval of the mean; those without digitised \
-                         from a figure, to about ±0.01 points"
-                .to_owned()
+            "exact from a table, or digitised from figures to about ±0.01 points: each says which where it is pointed at"
         }
     };
+    let has_bars = found.iter().flatten().any(|found| found.interval.is_some());
+    let bars = if has_bars { " Bars: 95 % intervals of the mean, where the paper gives a deviation." } else { "" };
     let (runs, epochs) = (published::RUNS, published::EPOCHS);
     Some(format!(
         "Hollow: published by Cho & Hariharan (ICCV 2019), students of {epochs} epochs on CIFAR-10, mean of {runs} runs; \
-         {read}. They are in none of our averages."
+         {read}.{bars} They are in none of our averages."
     ))
 }
 
