@@ -57,7 +57,7 @@ struct Window {
 fn window(series: &[Series], metric: Metric, from: u32, until: u32, height: f64) -> Window {
     let in_sight = |point: &&Point| (from..=until).contains(&point.epoch.0);
     let points = || series.iter().flat_map(|series| series.points.iter().filter(in_sight));
-    let are_many = banded(series) > BANDS_MAX;
+    let are_many = has_too_many_bands(series);
     let seen = || {
         // Bands that are not drawn take no room.
         let band = |point: &Point| point.band().filter(|_| !are_many);
@@ -78,9 +78,10 @@ fn window(series: &[Series], metric: Metric, from: u32, until: u32, height: f64)
     Window { x, y, height, traces, drops }
 }
 
-/// How many have a band to show: those of one seed alone have none.
-fn banded(series: &[Series]) -> usize {
-    series.iter().filter(|series| series.points.iter().any(|point| point.band().is_some())).count()
+/// Whether more have a band to show than can be told apart; those of one seed alone have none.
+fn has_too_many_bands(series: &[Series]) -> bool {
+    let has_band = |series: &&Series| series.points.iter().any(|point| point.band().is_some());
+    series.iter().filter(has_band).count() > BANDS_MAX
 }
 
 /// Few seeds may give an interval many times as wide as the curves themselves; the axis follows the curves, and such a band
@@ -205,10 +206,10 @@ fn drawn(series: &[Series], look: Look<'_>, name: &str) -> AnyView {
     let end = (last >= CLOSER_FROM).then(|| window(series, metric, last - last.div_ceil(5).max(2), last, height));
     let beside = if fit_beside { labels::room(longest) } else { "labels-none" };
     let alone = if end.is_some() { "" } else { " alone" };
-    let many = if banded(series) > BANDS_MAX { " many" } else { "" };
+    let many = if has_too_many_bands(series) { " many" } else { "" };
     let class = format!("curves{alone}{many} {beside}");
 
-    let key = legend(series, look, last);
+    let key = legend(series, look, last, &whole);
     let said = description(metric, series);
     let whole_labels = fit_beside && end.is_none();
     view! {
@@ -365,8 +366,9 @@ fn drawing(
     }
 }
 
-/// Names the lines, and holds their values at the epochs up to `last`, to be read under the pointer.
-fn legend(series: &[Series], look: Look<'_>, last: u32) -> impl IntoView + use<> {
+/// Names the lines, holds their values at the epochs up to `last`, to be read under the pointer, and explains the marks of the `whole`
+/// picture.
+fn legend(series: &[Series], look: Look<'_>, last: u32, whole: &Window) -> impl IntoView + use<> {
     let Look { metric, tints, .. } = look;
     let epochs = Epochs::up_to(last);
     let items = series.iter().map(|series| {
@@ -384,14 +386,10 @@ fn legend(series: &[Series], look: Look<'_>, last: u32) -> impl IntoView + use<>
             </li>
         }
     });
-    let stopped = |series: &Series| {
-        let at = |stop| series.points.iter().any(|point| point.epoch == stop);
-        series.kd_stops_at.is_some_and(at)
-    };
-    let has_stops = series.iter().any(stopped);
+    let has_stops = whole.traces.iter().any(|trace| trace.stop.is_some());
     let has_gaps = matches!(metric, Metric::KdLossValidation | Metric::AgreementValidation)
         && series.iter().any(|series| !are_of_every_epoch(&series.points));
-    let has_drops = series.iter().any(|series| !series.drops.is_empty());
+    let has_drops = !whole.drops.is_empty();
     let most_seeds = series.iter().flat_map(|series| &series.points).map(|point| point.seeds).max().unwrap_or(0);
     let some_of_two = series.iter().flat_map(|series| &series.points).any(|point| point.seeds == 2);
     let bands = match most_seeds {
@@ -406,7 +404,7 @@ fn legend(series: &[Series], look: Look<'_>, last: u32) -> impl IntoView + use<>
         }
         _ => "Line: mean over seeds. Band: 95 % interval of the mean, point by point. ",
     };
-    let few_bands = match (banded(series) > BANDS_MAX && !metric::is_stepped(metric), look.pointed) {
+    let few_bands = match (has_too_many_bands(series) && !metric::is_stepped(metric), look.pointed) {
         (false, _) => "",
         (true, true) => "Of so many arms only the one that is pointed at shows its band. ",
         (true, false) => "Of so many arms no bands are shown. ",
