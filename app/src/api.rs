@@ -4,8 +4,7 @@ use crate::{error::ApiError, form::Fields};
 use leptos::prelude::*;
 use leptos::server_fn::codec::GetUrl;
 use study::{
-    DatasetSamples, ExampleCard, Machine, Report, Share, ShareId, Snapshot, SpecError, Study, StudyCard, StudyId,
-    teacher_logits::Held,
+    ExampleCard, Machine, Report, Share, ShareId, Snapshot, SpecError, Study, StudyCard, StudyId, teacher_logits::Held,
 };
 
 #[cfg(feature = "ssr")]
@@ -37,12 +36,6 @@ pub async fn list_studies() -> Result<Vec<StudyCard>, ApiError> {
 #[server(endpoint = "machine", input = GetUrl)]
 pub async fn this_machine() -> Result<Machine, ApiError> {
     Ok(open_laboratory().machine_now())
-}
-
-/// What the data sets of this machine look like.
-#[server(endpoint = "samples", input = GetUrl)]
-pub async fn samples() -> Result<Vec<DatasetSamples>, ApiError> {
-    Ok(Vec::clone(&open_laboratory().samples.get()))
 }
 
 #[server(endpoint = "teacher-logits", input = GetUrl)]
@@ -136,11 +129,13 @@ pub async fn shared(token: String) -> Result<Snapshot, ApiError> {
     told(snapshot.and_then(|found| found.ok_or_else(|| ApiError::NotFound("shared comparison".into()))))
 }
 
+/// What a list says of the studies that were trained beforehand, in its order.
 #[server(endpoint = "examples", input = GetUrl)]
 pub async fn examples() -> Result<Vec<ExampleCard>, ApiError> {
     Ok(open_laboratory().examples.cards.to_vec())
 }
 
+/// One of them, by the name that its card has; not found where none has it.
 #[server(endpoint = "example", input = GetUrl)]
 pub async fn example(name: String) -> Result<Snapshot, ApiError> {
     told((open_laboratory().examples.read)(&name).ok_or_else(|| ApiError::NotFound("example".into())))

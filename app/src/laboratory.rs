@@ -13,9 +13,8 @@ use std::{
 use store::{Store, StoredStudy};
 use study::{
     Confusion, Dataset, DatasetSamples, Ensembles, ExampleCard, Facts, ImportedTeacher, Machine, Plan, Progress,
-    Report, Share, ShareId, Snapshot, StudyCard, StudyId, WaitsFor,
-    comparison::{self, report_without_curves},
-    search::{self, Asked},
+    Report, Share, ShareId, Snapshot, StudyCard, StudyId, WaitsFor, report,
+    search::{Asked, asked},
     teacher_logits::Held,
 };
 
@@ -42,16 +41,12 @@ pub struct Laboratory {
     pub kept_networks: Arc<dyn KeptNetworks>,
 }
 
-/// What can be downloaded: its makers publish it, and what it must be is known by checksums.
-pub const DOWNLOADED: [Dataset; 5] =
-    [Dataset::Mnist, Dataset::FashionMnist, Dataset::Cifar10, Dataset::Cifar100, Dataset::TinyImageNet];
-
 /// How far the download of a data set is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Download {
     /// Its server was asked.
     Begun,
-    /// `bytes` of a file's `total`, as its server says that, are here.
+    /// Of a data set's files this one comes: `bytes` of it are here, of `total` where its server says that.
     Coming { file: &'static str, bytes: u64, total: Option<u64> },
     /// All files are here.
     BeingRead,
@@ -60,6 +55,7 @@ pub enum Download {
 }
 
 impl Download {
+    /// Whether something may still come of it.
     pub fn goes_on(&self) -> bool {
         !matches!(self, Download::Ended(_))
     }
@@ -82,6 +78,7 @@ impl<T> Clone for Current<T> {
 }
 
 impl<T> Current<T> {
+    /// What there is now, which stays as it is whatever is changed later.
     pub fn get(&self) -> Arc<T> {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
@@ -109,6 +106,7 @@ pub type Told<'a, T> = Pin<Box<dyn Future<Output = Option<T>> + Send + 'a>>;
 /// Studies that were trained beforehand by this program; the first is the one that a first start shows.
 #[derive(Clone)]
 pub struct Examples {
+    /// What a list says of them, in its order.
     pub cards: Arc<[ExampleCard]>,
     /// One of them, by its name: they are looked at seldom, and take memory.
     pub read: fn(&str) -> Option<Snapshot>,
@@ -160,8 +158,8 @@ pub async fn list(laboratory: &Laboratory) -> Result<Vec<StudyCard>, ApiError> {
     let mut cards = Vec::new();
     for stored in laboratory.store.studies().await? {
         let known = known_of(laboratory, stored).await?;
-        let StoredStudy { study, plan, .. } = &known.stored;
-        let report = report_without_curves(study, plan, &known.facts, known.stopped(), &machine);
+        let StoredStudy { study, .. } = &known.stored;
+        let report = report::without_curves(study, &known.asked(), &known.facts, known.stopped(), &machine);
         let report = known.with_what_it_waits_for(report);
         cards.push(StudyCard::new(known.stored.id, known.stored.created_at, &report));
     }
@@ -177,26 +175,20 @@ pub struct Known {
     /// With its whole plan.
     pub stored: StoredStudy,
     pub facts: Facts,
-    /// What its search asks for; `None` where all of it is trained.
-    pub asked: Option<Asked>,
     /// What stands before it, where it goes on and waits.
     waits_for: Option<WaitsFor>,
 }
 
 impl Known {
-    pub fn progress(&self, machine: &Machine) -> Progress {
-        let progress = search::progress(&self.stored.study, &self.stored.plan, &self.facts, self.stopped(), machine);
+    /// What the study asks for by now.
+    pub fn asked(&self) -> Asked<'_> {
+        asked(&self.stored.study, &self.stored.plan, &self.facts)
+    }
+
+    /// How far it is, of what it `asked` for. Where others stand before it no time is promised.
+    pub fn progress(&self, asked: &Asked<'_>, machine: &Machine) -> Progress {
+        let progress = asked.progress(&self.facts, self.stopped(), machine);
         if self.waits_for.is_some() { progress.behind_others() } else { progress }
-    }
-
-    /// Every run that was ever asked for: of a search not yet all, of another study all.
-    pub fn plan(&self) -> &Plan {
-        self.asked.as_ref().map_or(&self.stored.plan, |asked| &asked.so_far)
-    }
-
-    /// What is asked for now: of a search the runs of its round, and at last those that are tested.
-    fn asked_now(&self) -> &Plan {
-        self.asked.as_ref().map_or(&self.stored.plan, |asked| &asked.plan)
     }
 
     fn with_what_it_waits_for(&self, report: Report) -> Report {
@@ -217,9 +209,8 @@ pub async fn known(laboratory: &Laboratory, id: StudyId) -> Result<Known, ApiErr
 
 async fn known_of(laboratory: &Laboratory, stored: StoredStudy) -> Result<Known, ApiError> {
     let facts = laboratory.store.facts(&stored.plan).await?;
-    let asked = search::asked(&stored.study, &stored.plan, &facts);
     let waits_for = waits_for(laboratory, &stored, &facts).await?;
-    Ok(Known { stored, facts, asked, waits_for })
+    Ok(Known { stored, facts, waits_for })
 }
 
 /// What stands before a study: its images are not here, an older study has workers, or nobody works on it while another one has.
@@ -244,14 +235,15 @@ pub async fn report(laboratory: &Laboratory, id: StudyId) -> Result<Arc<Report>,
     }
     let known = known(laboratory, id).await?;
     let StoredStudy { study, plan, .. } = &known.stored;
-    let report = comparison::report(study, plan, &known.facts, known.stopped(), &laboratory.machine.get());
+    let asked = known.asked();
+    let report = report::report(study, &asked, &known.facts, known.stopped(), &laboratory.machine.get());
     let report = known.with_what_it_waits_for(report);
     let classes = plan.segments.first().map_or(0, |segment| segment.dataset.classes as usize);
     let confusion = match classes <= Confusion::CLASSES_MAX {
-        true => laboratory.kept_networks.confusion(known.asked_now(), &known.facts).await,
+        true => laboratory.kept_networks.confusion(&asked.now, &known.facts).await,
         false => None,
     };
-    let ensembles = laboratory.kept_networks.ensembles(known.asked_now(), &known.facts).await;
+    let ensembles = laboratory.kept_networks.ensembles(&asked.now, &known.facts).await;
     let report = Report { started_at: Some(known.stored.created_at), confusion, ensembles, ..report };
     let report = Arc::new(report);
     laboratory.latest.set(id, revision, report.clone());
@@ -261,7 +253,7 @@ pub async fn report(laboratory: &Laboratory, id: StudyId) -> Result<Arc<Report>,
 /// What is taken for what on the test images; without arms where no run is at its end.
 pub async fn confusion(laboratory: &Laboratory, id: StudyId) -> Result<Confusion, ApiError> {
     let known = known(laboratory, id).await?;
-    let counted = laboratory.kept_networks.confusion(known.asked_now(), &known.facts).await;
+    let counted = laboratory.kept_networks.confusion(&known.asked().now, &known.facts).await;
     Ok(counted.unwrap_or(Confusion { classes: Vec::new(), arms: Vec::new() }))
 }
 

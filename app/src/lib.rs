@@ -35,7 +35,7 @@ pub use chart::final_accuracy::final_accuracy_svg;
 pub use shell::{App, AssetVersions, shell};
 #[cfg(feature = "ssr")]
 pub use snapshot_html::{snapshot_file_name, snapshot_html};
-pub use study::numbers;
+pub use study::numbers::{self, about};
 
 use leptos::{prelude::*, server_fn::ServerFn};
 
@@ -48,12 +48,6 @@ where
     S::Error: Clone + Send + Sync + 'static,
 {
     (act.version().get() > 0).then(|| act.value().get()).flatten()
-}
-
-/// A time that is an estimate, before what it is of: "about 15 minutes", "a few seconds".
-pub fn about(seconds: f64) -> String {
-    let said = numbers::duration(seconds);
-    if said.starts_with("a ") { said } else { format!("about {said}") }
 }
 
 /// The study that a first start offers: about two minutes on two cores.

@@ -18,11 +18,11 @@ mod follow {
     use super::ALONE;
     use crate::{
         readout::{self, Epochs},
-        update::{self, Update},
+        update::{self, Asked, Update},
     };
     use leptos::{ev, prelude::*, task::spawn_local};
     use wasm_bindgen::{JsCast, JsValue};
-    use web_sys::{Element, EventTarget, MouseEvent, NodeList, PointerEvent, js_sys::Promise};
+    use web_sys::{Element, EventTarget, MouseEvent, NodeList, PointerEvent};
 
     pub fn follow() {
         let lit = StoredValue::new(None::<String>);
@@ -34,13 +34,19 @@ mod follow {
             }
         };
         // What a click would ask for is asked for as soon as the pointer, or the focus, is there: it comes the sooner.
-        let asked = StoredValue::new_local(None::<(String, Promise)>);
+        let asked = StoredValue::new_local(None::<(String, Asked)>);
+        let let_go = move || {
+            if let Some((_, answer)) = asked.try_update_value(Option::take).flatten() {
+                answer.let_go();
+            }
+        };
         let ahead = move |target: Option<EventTarget>| {
             if let Some(address) = target.and_then(|target| picked(&target))
                 && asked.with_value(|asked| asked.as_ref().is_none_or(|(its, _)| *its != address))
             {
-                let promise = update::ask(&alone(&address));
-                asked.set_value(Some((address, promise)));
+                let_go();
+                let answer = update::ask(&alone(&address));
+                asked.set_value(Some((address, answer)));
             }
         };
         window_event_listener(ev::pointerover, move |event| {
@@ -75,14 +81,18 @@ mod follow {
         window_event_listener_untyped(update::UPDATED, move |_| {
             fade_others(lit.get_value().as_deref());
             read.set_value(None);
-            asked.set_value(None);
+            let_go();
         });
 
         window_event_listener(ev::click, move |event| {
             let address = event.target().and_then(|target| picked(&target));
             if let Some(address) = address.filter(|_| is_plain(&event)) {
                 event.prevent_default();
-                let answer = asked.try_update_value(Option::take).flatten().filter(|(its, _)| *its == address);
+                let is_asked = asked.with_value(|asked| asked.as_ref().is_some_and(|(its, _)| *its == address));
+                if !is_asked {
+                    let_go();
+                }
+                let answer = asked.try_update_value(Option::take).flatten();
                 let answer = answer.map_or_else(|| update::ask(&alone(&address)), |(_, answer)| answer);
                 pick(address, answer);
             }
@@ -186,7 +196,7 @@ mod follow {
     }
 
     /// Shows the curves and the arm that an address names, as they were answered, and goes there.
-    fn pick(address: String, answer: Promise) {
+    fn pick(address: String, answer: Asked) {
         spawn_local(async move {
             // Each panel's links name what the other one shows.
             let done = matches!(update::renew(&[".evidence", ".closer"], answer).await, Update::Done);

@@ -1,10 +1,12 @@
 //! Reading a page anew without leaving it: only what differs is changed, so that what a reader opened, typed or marked stays.
 
 use crate::error::is_trouble;
-use leptos::prelude::*;
+use leptos::{prelude::*, task::spawn_local};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{Document, DomParser, Element, Event, Node, Response, SupportedType, js_sys::Promise};
+use web_sys::{
+    AbortController, Document, DomParser, Element, Event, Node, RequestInit, Response, SupportedType, js_sys::Promise,
+};
 
 /// How it went.
 pub enum Update {
@@ -30,13 +32,32 @@ pub async fn keep_up() -> Update {
     if address() == begin { show(&page, "main") } else { Update::Done }
 }
 
+/// A page that the server was asked for.
+pub struct Asked {
+    answer: Promise,
+    abort: Option<AbortController>,
+}
+
 /// Asks the server for the page at an address; the answer may be waited for later.
-pub fn ask(address: &str) -> Promise {
-    window().fetch_with_str(address)
+pub fn ask(address: &str) -> Asked {
+    let (abort, how) = (AbortController::new().ok(), RequestInit::new());
+    how.set_signal(abort.as_ref().map(AbortController::signal).as_ref());
+    Asked { answer: window().fetch_with_str_and_init(address, &how), abort }
+}
+
+impl Asked {
+    /// Nobody waits for it any more: left lying it would keep its connection, of which a browser has six.
+    pub fn let_go(self) {
+        if let Some(abort) = self.abort {
+            abort.abort();
+        }
+        // That it does not come is then no error of the page's.
+        spawn_local(async move { drop(JsFuture::from(self.answer).await) });
+    }
 }
 
 /// Makes parts of this page what the server answers. `parts`: selectors of one element each.
-pub async fn renew(parts: &[&str], asked: Promise) -> Update {
+pub async fn renew(parts: &[&str], asked: Asked) -> Update {
     let answer = read(asked).await;
     let shown = parts.iter().map(|part| show(&answer, part));
     shown.reduce(|so_far, next| if matches!(so_far, Update::Done) { next } else { so_far }).unwrap_or(Update::Done)
@@ -62,8 +83,8 @@ fn show(answer: &Answer, part: &str) -> Update {
 }
 
 /// The page that was asked for, also one that says that there is nothing, and whether the server led elsewhere. `None`: none came.
-async fn read(asked: Promise) -> Answer {
-    let response: Response = JsFuture::from(asked).await?.dyn_into()?;
+async fn read(asked: Asked) -> Answer {
+    let response: Response = JsFuture::from(asked.answer).await?.dyn_into()?;
     if is_trouble(response.status()) {
         return Ok(None);
     }

@@ -1,6 +1,5 @@
 //! Official files from the servers of their makers: they are resumed where they broke off, and are theirs by checksum or are not taken.
 
-use app::laboratory::DOWNLOADED;
 use sha2::{Digest, Sha256};
 use std::{
     fs::{self, File, OpenOptions},
@@ -117,7 +116,7 @@ pub fn source(dataset: Dataset) -> Option<Source> {
 }
 
 pub fn can_fetch(dataset: Dataset) -> bool {
-    DOWNLOADED.contains(&dataset)
+    Dataset::PUBLISHED.contains(&dataset)
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -203,8 +203,8 @@ async fn ask(runner: &Runner, bench: &mut Bench) -> Result<(), RunnerError> {
     let mut studies = bench.studied.clone();
     for study in &bench.searched {
         let facts = runner.store.facts(&study.plan).await?;
-        let asked = study::search::asked(&study.study, &study.plan, &facts).map(|asked| asked.plan);
-        studies.push(StoredStudy { plan: asked.unwrap_or_else(|| study.plan.clone()), ..study.clone() });
+        let asked = study::search::asked(&study.study, &study.plan, &facts);
+        studies.push(StoredStudy { plan: asked.now.into_owned(), ..study.clone() });
     }
     studies.sort_by_key(|study| study.id);
     bench.wanted = wanted(&studies);

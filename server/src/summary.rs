@@ -3,7 +3,7 @@
 use serde::Serialize;
 use std::fmt::Write;
 use study::{
-    Architecture, Arm, ArmSummary, Comparison, Epoch, Estimate, Facts, Happened, Line, Plan, RunId, Scheme, Seed,
+    Architecture, Arm, ArmSummary, Comparison, Epoch, Facts, Happened, Line, Outlook, Plan, RunId, Scheme, Seed,
     TeacherNetwork, TeacherTraining, Verdict, numbers,
     teacher_logits::{Passes, TeacherLogits, in_words, passes},
 };
@@ -23,7 +23,7 @@ struct Counts {
     segments: usize,
     epochs: u64,
     epochs_without_sharing: u64,
-    /// Of a study that is searched: those of the whole grid, where the others are of what it comes to at most, or came to.
+    /// Of a study that is searched: those of the whole grid, where the others are of what it comes to at most, or has asked for so far.
     #[serde(skip_serializing_if = "Option::is_none")]
     grid_epochs: Option<u64>,
     /// Wall time of the whole plan, or of a search at most, estimated before it begins; `None` where that is not known, as for a GPU.
@@ -95,30 +95,28 @@ struct DifferenceObject<'a> {
     verdict: Verdict,
 }
 
-/// Counts and arms, no results. `at_most`: what the study comes to at most, where it is searched.
-pub fn plan_object<'a>(
-    plan: &'a Plan,
-    at_most: Option<&Plan>,
-    teachers: &[TeacherLogits],
-    estimate: Option<Estimate>,
+/// Counts and arms. `so_far`: all that was asked for, once it began; before, the counts of a search are of what it comes to at most, and
+/// its arms have the runs of the `whole` plan. `found`: what was found, and in how many seconds.
+pub fn object<'a>(
+    whole: &'a Plan,
+    so_far: Option<&'a Plan>,
+    outlook: &Outlook,
+    found: Option<(&'a Comparison, f64)>,
 ) -> Object<'a> {
-    let arms = plan.arms.iter().enumerate().map(|(index, arm)| arm_object(plan, index, arm, None));
-    let counts = counts_object(at_most.unwrap_or(plan), at_most.map(|_| plan), teachers, estimate);
-    Object { plan: counts, arms: arms.collect(), seconds: None }
-}
-
-/// `plan`: what was asked for. `grid`: the whole plan, where the study was searched.
-pub fn result_object<'a>(
-    plan: &'a Plan,
-    grid: Option<&Plan>,
-    teachers: &[TeacherLogits],
-    estimate: Option<Estimate>,
-    comparison: &'a Comparison,
-    seconds: f64,
-) -> Object<'a> {
-    let summary = |index| comparison.arms.iter().find(|summary| summary.arm == index);
-    let arms = plan.arms.iter().enumerate().map(|(index, arm)| arm_object(plan, index, arm, summary(index)));
-    Object { plan: counts_object(plan, grid, teachers, estimate), arms: arms.collect(), seconds: Some(seconds) }
+    let shown = so_far.unwrap_or(whole);
+    let counted = so_far.or(outlook.at_most.as_ref()).unwrap_or(whole);
+    let summary = |index| found?.0.arms.iter().find(|summary| summary.arm == index);
+    let arms = shown.arms.iter().enumerate().map(|(index, arm)| arm_object(shown, index, arm, summary(index)));
+    let plan = Counts {
+        runs: counted.runs.len(),
+        segments: counted.segments.len(),
+        epochs: counted.epochs,
+        epochs_without_sharing: counted.epochs_without_sharing,
+        grid_epochs: outlook.at_most.as_ref().map(|_| whole.epochs),
+        seconds_estimated: outlook.estimate.map(|estimate| estimate.seconds),
+        teacher_logits: teachers_object(&outlook.teacher_logits),
+    };
+    Object { plan, arms: arms.collect(), seconds: found.map(|(_, seconds)| seconds) }
 }
 
 /// For a terminal and for a program.
@@ -126,22 +124,13 @@ pub fn in_json(object: &Object<'_>) -> String {
     serde_json::to_string_pretty(object).expect("an object of texts and numbers is JSON")
 }
 
-fn counts_object(plan: &Plan, grid: Option<&Plan>, teachers: &[TeacherLogits], estimate: Option<Estimate>) -> Counts {
-    let teacher_logits = passes(teachers).map(|Passes { expected, without, bytes }| TeachersObject {
+fn teachers_object(teachers: &[TeacherLogits]) -> Option<TeachersObject> {
+    passes(teachers).map(|Passes { expected, without, bytes }| TeachersObject {
         forward_passes: expected,
         forward_passes_without: without,
         bytes,
         in_words: in_words(teachers),
-    });
-    Counts {
-        runs: plan.runs.len(),
-        segments: plan.segments.len(),
-        epochs: plan.epochs,
-        epochs_without_sharing: plan.epochs_without_sharing,
-        grid_epochs: grid.map(|grid| grid.epochs),
-        seconds_estimated: estimate.map(|estimate| estimate.seconds),
-        teacher_logits,
-    }
+    })
 }
 
 fn arm_object<'a>(plan: &'a Plan, index: usize, arm: &'a Arm, summary: Option<&'a ArmSummary>) -> ArmObject<'a> {
@@ -186,15 +175,10 @@ fn found<'a>(plan: &'a Plan, summary: &'a ArmSummary) -> Found<'a> {
     Found { test_accuracy, difference }
 }
 
-/// "5 arms, 15 runs, 16 segments, 272 epochs instead of 320", and on how many images. `at_most`: what the study comes to at most,
-/// where it is searched.
-pub fn counts(plan: &Plan, at_most: Option<&Plan>) -> String {
+/// "5 arms, 15 runs, 16 segments, 272 epochs instead of 320", and on how many images. `plan`: the whole one.
+pub fn counts(plan: &Plan, outlook: &Outlook) -> String {
     let arms = numbers::counted(plan.arms.len() as u64, "arm");
-    let (runs, segments) = (plan.runs.len() as u64, plan.segments.len() as u64);
-    let trained = match at_most {
-        Some(at_most) => study::search::in_numbers(at_most, plan),
-        None => numbers::plan(runs, segments, plan.epochs, plan.epochs_without_sharing),
-    };
+    let trained = outlook.counts(plan);
     let images = plan.segments.first().map_or(String::new(), |segment| {
         let images = &segment.dataset;
         let [train, validation, test] =

@@ -127,7 +127,7 @@ impl Quantity {
     }
 
     /// Whether labels only is a value of it like others: KD stopped at 0, KD of weight 0.
-    pub fn begins_with_labels(self) -> bool {
+    fn begins_with_labels(self) -> bool {
         matches!(self, Self::KdStopEpoch | Self::Number(Number::KdWeight))
     }
 }
@@ -141,6 +141,13 @@ pub struct Sweep {
     pub lines: Vec<Line>,
     /// Arms for which the quantity does not count: they stand beside the axis.
     pub beside: Vec<usize>,
+}
+
+impl Sweep {
+    /// Whether lines begin at this arm, labels only: it is no line's own.
+    pub fn is_shared(&self, arm: &Arm) -> bool {
+        arm.distillation.is_none() && self.quantity.begins_with_labels()
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -319,14 +326,14 @@ pub fn tints(arms: &[Arm]) -> Vec<Tint> {
 /// Gives each arm of a line the line's colour and the shade of its place; where a line begins at labels only, that stays neutral.
 fn shade_lines(arms: &[Arm], sweep: &Sweep, tints: &mut [Tint]) {
     let number = |index: usize| sweep.quantity.of(&arms[index]).map_or(0.0, |value| value.number);
-    let shared = |index: usize| arms[index].distillation.is_none() && sweep.quantity.begins_with_labels();
-    let on_lines = || sweep.lines.iter().flat_map(|line| &line.arms).copied().filter(|index| !shared(*index));
+    let is_own = |index: &usize| !sweep.is_shared(&arms[*index]);
+    let on_lines = || sweep.lines.iter().flat_map(|line| &line.arms).copied().filter(is_own);
     let mut places: Vec<f64> = on_lines().map(number).collect();
     places.sort_by(f64::total_cmp);
     places.dedup();
     let last = places.len().saturating_sub(1).max(1);
     for (line, its) in sweep.lines.iter().enumerate() {
-        for index in its.arms.iter().copied().filter(|index| !shared(*index)) {
+        for index in its.arms.iter().copied().filter(is_own) {
             let rank = places.iter().position(|place| *place == number(index)).unwrap_or(0);
             let shade = match places.len() {
                 1 => Tint::SHADE_LAST / 2,

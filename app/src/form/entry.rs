@@ -4,11 +4,12 @@ use super::{
     Fields, Preview,
     fields::{self, Entry, Field},
     preview,
+    side::Side,
     words::{in_the_forms_words, said, said_of_the_rest},
 };
-use crate::{about, api, clipboard::copy, done, error::ApiError, numbers};
-use leptos::{ev, html, prelude::*, task::spawn_local};
-use study::{Arm, Dataset, Machine, Method, Plan, SpecError, search};
+use crate::{api, done, error::ApiError, numbers};
+use leptos::{ev, html, prelude::*};
+use study::{Dataset, Machine, Method, SpecError};
 
 /// The form, from `first` on, for `machine`. It is a plain form too: without scripts it is sent, and comes back with errors.
 #[island]
@@ -170,14 +171,15 @@ fn put_into_address(address: &str) {
     let _ = address;
 }
 
-fn field_of(error: &SpecError) -> Option<&'static Field> {
+pub(super) fn field_of(error: &SpecError) -> Option<&'static Field> {
     fields::all().find(|field| field.path == error.field)
 }
 
-fn how_many(things: usize) -> String {
-    match things {
+/// `things`: what they are, where there are several.
+fn how_many(count: usize, things: &str) -> String {
+    match count {
         1 => "One thing is to be put right first".into(),
-        more => format!("{more} things are to be put right first"),
+        more => format!("{more} {things} are to be put right first"),
     }
 }
 
@@ -186,7 +188,7 @@ fn blocked(errors: &[SpecError]) -> impl IntoView + use<> {
     let wrong = |field: &&Field| errors.iter().any(|error| error.field == field.path);
     let homeless = errors.iter().filter(|error| field_of(error).is_none()).count();
     let fields: Vec<&Field> = fields::all().filter(wrong).collect();
-    let said = how_many(fields.len() + homeless);
+    let said = how_many(fields.len() + homeless, if homeless == 0 { "fields" } else { "things" });
     let links = fields.into_iter().enumerate().map(|(index, field)| {
         let before = if index == 0 { ": " } else { ", " };
         view! { {before}<a href=format!("#{}", fields::element_id(field.path))>{field.label}</a> }
@@ -206,7 +208,7 @@ fn to_put_right(errors: &[SpecError], typed: RwSignal<Fields>) -> impl IntoView 
     });
     view! {
         <div class="problem">
-            <p>{how_many(errors.len())}":"</p>
+            <p>{how_many(errors.len(), "things")}":"</p>
             <ul>{items.collect_view()}</ul>
         </div>
     }
@@ -214,16 +216,17 @@ fn to_put_right(errors: &[SpecError], typed: RwSignal<Fields>) -> impl IntoView 
 
 /// Beside the button, where a small screen shows nothing else of the plan.
 fn in_short(preview: &Preview) -> String {
-    let plan = preview.plan.as_ref();
-    let counts = plan.map(|plan| match &preview.at_most {
-        Some(at_most) => search::in_numbers(at_most, plan),
+    let Some((plan, outlook)) = &preview.planned else { return String::new() };
+    let counts = match &outlook.at_most {
+        Some(_) => outlook.counts(plan),
         None => {
             format!("{}, {}", numbers::counted(plan.runs.len() as u64, "run"), numbers::counted(plan.epochs, "epoch"))
         }
-    });
-    let at_most = if preview.at_most.is_some() { "at most " } else { "" };
-    let time = preview.seconds.map(|seconds| format!(" · {at_most}{}", about(seconds)));
-    [counts, time].into_iter().flatten().collect()
+    };
+    match outlook.time() {
+        Some(time) => format!("{counts} · {time}"),
+        None => counts,
+    }
 }
 
 /// One field with its label, hint and errors. `offered`: what this machine offers beside what every machine does.
@@ -282,16 +285,19 @@ fn entry(
         Entry::OneOf(choices) => {
             let given = typed.with_untracked(|fields| fields.get(field.path).to_owned());
             let known = choices.iter().map(|(value, label)| (value.to_string(), label.to_string()));
-            let mut options: Vec<(String, String)> =
+            let options: Vec<(String, String)> =
                 known.chain(offered.into_iter().map(|name| (name.clone(), name))).collect();
-            // What another machine has stands there too, and the error beside it says that it is not here.
-            if options.iter().all(|(value, _)| *value != given) {
-                options.push((given.clone(), given.clone()));
-            }
+            let listed: Vec<String> = options.iter().map(|(value, _)| value.clone()).collect();
             let options = options.into_iter().map(|(value, label)| {
                 let chosen = value == given;
                 view! { <option value=value selected=chosen>{label}</option> }
             });
+            // What another machine has stands there too, also once it was pasted, and the error beside it says that it is not here.
+            let other = move || {
+                let given = text();
+                let is_other = listed.iter().all(|value| *value != given);
+                is_other.then(|| view! { <option value=given.clone() selected=true>{given.clone()}</option> })
+            };
             view! {
                 <select
                     id=id.clone()
@@ -302,6 +308,7 @@ fn entry(
                     on:change=move |event| change(event_target_value(&event))
                 >
                     {options.collect_view()}
+                    {other}
                 </select>
             }
             .into_any()
@@ -369,145 +376,5 @@ fn entry(
             <p class="error" id=error_id aria-live="polite">{told}</p>
             <p class="hint" id=hint_id>{field.hint}</p>
         </div>
-    }
-}
-
-/// What stands beside the form: what the study comes to, and the study file.
-#[component]
-fn Side(typed: RwSignal<Fields>, shown: Memo<Preview>, errors: Memo<Vec<SpecError>>) -> impl IntoView {
-    let homeless = move || {
-        errors.with(|errors| {
-            let homeless = errors.iter().filter(|error| field_of(error).is_none());
-            homeless.map(|error| view! { <p class="problem">{said_of_the_rest(error)}</p> }).collect_view()
-        })
-    };
-    let toml = Memo::new(move |_| typed.with(Fields::toml));
-    let copied = RwSignal::new(false);
-    // What was copied is not what stands there any more.
-    Effect::new(move |_| {
-        toml.track();
-        copied.set(false);
-    });
-    view! {
-        <aside class="side panel" aria-label="What this study comes to">
-            <h2>"What this comes to"</h2>
-            <div aria-live="polite">
-                {homeless}
-                {move || shown.with(|preview| match &preview.plan {
-                    Some(plan) => in_numbers(plan, preview).into_any(),
-                    None => view! { <p class="empty">"The plan stands here once nothing is wrong."</p> }.into_any(),
-                })}
-            </div>
-            {move || shown.with(|preview| preview.plan.as_ref().map(|plan| arms(plan).into_any()))}
-            <details>
-                <summary>"The study file"</summary>
-                <pre class="toml" id="study-file" tabindex="0"><code>{toml}</code></pre>
-                <button type="button" class="button quiet" on:click=move |_| copy("study-file", copied)>
-                    {move || if copied.get() { "Copied" } else { "Copy" }}
-                </button>
-            </details>
-            <Paste typed=typed/>
-        </aside>
-    }
-}
-
-fn in_numbers(plan: &Plan, preview: &Preview) -> impl IntoView + use<> {
-    let at_most = if preview.at_most.is_some() { "at most " } else { "" };
-    let time = match preview.seconds {
-        Some(seconds) => format!("On this machine it takes {at_most}{}.", about(seconds)),
-        None => "How long it takes is not known: this machine’s speed could not be measured.".into(),
-    };
-    let counts = match &preview.at_most {
-        Some(at_most) => search::in_numbers(at_most, plan),
-        None => {
-            numbers::plan(plan.runs.len() as u64, plan.segments.len() as u64, plan.epochs, plan.epochs_without_sharing)
-        }
-    };
-    // What a search shares depends on the arms that go on.
-    let is_searched = preview.at_most.is_some();
-    let shared = (plan.epochs_without_sharing > plan.epochs && !is_searched).then(|| {
-        let saved = 100 - plan.epochs * 100 / plan.epochs_without_sharing.max(1);
-        format!(" What several arms share is trained once, which saves {saved} %.")
-    });
-    let images = plan.segments.first().map(|segment| {
-        let images = |count: u32, of: &str| numbers::counted(u64::from(count), of);
-        let split = &segment.dataset;
-        format!(
-            "Trains on {}, with {} held out for validation and {} to test.",
-            images(split.train, "image"),
-            numbers::count(u64::from(split.validation)),
-            numbers::count(u64::from(split.test))
-        )
-    });
-    view! {
-        <p class="plan-counts">{counts}</p>
-        <p>{time}{shared}</p>
-        <p>{images}</p>
-        {preview.teachers.clone().map(|teachers| view! { <p>{in_the_forms_words(&teachers)}</p> })}
-        {(!plan.remarks.is_empty()).then(|| view! {
-            <ul class="remarks">{plan.remarks.iter().map(|remark| view! { <li>{in_the_forms_words(remark)}</li> }).collect_view()}</ul>
-        })}
-    }
-}
-
-/// Arms listed before the rest is only counted.
-const ARMS_SHOWN: usize = 24;
-
-/// Every arm with a drawing of its time: how long KD goes on, then labels alone.
-fn arms(plan: &Plan) -> impl IntoView + use<> {
-    let longest = plan.arms.iter().map(|arm| arm.epochs.0).max().unwrap_or(1).max(1);
-    let items = plan.arms.iter().take(ARMS_SHOWN).map(|arm| {
-        view! { <li><span class="arm-label">{arm.label.clone()}</span>{timeline(arm, longest)}</li> }
-    });
-    let more = plan.arms.len().saturating_sub(ARMS_SHOWN);
-    view! {
-        <h3>{numbers::counted(plan.arms.len() as u64, "arm")}</h3>
-        <ul class="arm-list">{items.collect_view()}</ul>
-        {(more > 0).then(|| view! { <p class="aside">{format!("and {more} more")}</p> })}
-        <p class="timeline-key aside"><span class="key-kd"></span>"teacher and labels "<span class="key-labels"></span>"labels alone"</p>
-    }
-}
-
-fn timeline(arm: &Arm, longest: u32) -> impl IntoView + use<> {
-    let width = |epochs: u32| format!("{:.1}%", 100.0 * f64::from(epochs) / f64::from(longest));
-    let stop = arm.distillation.as_ref().map_or(0, |it| it.kd_stop_epoch.0);
-    view! {
-        <svg class="timeline" height="8" width="100%" aria-hidden="true">
-            <rect class="labels-time" x="0" y="0" height="8" width=width(arm.epochs.0)></rect>
-            <rect class="kd-time" x="0" y="0" height="8" width=width(stop)></rect>
-        </svg>
-    }
-}
-
-/// Fills the form from a study file.
-#[component]
-fn Paste(typed: RwSignal<Fields>) -> impl IntoView {
-    let pasted = RwSignal::new(String::new());
-    let trouble = RwSignal::new(Vec::<String>::new());
-    let fill = move |_| {
-        spawn_local(async move {
-            match api::read_study_file(pasted.get_untracked()).await {
-                Ok((fields, errors)) => {
-                    // Errors that a field of the form shows are shown there; here stand those that have no place in it.
-                    let homeless = errors.into_iter().filter(|error| field_of(error).is_none());
-                    trouble.set(homeless.map(|error| error.to_string()).collect());
-                    if let Some(fields) = fields {
-                        typed.set(fields);
-                    }
-                }
-                Err(error) => trouble.set(vec![error.to_string()]),
-            }
-        });
-    };
-    view! {
-        <details class="paste">
-            <summary>"Paste a study file"</summary>
-            <label for="pasted-study">"A study in TOML"</label>
-            <textarea id="pasted-study" rows="10" spellcheck="false" prop:value=pasted on:input=move |event| pasted.set(event_target_value(&event))></textarea>
-            <div aria-live="polite">
-                {move || trouble.get().into_iter().map(|trouble| view! { <p class="problem">{trouble}</p> }).collect_view()}
-            </div>
-            <button type="button" class="button quiet" on:click=fill>"Fill the form"</button>
-        </details>
     }
 }

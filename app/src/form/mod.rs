@@ -3,6 +3,7 @@
 mod entry;
 pub mod fields;
 mod preview;
+mod side;
 mod table;
 mod words;
 

@@ -217,6 +217,25 @@ fn every_field_of_the_form_has_its_own_path() {
 }
 
 #[test]
+fn every_data_set_that_is_known_can_be_chosen_by_its_title() {
+    let fields::Entry::OneOf(choices) = fields::DATASET.entry else { panic!("data sets are a list") };
+    assert_eq!(choices.iter().map(|(name, _)| *name).collect::<Vec<_>>(), Dataset::KNOWN.map(String::from));
+    for (dataset, (_, label)) in Dataset::KNOWN.into_iter().zip(choices) {
+        assert!(label.starts_with(&dataset.title()), "{label}");
+    }
+}
+
+/// What was pasted may name the images of another machine.
+#[test]
+fn images_that_are_not_here_stand_in_the_list_and_are_chosen() {
+    let mut form = Fields::first();
+    form.set("dataset", "flowers@64".into());
+    let html = page(form);
+    assert_eq!(html.matches("<option value=\"flowers@64\" selected>").count(), 1, "{html}");
+    assert!(!page(Fields::first()).contains("flowers@64\""));
+}
+
+#[test]
 fn every_network_that_is_suggested_can_be_chosen() {
     for field in fields::all().filter(|field| field.path.ends_with(".architecture")) {
         let fields::Entry::Values(suggested) = field.entry else { panic!("{} suggests nothing", field.path) };
@@ -262,7 +281,7 @@ fn page(form: Fields) -> String {
 
 #[test]
 fn the_example_comes_to_the_numbers_that_sharing_promises() {
-    let plan = preview(&Fields::first(), &machine()).plan.unwrap();
+    let (plan, _) = preview(&Fields::first(), &machine()).planned.unwrap();
     let counts = (plan.arms.len(), plan.runs.len(), plan.segments.len(), plan.epochs, plan.epochs_without_sharing);
     assert_eq!(counts, (5, 15, 16, 272, 320));
     let html = page(Fields::first());
@@ -285,15 +304,17 @@ fn the_example_comes_to_the_numbers_that_sharing_promises() {
 #[test]
 fn a_search_is_told_by_what_it_comes_to_at_most() {
     let mut form = Fields::first();
-    let grid = preview(&form, &machine());
+    let outlook = |form: &Fields| preview(form, &machine()).planned.unwrap().1;
+    let grid = outlook(&form);
     form.set("search.budget_epochs", "200".into());
-    let searched = preview(&form, &machine());
-    let at_most = searched.at_most.clone().unwrap();
+    let searched = outlook(&form);
+    let at_most = searched.at_most.unwrap();
     assert!(at_most.epochs <= 200, "{}", at_most.epochs);
-    assert!(searched.seconds < grid.seconds && grid.at_most.is_none());
+    assert!(searched.estimate.unwrap().seconds < grid.estimate.unwrap().seconds && grid.at_most.is_none());
     let html = page(form);
     assert_eq!(html.matches("of a grid of 15 runs and 272 epochs").count(), 2, "in the panel and beside the button");
-    for expected in ["On this machine it takes at most about ", " · at most about "] {
+    let counts = format!("at most {} epochs, of a grid", at_most.epochs);
+    for expected in ["On this machine it takes at most about ", " · at most about ", &counts] {
         assert!(html.contains(expected), "{expected} is not in the page");
     }
     assert!(!html.contains("272 epochs instead of"));
@@ -316,7 +337,9 @@ fn errors_stand_beside_their_fields_without_scripts() {
     for place in ["#treatment-kd-stop-epoch", "#recipe-device"] {
         assert!(summary.contains(place), "{place} is not in {summary}");
     }
-    assert!(html.contains("2 things are to be put right first"));
+    assert!(
+        html.contains("2 things are to be put right first:") && html.contains("2 fields are to be put right first")
+    );
 
     form.set("dataset", "cifar-10".into());
     form.set("seeds", "0".into());

@@ -1,10 +1,7 @@
 use crate::{
-    api,
-    laboratory::{DOWNLOADED, Download, Laboratory},
+    laboratory::{Download, Laboratory},
     live::Live,
     numbers,
-    problem::Problem,
-    report::setup::named,
 };
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -15,23 +12,16 @@ use study::{Dataset, DatasetFacts, DatasetSamples, Machine, cost::bytes_in_words
 #[component]
 pub fn Data() -> impl IntoView {
     // Made on the server alone, as every page: it sees what the server sees.
-    let Laboratory { downloads, upload_limit, .. } = expect_context();
+    let laboratory: Laboratory = expect_context();
+    let (samples, downloads) = (laboratory.samples.get(), laboratory.downloads.get());
     view! {
         <Title text="Data"/>
         <article class="page">
             <h1>"Data"</h1>
             <p class="lead">"What studies on this machine are trained and tested on."</p>
-            <Suspense>
-                {Suspend::new(async move {
-                    let downloads = downloads.get();
-                    match (api::this_machine().await, api::samples().await) {
-                        (Ok(machine), Ok(samples)) => data_sets(&machine, &samples, &downloads).into_any(),
-                        (Err(error), _) | (_, Err(error)) => view! { <Problem error=error/> }.into_any(),
-                    }
-                })}
-            </Suspense>
-            <section class="panel how">
-                <h2>"Images of your own"</h2>
+            {data_sets(&laboratory.machine_now(), &samples, &downloads)}
+            <section class="panel how" aria-labelledby="own-heading">
+                <h2 id="own-heading">"Images of your own"</h2>
                 <p>
                     "A folder, or a .zip or .tar.gz of it, with "<code>"train/CLASS/…"</code>" and "<code>"test/CLASS/…"</code>" or "
                     <code>"val/CLASS/…"</code>" is a data set. Give it a name and a size in pixels: "
@@ -42,7 +32,7 @@ pub fn Data() -> impl IntoView {
                 <p>
                     "Or send the archive from here. It is kept as it is, and can be trained on once all of it was read. An archive of a data set \
                      that is published goes by that name, such as "<code>"cifar-10"</code>
-                    {format!(". Archives may have up to {}.", bytes_in_words(upload_limit))}
+                    {format!(". Archives may have up to {}.", bytes_in_words(laboratory.upload_limit))}
                 </p>
                 <form class="upload" method="post" action="/api/v1/datasets" enctype="multipart/form-data">
                     <label for="name">"Name"</label>
@@ -51,11 +41,13 @@ pub fn Data() -> impl IntoView {
                         type="text"
                         name="name"
                         required
-                        placeholder="flowers@64"
-                        title="NAME@PIXELS, such as flowers@64, or the name of a data set that is published, such as cifar-10"
-                        pattern="[a-z0-9][a-z0-9\\-]*(@[0-9]+)?"
+                        pattern=format!("[a-z0-9][a-z0-9\\-]{{0,31}}@[0-9]{{1,2}}|{}", published("|"))
                         autocomplete="off"
+                        aria-describedby="name-hint"
                     />
+                    <p class="hint" id="name-hint">
+                        {format!("NAME@PIXELS, such as flowers@64; of a data set that is published its own: {}.", published(", "))}
+                    </p>
                     <label for="archive">"Archive"</label>
                     <input id="archive" name="archive" type="file" required accept=".zip,.tar,.tgz,.tar.gz,.gz"/>
                     <button class="button quiet" type="submit">"Upload"</button>
@@ -65,20 +57,32 @@ pub fn Data() -> impl IntoView {
     }
 }
 
-type Downloads = BTreeMap<Dataset, Download>;
+fn published(between: &str) -> String {
+    Dataset::PUBLISHED.map(String::from).join(between)
+}
 
-fn data_sets(machine: &Machine, samples: &[DatasetSamples], downloads: &Downloads) -> impl IntoView + use<> {
+/// Why a data set cannot be trained on, without the marks of code.
+pub(super) fn lacking(dataset: Dataset, reason: &str) -> String {
+    format!("{dataset} {reason}.").replace('`', "")
+}
+
+fn data_sets(
+    machine: &Machine,
+    samples: &[DatasetSamples],
+    downloads: &BTreeMap<Dataset, Download>,
+) -> impl IntoView + use<> {
     let here = machine.datasets.iter().map(|facts| {
         let samples = samples.iter().find(|samples| samples.dataset == facts.dataset);
         data_set(facts, samples)
     });
     let here = here.collect_view();
     let missing = machine.unusable.iter().map(|(dataset, reason)| {
+        // What needs no restart comes first.
         view! {
             <li class="card" id=dataset.to_string()>
-                <h2>{named(*dataset)}</h2>
-                <p class="aside">{format!("{dataset} {reason}.").replace('`', "")}</p>
-                {DOWNLOADED.contains(dataset).then(|| download(*dataset, downloads.get(dataset)))}
+                <h2>{dataset.title()}</h2>
+                {Dataset::PUBLISHED.contains(dataset).then(|| download(*dataset, downloads.get(dataset)))}
+                <p class="aside">{lacking(*dataset, reason)}</p>
             </li>
         }
     });
@@ -91,52 +95,52 @@ fn data_sets(machine: &Machine, samples: &[DatasetSamples], downloads: &Download
 }
 
 /// A button, or how far what it began is.
-fn download(dataset: Dataset, begun: Option<&Download>) -> impl IntoView + use<> {
-    if let Some(begun) = begun.filter(|begun| begun.goes_on()) {
-        let far = match begun {
-            Download::Coming { bytes, total: Some(total), .. } => Some((bytes.to_string(), total.to_string())),
-            _ => None,
-        };
-        // A link to where a reader is already would only scroll.
-        return view! {
-            <form method="get" action="/data">
-                <p>{said_of(begun)}</p>
-                {far.map(|(bytes, total)| view! { <progress value=bytes max=total aria-label="Download"></progress> })}
-                <noscript><button class="button quiet" type="submit">"Look again"</button></noscript>
-            </form>
+fn download(dataset: Dataset, begun: Option<&Download>) -> AnyView {
+    match begun {
+        None => begin(dataset).into_any(),
+        Some(Download::Ended(problem)) => {
+            view! { <p class="problem" role="alert">{problem.clone()}</p> {begin(dataset)} }.into_any()
         }
-        .into_any();
+        Some(Download::Begun) => going(dataset, "Downloading: its server was asked.".into(), None),
+        Some(Download::Coming { file, bytes, total }) => {
+            going(dataset, coming(file, *bytes, *total), total.map(|total| (*bytes, total)))
+        }
+        Some(Download::BeingRead) => going(dataset, "It has come, and is being read.".into(), None),
     }
-    let problem = match begun {
-        Some(Download::Ended(problem)) => Some(view! { <p class="problem" role="alert">{problem.clone()}</p> }),
-        _ => None,
-    };
+}
+
+fn begin(dataset: Dataset) -> impl IntoView {
     view! {
-        {problem}
         <form method="post" action=format!("/api/v1/datasets/{dataset}/download")>
-            <button class="button quiet" type="submit">{format!("Download {}", named(dataset))}</button>
+            <button class="button quiet" type="submit">{format!("Download {}", dataset.title())}</button>
+        </form>
+    }
+}
+
+/// `far`: bytes that are here, of how many.
+fn going(dataset: Dataset, said: String, far: Option<(u64, u64)>) -> AnyView {
+    let label = format!("Download of {}", dataset.title());
+    // A button, not a link: a link to this page's own address would only scroll.
+    view! {
+        <form method="get" action="/data">
+            <p>{said}</p>
+            {far.map(|(bytes, total)| view! { <progress value=bytes.to_string() max=total.to_string() aria-label=label></progress> })}
+            <noscript><button class="button quiet" type="submit">"Look again"</button></noscript>
         </form>
     }
     .into_any()
 }
 
-/// How far it is, in a sentence.
-fn said_of(download: &Download) -> String {
-    match download {
-        Download::Begun => "Downloading: its server was asked.".into(),
-        Download::Coming { file, bytes, total } => {
-            let of = total.map_or_else(String::new, |total| format!(" of {}", bytes_in_words(total)));
-            format!("Downloading: {}{of} of {file}.", bytes_in_words(*bytes))
-        }
-        Download::BeingRead => "It has come, and is being read.".into(),
-        Download::Ended(problem) => problem.clone(),
-    }
+/// How far a file is, in a sentence.
+fn coming(file: &str, bytes: u64, total: Option<u64>) -> String {
+    let of = total.map_or_else(String::new, |total| format!(" of {}", bytes_in_words(total)));
+    format!("Downloading: {}{of} of {file}.", bytes_in_words(bytes))
 }
 
 fn data_set(facts: &DatasetFacts, samples: Option<&DatasetSamples>) -> impl IntoView + use<> {
     let title = match facts.dataset {
         Dataset::FashionMnist12k => "Fashion-MNIST, 12,000 images".to_owned(),
-        dataset => named(dataset),
+        dataset => dataset.title(),
     };
     let class_names = samples.map_or(&[][..], |samples| &samples.class_names[..]);
     let name_of = |class: u32| class_names.get(class as usize).cloned().unwrap_or_default();
@@ -230,9 +234,9 @@ mod tests {
 
     #[test]
     fn a_download_says_how_far_it_is() {
-        let coming = |total| Download::Coming { file: "cifar-10-binary.tar.gz", bytes: 17_000_000, total };
-        assert_eq!(said_of(&coming(Some(170_052_171))), "Downloading: 17 MB of 170 MB of cifar-10-binary.tar.gz.");
-        assert_eq!(said_of(&coming(None)), "Downloading: 17 MB of cifar-10-binary.tar.gz.");
+        let said = |total| coming("cifar-10-binary.tar.gz", 17_000_000, total);
+        assert_eq!(said(Some(170_052_171)), "Downloading: 17 MB of 170 MB of cifar-10-binary.tar.gz.");
+        assert_eq!(said(None), "Downloading: 17 MB of cifar-10-binary.tar.gz.");
         assert!(Download::BeingRead.goes_on() && !Download::Ended("why".into()).goes_on());
     }
 }

@@ -34,11 +34,12 @@ fn card(card: ExampleCard) -> impl IntoView {
     }
 }
 
+/// Where an example stands, by its card's name.
 pub fn address(name: &str) -> String {
     format!("/examples/{name}")
 }
 
-/// One of them.
+/// The example that the address names.
 #[component]
 pub fn Example() -> impl IntoView {
     let name = use_params_map().read_untracked().get("name").unwrap_or_default();
@@ -57,7 +58,11 @@ pub fn Example() -> impl IntoView {
                         }
                         .into_any()
                     }
-                    Err(error) => view! { <article class="page"><h1>"Example"</h1><Problem error=error/></article> }.into_any(),
+                    Err(error) => view! {
+                        <Title text="No example"/>
+                        <article class="page"><h1>"Example"</h1><Problem error=error/></article>
+                    }
+                    .into_any(),
                 }
             })}
         </Suspense>

@@ -1,9 +1,8 @@
-use super::examples::address;
+use super::{data::lacking, examples::address};
 use crate::{
-    about, api,
     form::{Fields, preview},
+    laboratory::Laboratory,
     numbers,
-    problem::Problem,
 };
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -15,6 +14,9 @@ use study::{
 /// The paper's experiments: each opens as a study's form, ready to start.
 #[component]
 pub fn Gallery() -> impl IntoView {
+    let laboratory: Laboratory = expect_context();
+    let machine = laboratory.machine_now();
+    let cards = CARDS.map(|card| experiment(&card, &machine, &laboratory.examples.cards)).collect_view();
     view! {
         <Title text="The paper’s experiments"/>
         <article class="page">
@@ -23,18 +25,8 @@ pub fn Gallery() -> impl IntoView {
                 "“On the Efficacy of Knowledge Distillation” (Cho and Hariharan, ICCV 2019) asks of larger teachers, and of stopping early. \
                  Ask it of this machine: each opens as a study, ready to start or to be changed."
             </p>
-            <Suspense>
-                {Suspend::new(async move {
-                    let examples = api::examples().await.unwrap_or_default();
-                    match api::this_machine().await {
-                        Ok(machine) => {
-                            let cards = CARDS.map(|card| experiment(&card, &machine, &examples)).collect_view();
-                            view! { {missing(&machine)} <ul class="cards">{cards}</ul> }.into_any()
-                        }
-                        Err(error) => view! { <Problem error=error/> }.into_any(),
-                    }
-                })}
-            </Suspense>
+            {missing(&machine)}
+            <ul class="cards">{cards}</ul>
         </article>
     }
 }
@@ -65,17 +57,18 @@ fn experiment(card: &Card, machine: &Machine, examples: &[ExampleCard]) -> impl 
 
 /// The images that an experiment of some size is of and that are not here, and what to do: once for all of them.
 fn missing(machine: &Machine) -> impl IntoView + use<> {
-    let asked = |dataset: &Dataset| Size::ALL.iter().any(|size| CARDS[0].study(*size).dataset == *dataset);
-    let missing = machine.unusable.iter().filter(|(dataset, _)| asked(dataset));
-    let said = missing
-        .map(|(dataset, problem)| view! { <p class="aside">{format!("{dataset} {problem}.").replace('`', "")}</p> });
-    said.collect_view()
+    let asked = |dataset: &Dataset| Size::ALL.iter().any(|size| size.dataset() == *dataset);
+    let missing = machine.unusable.iter().filter(|(dataset, _)| asked(dataset)).map(|(dataset, reason)| {
+        let place = format!("/data#{dataset}");
+        view! { <p class="aside">{lacking(*dataset, reason)} " " <a href=place>"Download it, or see what is here"</a></p> }
+    });
+    missing.collect_view()
 }
 
 /// How much it is and how long that takes here, or what this machine lacks for it.
 fn comes_to(form: &Fields, machine: &Machine) -> String {
     let preview = preview(form, machine);
-    let Some(plan) = preview.plan else {
+    let Some((plan, outlook)) = preview.planned else {
         let lacking = preview.errors.iter().map(|error| match error.field.as_str() {
             "dataset" => format!("needs {}, which is not on this machine", error.given.trim_matches('"')),
             _ => format!("{} {}", error.field, error.problem),
@@ -84,6 +77,6 @@ fn comes_to(form: &Fields, machine: &Machine) -> String {
     };
     let runs = numbers::counted(plan.runs.len() as u64, "run");
     let epochs = numbers::counted(plan.epochs, "epoch");
-    let time = preview.seconds.map(|seconds| format!(" · {}", about(seconds)));
+    let time = outlook.time().map(|time| format!(" · {time}"));
     format!("{runs}, {epochs}{}", time.unwrap_or_default())
 }

@@ -94,7 +94,7 @@ fn may_retry(progress: &Progress) -> bool {
 /// State, progress and time left; of a search what it comes to at most.
 fn state_line(progress: &Progress, is_searched: bool) -> impl IntoView + use<> {
     let (state, total, trained) = (progress.state, progress.epochs_total, progress.epochs_done);
-    let at_most = if is_searched { "at most " } else { "" };
+    let at_most = numbers::at_most(is_searched);
     let done = format!("{} of {at_most}{} epochs", numbers::count(trained), numbers::count(total));
     let finished = progress.runs.iter().filter(|run| run.state == State::Finished).count();
     let runs = format!("{finished} of {} done", numbers::counted(progress.runs.len() as u64, "run"));

@@ -71,14 +71,25 @@ fn verdict(difference: &Difference) -> &'static str {
     }
 }
 
-/// The same arms by another program, and whether the means agree; `None` where it has none of them.
+/// The same arms by another program, and how many of them tell the programs apart; `None` where it has none of them.
 fn beside_the_peer(report: &Report, peer: &Peer) -> Option<String> {
     let all = agreements(report, peer);
     let with_intervals = all.iter().filter(|it| it.interval.is_some()).count();
     let agreeing = all.iter().filter(|it| it.agrees() == Some(true)).count();
+    let told = match with_intervals {
+        0 => "with one seed nothing is said of the difference".to_owned(),
+        _ => format!(
+            "in {agreeing} of {with_intervals} arms they cannot be told apart (0 lies inside the 95 % interval of the difference, by \
+             Welch’s t; uncorrected, so that one in twenty would lie outside by chance)"
+        ),
+    };
+    let distils = all.iter().any(|it| report.arms[it.arm].distillation.is_some());
+    let one_teacher = match distils && with_intervals > 0 && !report.study.teacher_per_seed() {
+        true => " The students of each program have one teacher, whose own luck is in no interval.",
+        false => "",
+    };
     let lead = format!(
-        "The same arms trained by {}, each program with seeds of its own: in {agreeing} of {with_intervals} arms the means agree (no \
-         difference lies inside its 95 % interval, by Welch’s t).",
+        "The same arms trained by {}, each program with seeds of its own: {told}.{one_teacher}",
         escaped(&peer.program)
     );
     let head = "| arm | here, % | there, % | n | difference, points |\n|---|--:|--:|--:|--:|";
@@ -181,9 +192,19 @@ mod tests {
         let unasked = run(4, 20, 0, 0.5);
         let peer = Peer { program: "PyTorch 2".into(), runs: labels.chain(distilled).chain([unasked]).collect() };
         let text = document(&[Recorded { report: &report, picture: "x.svg".into(), peer: Some(&peer) }]);
-        assert!(text.contains("trained by PyTorch 2, ") && text.contains("in 1 of 2 arms the means agree"), "{text}");
+        for expected in [
+            "trained by PyTorch 2, ",
+            "in 1 of 2 arms they cannot be told apart (0 lies inside",
+            "one teacher, whose own luck",
+        ] {
+            assert!(text.contains(expected), "{expected} is not in {text}");
+        }
         assert!(text.contains("| labels only | 88.40 | 88.42 | 3 and 3 | −0.02"), "{text}");
         assert!(text.contains("| KD until 8, teacher stopped at 20 | 88.95 | 86.14 | 3 and 3 | +2.81"), "{text}");
+        let one = Peer { runs: vec![run(8, 20, 0, 0.8612)], ..peer };
+        let text = document(&[Recorded { report: &report, picture: "x.svg".into(), peer: Some(&one) }]);
+        assert!(text.contains("with one seed nothing is said of the difference."), "{text}");
+        assert!(!text.contains("whose own luck") && text.contains("| 88.95 | 86.12 | 3 and 1 | +2.83 |"), "{text}");
     }
 
     #[test]

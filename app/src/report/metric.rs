@@ -58,7 +58,7 @@ pub fn explanation(metric: Metric) -> &'static str {
     match metric {
         Metric::ValidationAccuracy => "Share of held-out training images named right, after each epoch.",
         Metric::TestAccuracy => {
-            "Share of test images named right, where test was looked at: at stops and at the end, and at the best on images held out for validation; or after every epoch, where the study asks for that."
+            "Share of test images named right, where test was looked at with every seed: at stops and at the end; or after every epoch, where the study asks for that."
         }
         Metric::TrainAccuracy => "Running over the epoch, on varied images while they are learnt.",
         Metric::KdLossValidation => {

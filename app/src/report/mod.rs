@@ -9,7 +9,7 @@ mod incidents;
 pub mod metric;
 mod provenance;
 mod search;
-pub mod setup;
+mod setup;
 mod table;
 mod teachers;
 

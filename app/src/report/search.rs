@@ -7,12 +7,13 @@ use study::{
     search::{RoundReport, Scored},
 };
 
+/// Its rounds one after the other, with what was decided after each; `None` where nothing was searched.
 pub fn search(report: &Report) -> Option<impl IntoView + use<>> {
     let found = report.search.as_ref()?;
     let of = |count: u32, noun: &str| numbers::counted(u64::from(count), noun);
     let lead = format!(
         "{} of at most {} are spent. After each round the best arms on validation go on, by accuracy and then by cross-entropy, with those \
-         that are equal to the last of them; the winner alone is tested, against labels only.",
+         that were trained alike so far; the winner alone is tested, against labels only.",
         numbers::counted(found.spent_epochs, "epoch"),
         numbers::count(u64::from(found.budget_epochs)),
     );
@@ -40,20 +41,19 @@ pub fn search(report: &Report) -> Option<impl IntoView + use<>> {
 }
 
 /// How a round stands that is not through.
-fn stands(state: State) -> &'static str {
+fn round_state(state: State) -> &'static str {
     match state {
-        State::Training => "In training",
-        State::Waiting => "Not in training now",
-        State::Stopped => "Stopped",
+        State::Training => "In training: what is dropped is decided once all of it is there.",
+        State::Waiting => "Not in training now: what is dropped is decided once all of it is there.",
+        State::Stopped => "Stopped: what is dropped is decided once all of it is there.",
         // Nothing else leaves a round unfinished.
-        State::Failed | State::Finished => "Left unfinished",
+        State::Failed | State::Finished => "Left unfinished by another version of this program.",
     }
 }
 
 fn table(report: &Report, round: &RoundReport, number: usize) -> AnyView {
     if round.scores.is_empty() {
-        let said = format!("{}: what is dropped is decided once all of it is there.", stands(report.progress.state));
-        return view! { <p class="empty">{said}</p> }.into_any();
+        return view! { <p class="empty">{round_state(report.progress.state)}</p> }.into_any();
     }
     let tints = tints(&report.arms);
     let rows = round.scores.iter().map(|Scored { arm, accuracy, cross_entropy, promoted }| {

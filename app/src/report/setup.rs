@@ -3,7 +3,7 @@
 use crate::numbers;
 use leptos::prelude::*;
 use std::fmt::Display;
-use study::{Chain, Choices, Dataset, Method, Number, Report, Study, TeacherNetwork, Treatment};
+use study::{Chain, Choices, Method, Number, Report, Study, TeacherNetwork, Treatment};
 
 pub fn setup(report: &Report) -> impl IntoView + use<> {
     view! {
@@ -26,9 +26,9 @@ pub(super) fn what(report: &Report) -> String {
     };
     let images = match &report.images {
         Some(images) => {
-            format!("{}, {} images", named(study.dataset), numbers::count(u64::from(images.train)))
+            format!("{}, {} images", study.dataset.title(), numbers::count(u64::from(images.train)))
         }
-        None => named(study.dataset),
+        None => study.dataset.title(),
     };
     let parts = [
         Some(networks),
@@ -38,18 +38,6 @@ pub(super) fn what(report: &Report) -> String {
         Some(numbers::counted(u64::from(study.seeds), "seed")),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
-}
-
-/// As a person calls it.
-pub fn named(dataset: Dataset) -> String {
-    match dataset {
-        Dataset::FashionMnist12k | Dataset::FashionMnist => "Fashion-MNIST".into(),
-        Dataset::Mnist => "MNIST".into(),
-        Dataset::Cifar10 => "CIFAR-10".into(),
-        Dataset::Cifar100 => "CIFAR-100".into(),
-        Dataset::TinyImageNet => "Tiny-ImageNet".into(),
-        Dataset::Folder(folder) => folder.to_string(),
-    }
 }
 
 fn distillation(treatment: &Treatment) -> String {

@@ -26,7 +26,7 @@ fn table(report: &Report) -> impl IntoView + use<> {
     let class = if report.arms.len() <= STACKED_MAX { "arms stacked" } else { "arms" };
     let rows = report.comparison.arms.iter().map(|summary| {
         let arm = summary.arm;
-        let state = stands(arm, state_of(arm, report), report);
+        let state = state_cell(arm, state_of(arm, report), report);
         let (difference, p, verdict) = difference(summary, report);
         let verdict = verdict.map(|(said, detail)| {
             view! { <span>{said}{detail.map(|detail| view! { <span class="aside">{detail}</span> })}</span> }
@@ -126,7 +126,7 @@ fn verdict(difference: &Difference) -> Said {
 }
 
 /// How an arm or one of its runs stands: its state, or in which round of a search it was dropped.
-fn stands(arm: usize, state: Option<State>, report: &Report) -> AnyView {
+fn state_cell(arm: usize, state: Option<State>, report: &Report) -> AnyView {
     match (dropped_in(arm, report), state) {
         (Some(round), _) => format!("dropped in round {round}").into_any(),
         (None, Some(state)) => view! { <span class=state_class(state)>{state_in_words(state)}</span> }.into_any(),
@@ -166,7 +166,7 @@ fn runs(report: &Report) -> impl IntoView + use<> {
                     <td role="cell" class="number" data-label="Test accuracy, %">{summary.by_seed.get(index).copied().flatten().map(|accuracy| numbers::fixed(accuracy, 2))}</td>
                     <td role="cell" class="number" data-label="At best on validation, %">{best.map(|(epoch, accuracy)| format!("{} (epoch {epoch})", numbers::fixed(accuracy, 2)))}</td>
                     <td role="cell" class="number" data-label="Epochs">{progress.map(|progress| format!("{} of {}", progress.epochs_done, progress.epochs_total))}</td>
-                    <td role="cell" data-label="State">{stands(summary.arm, progress.map(|progress| progress.state), report)}</td>
+                    <td role="cell" data-label="State">{state_cell(summary.arm, progress.map(|progress| progress.state), report)}</td>
                 </tr>
             }
         })

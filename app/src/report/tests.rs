@@ -675,7 +675,11 @@ fn ensembles_and_a_search_stand_on_the_page_where_there_are_some() {
     ] {
         assert!(html.contains(expected), "{expected} is not in the page");
     }
-    for (state, said) in [(State::Waiting, "Not in training now: what"), (State::Stopped, "Stopped: what")] {
+    for (state, said) in [
+        (State::Waiting, "Not in training now: what"),
+        (State::Stopped, "Stopped: what"),
+        (State::Failed, "Left unfinished by another version of this program."),
+    ] {
         report.progress.state = state;
         assert!(page(&report).contains(said), "{said} is not in the page");
     }

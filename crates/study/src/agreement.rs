@@ -2,6 +2,7 @@
 
 use crate::{Arm, Epoch, Number, Report, Seed, statistics};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What another program found when it trained a study's arms: a file beside the frozen study, as `bench/peer.py sweep` prints it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -15,10 +16,12 @@ pub struct Peer {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PeerRun {
+    /// T, by which both programs soften outputs (Hinton et al. 2015).
     pub temperature: f64,
     /// 0: from labels alone, whatever the temperature and the teacher's stop are.
     pub kd_stop_epoch: Epoch,
     pub teacher_stop_epoch: Epoch,
+    /// Of the other program.
     pub seed: Seed,
     /// After the last epoch, from 0 to 1.
     pub test_accuracy: f64,
@@ -29,31 +32,40 @@ pub struct PeerRun {
 pub struct Agreement {
     /// Index into the report's arms.
     pub arm: usize,
+    /// Mean test accuracy of our seeds, in percent.
     pub ours: f64,
+    /// Of the other program's.
     pub peers: f64,
     pub seeds: u32,
     pub peer_seeds: u32,
-    /// Ours minus the peer's.
+    /// Ours minus the peer's, in points.
     pub difference: f64,
-    /// 95 % by Welch's t: the two programs' seeds and their noise are independent. `None` where one of them has a single seed.
+    /// 95 % by Welch's t over seeds. Where one teacher serves all seeds of a program, that teacher's own luck is not in it. `None` where
+    /// one of the programs has a single seed.
     pub interval: Option<(f64, f64)>,
 }
 
 impl Agreement {
-    /// Whether the interval holds no difference at all; `None` where there is none.
+    /// Whether 0 lies inside the interval: what is there does not tell the programs apart. `None` where there is no interval.
     pub fn agrees(&self) -> Option<bool> {
         self.interval.map(|(low, high)| low <= 0.0 && 0.0 <= high)
     }
 }
 
-/// Every arm that both have trained, in the report's order.
+/// Every arm that both have trained, in the report's order. A peer's run names an arm by three numbers: one that more than one arm has says
+/// nothing of any of them. Of several runs of one arm and seed the first counts.
 pub fn agreements(report: &Report, peer: &Peer) -> Vec<Agreement> {
     // Both accuracies come in steps of one test image.
     let step = 100.0 / f64::from(report.test_images.max(1));
+    let is_of_one = |run: &&PeerRun| report.arms.iter().filter(|arm| run.is_of(arm)).count() == 1;
+    let runs: Vec<&PeerRun> = peer.runs.iter().filter(is_of_one).collect();
     let summaries = report.comparison.arms.iter();
     let both = summaries.filter_map(|summary| {
-        let of_arm = peer.runs.iter().filter(|run| run.is_of(&report.arms[summary.arm]));
-        let peers: Vec<f64> = of_arm.map(|run| 100.0 * run.test_accuracy).collect();
+        let mut by_seed: BTreeMap<Seed, f64> = BTreeMap::new();
+        for run in runs.iter().filter(|run| run.is_of(&report.arms[summary.arm])) {
+            by_seed.entry(run.seed).or_insert(100.0 * run.test_accuracy);
+        }
+        let peers: Vec<f64> = by_seed.into_values().collect();
         let ours: Vec<f64> = summary.by_seed.iter().flatten().copied().collect();
         (!peers.is_empty() && !ours.is_empty()).then(|| Agreement {
             arm: summary.arm,

@@ -1,19 +1,15 @@
 //! What a study found: each arm's accuracy, the differences, and how sure one can be.
 
 use crate::{
-    Arm, Conflict, Confusion, DatasetFacts, Ensembles, Epoch, Incident, Machine, Metric, Plan, Progress, Provenance,
-    RunId, SearchReport, Series, State, Study, TeacherSummary, answer, arms, blocks,
-    conflict::conflicts,
-    incidents::incidents,
-    metrics::{Facts, best_on_validation, result, run_metrics, series},
+    Arm, Epoch, Plan, Provenance, RunId, State, Study, answer, arms, blocks,
+    metrics::{Facts, best_on_validation, result, run_metrics},
     numbers,
-    progress::{self, RunProgress, WaitsFor},
-    search,
+    progress::RunProgress,
+    search::{self, Asked},
     statistics::{self, Blocks},
-    teachers,
 };
 use serde::{Deserialize, Serialize};
-use std::{borrow::Cow, collections::BTreeSet};
+use std::collections::BTreeSet;
 
 /// An arm's result. Accuracies in percent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -85,61 +81,6 @@ pub struct Comparison {
     pub remarks: Vec<String>,
 }
 
-/// Everything the page of a study shows, of a study that runs as of one that is done; frozen, it is a snapshot.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Report {
-    pub study: Study,
-    pub arms: Vec<crate::Arm>,
-    /// "15 runs, 16 segments, 272 epochs instead of 320" comes from these.
-    pub runs: u64,
-    pub segments: u64,
-    pub epochs: u64,
-    pub epochs_without_sharing: u64,
-    pub progress: Progress,
-    pub comparison: Comparison,
-    pub curves: Vec<(Metric, Vec<Series>)>,
-    pub provenance: Vec<Provenance>,
-    pub test_images: u32,
-    /// What went wrong or was put right, and which runs it touches.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub incidents: Vec<Incident>,
-    /// What became of the teachers; empty too in what was frozen before this was kept, as are the next three.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub teachers: Vec<TeacherSummary>,
-    /// The images, split as they were.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub images: Option<DatasetFacts>,
-    /// When a person started it, in seconds since 1970-01-01 UTC; `None` where that is not known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub started_at: Option<i64>,
-    /// What its epochs took so far, summed over workers.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub training_seconds: Option<f64>,
-    /// Where the gradients of the two losses conflict, arm by arm; empty where that was not measured.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub conflicts: Vec<Conflict>,
-    /// What is taken for what on the test images, where classes are few enough to be shown ([`Confusion::CLASSES_MAX`]) and a run is
-    /// at its end. It is counted from kept logits, by whoever has their files.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub confusion: Option<Confusion>,
-    /// How the arms were searched; `None` where all of them were trained.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub search: Option<SearchReport>,
-    /// What networks come to that vote together, where a study has generations.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ensembles: Option<Ensembles>,
-}
-
-impl Report {
-    /// Of a study before which others stand: no time is promised, and where nobody works on it the answer says what it waits for.
-    pub fn waiting_for(mut self, what: &WaitsFor) -> Report {
-        if self.progress.state == State::Waiting {
-            self.comparison.answer = answer::waiting(what, &self.progress.runs);
-        }
-        Report { progress: self.progress.behind_others(), ..self }
-    }
-}
-
 /// Compares what is there. `stopped`: a person asked for it to stop.
 ///
 /// Intervals come from the additive model arm + seed ([`Blocks`]) over every result there is, so that a run that failed takes
@@ -148,22 +89,13 @@ impl Report {
 /// of the study; intervals are not. Accuracies come in steps of one test image, which is the least noise they are taken to have
 /// ([`statistics::rounding_variance`]).
 ///
-/// Of a study that is searched, `plan` is the whole one, here and in what follows.
-pub fn compare(study: &Study, plan: &Plan, facts: &Facts, stopped: bool) -> Comparison {
-    match search::asked(study, plan, facts) {
-        Some(asked) => {
-            let (state, states) = asked.states(facts, stopped);
-            compared(study, &asked.so_far, facts, &states, state)
-        }
-        None => {
-            let states = progress::runs(plan, facts, stopped);
-            let state = progress::state(plan, facts, stopped, &states);
-            compared(study, plan, facts, &states, state)
-        }
-    }
+/// Of a search every run is compared that was ever asked for.
+pub fn compare(study: &Study, asked: &Asked<'_>, facts: &Facts, stopped: bool) -> Comparison {
+    let (state, states) = asked.states(facts, stopped);
+    compared(study, &asked.so_far, facts, &states, state)
 }
 
-fn compared(study: &Study, plan: &Plan, facts: &Facts, states: &[RunProgress], state: State) -> Comparison {
+pub(crate) fn compared(study: &Study, plan: &Plan, facts: &Facts, states: &[RunProgress], state: State) -> Comparison {
     let mut arms: Vec<ArmSummary> = plan.arms.iter().enumerate().map(|(index, arm)| empty(index, arm)).collect();
     let mut validation: Vec<Vec<f64>> = vec![Vec::new(); arms.len()];
     let tested = plan.tested();
@@ -199,6 +131,7 @@ fn compared(study: &Study, plan: &Plan, facts: &Facts, states: &[RunProgress], s
 
     let accuracies: Vec<f64> = arms.iter().filter_map(|arm| arm.mean).collect();
     let sampling_error = || 100.0 * statistics::binomial_half_width(statistics::mean(&accuracies) / 100.0, test_images);
+    let searched = search::remark(study, &plan.arms, state);
     let made_up = facts.values().filter_map(|facts| facts.provenance.as_ref()).any(Provenance::is_synthetic);
     Comparison {
         model: model.description(&arms),
@@ -206,7 +139,7 @@ fn compared(study: &Study, plan: &Plan, facts: &Facts, states: &[RunProgress], s
         residual_deviation: model.blocks.as_ref().map(|blocks| blocks.mean_square_error.sqrt()),
         test_sampling_error: (!accuracies.is_empty() && test_images > 0).then(sampling_error),
         answer: if made_up { answer::MADE_UP.to_owned() } else { answer::answer(&arms, plan, states, state) },
-        remarks: remarks(study, plan, &arms, (states, state), &model),
+        remarks: searched.into_iter().chain(remarks(study, plan, &arms, states, &model)).collect(),
         arms,
     }
 }
@@ -386,9 +319,9 @@ fn remarks(
     study: &Study,
     plan: &Plan,
     arms: &[ArmSummary],
-    (states, state): (&[RunProgress], State),
+    states: &[RunProgress],
     model: &Model,
-) -> Vec<String> {
+) -> impl Iterator<Item = String> {
     let distils = plan.arms.iter().any(|arm| arm.distillation.is_some());
     let one_teacher = (distils && !study.teacher_per_seed()).then(|| {
         "One teacher (seed 0) serves all seeds: the intervals speak of students of that one teacher, not of teachers \
@@ -410,11 +343,9 @@ fn remarks(
     let failed = states.iter().filter(|run| run.state == State::Failed).count();
     let failed = (failed > 0 && abandoned.is_none())
         .then(|| format!("{failed} of {} failed.", numbers::counted(states.len() as u64, "run")));
-    let searched = search::remark(study, &plan.arms, state);
     let tested = plan.runs.iter().zip(plan.tested()).filter(|(_, tested)| *tested);
     let tested: BTreeSet<usize> = tested.map(|(run, _)| run.arm).collect();
     let remarks = [
-        searched,
         one_teacher,
         shared_views,
         arms::baseline_remark(&plan.arms),
@@ -422,7 +353,7 @@ fn remarks(
         failed,
         missing(arms.iter().filter(|arm| tested.contains(&arm.arm)), model),
     ];
-    remarks.into_iter().flatten().collect()
+    remarks.into_iter().flatten()
 }
 
 /// Arms of which the missing seeds are told one by one; the rest are only counted.
@@ -456,78 +387,4 @@ fn missing<'a>(arms: impl Iterator<Item = &'a ArmSummary>, model: &Model) -> Opt
             incomplete.join("; ")
         )
     })
-}
-
-/// Puts a study's page together from facts. Of a search it shows every run that was ever asked for.
-pub fn report(study: &Study, plan: &Plan, facts: &Facts, stopped: bool, machine: &Machine) -> Report {
-    let (plan, progress, search) = shown(study, plan, facts, stopped, machine);
-    let curves = Metric::ALL.into_iter().map(|metric| (metric, series(&plan, facts, metric)));
-    let curves = curves.filter(|(_, series)| series.iter().any(|series| !series.points.is_empty())).collect();
-    let conflicts = conflicts(&plan, facts);
-    Report { curves, conflicts, search, ..without_curves(study, &plan, facts, progress) }
-}
-
-/// As [`report`], without its curves: for a list of studies.
-pub fn report_without_curves(study: &Study, plan: &Plan, facts: &Facts, stopped: bool, machine: &Machine) -> Report {
-    let (plan, progress, search) = shown(study, plan, facts, stopped, machine);
-    Report { search, ..without_curves(study, &plan, facts, progress) }
-}
-
-/// What a report shows of a plan, and how far that is.
-fn shown<'a>(
-    study: &Study,
-    plan: &'a Plan,
-    facts: &Facts,
-    stopped: bool,
-    machine: &Machine,
-) -> (Cow<'a, Plan>, Progress, Option<SearchReport>) {
-    match search::asked(study, plan, facts) {
-        Some(asked) => {
-            let progress = asked.progress(facts, stopped, machine);
-            (Cow::Owned(asked.so_far), progress, Some(asked.report))
-        }
-        None => (Cow::Borrowed(plan), progress::progress(plan, facts, stopped, machine), None),
-    }
-}
-
-fn without_curves(study: &Study, plan: &Plan, facts: &Facts, progress: Progress) -> Report {
-    let comparison = compared(study, plan, facts, &progress.runs, progress.state);
-    let mut provenance: Vec<Provenance> = Vec::new();
-    for its in plan.segments.iter().filter_map(|segment| facts.get(&segment.key)?.provenance.as_ref()) {
-        if !provenance.contains(its) {
-            provenance.push(its.clone());
-        }
-    }
-    Report {
-        study: study.clone(),
-        arms: plan.arms.clone(),
-        runs: plan.runs.len() as u64,
-        segments: plan.segments.len() as u64,
-        epochs: plan.epochs,
-        epochs_without_sharing: plan.epochs_without_sharing,
-        progress,
-        comparison,
-        curves: Vec::new(),
-        provenance,
-        test_images: plan.segments.first().map_or(0, |segment| segment.dataset.test),
-        incidents: incidents(plan, facts),
-        teachers: teachers::summaries(plan, facts),
-        images: plan.segments.first().map(|segment| segment.dataset.clone()),
-        started_at: None,
-        training_seconds: training_seconds(plan, facts),
-        conflicts: Vec::new(),
-        confusion: None,
-        ensembles: None,
-        search: None,
-    }
-}
-
-/// `None` before the first epoch.
-fn training_seconds(plan: &Plan, facts: &Facts) -> Option<f64> {
-    let trained = plan.segments.iter().filter_map(|segment| Some((segment, facts.get(&segment.key)?)));
-    let seconds: f64 = trained
-        .flat_map(|(segment, facts)| facts.metrics.iter().filter(|metrics| metrics.epoch <= segment.until))
-        .map(|metrics| metrics.seconds)
-        .sum();
-    (seconds > 0.0).then_some(seconds)
 }

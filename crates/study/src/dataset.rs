@@ -26,9 +26,26 @@ impl Dataset {
     pub const KNOWN: [Dataset; 6] =
         [Self::FashionMnist12k, Self::FashionMnist, Self::Mnist, Self::Cifar10, Self::Cifar100, Self::TinyImageNet];
 
+    /// Those whose makers publish them: what their files must be is known by checksums, so that they can be downloaded.
+    pub const PUBLISHED: [Dataset; 5] =
+        [Self::Mnist, Self::FashionMnist, Self::Cifar10, Self::Cifar100, Self::TinyImageNet];
+
     /// What a person may write.
     pub const ALLOWED: &str = "fashion-mnist-12k, fashion-mnist, mnist, cifar-10, cifar-100, tiny-imagenet, or NAME@PIXELS for a \
-                               folder of images by class, such as flowers@64";
+                               folder of images by class, such as flowers@64: small letters, digits and hyphens, up to 32, then 8 to 64 \
+                               pixels, divisible by 4";
+
+    /// As a person calls it: "CIFAR-10".
+    pub fn title(self) -> String {
+        match self {
+            Self::FashionMnist12k | Self::FashionMnist => "Fashion-MNIST".into(),
+            Self::Mnist => "MNIST".into(),
+            Self::Cifar10 => "CIFAR-10".into(),
+            Self::Cifar100 => "CIFAR-100".into(),
+            Self::TinyImageNet => "Tiny-ImageNet".into(),
+            Self::Folder(folder) => folder.to_string(),
+        }
+    }
 
     /// A mirrored digit is another sign or none: digits are never flipped.
     pub fn digits(self) -> bool {
@@ -58,7 +75,7 @@ impl FromStr for Dataset {
     type Err = String;
     fn from_str(name: &str) -> Result<Self, String> {
         let known = Self::KNOWN.into_iter().find(|dataset| dataset.to_string() == name);
-        known.or_else(|| name.parse().ok().map(Self::Folder)).ok_or_else(|| Self::ALLOWED.to_owned())
+        known.or_else(|| FolderName::read(name).map(Self::Folder)).ok_or_else(|| Self::ALLOWED.to_owned())
     }
 }
 
@@ -95,34 +112,26 @@ impl FolderName {
         self.image_size
     }
 
+    /// Takes small letters, digits and hyphens, and a size that both of the network's halvings divide.
+    fn read(text: &str) -> Option<FolderName> {
+        let (word, size) = text.split_once('@')?;
+        let fits = (1..=Self::LETTERS_MAX).contains(&word.len()) && !word.starts_with('-');
+        let plain = |letter: u8| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == b'-';
+        // One way to write a size, so that one data set has one name.
+        let image_size = size.parse().ok().filter(|number: &u32| number.to_string() == size)?;
+        if !fits || !word.bytes().all(plain) || !Self::IMAGE_SIZES.contains(&image_size) || image_size % 4 != 0 {
+            return None;
+        }
+        let mut letters = [0; Self::LETTERS_MAX];
+        letters[..word.len()].copy_from_slice(word.as_bytes());
+        Some(FolderName { letters, image_size })
+    }
+
     /// The name without the size.
     fn word(&self) -> &str {
         let end = self.letters.iter().position(|letter| *letter == 0).unwrap_or(self.letters.len());
         // Nothing else than ASCII was let in.
         std::str::from_utf8(&self.letters[..end]).unwrap_or_default()
-    }
-}
-
-impl FromStr for FolderName {
-    type Err = String;
-    /// Small letters, digits and hyphens, and a size that both of the network's halvings divide.
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || {
-            "write NAME@PIXELS, such as flowers@64: small letters, digits and hyphens, up to 32, then 8 to 64 pixels, \
-                        divisible by 4"
-                .to_owned()
-        };
-        let (word, size) = text.split_once('@').ok_or_else(wrong)?;
-        let fits = (1..=Self::LETTERS_MAX).contains(&word.len()) && !word.starts_with('-');
-        let plain = |letter: u8| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == b'-';
-        // One way to write a size, so that one data set has one name.
-        let image_size = size.parse().ok().filter(|number: &u32| number.to_string() == size).ok_or_else(wrong)?;
-        if !fits || !word.bytes().all(plain) || !Self::IMAGE_SIZES.contains(&image_size) || image_size % 4 != 0 {
-            return Err(wrong());
-        }
-        let mut letters = [0; Self::LETTERS_MAX];
-        letters[..word.len()].copy_from_slice(word.as_bytes());
-        Ok(FolderName { letters, image_size })
     }
 }
 
@@ -227,6 +236,7 @@ mod tests {
             Dataset::KNOWN.into_iter().filter(|dataset| Dataset::ALLOWED.contains(&dataset.to_string())).count(),
             6
         );
+        assert!(Dataset::PUBLISHED.iter().all(|dataset| Dataset::KNOWN.contains(dataset)));
     }
 
     #[test]

@@ -86,6 +86,7 @@ struct Sizes {
     transformed: u64,
     /// Channels of all batch norms.
     norms: u64,
+    /// Inputs of the last layer, and its weights with their bias.
     features: u64,
     linear: u64,
     /// Of one image: itself, what of it is kept for the backward pass, what is read once more, its largest activation, and that with its
@@ -224,5 +225,30 @@ impl Sizes {
             }
         }
         sizes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn network(name: &str) -> Architecture {
+        name.parse().unwrap()
+    }
+
+    #[test]
+    fn memory_grows_with_the_batch_and_a_teacher_needs_little() {
+        let large = network("wrn-604-20");
+        let bytes = |batch| large.training_bytes(3, 32, 10, batch, 1);
+        assert!(bytes(4096) > 1_000_000_000_000, "{}", bytes(4096));
+        assert_eq!((bytes(64) - bytes(16)) / 48, (bytes(4096) - bytes(64)) / 4032);
+        // Fewer parts than a batch has images sum gradients apart.
+        assert!(bytes(9) - bytes(8) < bytes(2) - bytes(1));
+        assert!(large.evaluation_bytes(3, 32, 10, 1) < bytes(1));
+        let usual = network("wrn-16-2");
+        assert!(usual.evaluation_bytes(3, 32, 10, 1) < usual.training_bytes(3, 32, 10, 64, 1) / 3);
+        // What a ReLU after a sum gives is kept too.
+        let [before, after] = ["wrn-10-1", "resnet8"].map(|name| network(name).training_bytes(3, 32, 10, 64, 1));
+        assert!(before < after && after < 2 * before, "{before} {after}");
     }
 }

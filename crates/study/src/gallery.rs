@@ -1,7 +1,7 @@
 //! The paper's experiments (Cho & Hariharan, "On the Efficacy of Knowledge Distillation", ICCV 2019), each a study to open as it is, at
 //! three sizes.
 
-use crate::{Study, claims::Claim};
+use crate::{Dataset, Study, claims::Claim};
 
 /// One experiment of the paper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,19 +40,23 @@ impl Size {
         }
     }
 
-    /// Data, student and recipe. Stops are chosen on images held out of the training split, where the paper's look chosen on test.
-    fn head(self) -> &'static str {
+    /// The images of every experiment of this size.
+    pub fn dataset(self) -> Dataset {
         match self {
-            Size::Minutes => {
-                "dataset = \"fashion-mnist-12k\"\nseeds = 3\nstudent = { architecture = \"wrn-10-1\", epochs = 12 }\n"
-            }
-            Size::Overnight => {
-                "dataset = \"fashion-mnist\"\nseeds = 3\nstudent = { architecture = \"wrn-16-1\", epochs = 30 }\n"
-            }
-            Size::AsPublished => {
-                "dataset = \"cifar-10\"\nseeds = 5\nstudent = { architecture = \"wrn-16-1\", epochs = 200 }\n"
-            }
+            Size::Minutes => Dataset::FashionMnist12k,
+            Size::Overnight => Dataset::FashionMnist,
+            Size::AsPublished => Dataset::Cifar10,
         }
+    }
+
+    /// Data, student and recipe. Stops are chosen on images held out of the training split, where the paper's look chosen on test.
+    fn head(self) -> String {
+        let student = match self {
+            Size::Minutes => "seeds = 3\nstudent = { architecture = \"wrn-10-1\", epochs = 12 }",
+            Size::Overnight => "seeds = 3\nstudent = { architecture = \"wrn-16-1\", epochs = 30 }",
+            Size::AsPublished => "seeds = 5\nstudent = { architecture = \"wrn-16-1\", epochs = 200 }",
+        };
+        format!("dataset = \"{}\"\n{student}\n", self.dataset())
     }
 }
 
@@ -213,7 +217,7 @@ mod tests {
         for card in CARDS {
             for size in Size::ALL {
                 let study = card.study(size);
-                assert_eq!(study.title, card.question);
+                assert_eq!((study.title.as_str(), study.dataset), (card.question, size.dataset()));
                 assert!(study.check().is_empty(), "{}, {}", card.slug, size.name());
                 assert!(study.treatment.is_some_and(|treatment| treatment.distils()));
             }

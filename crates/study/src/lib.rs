@@ -19,6 +19,7 @@ pub mod conflict;
 pub mod confusion;
 pub mod cost;
 mod count;
+pub mod curves;
 pub mod dataset;
 mod engine_bytes;
 pub mod ensembles;
@@ -39,11 +40,13 @@ pub mod metrics;
 pub mod numbers;
 pub mod numeral;
 mod ordered;
+pub mod outlook;
 mod part;
 pub mod plan;
 pub mod progress;
 pub mod published;
 mod read;
+pub mod report;
 pub mod schedule;
 pub mod search;
 mod section;
@@ -59,10 +62,11 @@ pub mod training;
 pub use architecture::Architecture;
 pub use chain::{Chain, Member};
 pub use check::SpecError;
-pub use comparison::{ArmSummary, Comparison, Difference, Report, Verdict};
+pub use comparison::{ArmSummary, Comparison, Difference, Verdict};
 pub use conflict::Conflict;
 pub use confusion::{ArmConfusion, Confusion};
 pub use cost::{Estimate, Speed};
+pub use curves::{Metric, Point, Series};
 pub use dataset::{Dataset, DatasetFacts, DatasetSamples, FolderName, Sample};
 pub use ensembles::Ensembles;
 pub use imported::{ImportedTeacher, TeacherNetwork, WeightsDigest};
@@ -71,13 +75,15 @@ pub use laboratory::{ExampleCard, Share, ShareId, StudyCard, StudyId};
 pub use machine::{Machine, Ready};
 pub use method::{Method, Number, Scheme};
 pub use metrics::{
-    CheckpointFile, Cosine, EpochMetrics, Event, Facts, Failure, Fidelity, GradientCosine, Job, Kept, Metric,
-    PROBE_IMAGES, Point, Provenance, Scores, SegmentFacts, Series,
+    CheckpointFile, Cosine, EpochMetrics, Event, Facts, Failure, Fidelity, GradientCosine, Job, Kept, PROBE_IMAGES,
+    Provenance, Scores, SegmentFacts,
 };
+pub use outlook::Outlook;
 pub use plan::{Arm, Distillation, Leg, Line, Numerics, Observer, Plan, Run, RunId, Segment, SegmentKey, Start};
 pub use progress::{Progress, State, WaitsFor};
+pub use report::Report;
 pub use schedule::Schedule;
-pub use search::{Search, SearchReport};
+pub use search::{Asked, Search, SearchReport};
 pub use snapshot::Snapshot;
 pub use spec::{
     Augmentation, AugmentationSeed, Choices, Device, EvaluateTest, Recipe, Student, Study, TeacherChoices, Treatment,

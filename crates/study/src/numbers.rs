@@ -109,6 +109,17 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
+/// A time that is an estimate, before what it is of: "about 15 minutes", "a few seconds".
+pub fn about(seconds: f64) -> String {
+    let said = duration(seconds);
+    if said.starts_with("a ") { said } else { format!("about {said}") }
+}
+
+/// Before a number which nothing that may come exceeds: what a search comes to.
+pub fn at_most(is_bound: bool) -> &'static str {
+    if is_bound { "at most " } else { "" }
+}
+
 /// The same words on one line: a number must not lose its unit to the next.
 pub fn kept_together(words: &str) -> String {
     words.replace(' ', "\u{a0}")

@@ -60,21 +60,6 @@ pub struct RunProgress {
     pub state: State,
 }
 
-/// `stopped`: a person asked for it to stop.
-pub fn progress(plan: &Plan, facts: &Facts, stopped: bool, machine: &Machine) -> Progress {
-    let runs = runs(plan, facts, stopped);
-    let epochs_done = plan.segments.iter().map(|segment| u64::from(epochs_done(segment, facts))).sum();
-    let state = state(plan, facts, stopped, &runs);
-    Progress {
-        state,
-        epochs_done,
-        epochs_total: plan.epochs,
-        left: left(plan, state, facts, machine),
-        failures: plan.segments.iter().filter_map(|segment| facts.get(&segment.key)?.failure.clone()).collect(),
-        runs,
-    }
-}
-
 /// Time for what is left to be trained.
 pub(crate) fn left(plan: &Plan, state: State, facts: &Facts, machine: &Machine) -> Option<Estimate> {
     match state {
@@ -92,14 +77,19 @@ pub(crate) fn epochs_done(segment: &Segment, facts: &Facts) -> u32 {
     metrics.iter().filter(|metrics| asked_for(metrics.epoch)).count() as u32
 }
 
-pub(crate) fn state(plan: &Plan, facts: &Facts, stopped: bool, runs: &[RunProgress]) -> State {
+pub(crate) fn state<'a>(
+    plan: &Plan,
+    facts: &Facts,
+    stopped: bool,
+    mut runs: impl Iterator<Item = &'a RunProgress> + Clone,
+) -> State {
     let working = || plan.segments.iter().any(|segment| facts.get(&segment.key).is_some_and(|facts| facts.working));
     let ended = |run: &RunProgress| matches!(run.state, State::Finished | State::Failed);
-    if runs.iter().all(|run| run.state == State::Finished) {
+    if runs.clone().all(|run| run.state == State::Finished) {
         State::Finished
     } else if stopped {
         State::Stopped
-    } else if plan.is_of_another_version() || (runs.iter().all(ended) && !working()) {
+    } else if plan.is_of_another_version() || (runs.all(ended) && !working()) {
         State::Failed
     } else if working() {
         State::Training

@@ -162,14 +162,14 @@ struct Networks<T: Clone> {
     architecture: Option<Choices<T>>,
     epochs: Option<Choices<u32>>,
     /// The shortest of its trainings that could be read, also where another one is wrong: no stop may lie beyond it.
-    last: Option<u32>,
+    shortest: Option<u32>,
 }
 
 fn student(section: &Section<'_>, errors: &mut Vec<SpecError>) -> Networks<Architecture> {
     let epochs = whole(check::EPOCHS, "");
     let student = Networks {
         architecture: section.required_choices("architecture", &architecture(), errors),
-        last: section.readable("epochs", &epochs).into_iter().min(),
+        shortest: section.readable("epochs", &epochs).into_iter().min(),
         epochs: section.required_choices("epochs", &epochs, errors),
     };
     section.refuse_unknown(errors);
@@ -182,12 +182,12 @@ fn teachers(section: &Section<'_>, errors: &mut Vec<SpecError>) -> Networks<Teac
     let epochs = whole(check::EPOCHS, "");
     let all_imported =
         architecture.as_ref().is_some_and(|choices| choices.0.iter().all(|teacher| teacher.imported.is_some()));
-    let last = section.readable("epochs", &epochs).into_iter().min();
+    let shortest = section.readable("epochs", &epochs).into_iter().min();
     let epochs = match all_imported {
         true => section.or_choices("epochs", &epochs, 1.into(), errors),
         false => section.required_choices("epochs", &epochs, errors),
     };
-    Networks { architecture, epochs, last }
+    Networks { architecture, epochs, shortest }
 }
 
 struct Teaching {
@@ -211,7 +211,7 @@ fn teaching(
     let methods = scheme(&section, momentum, errors);
 
     let weighs = methods.weighs();
-    let student_last = student.last.filter(|_| weighs);
+    let student_last = student.shortest.filter(|_| weighs);
     let beyond_student = "is beyond the student's last epoch";
     let kd_stop_epoch = section.choices("kd_stop_epoch", &within(0, student_last, beyond_student), errors);
 
@@ -225,7 +225,7 @@ fn teaching(
     let is_trained = |teacher: &&Networks<TeacherNetwork>| {
         teacher.architecture.as_ref().is_none_or(|choices| choices.0.iter().any(|teacher| teacher.imported.is_none()))
     };
-    let teacher_last = teacher.as_ref().filter(is_trained).filter(|_| distils).and_then(|it| it.last);
+    let teacher_last = teacher.as_ref().filter(is_trained).filter(|_| distils).and_then(|it| it.shortest);
     let within_teacher = within(1, teacher_last, "is beyond the teacher's last epoch");
     let teacher_stop_epoch = section.choices("teacher_stop_epoch", &within_teacher, errors);
     let student_last = student_last.filter(|_| distils);

@@ -6,8 +6,9 @@ use images::{fashion_mnist_12k, machine};
 use study::{
     Epoch, EpochMetrics, Facts, Numerics, Plan, Report, Scores,
     claims::{Judged, judge},
-    comparison::report,
     gallery::{CARDS, Card, Size},
+    report::report,
+    search::asked,
 };
 
 /// A report of the experiment's smallest size in which run `seed` of `arm` ends with these test and validation accuracies.
@@ -41,7 +42,7 @@ fn found(slug: &str, accuracy: impl Fn(&study::Arm, u32) -> (f64, f64)) -> Repor
         }
     }
     facts.values_mut().for_each(|facts| facts.metrics.sort_by_key(|metrics| metrics.epoch));
-    report(&study, &plan, &facts, false, &machine())
+    report(&study, &asked(&study, &plan, &facts), &facts, false, &machine())
 }
 
 /// A little that no two seeds have in common, so that there is noise.

@@ -4,14 +4,14 @@ mod images;
 
 use images::fashion_mnist_12k;
 use study::{
-    CheckpointId, Confusion, Cosine, Epoch, EpochMetrics, Facts, Failure, Fidelity, GradientCosine, Happened, Machine,
-    Metric, Numerics, Observer, PROBE_IMAGES, Plan, Provenance, Report, Scores, Seed, SegmentFacts, SegmentKey,
-    Snapshot, Speed, State, Study, Verdict, WaitsFor,
-    comparison::{compare, report},
+    CheckpointId, Comparison, Confusion, Cosine, Epoch, EpochMetrics, Facts, Failure, Fidelity, GradientCosine,
+    Happened, Machine, Metric, Numerics, Observer, PROBE_IMAGES, Plan, Progress, Provenance, Report, Scores, Seed,
+    SegmentFacts, SegmentKey, Snapshot, Speed, State, Study, Verdict, WaitsFor,
     conflict::conflicts,
     cost::{Measured, Pace, estimate},
-    metrics::{run_metrics, series},
-    progress::progress,
+    curves::series,
+    metrics::run_metrics,
+    search::asked,
 };
 
 const STUDY: &str = r#"
@@ -35,6 +35,19 @@ fn planned_of(text: &str) -> (Study, Plan) {
     let dataset = fashion_mnist_12k();
     let plan = Plan::new(&study, &dataset, Numerics::CpuF32).unwrap();
     (study, plan)
+}
+
+fn compare(study: &Study, plan: &Plan, facts: &Facts, stopped: bool) -> Comparison {
+    study::comparison::compare(study, &asked(study, plan, facts), facts, stopped)
+}
+
+fn report(study: &Study, plan: &Plan, facts: &Facts, stopped: bool, machine: &Machine) -> Report {
+    study::report::report(study, &asked(study, plan, facts), facts, stopped, machine)
+}
+
+/// Of a study that is not searched.
+fn progress(plan: &Plan, facts: &Facts, stopped: bool, machine: &Machine) -> Progress {
+    asked(&planned().0, plan, facts).progress(facts, stopped, machine)
 }
 
 fn machine(speed: Option<f64>) -> Machine {

@@ -16,7 +16,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use store::{Store, StoredStudy};
-use study::{Provenance, Snapshot, State, comparison::report};
+use study::{Provenance, Snapshot, State, report::report, search::asked};
 
 pub async fn results(arguments: command_line::Results) -> Result<(), CommandError> {
     if let Some(data_dir) = &arguments.data_dir {
@@ -58,7 +58,7 @@ async fn freeze_finished(data_dir: &Path, examples: &Path) -> Result<(), Command
     let (machine, _) = machine::find(data_dir, &datasets::DatasetPaths::new(), None, 0);
     for StoredStudy { study, plan, stopped_at, created_at, .. } in store.studies().await? {
         let facts = store.facts(&plan).await?;
-        let found = report(&study, &plan, &facts, stopped_at.is_some(), &machine);
+        let found = report(&study, &asked(&study, &plan, &facts), &facts, stopped_at.is_some(), &machine);
         if found.progress.state != State::Finished || found.provenance.iter().any(Provenance::is_synthetic) {
             continue;
         }

@@ -17,11 +17,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{collections::BTreeSet, io::IsTerminal, sync::Arc, time::Instant};
 use store::{Store, StoreError, StoredStudy};
 use study::{
-    EvaluateTest, Facts, Machine, Plan, Progress, SegmentKey, State, Study, StudyId,
-    cost::estimate,
-    progress::progress,
-    search,
-    teacher_logits::{in_words, teacher_logits},
+    EvaluateTest, Facts, Machine, Outlook, Plan, Progress, SegmentKey, State, Study, StudyId, comparison::compare,
+    numbers::at_most, search::asked, teacher_logits::in_words,
 };
 use tokio::sync::watch;
 
@@ -32,12 +29,9 @@ pub async fn run(arguments: command_line::Run, bar: ProgressBar) -> Result<(), C
     let folder = DataFolder::open(&arguments.installation.data_dir, "`stillroom run`")?;
     let store = Store::open(folder.path()).await?;
     let machine = machine::measured(machine, Some(folder.path()));
-    let at_most = search::at_most(&study, &plan);
-    eprintln!("{}\n{}", study.title, summary::counts(&plan, at_most.as_ref()));
-    let trained = at_most.as_ref().unwrap_or(&plan);
-    let teachers = teacher_logits(&trained.segments, machine.teacher_logits_limit);
-    let estimate = estimate(trained, &Facts::new(), &machine);
-    for remark in plan.remarks.iter().chain(&in_words(&teachers)) {
+    let outlook = Outlook::of(&study, &plan, &machine);
+    eprintln!("{}\n{}", study.title, summary::counts(&plan, &outlook));
+    for remark in plan.remarks.iter().chain(&in_words(&outlook.teacher_logits)) {
         eprintln!("{remark}");
     }
 
@@ -87,20 +81,19 @@ pub async fn run(arguments: command_line::Run, bar: ProgressBar) -> Result<(), C
     let _ = runner.await;
 
     let Some((state, facts)) = watched? else { return Err(CommandError::Interrupted) };
-    let comparison = study::comparison::compare(&study, &plan, &facts, state == State::Stopped);
     // Of a search every run that was ever asked for is told, and it has failed only where the last round has.
-    let asked = search::asked(&study, &plan, &facts);
-    let told = asked.as_ref().map_or(&plan, |asked| &asked.so_far);
+    let asked = asked(&study, &plan, &facts);
+    let comparison = compare(&study, &asked, &facts, state == State::Stopped);
+    let told: &Plan = &asked.so_far;
     if arguments.json {
-        let seconds = begin.elapsed().as_secs_f64();
-        let grid = asked.as_ref().map(|_| &plan);
-        let object = summary::result_object(told, grid, &teachers, estimate, &comparison, seconds);
+        let found = Some((&comparison, begin.elapsed().as_secs_f64()));
+        let object = summary::object(&plan, Some(told), &outlook, found);
         tell(&format!("{}\n", summary::in_json(&object)))?;
         eprint!("{}{}", summary::footnotes(&comparison), summary::teachers(told, &facts));
     } else {
         tell(&format!("{}\n{}", summary::result_table(&comparison), summary::teachers(told, &facts)))?;
     }
-    let failures = summary::failures(asked.as_ref().map_or(&plan, |asked| &asked.plan), &facts);
+    let failures = summary::failures(&asked.now, &facts);
     match state {
         State::Finished if failures.is_empty() => Ok(()),
         _ => {
@@ -130,23 +123,19 @@ async fn watch_progress(
         let stopped = store.study(&id).await?.is_none_or(|study| study.stopped_at.is_some());
         let facts = store.facts(whole).await?;
         // A search asks for more as it goes.
-        let asked = search::asked(study, whole, &facts);
-        let now = match &asked {
-            Some(asked) => asked.progress(&facts, stopped, machine),
-            None => progress(whole, &facts, stopped, machine),
-        };
+        let asked = asked(study, whole, &facts);
+        let now = asked.progress(&facts, stopped, machine);
+        let bound = at_most(asked.report.is_some());
         bar.set_length(now.epochs_total);
         bar.set_position(now.epochs_done);
-        bar.set_message(message(begin.elapsed().as_secs_f64(), &now, asked.is_some()));
+        bar.set_message(message(begin.elapsed().as_secs_f64(), &now, bound));
         // Without a terminal, a line each tenth of the way says that it is alive.
         let tenth = now.epochs_done * 10 / now.epochs_total.max(1);
         if bar.is_hidden() && tenth != reported {
-            let bound = if asked.is_some() { "at most " } else { "" };
             eprintln!("{} of {bound}{} epochs", now.epochs_done, now.epochs_total);
             reported = tenth;
         }
-        let in_hand = asked.as_ref().map_or(whole, |asked| &asked.plan);
-        if is_over(now.state, in_hand, study.recipe.evaluate_test, &facts) {
+        if is_over(now.state, &asked.now, study.recipe.evaluate_test, &facts) {
             bar.finish_and_clear();
             return Ok((now.state, facts));
         }
@@ -182,10 +171,9 @@ fn is_over(state: State, plan: &Plan, evaluate_test: EvaluateTest, facts: &Facts
     }
 }
 
-/// How long it has taken and may take: "51 s, about 38 s left"; of a search what is left at most. The last evaluations are no epochs and
-/// have no estimate.
-fn message(seconds: f64, now: &Progress, is_searched: bool) -> String {
-    let bound = if is_searched { "at most " } else { "" };
+/// How long it has taken and may take: "51 s, about 38 s left"; `bound` stands before what is left. The last evaluations are no epochs
+/// and have no estimate.
+fn message(seconds: f64, now: &Progress, bound: &str) -> String {
     let gone = readable(seconds);
     match now.left {
         Some(left) => format!("{gone}, {bound}about {} left", readable(left.seconds.max(1.0))),
@@ -212,9 +200,13 @@ mod tests {
         SegmentFacts, Speed, cost::Pace,
     };
 
-    fn plan() -> Plan {
+    fn study() -> Study {
         let text =
             "title = \"?\"\ndataset = \"mnist\"\nseeds = 2\nstudent = { architecture = \"wrn-10-1\", epochs = 1 }";
+        Study::from_toml(text).expect("a study")
+    }
+
+    fn plan() -> Plan {
         let dataset = DatasetFacts {
             dataset: Dataset::Mnist,
             checksum: String::new(),
@@ -225,7 +217,7 @@ mod tests {
             validation: 5_000,
             test: 10_000,
         };
-        Plan::new(&Study::from_toml(text).expect("a study"), &dataset, Numerics::CpuF32).expect("a plan")
+        Plan::new(&study(), &dataset, Numerics::CpuF32).expect("a plan")
     }
 
     /// A segment whose run is finished; closed or not.
@@ -264,7 +256,8 @@ mod tests {
             notice: None,
         };
         let mut known = Facts::new();
-        let said = |known: &Facts| message(51.4, &progress(&plan, known, false, &machine), false);
+        let progress = |known: &Facts| asked(&study(), &plan, known).progress(known, false, &machine);
+        let said = |known: &Facts| message(51.4, &progress(known), at_most(false));
         assert!(said(&known).starts_with("51 s, about ") && said(&known).ends_with(" left"), "{}", said(&known));
         for segment in &plan.segments {
             let mut its = facts(segment, false);

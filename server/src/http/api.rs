@@ -18,7 +18,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 use std::str::FromStr;
-use study::{Facts, Report, Snapshot, Study, cost, teacher_logits::teacher_logits};
+use study::{Outlook, Report, Snapshot, Study};
 
 pub fn routes() -> Router<Site> {
     Router::new()
@@ -101,17 +101,14 @@ async fn read(State(site): State<Site>, Path(study): Path<String>) -> Result<Res
     let known = laboratory::known(&site.laboratory, id(&study, "study")?).await?;
     let stored = &known.stored;
     let machine = site.laboratory.machine.get();
-    let at_most = known.asked.as_ref().map(|asked| &asked.at_most);
-    let trained = at_most.unwrap_or(&stored.plan);
-    let teachers = teacher_logits(&trained.segments, machine.teacher_logits_limit);
-    let whole = cost::estimate(trained, &Facts::new(), &machine);
-    let mut object = json!(summary::plan_object(&stored.plan, at_most, &teachers, whole));
+    let (asked, outlook) = (known.asked(), Outlook::of(&stored.study, &stored.plan, &machine));
+    let mut object = json!(summary::object(&stored.plan, Some(&*asked.so_far), &outlook, None));
     object["id"] = json!(stored.id);
     object["created_at"] = json!(stored.created_at);
     object["study"] = json!(stored.study);
     object["remarks"] = json!(stored.plan.remarks);
     object["working"] = json!(known.facts.values().filter(|facts| facts.working).count());
-    object["progress"] = json!(known.progress(&machine));
+    object["progress"] = json!(known.progress(&asked, &machine));
     Ok(Json(object).into_response())
 }
 
@@ -158,12 +155,12 @@ async fn metrics_csv(State(site): State<Site>, Path(study): Path<String>) -> Res
         (header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()),
         (header::CONTENT_DISPOSITION, format!("attachment; filename=\"study-{}-metrics.csv\"", known.stored.id)),
     ];
-    Ok((headers, metrics::csv(known.plan(), &known.facts)).into_response())
+    Ok((headers, metrics::csv(&known.asked().so_far, &known.facts)).into_response())
 }
 
 async fn metrics_json(State(site): State<Site>, Path(study): Path<String>) -> Result<Response, Refused> {
     let known = laboratory::known(&site.laboratory, id(&study, "study")?).await?;
-    Ok(Json(metrics::object(known.plan(), &known.facts)).into_response())
+    Ok(Json(metrics::object(&known.asked().so_far, &known.facts)).into_response())
 }
 
 async fn shares(State(site): State<Site>) -> Result<Response, Refused> {

@@ -203,10 +203,8 @@ pub(super) fn drawn(picture: &Picture<'_>, sweep: &Sweep, longest: usize) -> imp
     });
     let of_lines = sweep.lines.iter().enumerate().filter(|(_, line)| !line.label.is_empty());
     let of_lines = of_lines.filter_map(|(index, line)| {
-        // Where a line begins at labels only, that is no result of the line's own.
-        let is_shared = |arm: usize| report.arms[arm].distillation.is_none() && sweep.quantity.begins_with_labels();
-        let own = line.arms.iter().rev().filter(|arm| !is_shared(**arm));
-        let (arm, mean) = own.into_iter().find_map(|arm| Some((*arm, summary(*arm).mean?)))?;
+        let mut own = line.arms.iter().rev().filter(|arm| !sweep.is_shared(&report.arms[**arm]));
+        let (arm, mean) = own.find_map(|arm| Some((*arm, summary(*arm).mean?)))?;
         Some(End { class: line_class(index), label: line.label.clone(), from: place(arm)?, height: height(mean) })
     });
     let ends: Vec<End> = of_rules.chain(of_lines).collect();
