@@ -9,7 +9,7 @@ use crate::{
 use leptos::prelude::*;
 use leptos_meta::Title;
 use std::collections::BTreeMap;
-use study::{Dataset, DatasetFacts, DatasetSamples, Machine, cost::bytes_in_words};
+use study::{Dataset, DatasetFacts, DatasetSamples, Machine, Unusable, cost::bytes_in_words};
 
 /// The images that studies of this machine are trained and tested on.
 #[component]
@@ -39,41 +39,50 @@ pub fn Data() -> impl IntoView {
                     ", and ask for it in a study by that name. Pictures are scaled so that the shorter side has that size, and the middle is \
                      kept. Where there are both, "<code>"val"</code>" is held out for validation; else a tenth of "<code>"train"</code>" is."
                 </p>
-                <p>
-                    "Or send the archive from here. It is kept as it is, and can be trained on once all of it was read. An archive of a data set \
-                     that is published goes by that name, such as "<code>"cifar-10"</code>
-                    {format!(". Archives may have up to {}.", bytes_in_words(upload_limit))}
-                </p>
-                <form class="upload" method="post" action="/api/v1/datasets" enctype="multipart/form-data">
-                    <label for="name">"Name"</label>
-                    <input
-                        id="name"
-                        type="text"
-                        name="name"
-                        required
-                        placeholder="flowers@64"
-                        title="NAME@PIXELS, such as flowers@64, or the name of a data set that is published, such as cifar-10"
-                        pattern="[a-z0-9][a-z0-9\\-]*(@[0-9]+)?"
-                        autocomplete="off"
-                    />
-                    <label for="archive">"Archive"</label>
-                    <input id="archive" name="archive" type="file" required accept=".zip,.tar,.tgz,.tar.gz,.gz"/>
-                    <button class="button quiet" type="submit">"Upload"</button>
-                </form>
+                {(upload_limit > 0).then(|| upload(upload_limit))}
             </section>
         </article>
     }
 }
 
-type Downloads = BTreeMap<Dataset, Download>;
+/// How an archive of up to so many bytes is sent from the page.
+fn upload(limit: u64) -> impl IntoView + use<> {
+    view! {
+        <p>
+            "Or send the archive from here. It is kept as it is, and can be trained on once all of it was read. An archive of a data set \
+             that is published goes by that name, such as "<code>"cifar-10"</code>
+            {format!(". Archives may have up to {}.", bytes_in_words(limit))}
+        </p>
+        <form class="upload" method="post" action="/api/v1/datasets" enctype="multipart/form-data">
+            <label for="name">"Name"</label>
+            <input
+                id="name"
+                type="text"
+                name="name"
+                required
+                placeholder="flowers@64"
+                title="NAME@PIXELS, such as flowers@64, or the name of a data set that is published, such as cifar-10"
+                pattern="[a-z0-9][a-z0-9\\-]*(@[0-9]+)?"
+                autocomplete="off"
+            />
+            <label for="archive">"Archive"</label>
+            <input id="archive" name="archive" type="file" required accept=".zip,.tar,.tgz,.tar.gz,.gz"/>
+            <button class="button quiet" type="submit">"Upload"</button>
+        </form>
+    }
+}
 
-fn data_sets(machine: &Machine, samples: &[DatasetSamples], downloads: &Downloads) -> impl IntoView + use<> {
+fn data_sets(
+    machine: &Machine,
+    samples: &[DatasetSamples],
+    downloads: &BTreeMap<Dataset, Download>,
+) -> impl IntoView + use<> {
     let here = machine.datasets.iter().map(|facts| {
         let samples = samples.iter().find(|samples| samples.dataset == facts.dataset);
         data_set(facts, samples)
     });
     let here = here.collect_view();
-    let missing = machine.unusable.iter().map(|(dataset, reason)| {
+    let missing = machine.unusable.iter().map(|Unusable { dataset, reason, .. }| {
         view! {
             <li class="card" id=dataset.to_string()>
                 <h2>{named(*dataset)}</h2>
@@ -94,7 +103,7 @@ fn data_sets(machine: &Machine, samples: &[DatasetSamples], downloads: &Download
 fn download(dataset: Dataset, begun: Option<&Download>) -> impl IntoView + use<> {
     if let Some(begun) = begun.filter(|begun| begun.goes_on()) {
         let far = match begun {
-            Download::Coming { bytes, total: Some(total), .. } => Some((bytes.to_string(), total.to_string())),
+            Download::Coming { bytes, total, .. } => Some((bytes.to_string(), total.to_string())),
             _ => None,
         };
         // A link to where a reader is already would only scroll.
@@ -108,7 +117,7 @@ fn download(dataset: Dataset, begun: Option<&Download>) -> impl IntoView + use<>
         .into_any();
     }
     let problem = match begun {
-        Some(Download::Ended(problem)) => Some(view! { <p class="problem" role="alert">{problem.clone()}</p> }),
+        Some(Download::Ended { problem }) => Some(view! { <p class="problem" role="alert">{problem.clone()}</p> }),
         _ => None,
     };
     view! {
@@ -125,11 +134,10 @@ fn said_of(download: &Download) -> String {
     match download {
         Download::Begun => "Downloading: its server was asked.".into(),
         Download::Coming { file, bytes, total } => {
-            let of = total.map_or_else(String::new, |total| format!(" of {}", bytes_in_words(total)));
-            format!("Downloading: {}{of} of {file}.", bytes_in_words(*bytes))
+            format!("Downloading: {} of {} of {file}.", bytes_in_words(*bytes), bytes_in_words(*total))
         }
         Download::BeingRead => "It has come, and is being read.".into(),
-        Download::Ended(problem) => problem.clone(),
+        Download::Ended { problem } => problem.clone(),
     }
 }
 
@@ -230,9 +238,16 @@ mod tests {
 
     #[test]
     fn a_download_says_how_far_it_is() {
-        let coming = |total| Download::Coming { file: "cifar-10-binary.tar.gz", bytes: 17_000_000, total };
-        assert_eq!(said_of(&coming(Some(170_052_171))), "Downloading: 17 MB of 170 MB of cifar-10-binary.tar.gz.");
-        assert_eq!(said_of(&coming(None)), "Downloading: 17 MB of cifar-10-binary.tar.gz.");
-        assert!(Download::BeingRead.goes_on() && !Download::Ended("why".into()).goes_on());
+        let coming = Download::Coming { file: "cifar-10-binary.tar.gz", bytes: 17_000_000, total: 170_052_171 };
+        assert_eq!(said_of(&coming), "Downloading: 17 MB of 170 MB of cifar-10-binary.tar.gz.");
+        let ended = Download::Ended { problem: "why".into() };
+        assert!(coming.goes_on() && Download::BeingRead.goes_on() && !ended.goes_on());
+        // As programs are told.
+        let told = serde_json::to_value([&coming, &ended]).expect("JSON");
+        let expected = serde_json::json!([
+            { "state": "coming", "file": "cifar-10-binary.tar.gz", "bytes": 17_000_000, "total": 170_052_171 },
+            { "state": "ended", "problem": "why" },
+        ]);
+        assert_eq!(told, expected);
     }
 }

@@ -8,7 +8,7 @@ use crate::{
 use leptos::prelude::*;
 use leptos_meta::Title;
 use study::{
-    Dataset, ExampleCard, Machine,
+    Dataset, ExampleCard, Machine, Unusable,
     gallery::{CARDS, Card, Size},
 };
 
@@ -65,10 +65,11 @@ fn experiment(card: &Card, machine: &Machine, examples: &[ExampleCard]) -> impl 
 
 /// The images that an experiment of some size is of and that are not here, and what to do: once for all of them.
 fn missing(machine: &Machine) -> impl IntoView + use<> {
-    let asked = |dataset: &Dataset| Size::ALL.iter().any(|size| CARDS[0].study(*size).dataset == *dataset);
-    let missing = machine.unusable.iter().filter(|(dataset, _)| asked(dataset));
-    let said = missing
-        .map(|(dataset, problem)| view! { <p class="aside">{format!("{dataset} {problem}.").replace('`', "")}</p> });
+    let asked = |dataset: Dataset| Size::ALL.iter().any(|size| CARDS[0].study(*size).dataset == dataset);
+    let missing = machine.unusable.iter().filter(|unusable| asked(unusable.dataset));
+    let said = missing.map(|Unusable { dataset, reason, .. }| {
+        view! { <p class="aside">{format!("{dataset} {reason}.").replace('`', "")}</p> }
+    });
     said.collect_view()
 }
 
