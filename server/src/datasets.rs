@@ -291,6 +291,39 @@ mod tests {
         assert_eq!(found, DatasetPaths::from(expected));
     }
 
+    #[tokio::test]
+    async fn a_data_set_comes_in_one_way_and_into_no_place_that_is_taken() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let usual = usual_folder(folder.path(), Dataset::Cifar10);
+        let places = DatasetPaths::from([(Dataset::Cifar100, "/elsewhere".into()), (Dataset::Cifar10, usual)]);
+        let store = Store::open(folder.path()).await.expect("a store");
+        let (machine, samples) = crate::machine::find(folder.path(), &places, Notes::None, Some(1), 0);
+        let shelf = Shelf::new(
+            folder.path().to_owned(),
+            places,
+            DatasetPaths::new().into(),
+            machine.into(),
+            samples.into(),
+            store.clone(),
+        );
+        let begun = |dataset| shelf.begin(dataset).map(|coming| coming.dataset);
+        let first = shelf.begin(Dataset::Mnist).expect("it comes");
+        assert_eq!(begun(Dataset::Mnist), Err(NotBrought::Comes));
+        drop(first);
+        assert_eq!(begun(Dataset::Mnist), Ok(Dataset::Mnist));
+        assert_eq!(begun(Dataset::Cifar100), Err(NotBrought::HasAPlace));
+        assert_eq!(begun(Dataset::Cifar10), Ok(Dataset::Cifar10), "what lacks in the usual place may be brought");
+        // What can be trained on moves whoever follows the store, and comes no more.
+        let revision = *store.changes().borrow();
+        let (facts, seen) = look(Dataset::FashionMnist12k, None, Notes::None).expect("it is built in");
+        let facts = DatasetFacts { dataset: Dataset::Mnist, ..facts };
+        shelf.add((facts, DatasetSamples { dataset: Dataset::Mnist, ..seen }), Path::new("/here"));
+        assert_eq!(begun(Dataset::Mnist), Err(NotBrought::IsHere));
+        assert!(*store.changes().borrow() > revision && is_here(Dataset::Mnist, &shelf.paths.get()));
+        assert_eq!(shelf.machine.get().lacks(Dataset::Mnist), None);
+        store.close().await;
+    }
+
     #[test]
     fn what_is_not_here_or_damaged_says_why_and_what_to_do() {
         let folder = tempfile::tempdir().expect("a temporary folder");

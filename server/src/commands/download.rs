@@ -15,6 +15,8 @@ use train::{
     folder::images_path,
 };
 
+/// Brings the files, shows how far they are, and says what is in them.
+///
 /// # Errors
 /// Where the files cannot be had, or are none that can be read.
 pub async fn download(arguments: command_line::Download, bar: ProgressBar) -> Result<(), CommandError> {

@@ -35,8 +35,8 @@ const PATH: &str = "/api/v1/datasets";
 const SILENT_FOR: Duration = Duration::from_secs(30);
 /// How long what is not taken is listened to.
 const HEAR_OUT: Duration = Duration::from_secs(60);
-/// What may have come of a form without being handed on: its boundaries and the heads of its parts are short.
-const HELD_BYTES_MAX: u64 = 1 << 20;
+/// What may have come of a form without being handed on, before more is let come: its boundaries and the heads of its parts are short.
+const HELD_BYTES_MAX: u64 = 1 << 16;
 const NAME_BYTES_MAX: usize = 100;
 const ENDINGS: [&str; 4] = [".zip", ".tar.gz", ".tgz", ".tar"];
 
@@ -164,12 +164,12 @@ impl Sent {
             async move {
                 // Whoever reads takes all that is there before it looks at any of it: there is one piece at a time.
                 task::yield_now().await;
-                let chunk = sent.body.lock().await.next().await?;
-                let came = came + chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
                 if came.saturating_sub(sent.handed_on.load(Ordering::Relaxed)) > HELD_BYTES_MAX {
                     sent.is_endless.store(true, Ordering::Relaxed);
                     return Some((Err(axum::Error::new(io::Error::other("a part of the form has no end"))), came));
                 }
+                let chunk = sent.body.lock().await.next().await?;
+                let came = came + chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
                 Some((chunk, came))
             }
         }))
@@ -339,7 +339,7 @@ mod tests {
         (form.expect("a form"), sent, asked)
     }
 
-    const PIECE: usize = 1 << 16;
+    const PIECE: usize = 1 << 12;
 
     #[tokio::test]
     async fn of_a_form_without_an_end_no_more_is_held_than_may_be() {
