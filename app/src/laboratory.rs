@@ -1,22 +1,24 @@
 //! What can be done in a laboratory. The pages' server functions and the HTTP API call these same few functions.
 
 use crate::error::ApiError;
+use serde::Serialize;
 use std::{
     collections::BTreeMap,
     pin::Pin,
     sync::{
-        Arc, Mutex, PoisonError, RwLock,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{SystemTime, UNIX_EPOCH},
 };
 use store::{Store, StoredStudy};
 use study::{
-    Confusion, Dataset, DatasetSamples, Ensembles, ExampleCard, Facts, ImportedTeacher, Machine, Plan, Progress,
-    Report, Share, ShareId, Snapshot, StudyCard, StudyId, WaitsFor, report,
+    Confusion, Dataset, DatasetFacts, DatasetSamples, Ensembles, ExampleCard, Facts, ImportedTeacher, Machine, Plan,
+    Progress, Report, Share, ShareId, Snapshot, StudyCard, StudyId, Unusable, WaitsFor, report,
     search::{Asked, asked},
     teacher_logits::Held,
 };
+use tokio::sync::watch;
 
 /// What the server gives to pages and API. Cheap to clone.
 #[derive(Clone)]
@@ -42,53 +44,59 @@ pub struct Laboratory {
 }
 
 /// How far the download of a data set is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
 pub enum Download {
     /// Its server was asked.
     Begun,
-    /// Of a data set's files this one comes: `bytes` of it are here, of `total` where its server says that.
-    Coming { file: &'static str, bytes: u64, total: Option<u64> },
+    /// Of a file's `total` bytes, `bytes` are here.
+    Coming { file: &'static str, bytes: u64, total: u64 },
     /// All files are here.
     BeingRead,
-    /// Why it came to nothing.
-    Ended(String),
+    /// It came to nothing.
+    Ended { problem: String },
 }
 
 impl Download {
     /// Whether something may still come of it.
     pub fn goes_on(&self) -> bool {
-        !matches!(self, Download::Ended(_))
+        !matches!(self, Download::Ended { .. })
     }
 }
 
 /// What is read by many and replaced now and then. All clones are one.
 #[derive(Debug)]
-pub struct Current<T>(Arc<RwLock<Arc<T>>>);
+pub struct Current<T>(watch::Sender<Arc<T>>);
 
 impl<T> From<T> for Current<T> {
     fn from(first: T) -> Self {
-        Current(Arc::new(RwLock::new(Arc::new(first))))
+        Current(watch::Sender::new(Arc::new(first)))
     }
 }
 
 impl<T> Clone for Current<T> {
     fn clone(&self) -> Self {
-        Current(Arc::clone(&self.0))
+        Current(self.0.clone())
     }
 }
 
 impl<T> Current<T> {
     /// What there is now, which stays as it is whatever is changed later.
     pub fn get(&self) -> Arc<T> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.0.borrow())
     }
 
-    /// One change at a time. Whoever reads meanwhile goes on with what was there.
-    pub fn change<R>(&self, change: impl FnOnce(&mut T) -> R) -> R
+    /// One change at a time. Whoever reads meanwhile goes on with what was there; whoever subscribed is woken.
+    pub fn change(&self, change: impl FnOnce(&mut T))
     where
         T: Clone,
     {
-        change(Arc::make_mut(&mut self.0.write().unwrap_or_else(PoisonError::into_inner)))
+        self.0.send_modify(|current| change(Arc::make_mut(current)));
+    }
+
+    /// Is woken by every change from now on.
+    pub fn subscribe(&self) -> watch::Receiver<Arc<T>> {
+        self.0.subscribe()
     }
 }
 
@@ -216,11 +224,9 @@ async fn known_of(laboratory: &Laboratory, stored: StoredStudy) -> Result<Known,
 /// What stands before a study: its images are not here, an older study has workers, or nobody works on it while another one has.
 async fn waits_for(laboratory: &Laboratory, stored: &StoredStudy, facts: &Facts) -> Result<Option<WaitsFor>, ApiError> {
     let at_work = facts.values().any(|facts| facts.working);
-    let machine = laboratory.machine.get();
-    let mut unusable = machine.unusable.iter();
-    let lacking = unusable.find(|(dataset, _)| *dataset == stored.study.dataset);
+    let dataset = stored.study.dataset;
     // What was not there when the server started may be there by now: whoever trains on it has it.
-    if let Some((dataset, reason)) = lacking.filter(|_| !at_work) {
+    if let Some(reason) = laboratory.machine.get().lacks(dataset).filter(|_| !at_work) {
         return Ok(Some(WaitsFor::Images(format!("{dataset} {reason}"))));
     }
     let other = laboratory.store.oldest_other_at_work(&stored.id).await?;
@@ -290,6 +296,25 @@ pub async fn shares(laboratory: &Laboratory) -> Result<Vec<Share>, ApiError> {
 pub async fn revoke(laboratory: &Laboratory, id: ShareId) -> Result<(), ApiError> {
     let revoked = laboratory.store.revoke_share(&id, now()).await?;
     revoked.then_some(()).ok_or_else(|| ApiError::NotFound("shared link".into()))
+}
+
+/// The data sets of this machine, for programs.
+#[derive(Clone, Debug, Serialize)]
+pub struct DataSets {
+    /// Those that can be trained on.
+    pub datasets: Vec<DatasetFacts>,
+    /// The others that are known of.
+    pub unusable: Vec<Unusable>,
+    /// Those of them that are being downloaded, or could not be.
+    pub downloads: BTreeMap<Dataset, Download>,
+}
+
+/// Which data sets are here, which are not, and how far downloads are.
+pub fn datasets(laboratory: &Laboratory) -> DataSets {
+    // Before the machine: one that came in between is then among what is here.
+    let downloads = BTreeMap::clone(&laboratory.downloads.get());
+    let machine = laboratory.machine.get();
+    DataSets { datasets: machine.datasets.clone(), unusable: machine.unusable.clone(), downloads }
 }
 
 /// What is kept of teachers' logits, for all studies.

@@ -1,6 +1,7 @@
 //! What a person may type.
 
-use crate::{datasets::NamedPath, http::password};
+use crate::{datasets::NamedPath, download::can_be_downloaded, http::password};
+
 use clap::{Args, Parser, Subcommand};
 use std::{net::IpAddr, path::PathBuf, str::FromStr};
 use study::{Architecture, CheckpointId, Dataset, RunId};
@@ -28,7 +29,8 @@ pub enum Command {
         folder: PathBuf,
     },
     /// Download a data set's official files into the data folder, or go on where that broke off.
-    FetchData(FetchData),
+    #[command(alias = "fetch-data")]
+    Download(Download),
     /// Write the trained weights of a run to a file.
     Export(Export),
     /// Bring a teacher that was trained elsewhere.
@@ -45,12 +47,19 @@ pub enum Command {
     },
 }
 
+/// The data folder.
+#[derive(Clone, Debug, Args)]
+pub struct DataDir {
+    /// Folder for the database, checkpoints and data sets, which are in its folders datasets/NAME.
+    #[arg(long = "data-dir", env = "STILLROOM_DATA_DIR", default_value = "stillroom-data", value_name = "FOLDER")]
+    pub dir: PathBuf,
+}
+
 /// Where results and data sets lie.
 #[derive(Clone, Debug, Args)]
 pub struct Installation {
-    /// Folder for the database, checkpoints and data sets.
-    #[arg(long, env = "STILLROOM_DATA_DIR", default_value = "stillroom-data", value_name = "FOLDER")]
-    pub data_dir: PathBuf,
+    #[command(flatten)]
+    pub data: DataDir,
     /// Folder or archive with a data set's official files, such as cifar-10=/data/cifar-10-binary.tar.gz; or with images of your
     /// own by class (train/CLASS/..., test/CLASS/... or val/CLASS/...), such as flowers@64=/data/flowers, made squares of 64 pixels.
     /// Also STILLROOM_DATASET_CIFAR_10 and the like, or the folder datasets/NAME in the data folder.
@@ -70,6 +79,14 @@ fn bytes(typed: &str) -> Result<u64, String> {
         number.checked_mul(factor)
     };
     units.into_iter().find_map(read).ok_or_else(|| "write a whole number of bytes, such as 4GB or 500MB".to_owned())
+}
+
+/// A data set that can be downloaded.
+fn published(typed: &str) -> Result<Dataset, String> {
+    let dataset = typed.parse().ok().filter(|dataset| can_be_downloaded(*dataset));
+    dataset.ok_or_else(|| {
+        format!("{typed:?} cannot be downloaded; allowed: {}", Dataset::PUBLISHED.map(|it| it.to_string()).join(", "))
+    })
 }
 
 #[derive(Clone, Debug, Args)]
@@ -94,9 +111,10 @@ pub struct Serve {
     /// The largest archive of images that may be uploaded: 1 GB unless given; 0 allows none.
     #[arg(long, env = "STILLROOM_UPLOAD_LIMIT", default_value = "1GB", value_name = "BYTES", value_parser = bytes)]
     pub upload_limit: u64,
-    /// Another server for what the page of data sets downloads, such as a mirror in a closed network. Files are known by their checksums.
-    #[arg(long, env = "STILLROOM_FETCH_FROM", value_name = "URL")]
-    pub fetch_from: Option<String>,
+    /// Another server for what the page of data sets downloads, such as a mirror in a closed network, with a folder for each of them:
+    /// URL/mnist/train-images-idx3-ubyte.gz. Files are known by their checksums.
+    #[arg(long, alias = "fetch-from", env = "STILLROOM_DOWNLOAD_FROM", value_name = "URL")]
+    pub download_from: Option<String>,
     /// The program to start as a worker; this one unless given. To measure the server by itself, with workers that only write.
     #[arg(long, hide = true, value_name = "PROGRAM")]
     pub worker_program: Option<PathBuf>,
@@ -133,12 +151,12 @@ pub struct Plan {
 }
 
 #[derive(Clone, Debug, Args)]
-pub struct FetchData {
+pub struct Download {
     /// mnist, fashion-mnist, cifar-10, cifar-100 or tiny-imagenet.
+    #[arg(value_parser = published)]
     pub dataset: Dataset,
-    /// Folder for the database, checkpoints and data sets; the files go into its folder datasets/NAME.
-    #[arg(long, env = "STILLROOM_DATA_DIR", default_value = "stillroom-data", value_name = "FOLDER")]
-    pub data_dir: PathBuf,
+    #[command(flatten)]
+    pub data: DataDir,
     /// Another server that has the same files, such as http://mirror.example.org/mnist/. They are known by their checksums.
     #[arg(long, value_name = "URL")]
     pub from: Option<String>,
@@ -305,6 +323,21 @@ mod tests {
         }
         for wrong in ["", "GB", "-1", "1.5GB", "4 GiB", "99999999999999TB"] {
             assert!(bytes(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_is_published_alone_is_downloaded() {
+        let typed = |name| CommandLine::try_parse_from(["stillroom", "download", name]);
+        for dataset in Dataset::PUBLISHED {
+            let named = typed(&dataset.to_string()).expect("it can be downloaded").command;
+            assert!(matches!(named, Command::Download(download) if download.dataset == dataset));
+        }
+        for wrong in ["fashion-mnist-12k", "flowers@64", "imagenet"] {
+            let error = typed(wrong).expect_err("it cannot be downloaded");
+            assert_eq!(error.exit_code(), 2, "what was asked for is wrong");
+            let said = error.to_string();
+            assert!(said.contains("allowed: mnist, ") && said.contains("tiny-imagenet"), "{said}");
         }
     }
 

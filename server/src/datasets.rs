@@ -1,15 +1,20 @@
 //! Where the files of data sets lie on this machine: the installation's business, never the study's.
 
-use crate::fetch;
+use crate::download;
 use app::laboratory::Current;
 use std::{
     collections::{BTreeMap, BTreeSet},
     env, fs,
     path::{Path, PathBuf},
     str::FromStr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
-use study::{Dataset, DatasetFacts, DatasetSamples, Machine};
-use train::TrainError;
+use store::Store;
+use study::{Dataset, DatasetFacts, DatasetSamples, Machine, Unusable};
+use train::{
+    TrainError,
+    dataset::{Notes, look},
+};
 
 /// A data set and where its official files lie, as typed: `cifar-10=/data/cifar-10-binary.tar.gz`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,13 +47,9 @@ impl FromStr for NamedPath {
 /// Where each data set's files lie; what is built in needs no place here.
 pub type DatasetPaths = BTreeMap<Dataset, PathBuf>;
 
-/// The environment variable that may name a data set's path: `STILLROOM_DATASET_CIFAR_10`. A folder of images has a name of its
-/// owner's making, which no variable can have.
-pub fn variable(dataset: Dataset) -> Option<String> {
-    match dataset {
-        Dataset::Folder(_) => None,
-        known => Some(format!("STILLROOM_DATASET_{}", known.to_string().to_uppercase().replace('-', "_"))),
-    }
+/// The environment variable that may name a data set's path: `STILLROOM_DATASET_CIFAR_10`.
+pub fn variable(dataset: Dataset) -> String {
+    format!("STILLROOM_DATASET_{}", dataset.to_string().to_uppercase().replace('-', "_"))
 }
 
 /// Where a data set lies unless someone says otherwise.
@@ -61,7 +62,7 @@ pub fn usual_folder(data_dir: &Path, dataset: Dataset) -> PathBuf {
 pub fn find(data_dir: &Path, typed: &[NamedPath]) -> DatasetPaths {
     let place = |dataset: Dataset| {
         let typed = typed.iter().rev().find(|named| named.dataset == dataset).map(|named| named.path.clone());
-        let named = || variable(dataset).and_then(env::var_os).filter(|path| !path.is_empty()).map(PathBuf::from);
+        let named = || env::var_os(variable(dataset)).filter(|path| !path.is_empty()).map(PathBuf::from);
         let usual = || Some(usual_folder(data_dir, dataset)).filter(|path| path.exists());
         // A worker runs in another folder: what it is given must not depend on where this process stands.
         typed.or_else(named).or_else(usual).map(|path| std::path::absolute(&path).unwrap_or(path))
@@ -80,28 +81,29 @@ pub struct Available {
     pub found: Vec<DatasetFacts>,
     /// What these look like.
     pub samples: Vec<DatasetSamples>,
-    /// Of the others, why not and what to do about it.
-    pub unusable: Vec<(Dataset, String)>,
+    /// The others, as far as anybody would look for them here.
+    pub unusable: Vec<Unusable>,
 }
 
-/// Reads what is here. What takes long to read is kept in the data folder, where there is one, and read again only where it
-/// changed.
-pub fn available(data_dir: &Path, paths: &DatasetPaths) -> Available {
+/// Reads what is here, or what `notes` say of it.
+pub fn available(paths: &DatasetPaths, notes: Notes<'_>) -> Available {
     let mut available = Available::default();
-    let images = data_dir.is_dir().then(|| train::folder::images_path(data_dir));
     let all: BTreeSet<Dataset> = Dataset::KNOWN.into_iter().chain(paths.keys().copied()).collect();
     for dataset in all {
         let path = paths.get(&dataset).map(PathBuf::as_path);
         if path.is_none() && !built_in(dataset) {
-            available.unusable.push((dataset, missing(dataset)));
+            available.unusable.push(Unusable { dataset, reason: missing(dataset), found: false });
             continue;
         }
-        match train::dataset::look(dataset, path, images.as_deref()) {
+        match look(dataset, path, notes) {
             Ok((facts, samples)) => {
                 available.found.push(facts);
                 available.samples.push(samples);
             }
-            Err(error) => available.unusable.push((dataset, format!("cannot be used: {error}"))),
+            Err(error) => {
+                let reason = format!("cannot be used: {error}");
+                available.unusable.push(Unusable { dataset, reason, found: true });
+            }
         }
     }
     available
@@ -111,30 +113,122 @@ pub fn available(data_dir: &Path, paths: &DatasetPaths) -> Available {
 #[derive(Clone)]
 pub struct Shelf {
     pub data_dir: PathBuf,
-    /// What the runner tells workers.
+    /// Where they were found when the server started, also those that cannot be used.
+    places: Arc<DatasetPaths>,
+    /// What the runner tells workers: where those are that can be used.
     pub paths: Current<DatasetPaths>,
     /// What is planned with.
     pub machine: Current<Machine>,
     pub samples: Current<Vec<DatasetSamples>>,
+    /// Whoever follows it hears of what has come.
+    store: Store,
+    /// Those that are on their way here.
+    coming: Arc<Mutex<BTreeSet<Dataset>>>,
+    /// One at a time is read: each may take much of the machine's memory.
+    turn: Arc<Mutex<()>>,
+}
+
+/// A data set that is on its way here: until this is dropped it comes in no other way.
+pub struct Coming {
+    pub dataset: Dataset,
+    shelf: Shelf,
+}
+
+impl Drop for Coming {
+    fn drop(&mut self) {
+        self.shelf.coming().remove(&self.dataset);
+    }
+}
+
+/// Why a data set is not brought here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotBrought {
+    /// It is on its way already.
+    Comes,
+    /// It can be trained on.
+    IsHere,
+    /// It has a place, which is not the usual one or not empty, and what lies there cannot be used.
+    HasAPlace,
 }
 
 impl Shelf {
-    /// Reads all of a data set that has come, which may take minutes; from then on it can be trained on.
-    pub fn add(&self, dataset: Dataset, path: &Path) -> Result<DatasetFacts, TrainError> {
-        let images = train::folder::images_path(&self.data_dir);
-        let (facts, samples) = train::dataset::look(dataset, Some(path), Some(&images))?;
+    /// Of a data folder that nobody else works in: uploads that a server left behind when it was killed go away.
+    pub fn new(
+        data_dir: PathBuf,
+        places: DatasetPaths,
+        paths: Current<DatasetPaths>,
+        machine: Current<Machine>,
+        samples: Current<Vec<DatasetSamples>>,
+        store: Store,
+    ) -> Shelf {
+        let unfinished = fs::read_dir(data_dir.join("datasets")).into_iter().flatten().flatten();
+        for entry in unfinished.filter(|entry| entry.file_name().as_encoded_bytes().ends_with(b".upload")) {
+            if let Err(error) = fs::remove_dir_all(entry.path()) {
+                tracing::warn!(%error, path = %entry.path().display(), "what an upload left behind stays");
+            }
+        }
+        let (places, coming, turn) = (Arc::new(places), Arc::default(), Arc::default());
+        Shelf { data_dir, places, paths, machine, samples, store, coming, turn }
+    }
+
+    fn coming(&self) -> MutexGuard<'_, BTreeSet<Dataset>> {
+        // A set of names is whole whatever its last holder was doing.
+        self.coming.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where it will lie.
+    pub fn folder(&self, dataset: Dataset) -> PathBuf {
+        usual_folder(&self.data_dir, dataset)
+    }
+
+    /// Says that a data set is on its way.
+    ///
+    /// # Errors
+    /// Where it comes already, is here, or has a place that somebody named.
+    pub fn begin(&self, dataset: Dataset) -> Result<Coming, NotBrought> {
+        let mut coming = self.coming();
+        if coming.contains(&dataset) {
+            return Err(NotBrought::Comes);
+        }
+        // Whatever came is in its place before it is no longer on its way.
+        if self.machine.get().datasets.iter().any(|facts| facts.dataset == dataset) {
+            return Err(NotBrought::IsHere);
+        }
+        // What lies in the usual one is filled up, or told by who has it.
+        if self.places.get(&dataset).is_some_and(|place| *place != self.folder(dataset)) {
+            return Err(NotBrought::HasAPlace);
+        }
+        coming.insert(dataset);
+        Ok(Coming { dataset, shelf: self.clone() })
+    }
+
+    /// Reads all of a data set that has come, which may take minutes.
+    ///
+    /// # Errors
+    /// Where it cannot be read, or is none.
+    pub fn read(&self, dataset: Dataset, path: &Path) -> Result<(DatasetFacts, DatasetSamples), TrainError> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        look(dataset, Some(path), Notes::Kept(&train::folder::images_path(&self.data_dir)))
+    }
+
+    /// From now on what was read, and lies at `path`, can be trained on.
+    pub fn add(&self, (facts, seen): (DatasetFacts, DatasetSamples), path: &Path) {
+        let dataset = facts.dataset;
         // What can be planned must be there for the runner and for the page already.
-        self.paths.change(|paths| paths.insert(dataset, path.to_owned()));
+        self.paths.change(|paths| {
+            paths.insert(dataset, path.to_owned());
+        });
         self.samples.change(|all| {
             all.retain(|samples| samples.dataset != dataset);
-            all.push(samples);
+            all.push(seen);
         });
         self.machine.change(|machine| {
-            machine.unusable.retain(|(unusable, _)| *unusable != dataset);
+            machine.unusable.retain(|unusable| unusable.dataset != dataset);
             machine.datasets.retain(|facts| facts.dataset != dataset);
-            machine.datasets.push(facts.clone());
+            machine.datasets.push(facts);
         });
-        Ok(facts)
+        // Studies may wait for it. Whoever looks because of this finds all of the above.
+        self.store.touch();
     }
 }
 
@@ -148,14 +242,14 @@ pub fn built_in(dataset: Dataset) -> bool {
     dataset == Dataset::FashionMnist12k
 }
 
+/// Of one that has official files.
 fn missing(dataset: Dataset) -> String {
-    let variable =
-        variable(dataset).map_or_else(String::new, |variable| format!(", or with {variable}=PATH in the environment"));
     format!(
-        "was not found when Stillroom started; start it again with --dataset {dataset}=PATH{variable}, \
+        "was not found when Stillroom started; start it again with --dataset {dataset}=PATH, or with {}=PATH in the environment, \
          or once its official files are in the folder datasets/{dataset} of the data folder{}",
-        if fetch::can_fetch(dataset) {
-            format!(" (`stillroom fetch-data {dataset}` puts them there)")
+        variable(dataset),
+        if download::can_be_downloaded(dataset) {
+            format!(" (`stillroom download {dataset}` puts them there)")
         } else {
             String::new()
         }
@@ -180,7 +274,10 @@ mod tests {
     fn folders_of_images_are_those_that_were_typed_or_lie_in_the_data_folder() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let lying = folder.path().join("datasets/flowers@32");
-        for made in [&lying, &folder.path().join("datasets/no data set"), &folder.path().join("datasets/mnist")] {
+        // What is still on its way has no name of a data set.
+        let others = ["no data set", "mnist", "cifar-10.part", "birds@32.upload"]
+            .map(|name| folder.path().join("datasets").join(name));
+        for made in others.iter().chain([&lying]) {
             std::fs::create_dir_all(made).expect("a folder");
         }
         let named: NamedPath = "birds@64=/data/birds".parse().expect("a named path");
@@ -192,26 +289,58 @@ mod tests {
         ];
         let expected = expected.map(|(name, path)| (name.parse().expect("a data set"), path));
         assert_eq!(found, DatasetPaths::from(expected));
-        let reason = missing("birds@64".parse().expect("a data set"));
-        assert!(reason.contains("--dataset birds@64=PATH, or once") && !reason.contains("STILLROOM"), "{reason}");
+    }
+
+    #[tokio::test]
+    async fn a_data_set_comes_in_one_way_and_into_no_place_that_is_taken() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let usual = usual_folder(folder.path(), Dataset::Cifar10);
+        let places = DatasetPaths::from([(Dataset::Cifar100, "/elsewhere".into()), (Dataset::Cifar10, usual)]);
+        let store = Store::open(folder.path()).await.expect("a store");
+        let (machine, samples) = crate::machine::find(folder.path(), &places, Notes::None, Some(1), 0);
+        let shelf = Shelf::new(
+            folder.path().to_owned(),
+            places,
+            DatasetPaths::new().into(),
+            machine.into(),
+            samples.into(),
+            store.clone(),
+        );
+        let begun = |dataset| shelf.begin(dataset).map(|coming| coming.dataset);
+        let first = shelf.begin(Dataset::Mnist).expect("it comes");
+        assert_eq!(begun(Dataset::Mnist), Err(NotBrought::Comes));
+        drop(first);
+        assert_eq!(begun(Dataset::Mnist), Ok(Dataset::Mnist));
+        assert_eq!(begun(Dataset::Cifar100), Err(NotBrought::HasAPlace));
+        assert_eq!(begun(Dataset::Cifar10), Ok(Dataset::Cifar10), "what lacks in the usual place may be brought");
+        // What can be trained on moves whoever follows the store, and comes no more.
+        let revision = *store.changes().borrow();
+        let (facts, seen) = look(Dataset::FashionMnist12k, None, Notes::None).expect("it is built in");
+        let facts = DatasetFacts { dataset: Dataset::Mnist, ..facts };
+        shelf.add((facts, DatasetSamples { dataset: Dataset::Mnist, ..seen }), Path::new("/here"));
+        assert_eq!(begun(Dataset::Mnist), Err(NotBrought::IsHere));
+        assert!(*store.changes().borrow() > revision && is_here(Dataset::Mnist, &shelf.paths.get()));
+        assert_eq!(shelf.machine.get().lacks(Dataset::Mnist), None);
+        store.close().await;
     }
 
     #[test]
     fn what_is_not_here_or_damaged_says_why_and_what_to_do() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let paths = DatasetPaths::from([(Dataset::Mnist, folder.path().to_owned())]);
-        let Available { found, samples, unusable } = available(folder.path(), &paths);
+        let Available { found, samples, unusable } = available(&paths, Notes::None);
         assert_eq!(
             found.iter().map(|facts| (facts.dataset, facts.train, facts.validation)).collect::<Vec<_>>(),
             [(Dataset::FashionMnist12k, 17_000, 0)]
         );
         assert_eq!(samples.iter().map(|samples| samples.dataset).collect::<Vec<_>>(), [Dataset::FashionMnist12k]);
-        let reason = |dataset| &unusable.iter().find(|(of, _)| *of == dataset).expect("it is not here").1;
-        assert!(reason(Dataset::Mnist).contains(&folder.path().display().to_string()), "{unusable:?}");
-        let missing = reason(Dataset::Cifar10);
+        let told = |dataset| unusable.iter().find(|unusable| unusable.dataset == dataset).expect("it is not here");
+        let damaged = told(Dataset::Mnist);
+        assert!(damaged.found && damaged.reason.contains(&folder.path().display().to_string()), "{damaged:?}");
+        let Unusable { reason: missing, found: false, .. } = told(Dataset::Cifar10) else { panic!("it is not here") };
         assert!(missing.contains("--dataset cifar-10=PATH"), "{missing}");
         assert!(missing.contains("STILLROOM_DATASET_CIFAR_10"), "{missing}");
-        assert!(missing.contains("stillroom fetch-data cifar-10"), "{missing}");
+        assert!(missing.contains("stillroom download cifar-10"), "{missing}");
         assert!(missing.contains("start it again"), "a server that runs does not look again: {missing}");
         assert!(is_here(Dataset::FashionMnist12k, &paths) && is_here(Dataset::Mnist, &paths));
         assert!(!is_here(Dataset::Cifar10, &paths));

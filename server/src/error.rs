@@ -1,6 +1,6 @@
 //! Why a command ended, and with which exit code.
 
-use crate::{data_folder::DataFolderError, fetch::FetchError};
+use crate::{data_folder::DataFolderError, download::DownloadError};
 use std::{io, path::PathBuf};
 use store::StoreError;
 use study::{CheckpointId, RunId, SpecError};
@@ -18,7 +18,7 @@ pub enum CommandError {
     #[error(transparent)]
     Train(#[from] TrainError),
     #[error(transparent)]
-    Fetch(#[from] FetchError),
+    Download(#[from] DownloadError),
     #[error("could not {doing} {}: {source}", path.display())]
     Io { doing: &'static str, path: PathBuf, source: io::Error },
     #[error("no run is called {0} in this data folder; `stillroom run --json` and a study's page name the runs")]

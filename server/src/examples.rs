@@ -15,8 +15,10 @@ struct Embedded;
 
 /// A frozen study of a folder of examples.
 pub struct Example {
+    /// Of its file, without the ending.
     pub name: String,
     pub snapshot: Snapshot,
+    /// What another program made of the same study, where `NAME.peer.json` says it.
     pub peer: Option<Peer>,
 }
 

@@ -4,7 +4,7 @@ use crate::datasets::{self, Available, DatasetPaths};
 use serde::{Deserialize, Serialize};
 use std::{fs, io, path::Path};
 use study::{DatasetSamples, Device, ImportedTeacher, Machine, Speed, TRAINING_VERSION};
-use train::TrainError;
+use train::{TrainError, dataset::Notes, memory};
 
 /// A measured speed, in `DATA_DIR/speed.json`.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -18,32 +18,29 @@ struct Kept {
     speed: Speed,
 }
 
-/// What is known at once, and what its data sets look like. The speed is there if it was measured before.
+/// What is known at once, and what its data sets look like, which are read where `notes` say nothing of them. The speed is there if it
+/// was measured before.
 pub fn find(
     data_dir: &Path,
     paths: &DatasetPaths,
+    notes: Notes<'_>,
     threads: Option<u32>,
     teacher_logits_limit: u64,
 ) -> (Machine, Vec<DatasetSamples>) {
-    let Available { found, samples, unusable } = datasets::available(data_dir, paths);
-    let no_gpu = no_gpu();
-    let damaged = unusable.iter().filter(|(dataset, _)| paths.contains_key(dataset));
-    let damaged = damaged.map(|(dataset, reason)| format!("{dataset} {reason}."));
-    let notices: Vec<String> = no_gpu.as_deref().map(on_the_cpu).into_iter().chain(damaged).collect();
+    let Available { found, samples, unusable } = datasets::available(paths, notes);
     let instruction_set = train::engine::instruction_set();
     let threads = threads.unwrap_or_else(all_threads);
     let machine = Machine {
         threads,
         speed: read_speed(data_dir, &instruction_set, threads),
         instruction_set,
-        memory: memory(),
+        memory: memory::bytes(),
         teacher_logits_limit,
         devices: train::engine::devices(),
-        no_gpu,
+        no_gpu: no_gpu(),
         datasets: found,
         unusable,
         imported: imported(data_dir),
-        notice: Some(notices.join(" ")).filter(|notice| !notice.is_empty()),
     };
     (machine, samples)
 }
@@ -54,11 +51,6 @@ pub fn imported(data_dir: &Path) -> Vec<ImportedTeacher> {
     found.inspect_err(|error| tracing::warn!(%error, "imported teachers could not be read")).unwrap_or_default()
 }
 
-/// What `auto` comes to where there is no GPU, for the reason given.
-pub fn on_the_cpu(no_gpu: &str) -> String {
-    format!("Training runs on the CPU: {no_gpu}.")
-}
-
 /// Why no GPU can be used; `None` where one can.
 fn no_gpu() -> Option<String> {
     match train::engine::numerics(Device::Cuda(0)) {
@@ -66,22 +58,6 @@ fn no_gpu() -> Option<String> {
         Err(TrainError::Device { problem, .. }) => Some(problem),
         Err(error) => Some(error.to_string()),
     }
-}
-
-/// Bytes of memory that this process and its workers can have: the machine's, or less where their group is held to less. What
-/// others use of it at the moment does not count: a study is not refused for what runs beside it today.
-pub fn memory() -> Option<u64> {
-    let read = |path: &str| fs::read_to_string(path).ok();
-    let machine = read("/proc/meminfo").and_then(|text| memory_total(&text));
-    let group = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
-    let group = group.into_iter().filter_map(|path| read(path)?.trim().parse().ok());
-    machine.into_iter().chain(group).min()
-}
-
-/// "MemTotal:       16384 kB"
-fn memory_total(text: &str) -> Option<u64> {
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
 fn all_threads() -> u32 {
@@ -99,14 +75,15 @@ fn version() -> String {
     format!("{}, training version {TRAINING_VERSION}", env!("CARGO_PKG_VERSION"))
 }
 
-/// The machine with the speed of a thread: measured where it was not yet, which takes about a second, and kept in `keep_in`
+/// The machine with the speed of a thread: measured where it was not yet, which takes some seconds, and kept in `keep_in`
 /// (`None`: for this once). A folder that cannot be written to only means measuring again next time; without a speed no time is
 /// estimated.
 pub fn measured(machine: Machine, keep_in: Option<&Path>) -> Machine {
     if machine.speed.is_some() {
         return machine;
     }
-    eprintln!("Measuring how fast this machine trains, once; it takes some seconds.");
+    let once = if keep_in.is_some() { ", once" } else { "" };
+    eprintln!("Measuring how fast this machine trains{once}; it takes some seconds.");
     let speed = train::speed::speed(machine.threads);
     let keep = |speed: &Speed| match keep_in {
         Some(folder) => write_speed(folder, &machine.instruction_set, machine.threads, *speed),
@@ -148,20 +125,13 @@ mod tests {
     fn what_a_person_should_know_is_said_in_sentences() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let paths = DatasetPaths::from([(study::Dataset::Mnist, folder.path().to_owned())]);
-        let (machine, _) = find(folder.path(), &paths, Some(3), 0);
-        let notice = machine.notice.expect("a damaged data set is told");
+        let (machine, _) = find(folder.path(), &paths, Notes::None, Some(3), 0);
+        let notice = machine.notice().expect("a damaged data set is told");
         assert!(notice.contains("mnist cannot be used: "), "{notice}");
         assert!(notice.ends_with('.') && !notice.contains(".."), "{notice}");
         if let Some(no_gpu) = &machine.no_gpu {
             assert!(notice.starts_with(&format!("Training runs on the CPU: {no_gpu}. mnist ")), "{notice}");
         }
         assert_eq!(machine.no_gpu.is_none(), !machine.devices.is_empty());
-    }
-
-    #[test]
-    fn memory_is_read_as_the_kernel_says_it() {
-        assert_eq!(memory_total("MemTotal:       16384 kB\nMemFree: 1 kB\n"), Some(16 << 20));
-        assert_eq!(memory_total("MemFree: 1 kB\n"), None);
-        assert_eq!(memory_total("MemTotal: many kB"), None);
     }
 }

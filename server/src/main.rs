@@ -5,12 +5,15 @@ use server::{
     commands, process,
     terminal::AboveBar,
 };
-use std::{io::IsTerminal, process::ExitCode};
+use std::{io::IsTerminal, process::ExitCode, time::Duration};
 use tracing_subscriber::EnvFilter;
 
 /// Gives back what was freed, where the system's own keeps the most that a page or a data set ever took.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// How long what is still being read, such as an archive that was sent, may take once all else is done. It is read again or goes away.
+const END_WITHIN: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
     let typed = CommandLine::parse();
@@ -31,7 +34,9 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(commands::execute(typed.command, bar)) {
+    let ended = runtime.block_on(commands::execute(typed.command, bar));
+    runtime.shutdown_timeout(END_WITHIN);
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");

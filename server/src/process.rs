@@ -7,8 +7,10 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-/// Milliseconds for which the allocator keeps what was freed.
-pub const ALLOCATOR_DELAY: &str = "MIMALLOC_PURGE_DELAY";
+/// The environment variable that says for how many milliseconds the allocator keeps what was freed.
+const ALLOCATOR_DELAY: &str = "MIMALLOC_PURGE_DELAY";
+/// Says that this program set it, and nobody else.
+const OF_OURS: &str = "STILLROOM_SET_PURGE_DELAY";
 
 /// Takes this program's own place with an allocator that gives back at once what was freed. Otherwise it does so after a while, and only
 /// as more is asked for: a server at rest would keep what its largest page took. It reads its environment before anything else happens.
@@ -18,7 +20,14 @@ pub fn give_back_at_once() {
     }
     if let Ok(program) = env::current_exe() {
         // Where it returns it failed, and this process goes on as it is.
-        let _ = Command::new(program).args(env::args_os().skip(1)).env(ALLOCATOR_DELAY, "0").exec();
+        let _ = Command::new(program).args(env::args_os().skip(1)).env(ALLOCATOR_DELAY, "0").env(OF_OURS, "1").exec();
+    }
+}
+
+/// Lets a process that is to be started keep what it frees for its next step, unless a person said otherwise.
+pub fn keep_what_was_freed(command: &mut Command) {
+    if env::var_os(OF_OURS).is_some() {
+        command.env_remove(ALLOCATOR_DELAY).env_remove(OF_OURS);
     }
 }
 

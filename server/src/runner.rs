@@ -92,6 +92,8 @@ struct Bench {
     seen: Option<u64>,
     /// Every study, and whether it goes on.
     studies: BTreeMap<StudyId, bool>,
+    /// Where images lay when studies were looked at.
+    datasets: Arc<DatasetPaths>,
     /// Those that are searched, with whole plans: what they ask for follows what is known.
     searched: Vec<StoredStudy>,
     /// The others.
@@ -167,7 +169,7 @@ async fn turn(runner: &Runner, bench: &mut Bench, revision: u64) -> Result<(), R
     Ok(())
 }
 
-/// Looks at the studies. Where the set of those that go on has changed, plans anew what is wanted.
+/// Looks at the studies and at the images that are here. Where other studies go on, or of other images, plans anew what is wanted.
 async fn look(runner: &Runner, bench: &mut Bench) -> Result<(), RunnerError> {
     // Asked often, so without the plans: every epoch that is told moves the revision.
     let mut going_on = runner.store.going_on().await?;
@@ -176,7 +178,8 @@ async fn look(runner: &Runner, bench: &mut Bench) -> Result<(), RunnerError> {
     }
     // A failure is cleared by a person, without any study beginning or ending.
     bench.stale |= bench.facts.values().any(|facts| facts.failure.is_some());
-    if bench.seen.is_some() && bench.studies == going_on {
+    let datasets = runner.datasets.get();
+    if bench.seen.is_some() && bench.studies == going_on && bench.datasets == datasets {
         return Ok(());
     }
     let mut studies = runner.store.studies().await?;
@@ -188,6 +191,7 @@ async fn look(runner: &Runner, bench: &mut Bench) -> Result<(), RunnerError> {
         }
     }
     bench.studies = going_on;
+    bench.datasets = datasets;
     bench.planned = studies.iter().flat_map(|study| &study.plan.segments).map(|segment| segment.key.clone()).collect();
     (bench.searched, bench.studied) = studies.into_iter().partition(|study| study.study.search.is_some());
     ask(runner, bench).await?;
@@ -208,7 +212,7 @@ async fn ask(runner: &Runner, bench: &mut Bench) -> Result<(), RunnerError> {
     }
     studies.sort_by_key(|study| study.id);
     bench.wanted = wanted(&studies);
-    bench.wanted.retain(|wanted| datasets::is_here(wanted.segment.dataset.dataset, &runner.datasets.get()));
+    bench.wanted.retain(|wanted| datasets::is_here(wanted.segment.dataset.dataset, &bench.datasets));
     Ok(())
 }
 

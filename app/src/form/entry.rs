@@ -16,7 +16,7 @@ use study::{Dataset, Machine, Method, SpecError};
 pub fn Form(first: Fields, machine: Machine) -> impl IntoView {
     let start = ServerAction::<api::StartStudy>::new();
     let typed = RwSignal::new(first);
-    let notice = machine.notice.as_deref().map(in_the_forms_words);
+    let notice = machine.notice().as_deref().map(in_the_forms_words);
     let folders =
         machine.datasets.iter().map(|facts| facts.dataset).filter(|dataset| matches!(dataset, Dataset::Folder(_)));
     let folders = StoredValue::new(folders.map(String::from).collect::<Vec<_>>());

@@ -1,6 +1,6 @@
 use super::{Fields, Form, fields, preview};
 use leptos::prelude::*;
-use study::{Architecture, Dataset, DatasetFacts, Machine, Method, Speed, Study, cost::Pace};
+use study::{Architecture, Dataset, DatasetFacts, Machine, Method, Speed, Study, Unusable, cost::Pace};
 
 const EXAMPLE: &str = include_str!("../../../examples/study.toml");
 
@@ -269,9 +269,12 @@ fn machine() -> Machine {
             validation: 0,
             test: 10_000,
         }],
-        unusable: vec![(Dataset::Cifar10, "was not found on this machine; start again with its path".into())],
+        unusable: vec![Unusable {
+            dataset: Dataset::Cifar10,
+            reason: "was not found on this machine; start again with its path".into(),
+            found: false,
+        }],
         imported: Vec::new(),
-        notice: Some("Training runs on the CPU: no GPU with a working driver was found.".into()),
     }
 }
 

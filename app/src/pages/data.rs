@@ -6,7 +6,7 @@ use crate::{
 use leptos::prelude::*;
 use leptos_meta::Title;
 use std::collections::BTreeMap;
-use study::{Dataset, DatasetFacts, DatasetSamples, Machine, cost::bytes_in_words};
+use study::{Dataset, DatasetFacts, DatasetSamples, Machine, Unusable, cost::bytes_in_words};
 
 /// The images that studies of this machine are trained and tested on.
 #[component]
@@ -29,29 +29,7 @@ pub fn Data() -> impl IntoView {
                     ", and ask for it in a study by that name. Pictures are scaled so that the shorter side has that size, and the middle is \
                      kept. Where there are both, "<code>"val"</code>" is held out for validation; else a tenth of "<code>"train"</code>" is."
                 </p>
-                <p>
-                    "Or send the archive from here. It is kept as it is, and can be trained on once all of it was read. An archive of a data set \
-                     that is published goes by that name, such as "<code>"cifar-10"</code>
-                    {format!(". Archives may have up to {}.", bytes_in_words(laboratory.upload_limit))}
-                </p>
-                <form class="upload" method="post" action="/api/v1/datasets" enctype="multipart/form-data">
-                    <label for="name">"Name"</label>
-                    <input
-                        id="name"
-                        type="text"
-                        name="name"
-                        required
-                        pattern=format!("[a-z0-9][a-z0-9\\-]{{0,31}}@[0-9]{{1,2}}|{}", published("|"))
-                        autocomplete="off"
-                        aria-describedby="name-hint"
-                    />
-                    <p class="hint" id="name-hint">
-                        {format!("NAME@PIXELS, such as flowers@64; of a data set that is published its own: {}.", published(", "))}
-                    </p>
-                    <label for="archive">"Archive"</label>
-                    <input id="archive" name="archive" type="file" required accept=".zip,.tar,.tgz,.tar.gz,.gz"/>
-                    <button class="button quiet" type="submit">"Upload"</button>
-                </form>
+                {(laboratory.upload_limit > 0).then(|| upload(laboratory.upload_limit))}
             </section>
         </article>
     }
@@ -66,6 +44,35 @@ pub(super) fn lacking(dataset: Dataset, reason: &str) -> String {
     format!("{dataset} {reason}.").replace('`', "")
 }
 
+/// How an archive of up to so many bytes is sent from the page.
+fn upload(limit: u64) -> impl IntoView + use<> {
+    view! {
+        <p>
+            "Or send the archive from here. It is kept as it is, and can be trained on once all of it was read. An archive of a data set \
+             that is published goes by that name, such as "<code>"cifar-10"</code>
+            {format!(". Archives may have up to {}.", bytes_in_words(limit))}
+        </p>
+        <form class="upload" method="post" action="/api/v1/datasets" enctype="multipart/form-data">
+            <label for="name">"Name"</label>
+            <input
+                id="name"
+                type="text"
+                name="name"
+                required
+                pattern=format!("[a-z0-9][a-z0-9\\-]{{0,31}}@[0-9]{{1,2}}|{}", published("|"))
+                autocomplete="off"
+                aria-describedby="name-hint"
+            />
+            <p class="hint" id="name-hint">
+                {format!("NAME@PIXELS, such as flowers@64; of a data set that is published its own: {}.", published(", "))}
+            </p>
+            <label for="archive">"Archive"</label>
+            <input id="archive" name="archive" type="file" required accept=".zip,.tar,.tgz,.tar.gz,.gz"/>
+            <button class="button quiet" type="submit">"Upload"</button>
+        </form>
+    }
+}
+
 fn data_sets(
     machine: &Machine,
     samples: &[DatasetSamples],
@@ -76,7 +83,7 @@ fn data_sets(
         data_set(facts, samples)
     });
     let here = here.collect_view();
-    let missing = machine.unusable.iter().map(|(dataset, reason)| {
+    let missing = machine.unusable.iter().map(|Unusable { dataset, reason, .. }| {
         // What needs no restart comes first.
         view! {
             <li class="card" id=dataset.to_string()>
@@ -98,12 +105,12 @@ fn data_sets(
 fn download(dataset: Dataset, begun: Option<&Download>) -> AnyView {
     match begun {
         None => begin(dataset).into_any(),
-        Some(Download::Ended(problem)) => {
+        Some(Download::Ended { problem }) => {
             view! { <p class="problem" role="alert">{problem.clone()}</p> {begin(dataset)} }.into_any()
         }
         Some(Download::Begun) => going(dataset, "Downloading: its server was asked.".into(), None),
         Some(Download::Coming { file, bytes, total }) => {
-            going(dataset, coming(file, *bytes, *total), total.map(|total| (*bytes, total)))
+            going(dataset, coming(file, *bytes, *total), Some((*bytes, *total)))
         }
         Some(Download::BeingRead) => going(dataset, "It has come, and is being read.".into(), None),
     }
@@ -132,9 +139,8 @@ fn going(dataset: Dataset, said: String, far: Option<(u64, u64)>) -> AnyView {
 }
 
 /// How far a file is, in a sentence.
-fn coming(file: &str, bytes: u64, total: Option<u64>) -> String {
-    let of = total.map_or_else(String::new, |total| format!(" of {}", bytes_in_words(total)));
-    format!("Downloading: {}{of} of {file}.", bytes_in_words(bytes))
+fn coming(file: &str, bytes: u64, total: u64) -> String {
+    format!("Downloading: {} of {} of {file}.", bytes_in_words(bytes), bytes_in_words(total))
 }
 
 fn data_set(facts: &DatasetFacts, samples: Option<&DatasetSamples>) -> impl IntoView + use<> {
@@ -234,9 +240,19 @@ mod tests {
 
     #[test]
     fn a_download_says_how_far_it_is() {
-        let said = |total| coming("cifar-10-binary.tar.gz", 17_000_000, total);
-        assert_eq!(said(Some(170_052_171)), "Downloading: 17 MB of 170 MB of cifar-10-binary.tar.gz.");
-        assert_eq!(said(None), "Downloading: 17 MB of cifar-10-binary.tar.gz.");
-        assert!(Download::BeingRead.goes_on() && !Download::Ended("why".into()).goes_on());
+        assert_eq!(
+            coming("cifar-10-binary.tar.gz", 17_000_000, 170_052_171),
+            "Downloading: 17 MB of 170 MB of cifar-10-binary.tar.gz."
+        );
+        let coming = Download::Coming { file: "cifar-10-binary.tar.gz", bytes: 17_000_000, total: 170_052_171 };
+        let ended = Download::Ended { problem: "why".into() };
+        assert!(coming.goes_on() && Download::BeingRead.goes_on() && !ended.goes_on());
+        // As programs are told.
+        let told = serde_json::to_value([&coming, &ended]).expect("JSON");
+        let expected = serde_json::json!([
+            { "state": "coming", "file": "cifar-10-binary.tar.gz", "bytes": 17_000_000, "total": 170_052_171 },
+            { "state": "ended", "problem": "why" },
+        ]);
+        assert_eq!(told, expected);
     }
 }

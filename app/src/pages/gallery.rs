@@ -7,7 +7,7 @@ use crate::{
 use leptos::prelude::*;
 use leptos_meta::Title;
 use study::{
-    Dataset, ExampleCard, Machine,
+    Dataset, ExampleCard, Machine, Unusable,
     gallery::{CARDS, Card, Size},
 };
 
@@ -57,12 +57,13 @@ fn experiment(card: &Card, machine: &Machine, examples: &[ExampleCard]) -> impl 
 
 /// The images that an experiment of some size is of and that are not here, and what to do: once for all of them.
 fn missing(machine: &Machine) -> impl IntoView + use<> {
-    let asked = |dataset: &Dataset| Size::ALL.iter().any(|size| size.dataset() == *dataset);
-    let missing = machine.unusable.iter().filter(|(dataset, _)| asked(dataset)).map(|(dataset, reason)| {
+    let asked = |dataset: Dataset| Size::ALL.iter().any(|size| size.dataset() == dataset);
+    let missing = machine.unusable.iter().filter(|unusable| asked(unusable.dataset));
+    let said = missing.map(|Unusable { dataset, reason, .. }| {
         let place = format!("/data#{dataset}");
         view! { <p class="aside">{lacking(*dataset, reason)} " " <a href=place>"Download it, or see what is here"</a></p> }
     });
-    missing.collect_view()
+    said.collect_view()
 }
 
 /// How much it is and how long that takes here, or what this machine lacks for it.

@@ -627,7 +627,8 @@ fn a_rule_that_is_not_drawn_is_not_explained() {
 #[test]
 fn whoever_has_the_page_gets_the_curves_alone() {
     let report = report();
-    let curve = Curve::Picked { metric: Metric::ValidationAccuracy, arm: None, page: "/example".into(), alone: true };
+    let curve =
+        Curve::Picked { metric: Metric::ValidationAccuracy, arm: None, page: "/examples/one".into(), alone: true };
     let alone = Owner::new().with(|| report_view(&report, &curve, None).to_html());
     assert!(alone.contains("class=\"metric-explained\"") && alone.contains("panel evidence"), "{alone}");
     assert!(!alone.contains("arms-heading") && !alone.contains("picture-heading"), "{alone}");

@@ -125,9 +125,15 @@ impl Store {
         self.writer.close().await;
     }
 
-    /// A number that moves after every commit that a page could show, and whenever a worker comes or goes.
+    /// A number that moves after every commit that a page could show, whenever a worker comes or goes, and by [`Store::touch`].
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.revision.subscribe()
+    }
+
+    /// Says that something moved that a page shows and that is not kept here, such as which images are at hand: whoever follows
+    /// [`Store::changes`] looks again.
+    pub fn touch(&self) {
+        self.changed();
     }
 
     /// Says whether a worker is alive on the segment. Forgotten when the process ends.

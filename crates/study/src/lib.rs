@@ -72,7 +72,7 @@ pub use ensembles::Ensembles;
 pub use imported::{ImportedTeacher, TeacherNetwork, WeightsDigest};
 pub use incidents::{Happened, Incident, incidents};
 pub use laboratory::{ExampleCard, Share, ShareId, StudyCard, StudyId};
-pub use machine::{Machine, Ready};
+pub use machine::{Machine, Ready, Unusable};
 pub use method::{Method, Number, Scheme};
 pub use metrics::{
     CheckpointFile, Cosine, EpochMetrics, Event, Facts, Failure, Fidelity, GradientCosine, Job, Kept, PROBE_IMAGES,

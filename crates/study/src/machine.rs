@@ -28,13 +28,21 @@ pub struct Machine {
     pub no_gpu: Option<String>,
     /// Data sets found and read, with nothing held out for validation yet; folders with what they hold out by themselves.
     pub datasets: Vec<DatasetFacts>,
-    /// The others, each with what is wrong with it and what to do: "was not found on this machine; ...".
-    pub unusable: Vec<(Dataset, String)>,
+    /// The others that are known of.
+    pub unusable: Vec<Unusable>,
     /// Teachers that were brought here from elsewhere.
     #[serde(default)]
     pub imported: Vec<ImportedTeacher>,
-    /// What a person should know before planning: "Training runs on the CPU: ...".
-    pub notice: Option<String>,
+}
+
+/// A data set that cannot be trained on here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unusable {
+    pub dataset: Dataset,
+    /// Why, and what to do about it: "was not found on this machine; ...".
+    pub reason: String,
+    /// Its files are here, and something is wrong with them.
+    pub found: bool,
 }
 
 /// A study that a machine can train.
@@ -53,6 +61,31 @@ impl Ready {
 }
 
 impl Machine {
+    /// What a person should know before planning: why nothing trains on a GPU, and what is wrong with images that are here.
+    pub fn notice(&self) -> Option<String> {
+        let damaged = self.unusable.iter().filter(|unusable| unusable.found);
+        let damaged = damaged.map(|Unusable { dataset, reason, .. }| format!("{dataset} {reason}."));
+        let notices: Vec<String> = self.no_gpu.as_deref().map(on_the_cpu).into_iter().chain(damaged).collect();
+        (!notices.is_empty()).then(|| notices.join(" "))
+    }
+
+    /// Why a data set cannot be trained on here, and what to do about it; `None` where it can.
+    pub fn lacks(&self, dataset: Dataset) -> Option<String> {
+        if self.datasets.iter().any(|facts| facts.dataset == dataset) {
+            return None;
+        }
+        let told = self.unusable.iter().find(|unusable| unusable.dataset == dataset);
+        let not_found = match dataset {
+            // A folder that nobody names any more is in no list of what could be here.
+            Dataset::Folder(_) => format!(
+                "was not found on this machine; start Stillroom with --dataset {dataset}=FOLDER, or send an archive of it from \
+                 the page Data"
+            ),
+            _ => "was not found on this machine".into(),
+        };
+        Some(told.map_or(not_found, |unusable| unusable.reason.clone()))
+    }
+
     /// Reads a study's table for this machine: the one way of the form, the API and the command line.
     ///
     /// # Errors
@@ -92,10 +125,9 @@ impl Machine {
 
     fn dataset(&self, dataset: Dataset) -> Result<&DatasetFacts, SpecError> {
         let found = self.datasets.iter().find(|facts| facts.dataset == dataset);
-        let reason = self.unusable.iter().find(|(unusable, _)| *unusable == dataset).map(|(_, reason)| reason.clone());
         found.ok_or_else(|| SpecError {
             field: "dataset".into(),
-            problem: reason.unwrap_or_else(|| "was not found on this machine".into()),
+            problem: self.lacks(dataset).unwrap_or_default(),
             given: format!("\"{dataset}\""),
             allowed: self.datasets.iter().map(|facts| facts.dataset.to_string()).collect::<Vec<_>>().join(", "),
         })
@@ -166,6 +198,11 @@ impl Machine {
         }
         errors.extend(narrowest.map(|it| it.error));
     }
+}
+
+/// What `auto` comes to where there is no GPU, for the reason given.
+pub fn on_the_cpu(no_gpu: &str) -> String {
+    format!("Training runs on the CPU: {no_gpu}.")
 }
 
 /// A training that does not fit into memory.

@@ -1,6 +1,6 @@
 //! A study must fit the machine that is to train it, and what does not fit is told with everything else.
 
-use study::{Dataset, DatasetFacts, Machine, Numerics, SpecError, Study, cost};
+use study::{Dataset, DatasetFacts, Machine, Numerics, SpecError, Study, Unusable, cost};
 
 const EXAMPLE: &str = include_str!("../../../examples/study.toml");
 
@@ -17,6 +17,10 @@ fn facts(dataset: Dataset, images: u32) -> DatasetFacts {
     }
 }
 
+fn unusable(dataset: Dataset, reason: &str, found: bool) -> Unusable {
+    Unusable { dataset, reason: reason.into(), found }
+}
+
 fn machine() -> Machine {
     Machine {
         threads: 2,
@@ -27,10 +31,33 @@ fn machine() -> Machine {
         devices: Vec::new(),
         no_gpu: Some("no GPU with a working driver was found".into()),
         datasets: vec![facts(Dataset::FashionMnist12k, 17_000), facts(Dataset::Mnist, 400)],
-        unusable: vec![(Dataset::Cifar10, "was not found on this machine; name its files".into())],
+        unusable: vec![unusable(Dataset::Cifar10, "was not found on this machine; name its files", false)],
         imported: Vec::new(),
-        notice: None,
     }
+}
+
+#[test]
+fn what_is_lacking_is_said_whether_it_was_expected_or_not() {
+    let machine = machine();
+    assert_eq!(machine.lacks(Dataset::Mnist), None);
+    assert_eq!(machine.lacks(Dataset::Cifar10).as_deref(), Some("was not found on this machine; name its files"));
+    assert_eq!(machine.lacks(Dataset::Cifar100).as_deref(), Some("was not found on this machine"));
+    // Nothing but a study says that there ever was such a folder.
+    let flowers = machine.lacks("flowers@64".parse().unwrap()).unwrap();
+    assert!(flowers.starts_with("was not found") && flowers.contains("--dataset flowers@64=FOLDER"), "{flowers}");
+}
+
+#[test]
+fn a_person_is_told_of_what_is_here_and_cannot_be_used() {
+    let no_gpu = "Training runs on the CPU: no GPU with a working driver was found.";
+    assert_eq!(machine().notice().as_deref(), Some(no_gpu));
+    let damaged = unusable(Dataset::Mnist, "cannot be used: a file is cut", true);
+    let unusable = [machine().unusable, vec![damaged]].concat();
+    let said = Machine { unusable: unusable.clone(), ..machine() }.notice();
+    assert_eq!(said, Some(format!("{no_gpu} mnist cannot be used: a file is cut.")));
+    assert_eq!(Machine { no_gpu: None, ..machine() }.notice(), None);
+    let said = Machine { no_gpu: None, unusable, ..machine() }.notice();
+    assert_eq!(said.as_deref(), Some("mnist cannot be used: a file is cut."));
 }
 
 fn errors(machine: &Machine, text: &str) -> Vec<SpecError> {

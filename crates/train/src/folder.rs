@@ -168,7 +168,10 @@ fn temporary(path: &Path) -> PathBuf {
 }
 
 /// Makes a rename or a removal in `path`'s folder outlast power loss.
-fn sync_folder(path: &Path) -> io::Result<()> {
+///
+/// # Errors
+/// Where the folder cannot be opened or its disk refuses.
+pub fn sync_folder(path: &Path) -> io::Result<()> {
     match path.parent() {
         // A bare name lies in the folder one stands in.
         Some(parent) if cfg!(unix) && parent.as_os_str().is_empty() => File::open(".")?.sync_all(),

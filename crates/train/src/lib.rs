@@ -15,6 +15,7 @@ mod frozen;
 pub mod imported;
 pub mod initial;
 pub mod measures;
+pub mod memory;
 mod names;
 pub mod objective;
 mod observers;

@@ -10,7 +10,7 @@ use study::Dataset;
 use tempfile::TempDir;
 use train::{
     TrainError,
-    dataset::{self, Images, load, look},
+    dataset::{self, Images, Notes, load, look},
 };
 
 fn named(name: &str) -> Dataset {
@@ -398,7 +398,7 @@ fn what_was_seen_of_a_folder_is_kept_until_a_file_changes() {
     let (source, data) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     write(source.path(), &flowers(&[("train", 8), ("val", 2), ("test", 2)]));
     let dataset = named("flowers@8");
-    let looked = || look(dataset, Some(source.path()), Some(data.path())).unwrap();
+    let looked = || look(dataset, Some(source.path()), Notes::Kept(data.path())).unwrap();
     let first = looked();
     let (facts, samples) = &first;
     assert_eq!((facts.train, facts.validation, facts.test), (16, 4, 4));
@@ -430,9 +430,79 @@ fn what_was_seen_of_a_folder_is_kept_until_a_file_changes() {
     assert_eq!((facts.train, samples.class_names[0].as_str()), (17, "daisy"));
 }
 
+fn files_in(folder: &Path) -> usize {
+    fs::read_dir(folder).unwrap().count()
+}
+
+#[test]
+fn who_only_looks_believes_what_was_seen_and_writes_nothing() {
+    let (source, data) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    write(source.path(), &flowers(&[("train", 2), ("test", 1)]));
+    let looked = |path: &Path, notes| look(named("flowers@8"), Some(path), notes).unwrap();
+    let own = looked(source.path(), Notes::Read(data.path()));
+    assert_eq!(files_in(data.path()), 0);
+    looked(source.path(), Notes::Kept(data.path()));
+    let [note] = &fs::read_dir(data.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "json"))
+        .collect::<Vec<_>>()[..]
+    else {
+        panic!("one file is kept")
+    };
+    fs::write(note, fs::read_to_string(note).unwrap().replace("daisy", "Daisy")).unwrap();
+    // What is moved as a whole is what it was.
+    let moved = data.path().join("moved");
+    fs::rename(source.path(), &moved).unwrap();
+    assert_eq!(looked(&moved, Notes::Read(data.path())).1.class_names, ["Daisy", "rose"]);
+    assert_eq!(looked(&moved, Notes::None), own);
+    fs::create_dir(source.path()).unwrap();
+}
+
+#[test]
+fn what_is_wrong_is_kept_too_until_a_file_changes() {
+    let (source, data) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    write(source.path(), &flowers(&[("train", 2), ("test", 1)]));
+    let cut = source.path().join("train/rose/cut.png");
+    fs::write(&cut, b"cut").unwrap();
+    let looked = || look(named("flowers@8"), Some(source.path()), Notes::Kept(data.path()));
+    let first = looked().unwrap_err().to_string();
+    assert!(first.contains("cut.png (") && first.starts_with(&source.path().display().to_string()), "{first}");
+    assert_eq!(files_in(data.path()), 1);
+    let note = fs::read_dir(data.path()).unwrap().next().unwrap().unwrap().path();
+    fs::write(&note, fs::read_to_string(&note).unwrap().replace("cut.png (", "CUT.png (")).unwrap();
+    assert_eq!(looked().unwrap_err().to_string(), first.replace("cut.png (", "CUT.png ("));
+    fs::remove_file(&cut).unwrap();
+    looked().unwrap();
+}
+
+#[test]
+fn official_files_are_not_read_again_either() {
+    let (source, data) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    // Nobody's business: far deeper than any data set.
+    fs::create_dir_all(source.path().join("a/b/c/d/e/f/g/h/i/j")).unwrap();
+    let looked = || look(Dataset::Mnist, Some(source.path()), Notes::Kept(data.path()));
+    assert!(looked().unwrap_err().to_string().contains("holds no train-images-idx3-ubyte"));
+    let note = fs::read_dir(data.path()).unwrap().next().unwrap().unwrap().path();
+    fs::write(&note, fs::read_to_string(&note).unwrap().replace("holds no", "lacks")).unwrap();
+    assert!(looked().unwrap_err().to_string().contains("lacks train-images-idx3-ubyte"));
+    // A file that comes is looked at, whatever is in it.
+    fs::write(source.path().join("train-images-idx3-ubyte"), b"").unwrap();
+    assert!(!looked().unwrap_err().to_string().contains("lacks"));
+}
+
+#[cfg(unix)]
+#[test]
+fn what_may_pass_without_a_file_changing_is_not_kept() {
+    let (source, data) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let gone = source.path().join("gone");
+    assert!(matches!(look(named("flowers@8"), Some(&gone), Notes::Kept(data.path())), Err(TrainError::Io { .. })));
+    assert_eq!(files_in(data.path()), 0);
+}
+
 #[test]
 fn what_is_built_in_is_shown_with_ten_classes() {
-    let (facts, samples) = look(Dataset::FashionMnist12k, None, None).unwrap();
+    let (facts, samples) = look(Dataset::FashionMnist12k, None, Notes::None).unwrap();
     assert_eq!((facts.train, facts.validation), (17_000, 0));
     assert_eq!(samples.samples.iter().map(|sample| sample.class).collect::<Vec<_>>(), (0..10).collect::<Vec<_>>());
     let shown = image::load_from_memory(&samples.samples[9].png).unwrap();

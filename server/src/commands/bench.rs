@@ -3,12 +3,11 @@
 use crate::{
     command_line::{BenchAugmentation, BenchNetwork, BenchProduct},
     error::CommandError,
-    machine,
 };
 use serde_json::{Value, json};
 use study::{Architecture, machine::fits};
 use train::{
-    TrainError,
+    TrainError, memory,
     speed::{self, BatchTime},
 };
 
@@ -24,7 +23,7 @@ pub fn evaluate(arguments: &BenchNetwork) -> Result<(), CommandError> {
 /// In memory, for a training step on colour images.
 fn must_fit(arguments: &BenchNetwork) -> Result<(), CommandError> {
     let bytes = |batch| arguments.architecture.training_bytes(3, 32, 10, batch, arguments.threads);
-    let Some(memory) = machine::memory() else { return Ok(()) };
+    let Some(memory) = memory::bytes() else { return Ok(()) };
     fits(memory, arguments.architecture, arguments.batch, bytes, ["--architecture", "--batch"])
         .map_err(|too_large| CommandError::Study(vec![too_large.error]))
 }

@@ -10,7 +10,7 @@ use store::Store;
 use study::{CheckpointId, RunId};
 
 pub async fn export(arguments: command_line::Export) -> Result<(), CommandError> {
-    let data_dir = &arguments.installation.data_dir;
+    let data_dir = &arguments.installation.data.dir;
     // Another process may hold the folder: nothing is written to it.
     let store = Store::open_read_only(data_dir).await?;
     let checkpoint = match arguments.weights_of {

@@ -27,7 +27,7 @@ pub async fn fill_synthetic(arguments: command_line::FillSynthetic) -> Result<()
     for arm in &mut plan.arms {
         arm.label = format!("synthetic: {}", arm.label);
     }
-    let folder = DataFolder::open(&arguments.installation.data_dir, "`stillroom fill-synthetic`")?;
+    let folder = DataFolder::open(&arguments.installation.data.dir, "`stillroom fill-synthetic`")?;
     let store = Store::open(folder.path()).await?;
     let id = store.create_study(&study, &plan, &dataset, process::now()).await?;
     for segment in &plan.segments {

@@ -19,7 +19,7 @@ pub fn import_teacher(arguments: &command_line::ImportTeacher) -> Result<(), Com
     let of_path = || path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let name = arguments.name.clone().unwrap_or_else(of_path);
     let described = Described { architecture, name, mean, deviation };
-    let teacher = import(&arguments.installation.data_dir, path, &described)?;
+    let teacher = import(&arguments.installation.data.dir, path, &described)?;
     let (colours, classes) = (teacher.channels, teacher.classes);
     tell(&format!(
         "{}, a network of {colours} colour channels and {classes} classes, is a teacher now. In a study:\n\n\

@@ -1,11 +1,12 @@
 //! `stillroom plan STUDY.toml`: what a study comes to.
 
-use super::{Planned, read_and_plan};
+use super::{Leaves, Planned, read_and_plan};
 use crate::{command_line, error::CommandError, machine, summary, terminal::tell};
 use study::{Outlook, teacher_logits::in_words};
 
 pub fn plan(arguments: &command_line::Plan) -> Result<(), CommandError> {
-    let Planned { study, plan, machine, .. } = read_and_plan(&arguments.study, &arguments.installation, None)?;
+    let Planned { study, plan, machine, .. } =
+        read_and_plan(&arguments.study, &arguments.installation, None, Leaves::Nothing)?;
     // Who only plans leaves nothing behind.
     let machine = machine::measured(machine, None);
     let outlook = Outlook::of(&study, &plan, &machine);

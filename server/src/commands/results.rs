@@ -17,6 +17,7 @@ use std::{
 };
 use store::{Store, StoredStudy};
 use study::{Provenance, Snapshot, State, report::report, search::asked};
+use train::dataset::Notes;
 
 pub async fn results(arguments: command_line::Results) -> Result<(), CommandError> {
     if let Some(data_dir) = &arguments.data_dir {
@@ -55,7 +56,7 @@ fn files(document_path: &Path, recorded: &[Example]) -> Vec<(PathBuf, String)> {
 async fn freeze_finished(data_dir: &Path, examples: &Path) -> Result<(), CommandError> {
     // Another process may hold the folder: nothing is written to it.
     let store = Store::open_read_only(data_dir).await?;
-    let (machine, _) = machine::find(data_dir, &datasets::DatasetPaths::new(), None, 0);
+    let (machine, _) = machine::find(data_dir, &datasets::DatasetPaths::new(), Notes::None, None, 0);
     for StoredStudy { study, plan, stopped_at, created_at, .. } in store.studies().await? {
         let facts = store.facts(&plan).await?;
         let found = report(&study, &asked(&study, &plan, &facts), &facts, stopped_at.is_some(), &machine);

@@ -1,6 +1,6 @@
 //! `stillroom run STUDY.toml`: trains one study by the same planner, workers and store as the server, and prints what it found.
 
-use super::{Planned, read_and_plan};
+use super::{Leaves, Planned, read_and_plan};
 use crate::{
     command_line,
     data_folder::DataFolder,
@@ -11,9 +11,9 @@ use crate::{
     process,
     runner::{self, Runner},
     summary,
-    terminal::tell,
+    terminal::{self, Tenths, tell},
 };
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget};
 use std::{collections::BTreeSet, io::IsTerminal, sync::Arc, time::Instant};
 use store::{Store, StoreError, StoredStudy};
 use study::{
@@ -25,8 +25,8 @@ use tokio::sync::watch;
 pub async fn run(arguments: command_line::Run, bar: ProgressBar) -> Result<(), CommandError> {
     let begin = Instant::now();
     let Planned { study, dataset, plan, paths, machine } =
-        read_and_plan(&arguments.study, &arguments.installation, arguments.threads)?;
-    let folder = DataFolder::open(&arguments.installation.data_dir, "`stillroom run`")?;
+        read_and_plan(&arguments.study, &arguments.installation, arguments.threads, Leaves::Notes)?;
+    let folder = DataFolder::open(&arguments.installation.data.dir, "`stillroom run`")?;
     let store = Store::open(folder.path()).await?;
     let machine = machine::measured(machine, Some(folder.path()));
     let outlook = Outlook::of(&study, &plan, &machine);
@@ -113,11 +113,9 @@ async fn watch_progress(
     bar: &ProgressBar,
 ) -> Result<(State, Facts), StoreError> {
     let begin = Instant::now();
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} epochs  {msg}");
-    // The template is a constant; a wrong one would only look plain.
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.set_style(terminal::style("{bar:40} {pos}/{len} epochs  {msg}"));
     let mut changes = store.changes();
-    let mut reported = u64::MAX;
+    let mut tenths = Tenths::default();
     loop {
         changes.borrow_and_update();
         let stopped = store.study(&id).await?.is_none_or(|study| study.stopped_at.is_some());
@@ -129,11 +127,8 @@ async fn watch_progress(
         bar.set_length(now.epochs_total);
         bar.set_position(now.epochs_done);
         bar.set_message(message(begin.elapsed().as_secs_f64(), &now, bound));
-        // Without a terminal, a line each tenth of the way says that it is alive.
-        let tenth = now.epochs_done * 10 / now.epochs_total.max(1);
-        if bar.is_hidden() && tenth != reported {
+        if bar.is_hidden() && tenths.passed(now.epochs_done, now.epochs_total) {
             eprintln!("{} of {bound}{} epochs", now.epochs_done, now.epochs_total);
-            reported = tenth;
         }
         if is_over(now.state, &asked.now, study.recipe.evaluate_test, &facts) {
             bar.finish_and_clear();
@@ -253,7 +248,6 @@ mod tests {
             datasets: Vec::new(),
             unusable: Vec::new(),
             imported: Vec::new(),
-            notice: None,
         };
         let mut known = Facts::new();
         let progress = |known: &Facts| asked(&study(), &plan, known).progress(known, false, &machine);

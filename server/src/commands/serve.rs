@@ -4,7 +4,7 @@ use crate::{
     command_line::Serve,
     confusion::Confusions,
     data_folder::DataFolder,
-    datasets::{self, Shelf},
+    datasets::{self, DatasetPaths, Shelf},
     error::CommandError,
     examples,
     executor::local,
@@ -20,6 +20,7 @@ use leptos::config::{Env, LeptosOptions};
 use std::{collections::BTreeMap, env, fs, net::SocketAddr, sync::Arc};
 use store::Store;
 use tokio::{net::TcpListener, task};
+use train::dataset::Notes;
 
 pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
     let password = password(&arguments)?;
@@ -32,14 +33,15 @@ pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
         move |source| CommandError::Io { doing, path, source }
     };
 
-    let folder = DataFolder::open(&arguments.installation.data_dir, "a server that is starting")?;
+    let folder = DataFolder::open(&arguments.installation.data.dir, "a server that is starting")?;
     let shutdown = process::ends().map_err(io("listen for", "signals"))?;
     let store = Store::open(folder.path()).await?;
-    let paths = datasets::find(folder.path(), &arguments.installation.datasets);
-    let (machine, samples) =
-        machine::find(folder.path(), &paths, arguments.threads, arguments.installation.teacher_logits_limit);
+    let places = datasets::find(folder.path(), &arguments.installation.datasets);
+    let images = train::folder::images_path(folder.path());
+    let limit = arguments.installation.teacher_logits_limit;
+    let (machine, samples) = machine::find(folder.path(), &places, Notes::Kept(&images), arguments.threads, limit);
     let machine = machine::measured(machine, Some(folder.path()));
-    if let Some(notice) = &machine.notice {
+    if let Some(notice) = machine.notice() {
         eprintln!("{notice}");
     }
 
@@ -51,7 +53,9 @@ pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
     folder.say(&format!("the server at {url}")).map_err(io("write", "the data folder's lock"))?;
 
     let program = arguments.worker_program.map_or_else(local::program, Ok).map_err(io("find", "this program"))?;
-    let paths = Current::from(paths);
+    // Studies of what is here and cannot be used wait, as those of what is not here do.
+    let usable = places.iter().filter(|(dataset, _)| machine.lacks(**dataset).is_none());
+    let paths = Current::from(usable.map(|(dataset, path)| (*dataset, path.clone())).collect::<DatasetPaths>());
     let confusions = Arc::new(Confusions::new(folder.path().to_owned(), paths.clone()));
     let runner = Runner {
         store: store.clone(),
@@ -78,14 +82,11 @@ pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
         latest: LatestReport::default(),
         kept_networks: Arc::new(Votes::new(confusions)),
     };
-    let shelf = Shelf {
-        data_dir: folder.path().to_owned(),
-        paths,
-        machine: laboratory.machine.clone(),
-        samples: laboratory.samples.clone(),
-    };
-    let uploads = Uploads::new(shelf.clone(), arguments.upload_limit);
-    let downloads = Downloads::new(shelf, arguments.fetch_from, laboratory.downloads.clone());
+    let (kept_in, machine, samples) =
+        (folder.path().to_owned(), laboratory.machine.clone(), laboratory.samples.clone());
+    let shelf = Shelf::new(kept_in, places, paths, machine, samples, store.clone());
+    let uploads = Uploads { shelf: shelf.clone(), bytes_max: arguments.upload_limit };
+    let downloads = Downloads { shelf, from: arguments.download_from, told: laboratory.downloads.clone() };
     let options = LeptosOptions::builder().output_name("stillroom").site_addr(address).env(Env::PROD).build();
     let site = Site {
         laboratory,

@@ -1,6 +1,6 @@
 //! Workers as processes of this machine.
 
-use crate::process::ALLOCATOR_DELAY;
+use crate::process::keep_what_was_freed;
 use std::{
     fs::OpenOptions,
     io,
@@ -28,8 +28,7 @@ pub fn start(program: &Path, folder: &Path) -> io::Result<Process> {
     let mut worker = Command::new(program);
     // What a list of processes shows.
     worker.arg0("stillroom").arg("worker").arg(folder).current_dir(folder).process_group(0);
-    // A worker keeps what it frees for its next step.
-    worker.env_remove(ALLOCATOR_DELAY);
+    keep_what_was_freed(&mut worker);
     worker.stdin(Stdio::null()).stdout(Stdio::null()).stderr(words);
     worker.spawn().map(Process::Child)
 }

@@ -1,4 +1,5 @@
-//! `/api/v1`: for programs what the pages are for people. Each route is one of the laboratory's functions.
+//! `/api/v1`: for programs what the pages are for people. Each route is one of the laboratory's functions, but for those by which data
+//! sets come here ([`upload`], [`download`]): they are this server's own.
 //!
 //! Errors are JSON: a study that is wrong is answered 422 with `{"errors": [{"field", "problem", "given", "allowed"}]}`,
 //! everything else with `{"error": "a sentence"}`.
@@ -32,8 +33,8 @@ pub fn routes() -> Router<Site> {
         .route("/studies/{id}/confusion.json", get(confusion))
         .route("/studies/{id}/metrics.csv", get(metrics_csv))
         .route("/studies/{id}/metrics.json", get(metrics_json))
-        .route("/datasets", post(upload::upload).layer(DefaultBodyLimit::disable()))
-        .route("/datasets/{name}/download", post(download::download))
+        .route("/datasets", get(datasets).post(upload::upload).layer(DefaultBodyLimit::disable()))
+        .route("/datasets/{name}/download", post(download::begin))
         .route("/shares", get(shares).post(share))
         .route("/shares/{id}", delete(revoke))
         .fallback(|| async { Refused::from(ApiError::NotFound("address".into())) })
@@ -161,6 +162,11 @@ async fn metrics_csv(State(site): State<Site>, Path(study): Path<String>) -> Res
 async fn metrics_json(State(site): State<Site>, Path(study): Path<String>) -> Result<Response, Refused> {
     let known = laboratory::known(&site.laboratory, id(&study, "study")?).await?;
     Ok(Json(metrics::object(&known.asked().so_far, &known.facts)).into_response())
+}
+
+/// Which data sets are here, which are not and why, and how far downloads are.
+async fn datasets(State(site): State<Site>) -> Response {
+    Json(laboratory::datasets(&site.laboratory)).into_response()
 }
 
 async fn shares(State(site): State<Site>) -> Result<Response, Refused> {

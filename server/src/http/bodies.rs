@@ -1,6 +1,6 @@
 //! Bodies of requests: read whole before anything is done about them, within a size and a time.
 
-use super::{refusal, upload};
+use super::{To, refusal, upload};
 use axum::{
     body::{Body, to_bytes},
     extract::Request,
@@ -22,7 +22,7 @@ pub async fn whole(request: Request, next: Next) -> Response {
         return next.run(request).await;
     }
     let (head, body) = request.into_parts();
-    let refuse = |status, title, sentence: &str| refusal(head.uri.path(), status, title, sentence);
+    let refuse = |status, title, sentence: &str| refusal(To::of_path(head.uri.path()), status, title, sentence);
     let body = match time::timeout(BODY_WITHIN, to_bytes(body, BODY_BYTES_MAX)).await {
         Ok(Ok(bytes)) => Body::from(bytes),
         Ok(Err(error)) if is_too_large(&error) => {

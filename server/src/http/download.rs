@@ -1,110 +1,115 @@
 //! A button that brings a data set's official files: it answers at once, and the page of data sets says how far it is.
 
-use super::{Site, from_a_page, refusal};
+use super::{Site, To, refusal};
 use crate::{
-    datasets::{Shelf, usual_folder},
-    fetch::{self, Progress},
+    datasets::{Coming, NotBrought, Shelf},
+    download::{self, can_be_downloaded},
 };
 use app::laboratory::{Current, Download};
 use axum::{
     extract::{Path, State},
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Redirect, Response},
 };
-use std::{collections::BTreeMap, thread};
+use std::{
+    collections::BTreeMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+    thread,
+    time::{Duration, Instant},
+};
 use study::Dataset;
-use tokio::sync::watch;
+
+/// How often pages are told how far a download is.
+const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// What downloads need.
 #[derive(Clone)]
 pub struct Downloads {
     pub shelf: Shelf,
-    /// Another server than those where the files are published.
+    /// Another server than those where the files are published, with a folder for each data set.
     pub from: Option<String>,
     /// How far each one is, as the page says it.
     pub told: Current<BTreeMap<Dataset, Download>>,
-    moved: watch::Sender<()>,
 }
 
 impl Downloads {
-    pub fn new(shelf: Shelf, from: Option<String>, told: Current<BTreeMap<Dataset, Download>>) -> Downloads {
-        Downloads { shelf, from, told, moved: watch::Sender::new(()) }
-    }
-
-    /// Changes with each hundredth of a file, and whenever one begins or ends.
-    pub fn moved(&self) -> watch::Receiver<()> {
-        self.moved.subscribe()
-    }
-
     fn say(&self, dataset: Dataset, download: Download) {
-        self.told.change(|all| all.insert(dataset, download));
-        self.moved.send_replace(());
-    }
-
-    /// Says that a download begins, unless one goes on.
-    fn begins(&self, dataset: Dataset) -> bool {
-        let begins = self.told.change(|all| {
-            let begins = !all.get(&dataset).is_some_and(Download::goes_on);
-            if begins {
-                all.insert(dataset, Download::Begun);
-            }
-            begins
+        self.told.change(|all| {
+            all.insert(dataset, download);
         });
-        self.moved.send_replace(());
-        begins
     }
 
     /// To its end, whatever that is. A server that stops meanwhile leaves what has come, and the next attempt goes on from it.
-    fn bring(&self, dataset: Dataset) {
-        let folder = usual_folder(&self.shelf.data_dir, dataset);
-        let mut said = None;
-        let fetched = fetch::fetch_all(dataset, &folder, self.from.as_deref(), |file, Progress { bytes, total }| {
-            let hundredth = Some((file.name, bytes / (total.unwrap_or(fetch::FILE_BYTES_MAX) / 100).max(1)));
-            if hundredth != said {
-                said = hundredth;
-                self.say(dataset, Download::Coming { file: file.name, bytes, total });
+    fn bring(&self, coming: Coming) {
+        let dataset = coming.dataset;
+        // Whatever state a panic leaves is dropped with it: what is shared is behind locks that say how they treat that.
+        let brought = catch_unwind(AssertUnwindSafe(|| self.download_and_add(dataset)));
+        let brought = brought.unwrap_or_else(|_| Err("it ended by itself; the server’s log says why".into()));
+        // Whoever hears how it ended may begin another attempt.
+        drop(coming);
+        match brought {
+            // It stands among those that are here now.
+            Ok(()) => self.told.change(|all| {
+                all.remove(&dataset);
+            }),
+            Err(problem) => {
+                tracing::warn!(%dataset, problem, "a data set was not downloaded");
+                self.say(dataset, Download::Ended { problem });
+            }
+        }
+    }
+
+    fn download_and_add(&self, dataset: Dataset) -> Result<(), String> {
+        let folder = self.shelf.folder(dataset);
+        let from = self.from.as_deref().map(|from| format!("{}/{dataset}", from.trim_end_matches('/')));
+        let mut said: Option<(&str, Instant)> = None;
+        let downloaded = download::download(dataset, &folder, from.as_deref(), |file, bytes| {
+            // Every page that is open reads itself anew.
+            if said.is_none_or(|(name, when)| name != file.name || when.elapsed() >= TELL_EVERY) {
+                said = Some((file.name, Instant::now()));
+                self.say(dataset, Download::Coming { file: file.name, bytes, total: file.bytes });
             }
         });
-        let added = fetched.map_err(|error| error.to_string()).and_then(|()| {
-            self.say(dataset, Download::BeingRead);
-            self.shelf.add(dataset, &folder).map_err(|error| error.to_string())
-        });
-        match added {
-            // It stands among those that are here now.
-            Ok(_) => drop(self.told.change(|all| all.remove(&dataset))),
-            Err(problem) => self.say(dataset, Download::Ended(problem)),
-        }
-        self.moved.send_replace(());
+        downloaded.map_err(|error| error.to_string())?;
+        self.say(dataset, Download::BeingRead);
+        let read = self.shelf.read(dataset, &folder).map_err(|error| error.to_string())?;
+        self.shelf.add(read, &folder);
+        Ok(())
     }
 }
 
-/// Begins a download, or goes on with one that broke off.
-pub async fn download(State(site): State<Site>, Path(name): Path<String>, headers: HeaderMap) -> Response {
-    let from_a_page = from_a_page(&headers);
-    let path = if from_a_page { "/data" } else { "/api/v1/datasets" };
-    let refuse = |status, sentence: &str| refusal(path, status, "This is not downloaded", sentence);
-    let Some(dataset) = name.parse().ok().filter(|dataset| fetch::can_fetch(*dataset)) else {
+/// Begins a download, or goes on with one that broke off. How far it is `GET /api/v1/datasets` says.
+pub async fn begin(State(site): State<Site>, Path(name): Path<String>, headers: HeaderMap) -> Response {
+    let to = To::of(&headers);
+    let refuse = |status, sentence: &str| refusal(to, status, "This is not downloaded", sentence);
+    let Some(dataset) = name.parse().ok().filter(|dataset| can_be_downloaded(*dataset)) else {
         return refuse(StatusCode::NOT_FOUND, "This is no data set that can be downloaded.");
     };
     let downloads = site.downloads;
-    // What was begun before this server started lies where it is to come.
-    let usual = usual_folder(&downloads.shelf.data_dir, dataset);
-    let elsewhere = downloads.shelf.paths.get().get(&dataset).is_some_and(|place| *place != usual);
-    if elsewhere || downloads.shelf.machine.get().datasets.iter().any(|facts| facts.dataset == dataset) {
-        return refuse(
-            StatusCode::CONFLICT,
-            "This data set has a place already; what is wrong with it stands on the page.",
-        );
-    }
-    if downloads.begins(dataset) {
-        // A thread of its own, which a server that stops does not wait for.
-        let begun = downloads.clone();
-        if let Err(error) = thread::Builder::new().spawn(move || begun.bring(dataset)) {
-            downloads.say(dataset, Download::Ended(format!("no thread could be started for it: {error}")));
+    match downloads.shelf.begin(dataset) {
+        Ok(coming) => {
+            downloads.say(dataset, Download::Begun);
+            // A thread of its own, which a server that stops does not wait for.
+            let begun = downloads.clone();
+            if let Err(error) = thread::Builder::new().spawn(move || begun.bring(coming)) {
+                let problem = format!("no thread could be started for it: {error}");
+                downloads.say(dataset, Download::Ended { problem });
+            }
+        }
+        // Pressed twice, or on a page that was not up to date.
+        Err(NotBrought::Comes) if downloads.told.get().get(&dataset).is_some_and(Download::goes_on) => {}
+        Err(NotBrought::Comes) => return refuse(StatusCode::CONFLICT, "An archive of it is being sent: wait for it."),
+        Err(NotBrought::IsHere) if to == To::Page => {}
+        Err(NotBrought::IsHere) => return refuse(StatusCode::CONFLICT, "This data set is here already."),
+        Err(NotBrought::HasAPlace) => {
+            return refuse(
+                StatusCode::CONFLICT,
+                "This data set has a place already; what is wrong with it stands on the page Data.",
+            );
         }
     }
-    match from_a_page {
-        true => Redirect::to(&format!("/data#{dataset}")).into_response(),
-        false => StatusCode::ACCEPTED.into_response(),
+    match to {
+        To::Page => Redirect::to(&format!("/data#{dataset}")).into_response(),
+        To::Program => (StatusCode::ACCEPTED, [(header::LOCATION, "/api/v1/datasets")]).into_response(),
     }
 }

@@ -21,16 +21,16 @@ pub fn routes() -> Router<Site> {
 
 async fn events(State(site): State<Site>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let Shutdown(shutdown) = site.shutdown;
-    let changes = revisions(&site.laboratory.store, site.downloads.moved(), shutdown);
+    let changes = revisions(&site.laboratory.store, site.laboratory.downloads.subscribe(), shutdown);
     Sse::new(changes).keep_alive(KeepAlive::new().interval(Duration::from_secs(15)))
 }
 
 /// The store's revision now, and whenever it or a download has moved. Ends when the server stops: an open stream would hold it up.
-fn revisions(
+fn revisions<T: Send + Sync>(
     store: &Store,
-    downloads: watch::Receiver<()>,
+    downloads: watch::Receiver<T>,
     shutdown: watch::Receiver<bool>,
-) -> impl Stream<Item = Result<Event, Infallible>> + use<> {
+) -> impl Stream<Item = Result<Event, Infallible>> + use<T> {
     let mut changes = store.changes();
     changes.mark_changed();
     stream::unfold(

@@ -3,7 +3,7 @@
 //! A page elsewhere can send a browser's requests to a server on the same machine (forged requests), and can make its own name
 //! point here (DNS rebinding). Both show: in `Host`, and in `Origin` or `Sec-Fetch-Site`.
 
-use super::refusal;
+use super::{To, refusal};
 use axum::{
     extract::{Request, State},
     http::{HeaderMap, Method, StatusCode, Uri, header, uri::Authority},
@@ -26,9 +26,9 @@ pub struct Names {
     public: Option<String>,
 }
 
-/// Why a request is not answered.
+/// Why a request is not passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refused {
+pub enum Unwelcome {
     /// `Host` is missing or names another server.
     Misdirected,
     /// A page of another origin, or one that hides its origin, asks for a change.
@@ -59,10 +59,11 @@ impl Names {
     }
 
     /// Decides about a request.
-    pub fn check(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Refused> {
-        let host = one(headers, header::HOST).or(uri.authority().map(Authority::as_str)).ok_or(Refused::Misdirected)?;
+    pub fn check(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Unwelcome> {
+        let host =
+            one(headers, header::HOST).or(uri.authority().map(Authority::as_str)).ok_or(Unwelcome::Misdirected)?;
         if !self.allow(host) {
-            return Err(Refused::Misdirected);
+            return Err(Unwelcome::Misdirected);
         }
         if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
             return Ok(());
@@ -77,7 +78,7 @@ impl Names {
                 origin == host.to_ascii_lowercase() || self.public.as_ref() == Some(&origin)
             }),
         };
-        if same_site && same_origin { Ok(()) } else { Err(Refused::CrossOrigin) }
+        if same_site && same_origin { Ok(()) } else { Err(Unwelcome::CrossOrigin) }
     }
 }
 
@@ -113,15 +114,15 @@ fn is_address(authority: &str, port: u16) -> bool {
 pub async fn guard(State(names): State<Arc<Names>>, request: Request, next: Next) -> Response {
     match names.check(request.method(), request.uri(), request.headers()) {
         Ok(()) => next.run(request).await,
-        Err(Refused::Misdirected) => refusal(
-            request.uri().path(),
+        Err(Unwelcome::Misdirected) => refusal(
+            To::of_path(request.uri().path()),
             StatusCode::MISDIRECTED_REQUEST,
             "This is not the server you asked for",
             "The request names another host. Use the address that Stillroom printed when it started; if this server has a name, \
              start it with --public-url.",
         ),
-        Err(Refused::CrossOrigin) => refusal(
-            request.uri().path(),
+        Err(Unwelcome::CrossOrigin) => refusal(
+            To::of_path(request.uri().path()),
             StatusCode::FORBIDDEN,
             "Only this server's own pages may change something",
             "The request came from another page, or from one that hides where it came from.",
@@ -133,7 +134,7 @@ pub async fn guard(State(names): State<Arc<Names>>, request: Request, next: Next
 mod tests {
     use super::*;
 
-    fn check(names: &Names, method: Method, path: &str, headers: &[(&str, &str)]) -> Result<(), Refused> {
+    fn check(names: &Names, method: Method, path: &str, headers: &[(&str, &str)]) -> Result<(), Unwelcome> {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             let name: header::HeaderName = name.parse().expect("a header's name");
@@ -157,11 +158,11 @@ mod tests {
             "192.168.1.2:3000",
             "",
         ] {
-            assert_eq!(check(&names, Method::GET, "/", &[("host", host)]), Err(Refused::Misdirected), "{host}");
+            assert_eq!(check(&names, Method::GET, "/", &[("host", host)]), Err(Unwelcome::Misdirected), "{host}");
         }
-        assert_eq!(check(&names, Method::GET, "/", &[]), Err(Refused::Misdirected));
+        assert_eq!(check(&names, Method::GET, "/", &[]), Err(Unwelcome::Misdirected));
         let twice = [("host", "127.0.0.1:3000"), ("host", "evil.example")];
-        assert_eq!(check(&names, Method::GET, "/", &twice), Err(Refused::Misdirected));
+        assert_eq!(check(&names, Method::GET, "/", &twice), Err(Unwelcome::Misdirected));
     }
 
     #[test]
@@ -171,7 +172,7 @@ mod tests {
             assert_eq!(check(&names, Method::GET, "/", &[("host", host)]), Ok(()), "{host}");
         }
         for host in ["evil.example:3000", "192.168.1.2:3001", "192.168.1.2"] {
-            assert_eq!(check(&names, Method::GET, "/", &[("host", host)]), Err(Refused::Misdirected), "{host}");
+            assert_eq!(check(&names, Method::GET, "/", &[("host", host)]), Err(Unwelcome::Misdirected), "{host}");
         }
     }
 
@@ -201,12 +202,12 @@ mod tests {
         for headers in refused {
             for method in [Method::POST, Method::PUT, Method::DELETE, Method::PATCH] {
                 let checked = check(&names, method, "/api/create", headers);
-                assert_eq!(checked, Err(Refused::CrossOrigin), "{headers:?}");
+                assert_eq!(checked, Err(Unwelcome::CrossOrigin), "{headers:?}");
             }
         }
         assert_eq!(check(&names, Method::DELETE, "/api/v1/studies/1", &[host]), Ok(()));
         let forged = [host, ("origin", "https://evil.example")];
-        assert_eq!(check(&names, Method::DELETE, "/api/v1/studies/1", &forged), Err(Refused::CrossOrigin));
+        assert_eq!(check(&names, Method::DELETE, "/api/v1/studies/1", &forged), Err(Unwelcome::CrossOrigin));
         assert_eq!(check(&names, Method::GET, "/", &forged), Ok(()));
     }
 

@@ -1,8 +1,9 @@
 //! Where there is a password: who may pass, and the page that asks for it.
 
 use super::{
-    Site,
+    Site, To,
     connections::Peer,
+    escape_html,
     headers::content_security_policy,
     password::{COOKIE, Given, Password, SESSION_SECONDS},
     refusal,
@@ -54,16 +55,17 @@ pub async fn require(
     if let Some(given) = bearer(request.headers()) {
         return match password.check(given, peer, Instant::now()) {
             Given::Right => unkept(next.run(request).await),
-            Given::Wrong => refusal(path, StatusCode::UNAUTHORIZED, "Not let in", WRONG),
+            Given::Wrong => refusal(To::of_path(path), StatusCode::UNAUTHORIZED, "Not let in", WRONG),
             Given::TooMany => {
-                ([WAIT], refusal(path, StatusCode::TOO_MANY_REQUESTS, "Not let in", TOO_MANY)).into_response()
+                ([WAIT], refusal(To::of_path(path), StatusCode::TOO_MANY_REQUESTS, "Not let in", TOO_MANY))
+                    .into_response()
             }
         };
     }
     if path.starts_with("/api/") || path == "/events" {
         let how = [(header::WWW_AUTHENTICATE, "Bearer realm=\"Stillroom\"")];
         let sentence = "Send the password as a bearer token, or log in at /login.";
-        return (how, refusal(path, StatusCode::UNAUTHORIZED, "Not let in", sentence)).into_response();
+        return (how, refusal(To::of_path(path), StatusCode::UNAUTHORIZED, "Not let in", sentence)).into_response();
     }
     let asked = request.uri().path_and_query().map_or("/", |asked| asked.as_str());
     Redirect::to(&format!("/login?next={}", escape_query(asked))).into_response()
@@ -160,10 +162,6 @@ fn form(status: StatusCode, problem: &'static str, next: &str) -> Response {
     (status, headers, Html(page)).into_response()
 }
 
-fn escape_html(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
-}
-
 fn escape_query(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
@@ -192,9 +190,9 @@ mod tests {
         for path in ["/login", "/s/0123", "/s/0123/download", "/pkg/stillroom.css", "/favicon.svg"] {
             assert!(open(path), "{path}");
         }
-        for path in
-            ["/", "/s", "/shares", "/studies/1", "/api/v1/studies", "/api/shared", "/events", "/example", "/loginx"]
-        {
+        let closed =
+            ["/", "/s", "/shares", "/studies/1", "/examples", "/data", "/data/mnist/0.png", "/events", "/loginx"];
+        for path in closed.into_iter().chain(["/api/v1/studies", "/api/v1/datasets", "/api/shared"]) {
             assert!(!open(path), "{path}");
         }
     }

@@ -72,21 +72,42 @@ pub fn router(site: Site, names: Names) -> Router {
         .layer(middleware::from_fn(headers::secure))
 }
 
-/// Whether a page's plain form asks, whose answer a person reads.
-fn from_a_page(headers: &HeaderMap) -> bool {
-    let accepted = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
-    accepted.is_some_and(|accept| accept.contains("text/html"))
+/// Who reads an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum To {
+    /// A person, in a browser.
+    Page,
+    Program,
 }
 
-/// The answer to a request that is refused: JSON below `/api/v1/`, elsewhere a page that is complete by itself, since the person
-/// may not even see this server's style.
-fn refusal(path: &str, status: StatusCode, title: &str, sentence: &str) -> Response {
-    if path.starts_with("/api/v1/") {
+impl To {
+    /// By what was asked for: programs ask below `/api/v1/`.
+    fn of_path(path: &str) -> To {
+        if path.starts_with("/api/v1/") { To::Program } else { To::Page }
+    }
+
+    /// By what the answer should be, where a page's plain form asks for what programs do.
+    fn of(headers: &HeaderMap) -> To {
+        let accepted = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+        if accepted.is_some_and(|accept| accept.contains("text/html")) { To::Page } else { To::Program }
+    }
+}
+
+/// The answer to a request that is refused, in plain text: JSON for a program, for a person a page that is complete by itself, since
+/// they may not even see this server's style.
+fn refusal(to: To, status: StatusCode, title: &str, sentence: &str) -> Response {
+    if to == To::Program {
         return (status, Json(serde_json::json!({ "error": sentence }))).into_response();
     }
+    let (title, sentence) = (escape_html(title), escape_html(sentence));
     let page = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title></head>\
          <body><h1>{title}</h1><p>{sentence}</p></body></html>"
     );
     (status, [(header::CACHE_CONTROL, "no-store")], Html(page)).into_response()
+}
+
+/// Text as it stands in a page or in an attribute: names, of files too, come from anybody.
+fn escape_html(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
 }

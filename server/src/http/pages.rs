@@ -1,6 +1,6 @@
 //! Pages and their files: rendered by `app`, with what a page needs put into its context.
 
-use super::{Site, headers};
+use super::{Site, To, headers};
 use crate::assets;
 use app::laboratory;
 use axum::{
@@ -14,6 +14,7 @@ use leptos::{context::provide_context, nonce::use_nonce, prelude::use_context};
 use leptos_axum::{
     LeptosRoutes, ResponseOptions, generate_route_list_with_exclusions_and_ssg_and_context as route_list,
 };
+use study::Dataset;
 
 pub fn routes(site: &Site) -> Router<Site> {
     let context = {
@@ -38,7 +39,7 @@ pub fn routes(site: &Site) -> Router<Site> {
     Router::new()
         .route("/pkg/{*file}", get(file))
         .route("/favicon.svg", get(file))
-        .route("/s/{token}/download", get(download))
+        .route("/s/{token}/download", get(shared_file))
         .route("/data/{dataset}/{class}", get(sample))
         .leptos_routes_with_context(site, paths, context.clone(), shell)
         .fallback(leptos_axum::render_app_to_stream_with_context(context, shell))
@@ -57,7 +58,8 @@ async fn file(request: Request) -> Response {
 async fn sample(State(site): State<Site>, Path((dataset, class)): Path<(String, String)>) -> Response {
     let class = class.strip_suffix(".png").and_then(|class| class.parse::<u32>().ok());
     let all = site.laboratory.samples.get();
-    let of = all.iter().find(|samples| samples.dataset.to_string() == dataset);
+    let dataset = dataset.parse::<Dataset>().ok();
+    let of = all.iter().find(|samples| Some(samples.dataset) == dataset);
     let sample = of.and_then(|of| of.samples.iter().find(|sample| Some(sample.class) == class));
     match sample {
         // Others may lie under this name once the program is started again.
@@ -70,7 +72,7 @@ async fn sample(State(site): State<Site>, Path((dataset, class)): Path<(String, 
 }
 
 /// A shared comparison as one file to be sent by mail. Unknown, expired and revoked links are told apart by nobody.
-async fn download(State(site): State<Site>, Path(token): Path<String>) -> Response {
+async fn shared_file(State(site): State<Site>, Path(token): Path<String>) -> Response {
     match laboratory::shared(&site.laboratory, &token).await {
         Ok(Some(snapshot)) => {
             let disposition = format!("attachment; filename=\"{}\"", app::snapshot_file_name(&snapshot));
@@ -81,7 +83,7 @@ async fn download(State(site): State<Site>, Path(token): Path<String>) -> Respon
             (headers, Html(app::snapshot_html(&snapshot, &assets::style()))).into_response()
         }
         Ok(None) => super::refusal(
-            "/s/",
+            To::Page,
             StatusCode::NOT_FOUND,
             "This link opens nothing",
             "It was mistyped, or its owner took it back, or its time is over. Ask whoever sent it for a new one.",

@@ -93,6 +93,31 @@ fn the_example_comes_to_what_is_promised() {
 }
 
 #[test]
+fn who_only_plans_leaves_nothing_in_a_data_folder_that_is_there() {
+    let bench = Bench::new();
+    let images = bench.folder.path().join("pictures");
+    for (name, picture) in crate::data::pictures() {
+        let path = images.join(name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        std::fs::write(path, picture).expect("it is written");
+    }
+    std::fs::create_dir(bench.data_dir("data")).expect("a folder");
+    let file = bench.write("study.toml", crate::data::STUDY);
+    let command = |name: &str| {
+        let mut command = bench.command(name, "data");
+        command.arg(&file).arg("--dataset").arg(format!("flowers@8={}", images.display()));
+        output(&mut command)
+    };
+    let planned = command("plan");
+    assert!(planned.status.success(), "{}", text(&planned.stderr));
+    assert!(text(&planned.stdout).contains("flowers@8: 36 images"), "{}", text(&planned.stdout));
+    assert_eq!(std::fs::read_dir(bench.data_dir("data")).expect("a folder").count(), 0);
+    let run = command("run");
+    assert!(run.status.success(), "{}", text(&run.stderr));
+    assert!(bench.data_dir("data").join("images").is_dir(), "who trains keeps what was seen");
+}
+
+#[test]
 fn a_wrong_study_is_refused_with_every_reason_on_a_line_of_its_own() {
     let bench = Bench::new();
     let file = bench.write("study.toml", &EXAMPLE.replace("seeds = 3", "seeds = 0").replace("[0, 8, 20]", "[0, 30]"));

@@ -3,35 +3,56 @@
 use crate::laboratory::{Bench, DEADLINE, Laboratory, output, text};
 use image::{ImageFormat, Rgb, RgbImage};
 use reqwest::{Method, Response, StatusCode, header};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{
     fs,
     io::{Cursor, Read, Write},
-    net::TcpListener,
+    net::{Shutdown, TcpListener, TcpStream},
     sync::mpsc,
     thread,
 };
 use tokio::{task, time::timeout};
 
 /// Roses are red, violets are blue: 20 training and 4 test images of each.
-fn flowers() -> Vec<u8> {
-    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+pub fn pictures() -> Vec<(String, Vec<u8>)> {
+    let mut pictures = Vec::new();
     for (split, count) in [("train", 20), ("test", 4)] {
         for index in 0..count {
             for (class, color) in [("rose", [200, 10 * index, 20]), ("violet", [20, 10 * index, 200])] {
                 let mut png = Vec::new();
                 let picture = RgbImage::from_pixel(24, 16, Rgb(color));
                 picture.write_to(&mut Cursor::new(&mut png), ImageFormat::Png).expect("a picture");
-                let name = format!("flowers/{split}/{class}/{index}.png");
-                zip.start_file(name, zip::write::SimpleFileOptions::default()).expect("an entry");
-                zip.write_all(&png).expect("it is written");
+                pictures.push((format!("flowers/{split}/{class}/{index}.png"), png));
             }
         }
+    }
+    pictures
+}
+
+fn zip(files: &[(String, Vec<u8>)]) -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, bytes) in files {
+        zip.start_file(name, zip::write::SimpleFileOptions::default()).expect("an entry");
+        zip.write_all(bytes).expect("it is written");
     }
     zip.finish().expect("an archive").into_inner()
 }
 
-async fn send(laboratory: &Laboratory, name: &str, file: &str, archive: &[u8], accept: &str) -> Response {
+fn tar(files: &[(String, Vec<u8>)]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    for (name, bytes) in files {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(bytes.len() as u64);
+        tar.append_data(&mut header, name, &bytes[..]).expect("an entry");
+    }
+    tar.into_inner().expect("an archive")
+}
+
+pub fn flowers() -> Vec<u8> {
+    zip(&pictures())
+}
+
+pub async fn send(laboratory: &Laboratory, name: &str, file: &str, archive: &[u8], accept: &str) -> Response {
     let part = |head: &str, bytes: &[u8]| {
         let head = format!("--edge\r\ncontent-disposition: form-data; {head}\r\n\r\n");
         [head.as_bytes(), bytes, b"\r\n"].concat()
@@ -47,14 +68,14 @@ async fn send(laboratory: &Laboratory, name: &str, file: &str, archive: &[u8], a
     request.send().await.expect("an answer")
 }
 
-async fn page(laboratory: &Laboratory, path: &str) -> String {
+pub async fn page(laboratory: &Laboratory, path: &str) -> String {
     let response =
         laboratory.request(Method::GET, path).header(header::ACCEPT, "text/html").send().await.expect("a page");
     assert_eq!(response.status(), StatusCode::OK, "{path}");
     response.text().await.expect("text")
 }
 
-const STUDY: &str = "title = \"Which flower?\"\ndataset = \"flowers@8\"\nseeds = 1\n\
+pub const STUDY: &str = "title = \"Which flower?\"\ndataset = \"flowers@8\"\nseeds = 1\n\
                      student = { architecture = \"wrn-10-1\", epochs = 1 }\n\
                      recipe = { batch_size = 10, device = \"cpu\" }";
 
@@ -67,7 +88,7 @@ async fn an_archive_of_ones_own_is_shown_trained_on_and_found_again() {
         before.contains("Fashion-MNIST, 12,000 images") && before.contains("/data/fashion-mnist-12k/9.png"),
         "{before}"
     );
-    assert!(before.contains("stillroom fetch-data mnist") && !before.contains("flowers@8</h2>"), "{before}");
+    assert!(before.contains("stillroom download mnist") && !before.contains("flowers@8</h2>"), "{before}");
 
     let answer = send(&laboratory, "flowers@8", "Flowers.ZIP", &flowers(), "*/*").await;
     assert_eq!(answer.status(), StatusCode::CREATED);
@@ -78,6 +99,11 @@ async fn an_archive_of_ones_own_is_shown_trained_on_and_found_again() {
     let shown = page(&laboratory, "/data").await;
     assert!(shown.contains("36 images to train on, 4 held out for validation, 8 to test"), "{shown}");
     assert!(shown.contains("/data/flowers@8/1.png") && shown.contains(">violet</figcaption>"), "{shown}");
+    assert!(shown.contains("flowers@8</h2>"), "{shown}");
+    let told = laboratory.get("/api/v1/datasets").await;
+    let names: Vec<_> =
+        told["datasets"].as_array().expect("data sets").iter().map(|it| it["dataset"].clone()).collect();
+    assert!(names.contains(&json!("flowers@8")) && names.contains(&json!("fashion-mnist-12k")), "{told}");
     assert!(page(&laboratory, "/studies/new").await.contains("<option value=\"flowers@8\""));
     let sample = laboratory.request(Method::GET, "/data/flowers@8/1.png").send().await.expect("a picture");
     assert_eq!(sample.headers()[header::CONTENT_TYPE], "image/png");
@@ -105,6 +131,20 @@ async fn an_archive_of_ones_own_is_shown_trained_on_and_found_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_tar_of_the_same_pictures_is_the_same_data_set() {
+    let bench = Bench::new();
+    let laboratory = bench.serve("data");
+    let mut checksums = Vec::new();
+    for (name, file, archive) in [("flowers@8", "a.zip", flowers()), ("others@8", "a.tar", tar(&pictures()))] {
+        let answer = send(&laboratory, name, file, &archive, "*/*").await;
+        assert_eq!(answer.status(), StatusCode::CREATED, "{file}");
+        let facts: Value = answer.json().await.expect("JSON");
+        checksums.push(facts["checksum"].clone());
+    }
+    assert_eq!(checksums[0], checksums[1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_data_set_is_refused_and_leaves_nothing() {
     let bench = Bench::new();
     let laboratory = bench.serve_with("data", &["--upload-limit", "100kB"], &[]);
@@ -119,7 +159,7 @@ async fn what_is_no_data_set_is_refused_and_leaves_nothing() {
         ("flowers@8", "a.rar", &whole, StatusCode::UNPROCESSABLE_ENTITY, "must end with .zip"),
         ("flowers@8", "a.zip", cut, StatusCode::UNPROCESSABLE_ENTITY, "cannot be used"),
         ("flowers@8", "a.tar.gz", &whole, StatusCode::UNPROCESSABLE_ENTITY, "cannot be used"),
-        ("flowers@8", "a.zip", &large, StatusCode::PAYLOAD_TOO_LARGE, "up to 100000 bytes"),
+        ("flowers@8", "a.zip", &large, StatusCode::PAYLOAD_TOO_LARGE, "up to 100 kB"),
     ];
     for (name, file, archive, status, sentence) in cases {
         let answer = send(&laboratory, name, file, archive, "*/*").await;
@@ -129,15 +169,85 @@ async fn what_is_no_data_set_is_refused_and_leaves_nothing() {
         let left = fs::read_dir(laboratory.data_dir.join("datasets")).map_or(0, Iterator::count);
         assert_eq!(left, 0, "{name} {file}");
     }
-    let answer = send(&laboratory, "<b>@8", "a.zip", &whole, "text/html").await;
+    // What it says of a file stands in the page as text.
+    let named = |class: &str| (format!("train/{class}/0.png"), b"no picture".to_vec());
+    let marked = zip(&[named("<i>a"), named("b"), ("test/b/0.png".into(), b"no picture".to_vec())]);
+    let answer = send(&laboratory, "flowers@8", "a.zip", &marked, "text/html").await;
     assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY);
-    assert!(answer.text().await.expect("text").starts_with("<!doctype html>"));
+    let page = answer.text().await.expect("text");
+    assert!(page.starts_with("<!doctype html>") && page.contains("&lt;i&gt;a") && !page.contains("<i>a"), "{page}");
     assert_eq!(send(&laboratory, "flowers@8", "a.zip", &whole, "*/*").await.status(), StatusCode::CREATED);
     // One that is there is not overwritten.
     assert_eq!(send(&laboratory, "flowers@8", "a.zip", &whole, "*/*").await.status(), StatusCode::CONFLICT);
-    // Another page's form is refused like any other change.
-    let forged = laboratory.request(Method::POST, "/api/v1/datasets").header(header::ORIGIN, "https://evil.example");
-    assert_eq!(laboratory.status(forged).await, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_form_is_refused_in_words() {
+    let bench = Bench::new();
+    let laboratory = bench.serve("data");
+    let endless = vec![0; 3 << 20];
+    let form = "multipart/form-data; boundary=edge";
+    let cases: [(&str, &[u8], StatusCode, &str); 4] = [
+        (form, &endless, StatusCode::BAD_REQUEST, "has no end"),
+        (form, b"--edge--\r\n", StatusCode::UNPROCESSABLE_ENTITY, "has no archive"),
+        ("multipart/form-data", b"", StatusCode::UNPROCESSABLE_ENTITY, "fields name and, behind it, archive"),
+        ("application/zip", &flowers(), StatusCode::UNPROCESSABLE_ENTITY, "fields name and, behind it, archive"),
+    ];
+    for (kind, body, status, sentence) in cases {
+        let request = laboratory.request(Method::POST, "/api/v1/datasets").header(header::CONTENT_TYPE, kind);
+        let answer = request.body(body.to_vec()).send().await.expect("an answer");
+        assert_eq!(answer.status(), status, "{sentence}");
+        let error: Value = answer.json().await.expect("JSON");
+        assert!(error["error"].as_str().is_some_and(|error| error.contains(sentence)), "{error}");
+    }
+    laboratory.stop();
+    let laboratory = bench.serve_with("data", &["--upload-limit", "0"], &[]);
+    assert!(!page(&laboratory, "/data").await.contains("type=\"file\""));
+    assert_eq!(send(&laboratory, "flowers@8", "a.zip", &flowers(), "*/*").await.status(), StatusCode::FORBIDDEN);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_data_set_comes_in_one_way_at_a_time_and_who_goes_away_blocks_nobody() {
+    let bench = Bench::new();
+    let laboratory = bench.serve("data");
+    let address = laboratory.url.strip_prefix("http://").expect("http").to_owned();
+    let mut client = TcpStream::connect(&address).expect("a connection");
+    let head = format!(
+        "POST /api/v1/datasets HTTP/1.1\r\nhost: {address}\r\ncontent-length: 900000000\r\n\
+         content-type: multipart/form-data; boundary=edge\r\n\r\n\
+         --edge\r\ncontent-disposition: form-data; name=\"name\"\r\n\r\nflowers@8\r\n\
+         --edge\r\ncontent-disposition: form-data; name=\"archive\"; filename=\"a.zip\"\r\n\r\n"
+    );
+    // More than lies between the two: once it is sent, some of it was received.
+    let client = task::spawn_blocking(move || {
+        client.write_all(head.as_bytes()).expect("it is sent");
+        (0..64).for_each(|_| client.write_all(&vec![0; 1 << 20]).expect("it is sent"));
+        client
+    });
+    let mut client = client.await.expect("a thread");
+    let meanwhile = send(&laboratory, "flowers@8", "a.zip", &flowers(), "*/*").await;
+    assert_eq!(meanwhile.status(), StatusCode::CONFLICT);
+    assert!(meanwhile.text().await.expect("text").contains("on its way here already"));
+    // Another one comes all the same.
+    assert_eq!(send(&laboratory, "birds@8", "a.zip", &flowers(), "*/*").await.status(), StatusCode::CREATED);
+    let closed = task::spawn_blocking(move || {
+        client.shutdown(Shutdown::Write).expect("it is closed");
+        // The server has let go of it when there is nothing more to hear.
+        client.read_to_end(&mut Vec::new()).map(drop)
+    });
+    // However the server says so.
+    let _ = closed.await.expect("a thread");
+    let again = async {
+        loop {
+            let status = send(&laboratory, "flowers@8", "a.zip", &flowers(), "*/*").await.status();
+            if status != StatusCode::CONFLICT {
+                return status;
+            }
+        }
+    };
+    assert_eq!(timeout(DEADLINE, again).await.expect("it is free again"), StatusCode::CREATED);
+    let left = fs::read_dir(laboratory.data_dir.join("datasets")).expect("a folder").count();
+    assert_eq!(left, 2);
 }
 
 /// A server that answers every request with five bytes, and tells what it was asked for first.
@@ -169,21 +279,21 @@ fn a_download_that_is_not_what_was_published_is_refused() {
     let bench = Bench::new();
     let (url, asked) = other_files();
     let mut command = std::process::Command::new(crate::laboratory::PROGRAM);
-    command.args(["fetch-data", "cifar-100", "--from", &url, "--data-dir"]).arg(bench.data_dir("fetched"));
+    command.args(["download", "cifar-100", "--from", &url, "--data-dir"]).arg(bench.data_dir("downloaded"));
     let output = output(&mut command);
     assert!(asked.recv().expect("it was asked").starts_with("GET /files/cifar-100-binary.tar.gz HTTP/1.1"));
     assert_eq!(output.status.code(), Some(1));
     let said = text(&output.stderr);
-    assert!(said.contains("is not the file that was published") && said.contains("58a81ae192c23a4b"), "{said}");
-    let folder = bench.data_dir("fetched").join("datasets/cifar-100");
-    assert_eq!(fs::read_dir(folder).expect("a folder").count(), 0);
+    assert!(said.contains("is not the file that was published: its length is 5; expected 168513733"), "{said}");
+    let folder = bench.data_dir("downloaded").join("datasets");
+    assert_eq!(fs::read_dir(folder).expect("a folder").count(), 0, "nothing of it is left");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_page_downloads_and_says_how_that_ended() {
     let bench = Bench::new();
     let (url, asked) = other_files();
-    let laboratory = bench.serve_with("data", &["--fetch-from", &url], &[]);
+    let laboratory = bench.serve_with("data", &["--download-from", &url], &[]);
     let before = page(&laboratory, "/data").await;
     assert!(
         before.contains("action=\"/api/v1/datasets/mnist/download\"") && before.contains("Download MNIST"),
@@ -199,14 +309,30 @@ async fn the_page_downloads_and_says_how_that_ended() {
         assert_eq!(laboratory.status(begin(name)).await, status, "{name}");
     }
     let first = task::spawn_blocking(move || asked.recv()).await.expect("a thread").expect("it was asked");
-    assert!(first.starts_with("GET /files/train-images-idx3-ubyte.gz HTTP/1.1"), "{first}");
+    // Files of several data sets have the same names.
+    assert!(first.starts_with("GET /files/mnist/train-images-idx3-ubyte.gz HTTP/1.1"), "{first}");
     let told = timeout(DEADLINE, async {
+        let mut events = laboratory.request(Method::GET, "/events").send().await.expect("a stream");
         loop {
             let page = page(&laboratory, "/data").await;
             if page.contains("is not the file that was published") {
                 return page;
             }
+            events.chunk().await.expect("the stream goes on").expect("the server still runs");
         }
     });
     assert!(told.await.expect("it ends").contains("Download MNIST"));
+    let told = laboratory.get("/api/v1/datasets").await;
+    assert_eq!(told["downloads"]["mnist"]["state"], "ended", "{told}");
+    let unusable = told["unusable"].as_array().expect("data sets");
+    assert!(unusable.iter().any(|it| it["dataset"] == "mnist" && it["found"] == false), "{told}");
+    // It stands in nobody's way: neither in that of an archive nor in that of another attempt.
+    assert_eq!(fs::read_dir(laboratory.data_dir.join("datasets")).expect("a folder").count(), 0);
+    let archive = send(&laboratory, "mnist", "a.zip", &flowers(), "*/*").await;
+    assert_eq!(archive.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    let again = begin("mnist").send().await.expect("an answer");
+    assert_eq!((again.status(), &again.headers()[header::LOCATION]), (StatusCode::ACCEPTED, &"/api/v1/datasets"));
+    // Whoever presses a button of a page that is not up to date is led to what is here.
+    let stale = begin("fashion-mnist").header(header::ACCEPT, "text/html").send().await.expect("an answer");
+    assert_eq!((stale.status(), &stale.headers()[header::LOCATION]), (StatusCode::SEE_OTHER, &"/data#fashion-mnist"));
 }

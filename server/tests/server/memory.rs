@@ -42,7 +42,7 @@ fn the_bytes_that_are_estimated_are_those_that_the_engine_holds() {
 #[test]
 fn a_step_that_does_not_fit_is_refused_before_it_is_begun() {
     let needed = Architecture::WideResNet { depth: 604, width: 20 }.training_bytes(3, 32, 10, 4096, 1);
-    if server::machine::memory().is_none_or(|memory| memory >= needed) {
+    if train::memory::bytes().is_none_or(|memory| memory >= needed) {
         eprintln!("skipped: this machine has {needed} bytes of memory, or does not say how many it has");
         return;
     }

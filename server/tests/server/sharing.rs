@@ -93,8 +93,15 @@ async fn a_server_for_others_asks_for_the_password_everywhere_but_at_shared_link
 
     let laboratory = bench.serve_with("data", &[], &[("STILLROOM_PASSWORD", "copper still")]);
     let ask = |path: &str| laboratory.request(Method::GET, path);
-    for path in ["/api/v1/studies", "/events", "/api/studies"] {
+    for path in ["/api/v1/studies", "/api/v1/datasets", "/events", "/api/studies"] {
         assert_eq!(laboratory.status(ask(path)).await, StatusCode::UNAUTHORIZED, "{path}");
+    }
+    for path in ["/api/v1/datasets", "/api/v1/datasets/mnist/download", "/api/v1/studies"] {
+        let changed = laboratory.request(Method::POST, path).header(header::ORIGIN, &laboratory.url);
+        assert_eq!(laboratory.status(changed).await, StatusCode::UNAUTHORIZED, "{path}");
+    }
+    for path in ["/data", "/data/fashion-mnist-12k/0.png"] {
+        assert_eq!(laboratory.status(ask(path)).await, StatusCode::SEE_OTHER, "{path}");
     }
     let page = ask("/studies/new?from=1").send().await.expect("an answer");
     assert_eq!(page.status(), StatusCode::SEE_OTHER);

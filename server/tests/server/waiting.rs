@@ -1,9 +1,12 @@
 //! What a study that goes on waits for is said, and no time is promised that depends on others.
 
-use crate::laboratory::{Bench, PROGRAM, study};
+use crate::{
+    data::{STUDY, flowers, page, send},
+    laboratory::{Bench, PROGRAM, study},
+};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use std::process::Command;
+use std::{fs, process::Command};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_study_whose_images_are_gone_waits_for_them_and_goes_on_when_they_are_back() {
@@ -32,7 +35,59 @@ async fn a_study_whose_images_are_gone_waits_for_them_and_goes_on_when_they_are_
     );
     laboratory.stop();
 
+    // Told of a place where they are not what they should be: it waits too, and nothing is tried in vain.
+    let empty = bench.folder.path().join("empty");
+    fs::create_dir(&empty).expect("a folder");
+    let mut command = Command::new(PROGRAM);
+    command.arg("serve").arg("--data-dir").arg(bench.data_dir("data"));
+    command.arg("--dataset").arg(format!("fashion-mnist={}", empty.display()));
+    let laboratory = bench.start(command, "data");
+    let waiting = laboratory.get(&format!("/api/v1/studies/{id}")).await;
+    let progress = &waiting["progress"];
+    assert_eq!((&progress["state"], &progress["failures"]), (&json!("waiting"), &json!([])));
+    let comparison = laboratory.get(&format!("/api/v1/studies/{id}/comparison")).await;
+    assert!(comparison["answer"].as_str().is_some_and(|answer| answer.contains("fashion-mnist cannot be used")));
+    laboratory.stop();
+
     let laboratory = bench.serve("data");
+    laboratory.until_finished(id).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_study_that_waits_for_images_goes_on_once_they_were_sent() {
+    let bench = Bench::new();
+    let laboratory = bench.serve("data");
+    assert_eq!(send(&laboratory, "flowers@8", "a.zip", &flowers(), "*/*").await.status(), StatusCode::CREATED);
+    // More epochs than are trained before it is stopped.
+    let id = laboratory.create(&STUDY.replace("epochs = 1 ", "epochs = 200 ")).await;
+    let press = |laboratory: &crate::laboratory::Laboratory, button: &str| {
+        laboratory.request(Method::POST, &format!("/api/v1/studies/{id}/{button}"))
+    };
+    assert_eq!(laboratory.status(press(&laboratory, "stop")).await, StatusCode::NO_CONTENT);
+    laboratory.stop();
+
+    let datasets = bench.data_dir("data").join("datasets");
+    fs::remove_dir_all(datasets.join("flowers@8")).expect("it was there");
+    // One that was on its way when a server was killed.
+    fs::create_dir(datasets.join("birds@8.upload")).expect("a folder");
+    let laboratory = bench.serve("data");
+    assert_eq!(fs::read_dir(&datasets).expect("a folder").count(), 0);
+    assert_eq!(laboratory.status(press(&laboratory, "resume")).await, StatusCode::NO_CONTENT);
+    // It is in no list of data sets that could be here, and is missed all the same: on its page, and among all.
+    let waits = "Waiting for its images, 0 of 1 runs are done: flowers@8 was not found";
+    for _ in 0..2 {
+        let shown = page(&laboratory, &format!("/studies/{id}")).await;
+        assert!(shown.contains(waits) && shown.contains("--dataset flowers@8=FOLDER"), "{shown}");
+    }
+    let cards = laboratory.get("/api/v1/studies").await;
+    assert!(cards[0]["answer"].as_str().is_some_and(|answer| answer.starts_with(waits)), "{cards}");
+    let waiting = laboratory.get(&format!("/api/v1/studies/{id}")).await;
+    let progress = &waiting["progress"];
+    assert_eq!((&progress["state"], &progress["left"]), (&json!("waiting"), &Value::Null));
+
+    // The server goes on running, and nobody presses anything.
+    assert_eq!(send(&laboratory, "flowers@8", "a.zip", &flowers(), "*/*").await.status(), StatusCode::CREATED);
+    assert!(!page(&laboratory, &format!("/studies/{id}")).await.contains("Waiting for its images"));
     laboratory.until_finished(id).await;
 }
 

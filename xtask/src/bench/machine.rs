@@ -63,11 +63,13 @@ impl Machine {
     /// Where numbers are not to be trusted.
     pub fn warning(&self) -> Option<String> {
         let share = self.others_share.filter(|share| *share > OTHERS_SHARE_MAX)?;
-        Some(format!(
-            "Warning: before it began, others took {:.0} % of the processors' time. PyTorch's threads suffer more from that \
-             than ours: measure again on a quiet machine before you believe a ratio.",
-            100.0 * share
-        ))
+        let suffers = match self.torch {
+            Some(_) => {
+                "PyTorch's threads suffer more from that than ours: measure again on a quiet machine before you believe a ratio."
+            }
+            None => "Measure again on a quiet machine before you believe a number.",
+        };
+        Some(format!("Warning: before it began, others took {:.0} % of the processors' time. {suffers}", 100.0 * share))
     }
 }
 

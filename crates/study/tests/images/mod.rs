@@ -30,6 +30,5 @@ pub fn machine() -> Machine {
         datasets: Vec::new(),
         unusable: Vec::new(),
         imported: Vec::new(),
-        notice: None,
     }
 }

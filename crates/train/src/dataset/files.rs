@@ -12,8 +12,8 @@ use std::{
 
 /// No official file is larger: the largest is CIFAR-100's training records, 153,700,000 bytes.
 const FILE_BYTES_MAX: u64 = 160 << 20;
-/// What may be inflated from one archive: CIFAR-10's holds 184 MB, Tiny-ImageNet's 250 MB.
-pub(super) const ARCHIVE_BYTES_MAX: u64 = 1 << 30;
+/// What may be inflated from one archive of official files: CIFAR-10's holds 184 MB.
+const ARCHIVE_BYTES_MAX: u64 = 1 << 30;
 const ARCHIVE_ENTRIES_MAX: usize = 10_000;
 
 /// One file's content, decompressed, and what to call it in a message.
@@ -93,7 +93,7 @@ fn read_file(found: PathBuf) -> Result<Contents, TrainError> {
 }
 
 fn read_archive(path: &Path, wanted: &[&[&str]]) -> Result<Vec<Contents>, TrainError> {
-    let found = read_tar(path, ARCHIVE_ENTRIES_MAX, |archive| read_entries(path, archive, wanted))?;
+    let found = read_tar(path, ARCHIVE_ENTRIES_MAX, ARCHIVE_BYTES_MAX, |archive| read_entries(path, archive, wanted))?;
     all_there(path, found, wanted)
 }
 
@@ -103,11 +103,12 @@ pub(super) fn is_tar(path: &Path) -> bool {
     [".tar", ".tar.gz", ".tgz"].iter().any(|ending| name.ends_with(ending))
 }
 
-/// Gives `read` the archive's entries, of which there may be `entries_max`, and then goes on to the archive's end, within the limits
-/// of this module.
+/// Gives `read` the archive's entries, of which there may be `entries_max` and which may hold `bytes_max` bytes, and then goes on to the
+/// archive's end.
 pub(super) fn read_tar<T>(
     path: &Path,
     entries_max: usize,
+    bytes_max: u64,
     read: impl FnOnce(&mut dyn Iterator<Item = io::Result<tar::Entry<'_, &mut dyn Read>>>) -> io::Result<T>,
 ) -> Result<T, TrainError> {
     let file = File::open(path).map_err(|source| TrainError::Io { doing: "open", path: path.into(), source })?;
@@ -123,7 +124,7 @@ pub(super) fn read_tar<T>(
         _ => Box::new(MultiGzDecoder::new(file)),
     };
     // One byte more than is allowed, so that reaching the end tells an archive that is too large from one that fits.
-    let mut inflated = inflated.take(ARCHIVE_BYTES_MAX + 1);
+    let mut inflated = inflated.take(bytes_max + 1);
     let found = {
         let mut archive = tar::Archive::new(&mut inflated as &mut dyn Read);
         let counted = archive.entries().map(|entries| {
@@ -139,7 +140,7 @@ pub(super) fn read_tar<T>(
     if inflated.limit() == 0 {
         return Err(TrainError::Dataset {
             path: path.into(),
-            problem: format!("holds more than {ARCHIVE_BYTES_MAX} bytes, which no data set known here does"),
+            problem: format!("holds more than {bytes_max} bytes, the most that there is room for"),
         });
     }
     Ok(found)
@@ -181,6 +182,10 @@ pub(super) fn read_capped(reader: impl Read) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Why a file was not read to its end: what is in it is wrong, or else its disk, or a right that is missing, which is another error.
 pub(super) fn damaged(path: &Path, error: &io::Error) -> TrainError {
+    if let Some(code) = error.raw_os_error() {
+        return TrainError::Io { doing: "read", path: path.into(), source: io::Error::from_raw_os_error(code) };
+    }
     TrainError::Dataset { path: path.into(), problem: format!("could not be read to its end: {error}") }
 }

@@ -1,9 +1,12 @@
 //! What a data set is and looks like: what a plan needs to know of it, and what a person wants to see.
 
-use super::{Content, Images, checksum, pictures, place, read, shared::unpack, split, tree::fingerprint};
-use crate::TrainError;
+use super::{Content, Images, checksum, pictures, place, read, room::Room, shared::unpack, split, tree::fingerprint};
+use crate::{TrainError, folder::make_folder};
 use serde::{Deserialize, Serialize};
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 use study::{Dataset, DatasetFacts, DatasetSamples, Sample};
 
 /// Of so many classes images are shown, from the first to the last.
@@ -11,44 +14,102 @@ const CLASSES_SHOWN: usize = 10;
 /// So many of each.
 const IMAGES_SHOWN: usize = 3;
 
-/// What was seen of a data set, in `FINGERPRINT.json` beside what was unpacked.
+/// Where what was seen of data sets is kept, so that they need not be read again before a file of them changes.
+#[derive(Clone, Copy, Debug)]
+pub enum Notes<'a> {
+    /// Nowhere.
+    None,
+    /// In this folder, which another may be working in: what is there is believed, and nothing is written.
+    Read(&'a Path),
+    /// In this folder. Of what takes minutes to read the images are kept too, as workers find them there ([`super::shared`]).
+    Kept(&'a Path),
+}
+
+impl<'a> Notes<'a> {
+    fn folder(self) -> Option<&'a Path> {
+        match self {
+            Notes::None => None,
+            Notes::Read(folder) | Notes::Kept(folder) => Some(folder),
+        }
+    }
+
+    fn kept_in(self) -> Option<&'a Path> {
+        if let Notes::Kept(folder) = self { Some(folder) } else { None }
+    }
+}
+
+/// What was seen of a data set, in `FINGERPRINT.json`.
 #[derive(Serialize, Deserialize)]
 struct Seen {
     version: String,
-    facts: DatasetFacts,
-    samples: DatasetSamples,
+    found: Result<(DatasetFacts, DatasetSamples), Wrong>,
 }
 
-/// Reads all of a data set, as [`super::load`], with nothing held out; a folder of images with what it holds out by itself.
+/// What is wrong with its files, and where below the place where they lie.
+#[derive(Serialize, Deserialize)]
+struct Wrong {
+    inside: PathBuf,
+    problem: String,
+}
+
+impl Wrong {
+    /// `None` where it is not the files that are wrong: that may pass without any of them changing.
+    fn of(error: &TrainError, root: &Path) -> Option<Wrong> {
+        let TrainError::Dataset { path, problem } = error else { return None };
+        let inside = path.strip_prefix(root).ok()?.to_owned();
+        Some(Wrong { inside, problem: problem.clone() })
+    }
+
+    fn error(self, root: &Path) -> TrainError {
+        // Joined with nothing it would end with a slash.
+        let path = if self.inside.as_os_str().is_empty() { root.to_owned() } else { root.join(self.inside) };
+        TrainError::Dataset { path, problem: self.problem }
+    }
+}
+
+/// Reads all of a data set, as [`super::load`], with nothing held out; a folder of images with what it holds out by itself. What
+/// was seen before, also that something is wrong, is read from `notes`, and written there.
 ///
-/// Hundreds of thousands of pictures take minutes to read. What was seen of them is kept in `folder` (`None`: nowhere), and the
-/// images too, as workers find them there ([`super::shared`]): they are read again only where a file changed.
+/// # Errors
+/// As [`super::load`].
 pub fn look(
     dataset: Dataset,
     path: Option<&Path>,
-    folder: Option<&Path>,
+    notes: Notes<'_>,
 ) -> Result<(DatasetFacts, DatasetSamples), TrainError> {
-    let slow = matches!(dataset, Dataset::TinyImageNet | Dataset::Folder(_));
-    let (Some(folder), Some(path), true) = (folder, path, slow) else {
-        return see(dataset, read(dataset, path)?, path, None);
-    };
-    let kept = folder.join(format!("{}.json", fingerprint(dataset, path)?));
-    let seen = fs::read(&kept).ok().and_then(|bytes| serde_json::from_slice::<Seen>(&bytes).ok());
-    if let Some(seen) = seen.filter(|seen| seen.version == version() && seen.facts.dataset == dataset) {
-        return Ok((seen.facts, seen.samples));
+    let Some(root) = path else { return see(dataset, read(dataset, None)?, None, None) };
+    // Where the files cannot even be listed, reading them says why.
+    let name = |folder: &Path| Some(folder.join(format!("{}.json", fingerprint(dataset, root).ok()?)));
+    let note = notes.folder().and_then(name);
+    if let Some(seen) = note.as_deref().and_then(seen) {
+        return seen.found.map_err(|wrong| wrong.error(root));
     }
-    let (facts, samples) = see(dataset, read(dataset, Some(path))?, Some(path), Some(folder))?;
-    let seen = Seen { version: version(), facts, samples };
-    // A folder that cannot be written to only means reading again next time.
-    if let Ok(bytes) = serde_json::to_vec(&seen) {
-        let _ = fs::write(&kept, bytes);
+    let takes_minutes = matches!(dataset, Dataset::TinyImageNet | Dataset::Folder(_));
+    let unpack_in = notes.kept_in().filter(|_| takes_minutes);
+    let found = read(dataset, path).and_then(|content| see(dataset, content, path, unpack_in));
+    if let (Some(note), Some(folder)) = (note, notes.kept_in()) {
+        let found = match &found {
+            Ok(found) => Some(Ok(found.clone())),
+            Err(error) => Wrong::of(error, root).map(Err),
+        };
+        // A folder that cannot be written to only means reading again next time.
+        if let Some(Ok(bytes)) = found.map(|found| serde_json::to_vec(&Seen { version: version(), found }))
+            && make_folder(folder).is_ok()
+        {
+            let _ = fs::write(note, bytes);
+        }
     }
-    Ok((seen.facts, seen.samples))
+    found
 }
 
-/// Another program may read the same files in another way.
+fn seen(note: &Path) -> Option<Seen> {
+    let seen: Seen = serde_json::from_slice(&fs::read(note).ok()?).ok()?;
+    (seen.version == version()).then_some(seen)
+}
+
+/// Another program may read the same files in another way, and with more memory it may read more of them.
 fn version() -> String {
-    format!("{} 1", env!("CARGO_PKG_VERSION"))
+    format!("{} 2, {:?}", env!("CARGO_PKG_VERSION"), Room::here())
 }
 
 fn see(

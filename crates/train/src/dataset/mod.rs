@@ -12,12 +12,13 @@ mod idx;
 mod image_folder;
 mod look;
 mod pictures;
+mod room;
 mod shared;
 mod tiny_imagenet;
 mod tree;
 
 pub use bytes::Bytes;
-pub use look::look;
+pub use look::{Notes, look};
 pub use shared::shared;
 
 use crate::TrainError;
@@ -64,7 +65,9 @@ pub(crate) struct Content {
 /// the training file are held out; `None` is the data set's own split (5,000; of a folder its `val`, or else a tenth up to 5,000);
 /// 0 holds out nothing.
 ///
-/// Fails where a file is missing or damaged, or where holding out would leave no image to train on.
+/// # Errors
+/// Where a file is missing, damaged, or takes more memory than the machine lets it have; where holding out would leave no image to
+/// train on.
 pub fn load(dataset: Dataset, path: Option<&Path>, validation: Option<u32>) -> Result<Images, TrainError> {
     let content = read(dataset, path)?;
     let checksum = checksum(&content);
@@ -99,6 +102,9 @@ fn place(dataset: Dataset, path: Option<&Path>) -> PathBuf {
 }
 
 /// What a plan needs to know of a data set: reads all of it, as [`load`].
+///
+/// # Errors
+/// As [`load`].
 pub fn facts(dataset: Dataset, path: Option<&Path>, validation: Option<u32>) -> Result<DatasetFacts, TrainError> {
     load(dataset, path, validation).map(|images| images.facts)
 }

@@ -4,7 +4,10 @@
 //! longer side is rounded down, the first row or column to the nearest whole number, of two the even one. A camera's note of how it
 //! was held is not looked at, nor is transparency.
 
-use super::tree::Tree;
+use super::{
+    room::{Budget, Room, Taken},
+    tree::Tree,
+};
 use crate::TrainError;
 use image::{
     DynamicImage, GenericImageView, ImageBuffer, ImageDecoder, ImageError, ImageReader, Limits, Pixel,
@@ -21,13 +24,9 @@ use std::{
 const SIDE_MAX: u32 = 16_384;
 /// So is one whose longer side is so many times its shorter one: scaled, it would be far larger than what is kept of it.
 const SIDES_RATIO_MAX: u32 = 64;
-/// So is one that takes more bytes unpacked.
-const PICTURE_BYTES_MAX: u64 = 256 << 20;
 /// What all pictures of an archive may have together, so that a small one cannot keep a machine busy for hours: at the largest size
 /// an archive can have, a picture's usual byte holds fewer than ten pixels.
 const ARCHIVE_PIXELS_MAX: u64 = 32 << 30;
-/// What all squares of a data set may take: Tiny-ImageNet's take 1.4 GB.
-const SQUARES_BYTES_MAX: u64 = 4 << 30;
 /// Of the pictures that cannot be read so many are named.
 const NAMED_MAX: usize = 10;
 
@@ -43,25 +42,31 @@ type Square = Vec<u8>;
 
 /// Reads the pictures in the order of `paths`.
 ///
-/// Fails where any of them cannot be read, and names them.
+/// # Errors
+/// Where any of them cannot be read, which are named; where all of them take more memory than there is room for.
 pub(super) fn squares(tree: &Tree, paths: &[&Path], size: u32) -> Result<Squares, TrainError> {
     let wrong = |problem| TrainError::Dataset { path: tree.root.clone(), problem };
     let pixels = (size * size) as usize;
-    if (paths.len() * 3 * pixels) as u64 > SQUARES_BYTES_MAX {
-        let most = SQUARES_BYTES_MAX / (3 * pixels) as u64;
+    let room = Room::here();
+    if (paths.len() * 3 * pixels) as u64 > room.squares {
+        let most = room.squares / (3 * pixels) as u64;
         return Err(wrong(format!("holds {} images of {size} × {size} pixels; up to {most} can be used", paths.len())));
     }
     let left = tree.is_in_memory().then(|| AtomicU64::new(ARCHIVE_PIXELS_MAX));
-    let read = |path: &&Path| {
-        let bytes = tree.read(path).map_err(|error| error.to_string())?;
-        square(&decode(&bytes, left.as_ref())?, size)
+    let at_once = Budget::new(room.at_once);
+    let read = |path: &&Path| match tree.read(path) {
+        Ok(bytes) => Ok(square_of(&bytes, size, left.as_ref(), room.picture, &at_once)),
+        // Its disk's trouble, or a right that is missing, is not the picture's.
+        Err(error) if error.raw_os_error().is_some() => Err(error),
+        Err(error) => Ok(Err(error.to_string())),
     };
     let mut unreadable = Vec::new();
     let mut found = Vec::with_capacity(paths.len());
     for (path, read) in paths.iter().zip(side_by_side(paths, read)) {
         match read {
-            Ok(square) => found.push(square),
-            Err(problem) => unreadable.push(format!("{} ({problem})", path.display())),
+            Ok(Ok(square)) => found.push(square),
+            Ok(Err(problem)) => unreadable.push(format!("{} ({problem})", path.display())),
+            Err(source) => return Err(TrainError::Io { doing: "read", path: tree.on_disk(path), source }),
         }
     }
     if !unreadable.is_empty() {
@@ -110,20 +115,38 @@ fn side_by_side<T: Sync, R: Send>(items: &[T], of: impl Fn(&T) -> R + Sync) -> V
     all.into_iter().map(|(_, said)| said).collect()
 }
 
-/// `left`: how many pixels may still be unpacked.
-fn decode(bytes: &[u8], left: Option<&AtomicU64>) -> Result<DynamicImage, String> {
+/// A packed picture's square. It takes part of `at_once` meanwhile.
+fn square_of(
+    bytes: &[u8],
+    size: u32,
+    left: Option<&AtomicU64>,
+    bytes_max: u64,
+    at_once: &Budget,
+) -> Result<Square, String> {
+    let (picture, _taken) = decode(bytes, left, bytes_max, at_once)?;
+    square(picture, size)
+}
+
+/// `left`: how many pixels may still be unpacked. `bytes_max`: what this one may take. What it takes of `at_once`, it and one copy of
+/// it, is the caller's to give back.
+fn decode<'a>(
+    bytes: &[u8],
+    left: Option<&AtomicU64>,
+    bytes_max: u64,
+    at_once: &'a Budget,
+) -> Result<(DynamicImage, Taken<'a>), String> {
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|error| error.to_string())?;
     let mut limits = Limits::default();
     limits.max_image_width = Some(SIDE_MAX);
     limits.max_image_height = Some(SIDE_MAX);
-    limits.max_alloc = Some(PICTURE_BYTES_MAX);
+    limits.max_alloc = Some(bytes_max);
     reader.limits(limits);
     let decoder = reader.into_decoder().map_err(|error| match error {
         ImageError::Limits(_) => format!("its sides may have up to {SIDE_MAX} pixels"),
         other => other.to_string(),
     })?;
-    if decoder.total_bytes() > PICTURE_BYTES_MAX {
-        let mebibytes = PICTURE_BYTES_MAX >> 20;
+    if decoder.total_bytes() > bytes_max {
+        let mebibytes = bytes_max >> 20;
         return Err(format!("it takes {} MiB unpacked; up to {mebibytes} can be used", decoder.total_bytes() >> 20));
     }
     let (width, height) = decoder.dimensions();
@@ -134,11 +157,12 @@ fn decode(bytes: &[u8], left: Option<&AtomicU64>) -> Result<DynamicImage, String
             "with it there are more than {ARCHIVE_PIXELS_MAX} pixels, the most that an archive may have"
         ));
     }
-    DynamicImage::from_decoder(decoder).map_err(|error| error.to_string())
+    let taken = at_once.take(2 * decoder.total_bytes());
+    DynamicImage::from_decoder(decoder).map(|picture| (picture, taken)).map_err(|error| error.to_string())
 }
 
 /// Grey pictures give one plane, all others red, green and blue.
-fn square(picture: &DynamicImage, size: u32) -> Result<Square, String> {
+fn square(picture: DynamicImage, size: u32) -> Result<Square, String> {
     let (width, height) = (picture.width(), picture.height());
     if width.min(height) == 0 {
         return Err("it has no pixels".into());
@@ -147,8 +171,8 @@ fn square(picture: &DynamicImage, size: u32) -> Result<Square, String> {
         return Err(format!("{width} × {height} pixels: one side may be {SIDES_RATIO_MAX} times the other"));
     }
     Ok(match picture.color().has_color() {
-        true => planes(&picture.to_rgb8(), size),
-        false => planes(&picture.to_luma8(), size),
+        true => planes(&picture.into_rgb8(), size),
+        false => planes(&picture.into_luma8(), size),
     })
 }
 

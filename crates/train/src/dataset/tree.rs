@@ -1,7 +1,7 @@
 //! The files of a folder or of an archive, by where they lie in it. What is in an archive is held in memory: nothing is ever
 //! unpacked to disk, and bytes are counted while they are inflated.
 
-use super::files::{self, ARCHIVE_BYTES_MAX};
+use super::{files, room::Room};
 use crate::TrainError;
 use std::{
     borrow::Cow,
@@ -36,7 +36,7 @@ impl Tree {
         if !metadata(path)?.is_dir() {
             return Tree::of(path, archive(path)?);
         }
-        let files = walk(path)?;
+        let files = walk(path, Deeper::Refused)?;
         let here = || files.iter().map(|file| file.inside.clone());
         let mut archives = here().filter(|inside| inside.components().count() == 1 && is_archive(inside));
         match (base(here()), archives.next(), archives.next()) {
@@ -80,8 +80,12 @@ impl Tree {
 
     /// A file that must be there and be text.
     pub fn text(&self, inside: &str) -> Result<String, TrainError> {
-        let wrong = |problem: String| TrainError::Dataset { path: self.on_disk(Path::new(inside)), problem };
-        let bytes = self.read(Path::new(inside)).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+        let path = || self.on_disk(Path::new(inside));
+        let wrong = |problem: String| TrainError::Dataset { path: path(), problem };
+        let bytes = self.read(Path::new(inside)).map_err(|error| match error.raw_os_error() {
+            Some(_) => files::damaged(&path(), &error),
+            None => wrong(format!("cannot be read: {error}")),
+        })?;
         String::from_utf8(bytes.into_owned()).map_err(|_| wrong("is not text".into()))
     }
 
@@ -92,15 +96,20 @@ impl Tree {
 }
 
 /// What changes whenever a file comes, goes, or is written: names, lengths and times of everything at `path`, where a data set was
-/// found.
+/// found, and not that place itself: what is moved as a whole stays what it was.
 pub(super) fn fingerprint(dataset: Dataset, path: &Path) -> Result<String, TrainError> {
     let metadata = metadata(path)?;
+    let deeper = match dataset {
+        Dataset::TinyImageNet | Dataset::Folder(_) => Deeper::Refused,
+        // Other official files lie in their folder or in one inside it, perhaps among many that are none of ours.
+        _ => Deeper::Left { depth: 1 },
+    };
     let files = match metadata.is_dir() {
-        true => walk(path)?,
+        true => walk(path, deeper)?,
         false => vec![Found { inside: PathBuf::new(), length: metadata.len(), modified: metadata.modified().ok() }],
     };
     let mut hasher = blake3::Hasher::new();
-    hasher.update(dataset.to_string().as_bytes()).update(path.as_os_str().as_encoded_bytes());
+    hasher.update(dataset.to_string().as_bytes());
     for Found { inside, length, modified } in files {
         let since = modified.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok()).unwrap_or_default();
         hasher.update(b"\0").update(inside.as_os_str().as_encoded_bytes()).update(b"\0");
@@ -115,8 +124,21 @@ struct Found {
     modified: Option<SystemTime>,
 }
 
+/// What is done about folders in folders.
+#[derive(Clone, Copy)]
+enum Deeper {
+    /// Those that are too deep for any data set are an error.
+    Refused,
+    /// Those that are deeper are passed over.
+    Left { depth: usize },
+}
+
 /// Every file below a folder that is not hidden, in the order of their paths.
-fn walk(root: &Path) -> Result<Vec<Found>, TrainError> {
+fn walk(root: &Path, deeper: Deeper) -> Result<Vec<Found>, TrainError> {
+    let depth_max = match deeper {
+        Deeper::Refused => DEPTH_MAX,
+        Deeper::Left { depth } => depth,
+    };
     let mut found = Vec::new();
     let mut folders = vec![(PathBuf::new(), 0)];
     while let Some((inside, depth)) = folders.pop() {
@@ -131,7 +153,8 @@ fn walk(root: &Path) -> Result<Vec<Found>, TrainError> {
             // Through links, which is how many people lay out their data.
             let metadata = metadata(&root.join(&inside))?;
             match metadata.is_dir() {
-                true if depth < DEPTH_MAX => folders.push((inside, depth + 1)),
+                true if depth < depth_max => folders.push((inside, depth + 1)),
+                true if matches!(deeper, Deeper::Left { .. }) => {}
                 true => {
                     let problem =
                         format!("has folders in folders, more than {DEPTH_MAX} deep: perhaps a link leads back");
@@ -156,6 +179,7 @@ fn metadata(path: &Path) -> Result<fs::Metadata, TrainError> {
 /// An archive's pictures and texts, in memory.
 fn archive(path: &Path) -> Result<BTreeMap<PathBuf, Option<Vec<u8>>>, TrainError> {
     let mut files = BTreeMap::new();
+    let bytes_max = Room::here().archive;
     let mut keep = |inside: &Path, read: &mut dyn io::Read| {
         let inside: PathBuf = inside.components().filter(|part| *part != Component::CurDir).collect();
         let plain = inside.components().all(|part| matches!(part, Component::Normal(name) if !is_hidden(name)));
@@ -165,9 +189,9 @@ fn archive(path: &Path) -> Result<BTreeMap<PathBuf, Option<Vec<u8>>>, TrainError
         Ok::<_, io::Error>(())
     };
     if ends_with(path, &["zip"]) {
-        zip_entries(path, &mut keep).map_err(|error| files::damaged(path, &error))?;
+        zip_entries(path, bytes_max, &mut keep).map_err(|error| files::damaged(path, &error))?;
     } else {
-        files::read_tar(path, FILES_MAX, |entries| {
+        files::read_tar(path, FILES_MAX, bytes_max, |entries| {
             for entry in entries {
                 let mut entry = entry?;
                 if entry.header().entry_type().is_file() {
@@ -181,12 +205,16 @@ fn archive(path: &Path) -> Result<BTreeMap<PathBuf, Option<Vec<u8>>>, TrainError
     Ok(files)
 }
 
-fn zip_entries(path: &Path, keep: &mut impl FnMut(&Path, &mut dyn io::Read) -> io::Result<()>) -> io::Result<()> {
+fn zip_entries(
+    path: &Path,
+    bytes_max: u64,
+    keep: &mut impl FnMut(&Path, &mut dyn io::Read) -> io::Result<()>,
+) -> io::Result<()> {
     if zip_marks(BufReader::with_capacity(1 << 16, File::open(path)?))? > FILES_MAX {
         return Err(io::Error::other(format!("it holds more than {FILES_MAX} files")));
     }
     let mut archive = zip::ZipArchive::new(BufReader::new(File::open(path)?))?;
-    let mut left = ARCHIVE_BYTES_MAX;
+    let mut left = bytes_max;
     for index in 0..archive.len() {
         let mut entry = archive.by_index(index)?;
         let Some(inside) = entry.enclosed_name().filter(|_| entry.is_file()) else { continue };
@@ -195,7 +223,9 @@ fn zip_entries(path: &Path, keep: &mut impl FnMut(&Path, &mut dyn io::Read) -> i
         keep(&inside, &mut counted)?;
         let after = counted.limit();
         if after == 0 {
-            return Err(io::Error::other(format!("it holds more than {ARCHIVE_BYTES_MAX} bytes")));
+            return Err(io::Error::other(format!(
+                "it holds more than {bytes_max} bytes, the most that there is room for"
+            )));
         }
         left = after - 1;
     }
