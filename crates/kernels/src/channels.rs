@@ -1,3 +1,5 @@
+//! Which of the channels in whole blocks are a network's own.
+
 use crate::buffer::BLOCK;
 
 /// Where channels lie in a whole number of blocks. Channels come side by side, but for those that are appended so many at a time:
@@ -12,6 +14,7 @@ pub(crate) struct Channels {
 }
 
 impl Channels {
+    /// All of them, from the first place on.
     pub(crate) fn side_by_side(count: usize) -> Self {
         Channels { count, first: count, growth: 1 }
     }

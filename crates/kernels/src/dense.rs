@@ -9,21 +9,21 @@
 //! `scale·g + by_input·x + constant`, the first part is added where the gated gradient `g` arises; of the others, which are known only
 //! when all of `g` is, the factors are summed ([`LinearPart`]) and used once, where the channel's block reads its gradient.
 
-use std::ptr::{null, null_mut};
+use std::ptr::null;
 
 use crate::Shape;
-use crate::attention::{self, GROUPS};
+use crate::attention::GROUPS;
 use crate::backward::OutputGradients;
 use crate::buffer::{BLOCK, Buffer};
 use crate::channels::Channels;
 use crate::convolution::Convolution;
-use crate::elementwise::{NormGradient, Unpooled};
+use crate::elementwise::Unpooled;
 use crate::evaluation::Company;
 use crate::head::Linear;
 use crate::layer::{Layer, Source};
 use crate::network::Training;
-use crate::norm::Norm;
-use crate::pass::{BeforeNorm, Pass, cleared, normalised, own_sums, running};
+use crate::norm::{Norm, Sums};
+use crate::pass::{BeforeNorm, Pass, cleared, normalised, own_sums, pointers, running};
 use crate::threads::SharedPointer;
 use crate::winograd::{Finish, Target};
 
@@ -54,6 +54,7 @@ impl Group {
     }
 }
 
+/// The groups of a network; `trains`: whether they need what descent keeps.
 pub(crate) fn groups(shape: &Shape, trains: bool) -> Vec<Group> {
     let (growth, times) = (shape.growth(), shape.blocks_in_group);
     let channels: [Channels; GROUPS] =
@@ -94,12 +95,14 @@ pub(crate) struct LinearPart {
 }
 
 impl LinearPart {
+    /// Room for so many channels.
     pub(crate) fn new(channels: usize) -> Self {
         let mut ones = Buffer::zeros(channels);
         ones.fill(1.0);
         LinearPart { ones, by_input: Buffer::zeros(channels), constant: Buffer::zeros(channels) }
     }
 
+    /// What the parts of a gradient are multiplied by: the gathered one, the input, and 1.
     pub(crate) fn buffers(&self) -> [&Buffer; 3] {
         [&self.ones, &self.by_input, &self.constant]
     }
@@ -119,17 +122,10 @@ impl LinearPart {
         }
     }
 
-    /// The whole gradient from this channel on, of which `gathered` has the other part.
-    fn gradient(&self, gathered: *const f32, input: *const f32, channel: usize) -> NormGradient {
-        NormGradient {
-            gated: gathered,
-            input,
-            skip: null(),
-            plain: null_mut(),
-            by_gradient: self.ones[channel..].as_ptr(),
-            by_input: self.by_input[channel..].as_ptr(),
-            constant: self.constant[channel..].as_ptr(),
-        }
+    /// The whole gradient from this channel on, of which `gathered` has the other part, on what is there in `input`: from there on.
+    fn gradient(&mut self, gathered: SharedPointer<f32>, input: SharedPointer<f32>, channel: usize) -> BeforeNorm {
+        let constants = self.buffers_mut().map(|buffer| SharedPointer::new(&mut buffer[channel..]));
+        BeforeNorm { constants, gated: gathered, input, skip: None, plain: None }
     }
 }
 
@@ -153,7 +149,7 @@ pub(crate) fn forward(pass: &Pass<'_>, groups: &mut [Group], last: &mut Norm, tr
                 unsafe {
                     let source = normalised(norm, x.at(0));
                     let channels = convolution.geometry.output_channels;
-                    let finish = (*sums.at(part)).of_outputs_from(norm.channels, channels);
+                    let finish = (*sums.at(part)).of_outputs(norm.channels..norm.channels + channels);
                     let to = Target { start: null(), output: x.at(norm.channels * pixels), finish };
                     convolution.forward(pass.kernels, &pass.scratch[thread], images, &source, &to);
                 }
@@ -167,7 +163,7 @@ pub(crate) fn forward(pass: &Pass<'_>, groups: &mut [Group], last: &mut Norm, tr
         pass.each_part(&|part, thread, images| {
             // SAFETY: as above.
             unsafe {
-                let finish = (*sums.at(part)).of_outputs_from(0, convolution.geometry.output_channels);
+                let finish = (*sums.at(part)).of_outputs(0..convolution.geometry.output_channels);
                 let to = Target { start: null(), output: next.at(0), finish };
                 let source = pooled(norm, x.at(0));
                 convolution.forward(pass.kernels, &pass.scratch[thread], images, &source, &to);
@@ -177,8 +173,33 @@ pub(crate) fn forward(pass: &Pass<'_>, groups: &mut [Group], last: &mut Norm, tr
     last.use_batch(&training.sums[..pass.parts], pass.batch * pixels(&groups[groups.len() - 1]));
 }
 
+/// A group's activation, and what is known of the gradient on it.
+#[derive(Clone, Copy)]
+struct Output {
+    x: SharedPointer<f32>,
+    gradient: SharedPointer<f32>,
+    /// Floats of an image, and its height and width.
+    stride: usize,
+    size: usize,
+    /// Whether the gradient holds something already.
+    adds: bool,
+}
+
+impl Output {
+    /// What an image's `means` over `factor × factor` pixels, after `norm` and its ReLU, bring back.
+    ///
+    /// # Safety
+    /// `image` within the batch.
+    unsafe fn of_means(&self, norm: &Norm, image: usize, means: *const f32, factor: usize) -> Unpooled {
+        let &Output { x, gradient, stride, size, adds } = self;
+        // SAFETY: the caller's promise.
+        let (input, onto) = unsafe { (x.at(image * stride).cast_const(), gradient.at(image * stride)) };
+        let (scale, shift) = (norm.scale.as_ptr(), norm.shift.as_ptr());
+        Unpooled { of_means: means, size: size / factor, factor, input, scale, shift, onto, adds }
+    }
+}
+
 /// From the gradients on what the network gave to that on the first convolution's outputs.
-#[allow(clippy::too_many_arguments)]
 pub(crate) fn backward(
     pass: &Pass<'_>,
     shape: &Shape,
@@ -189,122 +210,108 @@ pub(crate) fn backward(
     gradients: &OutputGradients<'_>,
 ) -> BeforeNorm {
     let [mut gradient, mut next_gradient] = training.gradients.each_mut().map(|buffer| SharedPointer::new(buffer));
-    let of_means = SharedPointer::new(&mut training.carried);
-    let part_gradients: Vec<_> = training.part_gradients.iter_mut().map(|buffer| SharedPointer::new(buffer)).collect();
     for index in (0..groups.len()).rev() {
         let group = &mut groups[index];
-        let (size, stride, channels) = (group.size, group.stride(), group.channels);
-        let pixels = pass.batch * size * size;
-        if let Some((_, map_gradients)) = gradients.of_group(shape, (index + 1) * shape.blocks_in_group - 1) {
-            let output = &training.inputs[index];
-            pass.each_part(&|_, _, images| {
-                for image in images {
-                    // SAFETY: each image has its own stretch of the gradient.
-                    let to = unsafe { std::slice::from_raw_parts_mut(gradient.at(image * stride), stride) };
-                    let map_gradient = &map_gradients[image * size * size..][..size * size];
-                    let output = &output[image * stride..][..stride];
-                    attention::activation_gradient(map_gradient, output, channels.count, to);
-                }
-            });
-        }
+        let (size, stride) = (group.size, group.stride());
+        let last_block = (index + 1) * shape.blocks_in_group - 1;
+        let adds = gradients.of_map(pass, shape, last_block, (&training.inputs[index], stride), gradient);
         let x = SharedPointer::new(&mut training.inputs[index]);
-        // What is known of the means of a group's last activation: of all pixels or, for the next group, of 2×2.
-        let means_of = |means: *const f32, size: usize, factor: usize, norm: &Norm, image: usize| {
-            // SAFETY: the image's own stretches.
-            let (input, onto) = unsafe { (x.at(image * stride).cast_const(), gradient.at(image * stride)) };
-            let (scale, shift) = (norm.scale.as_ptr(), norm.shift.as_ptr());
-            Unpooled { of_means: means, size, factor, input, scale, shift, onto, adds: gradients.maps.is_some() }
-        };
-        let before_means: &Norm = match &mut group.transition {
+        let output = Output { x, gradient, stride, size, adds };
+        let before_means = match &mut group.transition {
             None => {
-                let sums = SharedPointer::new(&mut training.sums);
-                {
-                    let last = &*last;
-                    pass.each_part(&|part, thread, images| {
-                        // SAFETY: each thread has its own scratch, each part its own sums, each image its own gradient.
-                        unsafe {
-                            let sums = own_sums(sums, part, channels.padded());
-                            let (sums, products) = (sums.first.as_mut_ptr(), sums.second.as_mut_ptr());
-                            let padded = pass.scratch[thread].padded[0].at(0);
-                            let pooled = std::slice::from_raw_parts_mut(padded, linear.features);
-                            for image in images {
-                                linear.input_gradient(
-                                    &gradients.logits[image * shape.classes..][..shape.classes],
-                                    pooled,
-                                );
-                                let of = means_of(pooled.as_ptr(), 1, size, last, image);
-                                (pass.kernels.unpool)(&of, channels.padded() / BLOCK, sums, products);
-                            }
-                        }
-                    });
-                }
-                last.backward(&training.sums[..pass.parts], pixels);
+                backward_pooling(pass, linear, last, gradients.logits, &output, training);
                 &*last
             }
-            Some(Step { norm, convolution }) => {
-                training.turned.turn(convolution, pass.kernels, pass.threads);
-                let turned = &training.turned;
+            Some(transition) => {
                 let next_x = SharedPointer::new(&mut training.inputs[index + 1]);
-                let sums = SharedPointer::new(&mut training.sums);
-                {
-                    let (norm, convolution, part_of) = (&*norm, &*convolution, &training.linear_part);
-                    pass.each_part(&|part, thread, images| {
-                        // SAFETY: as above; each part sums weight gradients in its own buffer.
-                        unsafe {
-                            let weights = cleared(part_gradients[part].at(0), convolution.added_len());
-                            let of_next = Source::Gradient(part_of.gradient(next_gradient.at(0), next_x.at(0), 0));
-                            let source = pooled(norm, x.at(0));
-                            let to = Target { start: null(), output: of_means.at(0), finish: Finish::Stored };
-                            let scratch = &pass.scratch[thread];
-                            let some = images.clone();
-                            convolution.backward(pass.kernels, scratch, some, &of_next, &source, turned, weights, &to);
-                            let sums = own_sums(sums, part, norm.channels);
-                            let (sums, products) = (sums.first.as_mut_ptr(), sums.second.as_mut_ptr());
-                            for image in images {
-                                let of = means_of(of_means.at(image * stride), size / 2, 2, norm, image);
-                                (pass.kernels.unpool)(&of, norm.channels / BLOCK, sums, products);
-                            }
-                        }
-                    });
-                }
-                norm.backward(&training.sums[..pass.parts], pixels);
-                pass.add_parts(&part_gradients, 0, &mut convolution.descent.gradient);
-                &*norm
+                let of_next = training.linear_part.gradient(next_gradient, next_x, 0);
+                backward_transition(pass, transition, &of_next, &output, training);
+                &transition.norm
             }
         };
         training.linear_part.clear();
         training.linear_part.add(before_means);
-
         for Step { norm, convolution } in group.layers.iter_mut().rev() {
-            training.turned.turn(convolution, pass.kernels, pass.threads);
-            let turned = &training.turned;
-            let sums = SharedPointer::new(&mut training.sums);
-            {
-                let (norm, convolution, part_of) = (&*norm, &*convolution, &training.linear_part);
-                pass.each_part(&|part, thread, images| {
-                    // SAFETY: as above; of an image's gradient, what is read and what is added to are different channels.
-                    unsafe {
-                        let weights = cleared(part_gradients[part].at(0), convolution.added_len());
-                        let appended = norm.channels * size * size;
-                        let of_output = part_of.gradient(gradient.at(appended), x.at(appended), norm.channels);
-                        let of_output = Source::Gradient(of_output);
-                        let source = normalised(norm, x.at(0));
-                        let finish = own_sums(sums, part, norm.channels).of_accumulated(norm, x.at(0));
-                        let to = Target { start: null(), output: gradient.at(0), finish };
-                        let scratch = &pass.scratch[thread];
-                        convolution.backward(pass.kernels, scratch, images, &of_output, &source, turned, weights, &to);
-                    }
-                });
-            }
-            norm.backward(&training.sums[..pass.parts], pixels);
-            pass.add_parts(&part_gradients, 0, &mut convolution.descent.gradient);
+            // SAFETY: within the first image. What is read and what is appended are different channels.
+            let [appended, of_appended] = [x, gradient].map(|it| unsafe { it.offset(norm.channels * size * size) });
+            let of_output = training.linear_part.gradient(of_appended, appended, norm.channels);
+            let step = (convolution, &mut *norm);
+            pass.backward_normalised(step, &of_output, [x, gradient], Sums::of_accumulated, training);
             training.linear_part.add(norm);
         }
         std::mem::swap(&mut gradient, &mut next_gradient);
     }
     let input = SharedPointer::new(&mut training.inputs[0]);
-    let constants = training.linear_part.buffers_mut().map(|buffer| SharedPointer::new(buffer));
-    BeforeNorm { constants, gated: next_gradient, input, skip: None }
+    training.linear_part.gradient(next_gradient, input, 0)
+}
+
+/// From the gradient on the logits to what the pooling brings back, and what the batch norm before it has learnt.
+fn backward_pooling(
+    pass: &Pass<'_>,
+    linear: &Linear,
+    last: &mut Norm,
+    of_logits: &[f32],
+    output: &Output,
+    training: &mut Training,
+) {
+    let size = output.size;
+    let sums = SharedPointer::new(&mut training.sums);
+    {
+        let last = &*last;
+        pass.each_part(&|part, thread, images| {
+            // SAFETY: each thread has its own scratch, each part its own sums, each image its own gradient, all made for these
+            // lengths; the instruction set is available.
+            unsafe {
+                let sums = own_sums(sums, part, last.channels);
+                let (sums, products) = (sums.first.as_mut_ptr(), sums.second.as_mut_ptr());
+                let pooled = pass.scratch[thread].padded[0].at(0);
+                let pooled = std::slice::from_raw_parts_mut(pooled, linear.features);
+                for image in images {
+                    linear.input_gradient(&of_logits[image * linear.classes..][..linear.classes], pooled);
+                    let of = output.of_means(last, image, pooled.as_ptr(), size);
+                    (pass.kernels.unpool)(&of, last.channels / BLOCK, sums, products);
+                }
+            }
+        });
+    }
+    last.backward(&training.sums[..pass.parts], pass.batch * size * size);
+}
+
+/// From the gradient on what a transition gave, `of_next`, to what it brings back, and what it has learnt.
+fn backward_transition(
+    pass: &Pass<'_>,
+    Step { norm, convolution }: &mut Step,
+    of_next: &BeforeNorm,
+    output: &Output,
+    training: &mut Training,
+) {
+    training.turned.turn(convolution, pass.kernels, pass.threads);
+    let turned = &training.turned;
+    let part_gradients = pointers(&mut training.part_gradients);
+    let of_means = SharedPointer::new(&mut training.carried);
+    let sums = SharedPointer::new(&mut training.sums);
+    {
+        let (norm, convolution) = (&*norm, &*convolution);
+        pass.each_part(&|part, thread, images| {
+            // SAFETY: as above; each part sums weight gradients in its own buffer.
+            unsafe {
+                let weights = cleared(part_gradients[part].at(0), convolution.added_len());
+                let gradient = Source::Gradient(of_next.gradient());
+                let source = pooled(norm, output.x.at(0));
+                let to = Target { start: null(), output: of_means.at(0), finish: Finish::Stored };
+                let (kernels, scratch) = (pass.kernels, &pass.scratch[thread]);
+                convolution.backward(kernels, scratch, images.clone(), &gradient, &source, turned, weights, &to);
+                let sums = own_sums(sums, part, norm.channels);
+                let (sums, products) = (sums.first.as_mut_ptr(), sums.second.as_mut_ptr());
+                for image in images {
+                    let of = output.of_means(norm, image, of_means.at(image * output.stride), 2);
+                    (kernels.unpool)(&of, norm.channels / BLOCK, sums, products);
+                }
+            }
+        });
+    }
+    norm.backward(&training.sums[..pass.parts], pass.batch * output.size * output.size);
+    pass.add_parts(&part_gradients, 0, &mut convolution.descent.gradient);
 }
 
 /// The images' way through the groups, by running statistics: where the last one's output lies. `seen` is told each block's place and

@@ -70,8 +70,8 @@ impl Network {
         let size = shape.image_size;
         let padded_len = shape.channels * (size + 2) * (size + 2);
         let attention_pixels = shape.attention_pixels();
-        threads.run(batch.div_ceil(EVALUATED_TOGETHER), &|some, thread| {
-            let first_image = some * EVALUATED_TOGETHER;
+        threads.run(batch.div_ceil(EVALUATED_TOGETHER), &|chunk, thread| {
+            let first_image = chunk * EVALUATED_TOGETHER;
             let together = 0..EVALUATED_TOGETHER.min(batch - first_image);
             // SAFETY: each thread has its own space, made for so many of the largest activation, and each image its own logits and
             // maps; the instruction set is available.

@@ -37,6 +37,7 @@ mod layout;
 mod memory;
 mod network;
 mod norm;
+mod padded;
 mod parts;
 mod pass;
 mod post_activation;

@@ -237,14 +237,17 @@ impl Network {
         Ok(network)
     }
 
+    /// What it was made for.
     pub fn shape(&self) -> Shape {
         self.shape
     }
 
+    /// What its kernels were compiled for.
     pub fn instruction_set(&self) -> InstructionSet {
         self.instruction_set
     }
 
+    /// Threads that work on a pass, the caller's own with them.
     pub fn threads(&self) -> usize {
         self.threads.count()
     }
@@ -277,6 +280,7 @@ impl Training {
         let outputs = |layer: &Layer| batch(layer.geometry.output_stride);
         let parts = PARTS_MAX.min(batch_max);
         let sums = |channels: usize| vec![Sums::zeros(channels); parts];
+        let channels_max = shape.group_channels.into_iter().fold(shape.stem, usize::max);
         let part_gradients = |weights_max| (0..parts).map(|_| Buffer::zeros(weights_max)).collect();
         let training = Training {
             batch_max,
@@ -316,7 +320,7 @@ impl Training {
                     turned: Turned::new(blocks.iter().flat_map(|block| [&block.convolution1, &block.convolution2])),
                     turned_shortcut: Turned::new(shortcuts()),
                     part_gradients: part_gradients(weights_max),
-                    sums: sums(linear.features.max(shape.stem)),
+                    sums: sums(channels_max),
                     ..training
                 };
                 if let Body::PreActivation(_) = body {
@@ -326,7 +330,7 @@ impl Training {
                 Training {
                     branches: inputs().collect(),
                     shortcuts: blocks.iter().map(shortcut).collect(),
-                    shortcut_sums: sums(linear.features.max(shape.stem)),
+                    shortcut_sums: sums(channels_max),
                     ..training
                 }
             }

@@ -1,3 +1,5 @@
+//! Which network, and for which images.
+
 use crate::attention::GROUPS;
 use crate::buffer::BLOCK;
 use crate::error::KernelError;
@@ -54,6 +56,7 @@ impl Shape {
         self.attention_pixels()[GROUPS - 1]
     }
 
+    /// Whether there is such a network here: names the first field that is out of range.
     pub(crate) fn check(&self) -> Result<(), KernelError> {
         let wrong = |field, given: usize, allowed: &str| {
             Err(KernelError::Field { field, given: given.to_string(), allowed: allowed.to_string() })
@@ -78,7 +81,11 @@ impl Shape {
                     || !(first - self.stem).is_multiple_of(self.blocks_in_group)
                     || [second.checked_sub(first), third.checked_sub(second)] != [Some(first - self.stem); 2] =>
             {
-                return wrong("group_channels", first, "as many more in each block");
+                return wrong(
+                    "group_channels",
+                    first,
+                    "stem + n·blocks_in_group, and n·blocks_in_group more in each further group",
+                );
             }
             _ => {}
         }
