@@ -220,7 +220,7 @@ fn every_field_of_the_form_has_its_own_path() {
 fn every_network_that_is_suggested_can_be_chosen() {
     for field in fields::all().filter(|field| field.path.ends_with(".architecture")) {
         let fields::Entry::Values(suggested) = field.entry else { panic!("{} suggests nothing", field.path) };
-        for kind in ["wrn-", "resnet", "densenet-"] {
+        for kind in ["wrn-", "resnet", "densenet-", "densenet-bc-"] {
             assert!(suggested.iter().any(|name| name.starts_with(kind)), "{} suggests no {kind}", field.path);
         }
         for name in suggested {

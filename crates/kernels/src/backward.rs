@@ -111,7 +111,7 @@ fn stem(
 ) {
     let Shape { channels, image_size: size, .. } = *shape;
     let (image_len, padded_len) = (shape.image_len(), channels * (size + 2) * (size + 2));
-    let stride = first.geometry.output_stride;
+    let (stride, blocks) = (first.geometry.output_stride, first.geometry.output_channels / BLOCK);
     let part_gradients = pointers(part_gradients);
     {
         let first = &*first;
@@ -127,7 +127,7 @@ fn stem(
                 for image in images_of_part {
                     pad_image(&images[image * image_len..][..image_len], channels, size, padded);
                     let of = of_outputs.at(image * stride, 0);
-                    (pass.kernels.norm_gradient_padded)(&of, padded_gradient, shape.stem / BLOCK, &Window::whole(size));
+                    (pass.kernels.norm_gradient_padded)(&of, padded_gradient, blocks, &Window::whole(size));
                     let sweep = &first.geometry.weight_gradient;
                     (pass.kernels.weight_gradient)(sweep, padded.as_ptr(), padded_gradient, weights);
                 }

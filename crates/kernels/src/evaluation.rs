@@ -115,7 +115,7 @@ impl Network {
                 for image in together {
                     let output = std::slice::from_raw_parts(output.add(image * features * pixels), features * pixels);
                     match shape.blocks {
-                        Blocks::PreActivation | Blocks::Dense => {
+                        Blocks::PreActivation | Blocks::Dense | Blocks::DenseBottleneck => {
                             head::pool(output, pixels, &norm.running_scale, &norm.running_shift, pooled);
                         }
                         Blocks::PostActivation => head::means(output, pixels, pooled),

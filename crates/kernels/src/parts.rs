@@ -1,6 +1,6 @@
 //! A network's parts with what they learn, in the order of the model zoo's definition, and what they are called there.
 
-use crate::dense::{Group, Step};
+use crate::dense::{self, Group, Step};
 use crate::head::Linear;
 use crate::layer::Layer;
 use crate::network::{Block, Body, Shortcut};
@@ -47,8 +47,10 @@ macro_rules! in_order {
                 }
             }
             Body::Dense(groups) => {
-                for Group { layers, transition, .. } in groups {
-                    for Step { norm, convolution } in layers.$iter().chain(transition) {
+                for Group { blocks, transition, .. } in groups {
+                    let steps =
+                        blocks.$iter().flat_map(|dense::Block { bottleneck, last }| bottleneck.$iter().chain([last]));
+                    for Step { norm, convolution } in steps.chain(transition) {
                         parts.extend([$part::Norm(norm), $part::Convolution(convolution)]);
                     }
                 }
@@ -108,13 +110,14 @@ impl Shape {
                     names.extend(of(format!("layer{}.{index}", group + 1), &parts[..count]));
                 }
             }
-            Blocks::Dense => {
+            Blocks::Dense | Blocks::DenseBottleneck => {
+                let parts = ["bn1", "conv1", "bn2", "conv2"];
+                let count = if self.blocks == Blocks::Dense { 2 } else { 4 };
                 for (group, index) in blocks {
-                    let parts = ["bn1", "conv1"];
-                    names.extend(of(format!("block{}.layer.{index}", group + 1), &parts));
+                    names.extend(of(format!("block{}.layer.{index}", group + 1), &parts[..count]));
                     let last_group = group + 1 == self.group_channels.len();
                     if index + 1 == self.blocks_in_group && !last_group {
-                        names.extend(of(format!("trans{}", group + 1), &parts));
+                        names.extend(of(format!("trans{}", group + 1), &parts[..2]));
                     }
                 }
                 names.push("bn1".into());

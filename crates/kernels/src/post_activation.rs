@@ -77,8 +77,8 @@ pub(crate) fn forward(pass: &Pass<'_>, blocks: &mut [Block], stem: &mut Norm, tr
         let [middle, branch, shortcut_output] =
             [&mut training.middles[index], &mut training.branches[index + 1], &mut training.shortcuts[index]]
                 .map(|buffer| SharedPointer::new(buffer));
-        let [sums, shortcut_sums] =
-            [&mut training.sums, &mut training.shortcut_sums].map(|sums| SharedPointer::<Sums>::new(sums));
+        let [sums, sums_beside] =
+            [&mut training.sums, &mut training.sums_beside].map(|sums| SharedPointer::<Sums>::new(sums));
         let block = &blocks[index];
         pass.each_part(&|part, thread, images| {
             // SAFETY: each thread has its own scratch, each part its own sums, each image its own stretch of all outputs, made for
@@ -91,7 +91,7 @@ pub(crate) fn forward(pass: &Pass<'_>, blocks: &mut [Block], stem: &mut Norm, tr
                 let Some(shortcut) = &block.shortcut else {
                     return layer.forward(pass.kernels, scratch, images, &source, &to);
                 };
-                let finish = (*shortcut_sums.at(part)).of_outputs(0..block.norm2.channels);
+                let finish = (*sums_beside.at(part)).of_outputs(0..block.norm2.channels);
                 let beside = Target { start: null(), output: shortcut_output.at(0), finish };
                 let again = Source::Plain(reads.output.at(0));
                 let both = [(&source, &to), (&again, &beside)];
@@ -101,7 +101,7 @@ pub(crate) fn forward(pass: &Pass<'_>, blocks: &mut [Block], stem: &mut Norm, tr
         let block = &mut blocks[index];
         block.norm1.use_batch(&training.sums[..pass.parts], pixels);
         if let Some(norm) = block.shortcut.as_mut().and_then(|shortcut| shortcut.norm.as_mut()) {
-            norm.use_batch(&training.shortcut_sums[..pass.parts], pixels);
+            norm.use_batch(&training.sums_beside[..pass.parts], pixels);
         }
         let sums = SharedPointer::new(&mut training.sums);
         let block = &*block;

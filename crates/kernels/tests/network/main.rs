@@ -39,6 +39,20 @@ const fn densenet(blocks_in_group: usize, growth: usize) -> Shape {
     }
 }
 
+/// A DenseNet with bottlenecks and compression for CIFAR-10's images.
+const fn densenet_bc(blocks_in_group: usize, growth: usize) -> Shape {
+    let of_group = blocks_in_group * growth;
+    let first = 2 * growth + of_group;
+    let second = first / 2 + of_group;
+    Shape {
+        blocks: Blocks::DenseBottleneck,
+        blocks_in_group,
+        stem: 2 * growth,
+        group_channels: [first, second, second / 2 + of_group],
+        ..wide_resnet(10, 1)
+    }
+}
+
 struct Random(u64);
 
 impl Random {
@@ -103,7 +117,7 @@ fn assert_maps_close(what: &str, ours: &[Vec<f32>; GROUPS], expected: &[Vec<f64>
     }
 }
 
-const SHAPES: [Shape; 12] = [
+const SHAPES: [Shape; 15] = [
     Shape { channels: 1, image_size: 28, classes: 10, ..wide_resnet(10, 1) },
     Shape { channels: 3, image_size: 32, classes: 10, ..wide_resnet(10, 1) },
     Shape { channels: 3, image_size: 8, classes: 7, ..wide_resnet(16, 2) },
@@ -117,6 +131,10 @@ const SHAPES: [Shape; 12] = [
     Shape { channels: 1, image_size: 28, ..densenet(4, 12) },
     Shape { image_size: 16, classes: 7, ..densenet(2, 24) },
     Shape { channels: 1, image_size: 20, classes: 3, ..densenet(1, 48) },
+    Shape { channels: 1, image_size: 28, ..densenet_bc(2, 12) },
+    Shape { image_size: 16, classes: 7, ..densenet_bc(3, 12) },
+    // Its bottlenecks have more channels than its groups; half of an odd number is rounded down.
+    Shape { channels: 1, image_size: 12, classes: 3, ..densenet_bc(1, 15) },
 ];
 
 #[test]
@@ -155,6 +173,8 @@ fn gradients_agree_with_central_differences() {
         Shape { channels: 1, image_size: 8, ..resnet(8, 16, [48, 32, 16]) },
         Shape { channels: 1, image_size: 8, ..densenet(4, 12) },
         Shape { channels: 1, image_size: 20, classes: 7, ..densenet(1, 16) },
+        Shape { channels: 1, image_size: 8, ..densenet_bc(2, 12) },
+        Shape { image_size: 8, classes: 7, ..densenet_bc(1, 15) },
     ];
     for shape in small {
         let batch = 2;
@@ -236,7 +256,7 @@ fn trained(shape: Shape, threads: usize, set: InstructionSet, batches: &[usize])
 
 #[test]
 fn threads_change_no_bit() {
-    for shape in [wide_resnet(10, 2), resnet(8, 16, [32, 48, 64]), densenet(4, 12)] {
+    for shape in [wide_resnet(10, 2), resnet(8, 16, [32, 48, 64]), densenet(4, 12), densenet_bc(2, 12)] {
         let shape = Shape { channels: 1, image_size: 12, ..shape };
         for set in sets() {
             let one = trained(shape, 1, set, &[37, 5, 1, 16]);
@@ -250,7 +270,7 @@ fn threads_change_no_bit() {
 
 #[test]
 fn an_image_is_evaluated_alike_in_any_batch() {
-    for shape in [wide_resnet(10, 2), resnet(8, 16, [32, 48, 64]), densenet(4, 12)] {
+    for shape in [wide_resnet(10, 2), resnet(8, 16, [32, 48, 64]), densenet(4, 12), densenet_bc(2, 12)] {
         is_evaluated_alike(shape);
     }
 }
@@ -278,7 +298,7 @@ fn is_evaluated_alike(shape: Shape) {
 /// An epoch may be evaluated at any time: also between the two halves of a step.
 #[test]
 fn evaluation_between_forward_and_backward_changes_no_gradient() {
-    for shape in [wide_resnet(10, 1), resnet(8, 16, [16, 32, 64]), densenet(2, 8)] {
+    for shape in [wide_resnet(10, 1), resnet(8, 16, [16, 32, 64]), densenet(2, 8), densenet_bc(2, 8)] {
         leaves_gradients_alone(Shape { channels: 1, image_size: 8, classes: 3, ..shape });
     }
 }

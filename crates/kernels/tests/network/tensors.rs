@@ -1,7 +1,7 @@
 //! Tensors by name, as they are set and as they come back; and what there is not.
 
-use crate::{Random, bits, densenet, network, resnet, tensors, wide_resnet};
-use kernels::{InstructionSet, KernelError, Network, Shape, TensorSpec};
+use crate::{Random, bits, densenet, densenet_bc, network, resnet, tensors, wide_resnet};
+use kernels::{Blocks, InstructionSet, KernelError, Network, Shape, TensorSpec};
 
 /// Of a network of [`network`]: its tensors are those it was given, its momenta 0 until they are set.
 fn come_back(network: &mut Network) {
@@ -46,15 +46,35 @@ fn tensors_of_a_resnet_come_back_too_by_its_own_names() {
 fn tensors_of_a_densenet_come_back_without_what_fills_its_blocks_up() {
     let mut network = network(Shape { image_size: 8, ..densenet(4, 12) }, 2, 1, InstructionSet::best());
     come_back(&mut network);
-    let shape = |network: &Network, name: &str| {
-        network.tensors().into_iter().find(|tensor| tensor.name == name).map(|tensor| tensor.shape)
-    };
     assert_eq!(shape(&network, "block1.layer.3.conv1.weight"), Some(vec![12, 52, 3, 3]));
     assert_eq!(shape(&network, "trans2.conv1.weight"), Some(vec![112, 112, 1, 1]));
     assert_eq!(shape(&network, "trans1.bn1.running_var"), Some(vec![64]));
     assert_eq!(shape(&network, "trans3.bn1.weight"), None);
     assert_eq!(shape(&network, "fc.weight"), Some(vec![10, 160]));
-    // A step later all of it is as another network's that was told the same numbers.
+    goes_on_as_another_that_is_told(network);
+}
+
+#[test]
+fn tensors_of_a_densenet_with_bottlenecks_come_back_too() {
+    let mut network = network(Shape { image_size: 8, ..densenet_bc(3, 12) }, 2, 1, InstructionSet::best());
+    come_back(&mut network);
+    assert_eq!(shape(&network, "conv1.weight"), Some(vec![24, 3, 3, 3]));
+    assert_eq!(shape(&network, "block1.layer.2.conv1.weight"), Some(vec![48, 48, 1, 1]));
+    assert_eq!(shape(&network, "block1.layer.2.bn2.running_mean"), Some(vec![48]));
+    assert_eq!(shape(&network, "block1.layer.2.conv2.weight"), Some(vec![12, 48, 3, 3]));
+    assert_eq!(shape(&network, "trans1.conv1.weight"), Some(vec![30, 60, 1, 1]));
+    assert_eq!(shape(&network, "trans2.conv1.weight"), Some(vec![33, 66, 1, 1]));
+    assert_eq!(shape(&network, "trans2.bn2.weight"), None);
+    assert_eq!(shape(&network, "fc.weight"), Some(vec![10, 69]));
+    goes_on_as_another_that_is_told(network);
+}
+
+fn shape(network: &Network, name: &str) -> Option<Vec<usize>> {
+    network.tensors().into_iter().find(|tensor| tensor.name == name).map(|tensor| tensor.shape)
+}
+
+/// A step later all tensors are as another network's that was told the same numbers.
+fn goes_on_as_another_that_is_told(mut network: Network) {
     let images = Random(41).values(2 * 3 * 64, 2.0);
     let learn = |network: &mut Network| {
         let gradient: Vec<f32> = network.forward(&images).to_vec();
@@ -93,6 +113,11 @@ fn what_cannot_be_had_is_named() {
     assert_eq!(field(Shape { group_channels: [64, 112, 176], ..dense }, 1, 1), "group_channels");
     assert_eq!(field(Shape { group_channels: [16, 16, 16], ..dense }, 1, 1), "group_channels");
     assert_eq!(field(Shape { blocks_in_group: 5, ..dense }, 1, 1), "group_channels");
+    assert_eq!(field(Shape { stem: 0, ..dense }, 1, 1), "stem");
+    let compressed = densenet_bc(3, 12);
+    assert_eq!(field(compressed, 1, 1), "none");
+    assert_eq!(field(Shape { blocks: Blocks::Dense, ..compressed }, 1, 1), "group_channels");
+    assert_eq!(field(Shape { blocks_in_group: 5, ..compressed }, 1, 1), "group_channels");
     assert_eq!(field(Shape { channels: 2, ..shape }, 1, 1), "channels");
     assert_eq!(field(Shape { image_size: 30, ..shape }, 1, 1), "image_size");
     assert_eq!(field(Shape { classes: 1, ..shape }, 1, 1), "classes");
