@@ -59,6 +59,11 @@ const NETWORKS: &[&str] = &[
     "densenet-40-48",
     "densenet-100-12",
     "densenet-100-24",
+    "densenet-bc-40-12",
+    "densenet-bc-40-24",
+    "densenet-bc-40-48",
+    "densenet-bc-100-12",
+    "densenet-bc-100-24",
 ];
 
 pub const TITLE: Field = Field {
@@ -96,7 +101,7 @@ pub const STUDENT: [Field; 2] = [
     Field {
         path: "student.architecture",
         label: "Student’s network",
-        hint: "A Wide ResNet, wrn-DEPTH-WIDTH with a depth of 6n + 4; a ResNet or a DenseNet, such as resnet8x4 or densenet-40-12.",
+        hint: "A Wide ResNet, wrn-DEPTH-WIDTH with a depth of 6n + 4; a ResNet or a DenseNet, such as resnet8x4 or densenet-bc-40-12.",
         entry: Entry::Values(NETWORKS),
         first: "wrn-10-1",
     },

@@ -239,7 +239,7 @@ fn images_that_are_not_here_stand_in_the_list_and_are_chosen() {
 fn every_network_that_is_suggested_can_be_chosen() {
     for field in fields::all().filter(|field| field.path.ends_with(".architecture")) {
         let fields::Entry::Values(suggested) = field.entry else { panic!("{} suggests nothing", field.path) };
-        for kind in ["wrn-", "resnet", "densenet-"] {
+        for kind in ["wrn-", "resnet", "densenet-", "densenet-bc-"] {
             assert!(suggested.iter().any(|name| name.starts_with(kind)), "{} suggests no {kind}", field.path);
         }
         for name in suggested {

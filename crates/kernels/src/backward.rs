@@ -1,13 +1,13 @@
 //! The backward pass: from the gradient on the logits to the gradient of every parameter.
 
-use crate::attention::GROUPS;
+use crate::attention::{self, GROUPS};
 use crate::buffer::{BLOCK, Buffer};
 use crate::descent::Aside;
-use crate::elementwise::Window;
 use crate::layer::Layer;
 use crate::layout::pad_image;
 use crate::network::Body;
-use crate::pass::{BeforeNorm, Pass, cleared};
+use crate::padded::Window;
+use crate::pass::{BeforeNorm, Pass, cleared, pointers};
 use crate::threads::{FlushToZero, SharedPointer};
 use crate::{Network, Shape, dense, post_activation, pre_activation};
 
@@ -21,9 +21,32 @@ pub(crate) struct OutputGradients<'a> {
 
 impl<'a> OutputGradients<'a> {
     /// The group that ends with this block, and the gradients on its maps; `None` within a group, and where the loss does not look.
-    pub(crate) fn of_group(&self, shape: &Shape, block: usize) -> Option<(usize, &'a [f32])> {
+    fn of_group(&self, shape: &Shape, block: usize) -> Option<(usize, &'a [f32])> {
         let group = shape.group_ended_by(block)?;
         Some((group, self.maps?[group]))
+    }
+
+    /// Where the loss looks at the map of the group that ends with this block: sets `to` to its gradient on the block's output, both
+    /// `stride` floats an image. Whether it does look.
+    pub(crate) fn of_map(
+        &self,
+        pass: &Pass<'_>,
+        shape: &Shape,
+        block: usize,
+        (output, stride): (&[f32], usize),
+        to: SharedPointer<f32>,
+    ) -> bool {
+        let Some((group, map_gradients)) = self.of_group(shape, block) else { return false };
+        let (pixels, channels) = (shape.attention_pixels()[group], shape.group_channels[group]);
+        pass.each_part(&|_, _, images| {
+            for image in images {
+                // SAFETY: each image has its own stretch.
+                let to = unsafe { std::slice::from_raw_parts_mut(to.at(image * stride), stride) };
+                let map_gradient = &map_gradients[image * pixels..][..pixels];
+                attention::activation_gradient(map_gradient, &output[image * stride..][..stride], channels, to);
+            }
+        });
+        true
     }
 }
 
@@ -88,11 +111,11 @@ fn stem(
 ) {
     let Shape { channels, image_size: size, .. } = *shape;
     let (image_len, padded_len) = (shape.image_len(), channels * (size + 2) * (size + 2));
-    let stride = first.geometry.output_stride;
-    let part_gradients: Vec<_> = part_gradients.iter_mut().map(|buffer| SharedPointer::new(buffer)).collect();
+    let (stride, blocks) = (first.geometry.output_stride, first.geometry.output_channels / BLOCK);
+    let part_gradients = pointers(part_gradients);
     {
         let first = &*first;
-        pass.each_part(&|part, thread, range| {
+        pass.each_part(&|part, thread, images_of_part| {
             // SAFETY: each thread has its own scratch, each part sums in its own buffer, all made for these lengths; the instruction
             // set is available.
             unsafe {
@@ -101,10 +124,10 @@ fn stem(
                 padded.fill(0.0);
                 let weights = cleared(part_gradients[part].at(0), first.added_len());
                 let of_outputs = of_outputs.gradient();
-                for image in range {
+                for image in images_of_part {
                     pad_image(&images[image * image_len..][..image_len], channels, size, padded);
                     let of = of_outputs.at(image * stride, 0);
-                    (pass.kernels.norm_gradient_padded)(&of, padded_gradient, shape.stem / BLOCK, &Window::whole(size));
+                    (pass.kernels.norm_gradient_padded)(&of, padded_gradient, blocks, &Window::whole(size));
                     let sweep = &first.geometry.weight_gradient;
                     (pass.kernels.weight_gradient)(sweep, padded.as_ptr(), padded_gradient, weights);
                 }

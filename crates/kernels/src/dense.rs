@@ -1,40 +1,48 @@
 //! Groups whose blocks append channels to what they read (Huang et al. 2017), and the passes through them.
 //!
 //! A group's activation has room for all channels that its blocks append, each block's in blocks of 16 of their own, filled up with
-//! zeros: nothing is ever copied together. A block of `n` input channels gives `convolution(relu(norm(x[..n])))`; so does the
-//! transition to the next group, of all channels, whose 1×1 convolution reads means over 2×2 pixels: they are the same before it and
+//! zeros: nothing is ever copied together. A block of `n` input channels gives `convolution(relu(norm(x[..n])))`; one with a bottleneck
+//! `last(relu(norm(middle)))` of `middle = bottleneck(relu(norm(x[..n])))`, which is kept. So does the transition to the next group,
+//! of all channels, whose 1×1 convolution reads means over 2×2 pixels: they are the same before it and
 //! after it, and before it there is a quarter to multiply. The network's own batch norm, `last`, is before the pooling.
 //!
 //! Backward, what a channel's gradient is made of comes from every block that read it. Of each batch norm's gradient,
 //! `scale·g + by_input·x + constant`, the first part is added where the gated gradient `g` arises; of the others, which are known only
 //! when all of `g` is, the factors are summed ([`LinearPart`]) and used once, where the channel's block reads its gradient.
 
-use std::ptr::{null, null_mut};
+use std::ptr::null;
 
-use crate::Shape;
-use crate::attention::{self, GROUPS};
+use crate::attention::GROUPS;
 use crate::backward::OutputGradients;
 use crate::buffer::{BLOCK, Buffer};
 use crate::channels::Channels;
 use crate::convolution::Convolution;
-use crate::elementwise::{NormGradient, Unpooled};
+use crate::elementwise::Unpooled;
 use crate::evaluation::Company;
 use crate::head::Linear;
 use crate::layer::{Layer, Source};
 use crate::network::Training;
-use crate::norm::Norm;
-use crate::pass::{BeforeNorm, Pass, cleared, normalised, own_sums, running};
+use crate::norm::{Norm, Sums};
+use crate::pass::{BeforeNorm, Pass, cleared, normalised, own_sums, pointers, rectified, running};
 use crate::threads::SharedPointer;
 use crate::winograd::{Finish, Target};
+use crate::{Blocks, Shape};
 
 /// Blocks that work on one activation.
 pub(crate) struct Group {
-    pub(crate) layers: Vec<Step>,
+    pub(crate) blocks: Vec<Block>,
     /// To the next group.
     pub(crate) transition: Option<Step>,
     /// All channels, those that the blocks append with them.
     pub(crate) channels: Channels,
     size: usize,
+}
+
+/// What appends channels to those that it reads.
+pub(crate) struct Block {
+    /// To fewer channels, where there is one: a 1×1 convolution.
+    pub(crate) bottleneck: Option<Step>,
+    pub(crate) last: Step,
 }
 
 /// A batch norm and the convolution that reads what its ReLU gives.
@@ -50,37 +58,67 @@ impl Group {
     }
 
     pub(crate) fn convolutions(&self) -> impl Iterator<Item = &Layer> + Clone {
-        self.layers.iter().chain(&self.transition).map(|step| &step.convolution)
+        self.blocks.iter().flat_map(Block::steps).chain(&self.transition).map(|step| &step.convolution)
     }
 }
 
+impl Block {
+    fn steps(&self) -> impl Iterator<Item = &Step> + Clone {
+        self.bottleneck.iter().chain([&self.last])
+    }
+
+    /// Channels before those that it appends, zeros and all.
+    fn read(&self) -> usize {
+        self.bottleneck.as_ref().unwrap_or(&self.last).norm.channels
+    }
+
+    /// Channels between its two convolutions; 0 where it has one.
+    pub(crate) fn middle(&self) -> usize {
+        self.bottleneck.as_ref().map_or(0, |_| self.last.norm.channels)
+    }
+}
+
+/// Channels of a bottleneck, as a multiple of those that its block appends (Huang et al. 2017, section 3).
+const BOTTLENECK: usize = 4;
+
+/// The groups of a network; `trains`: whether they need what descent keeps.
 pub(crate) fn groups(shape: &Shape, trains: bool) -> Vec<Group> {
     let (growth, times) = (shape.growth(), shape.blocks_in_group);
     let channels: [Channels; GROUPS] =
         std::array::from_fn(|group| Channels::grown(shape.channels_before(group), growth, times));
     let size = |group: usize| shape.image_size >> group;
     let stride = |group: usize| channels[group].padded() * size(group) * size(group);
+    let step = |[read, given]: [Channels; 2], size: usize, kernel: usize, [input, output]: [usize; 2]| {
+        let convolution = Convolution::new(read.padded(), given.padded(), size, 1, kernel).within(input, output);
+        Step {
+            norm: Norm::of_channels(read, trains),
+            convolution: Layer::of_channels(convolution, [read, given], trains),
+        }
+    };
     let group = |group: usize| {
-        let layer = |index: usize| {
+        let (own_size, own) = (size(group), stride(group));
+        let block = |index: usize| {
             let read = Channels::grown(shape.channels_before(group), growth, index);
             let given = Channels::grown(0, growth, 1);
-            let convolution = Convolution::new(read.padded(), given.padded(), size(group), 1, 3);
-            let convolution = convolution.within(stride(group), stride(group));
-            let convolution = Layer::of_channels(convolution, [read, given], trains);
-            Step { norm: Norm::of_channels(read, trains), convolution }
+            if shape.blocks == Blocks::Dense {
+                return Block { bottleneck: None, last: step([read, given], own_size, 3, [own, own]) };
+            }
+            let middle = Channels::side_by_side(BOTTLENECK * growth);
+            let between = middle.padded() * own_size * own_size;
+            Block {
+                bottleneck: Some(step([read, middle], own_size, 1, [own, between])),
+                last: step([middle, given], own_size, 3, [between, own]),
+            }
         };
         let transition = |next: usize| {
-            let (read, given) = (channels[group], Channels::side_by_side(shape.group_channels[group]));
-            let convolution = Convolution::new(read.padded(), given.padded(), size(next), 1, 1);
-            let convolution = convolution.within(stride(group), stride(next));
-            let convolution = Layer::of_channels(convolution, [read, given], trains);
-            Step { norm: Norm::of_channels(read, trains), convolution }
+            let given = Channels::side_by_side(shape.channels_before(next));
+            step([channels[group], given], size(next), 1, [own, stride(next)])
         };
         Group {
-            layers: (0..times).map(layer).collect(),
+            blocks: (0..times).map(block).collect(),
             transition: (group + 1 < GROUPS).then(|| transition(group + 1)),
             channels: channels[group],
-            size: size(group),
+            size: own_size,
         }
     };
     (0..GROUPS).map(group).collect()
@@ -94,12 +132,14 @@ pub(crate) struct LinearPart {
 }
 
 impl LinearPart {
+    /// Room for so many channels.
     pub(crate) fn new(channels: usize) -> Self {
         let mut ones = Buffer::zeros(channels);
         ones.fill(1.0);
         LinearPart { ones, by_input: Buffer::zeros(channels), constant: Buffer::zeros(channels) }
     }
 
+    /// What the parts of a gradient are multiplied by: the gathered one, the input, and 1.
     pub(crate) fn buffers(&self) -> [&Buffer; 3] {
         [&self.ones, &self.by_input, &self.constant]
     }
@@ -119,17 +159,10 @@ impl LinearPart {
         }
     }
 
-    /// The whole gradient from this channel on, of which `gathered` has the other part.
-    fn gradient(&self, gathered: *const f32, input: *const f32, channel: usize) -> NormGradient {
-        NormGradient {
-            gated: gathered,
-            input,
-            skip: null(),
-            plain: null_mut(),
-            by_gradient: self.ones[channel..].as_ptr(),
-            by_input: self.by_input[channel..].as_ptr(),
-            constant: self.constant[channel..].as_ptr(),
-        }
+    /// The whole gradient from this channel on, of which `gathered` has the other part, on what is there in `input`: from there on.
+    fn gradient(&mut self, gathered: SharedPointer<f32>, input: SharedPointer<f32>, channel: usize) -> BeforeNorm {
+        let constants = self.buffers_mut().map(|buffer| SharedPointer::new(&mut buffer[channel..]));
+        BeforeNorm { constants, gated: gathered, input, skip: None, plain: None }
     }
 }
 
@@ -140,45 +173,98 @@ fn pooled(norm: &Norm, input: *const f32) -> Source {
 
 /// From the first convolution's outputs, summed, to the last group's.
 pub(crate) fn forward(pass: &Pass<'_>, groups: &mut [Group], last: &mut Norm, training: &mut Training) {
-    let pixels = |group: &Group| group.size * group.size;
+    let mut middles = training.middles.iter_mut();
+    let parts = pass.parts;
     for (index, group) in groups.iter_mut().enumerate() {
-        let (pixels, x) = (pixels(group), SharedPointer::new(&mut training.inputs[index]));
-        for Step { norm, convolution } in &mut group.layers {
-            norm.use_batch(&training.sums[..pass.parts], pass.batch * pixels);
-            let (norm, convolution) = (&*norm, &*convolution);
-            let sums = SharedPointer::new(&mut training.sums);
-            pass.each_part(&|part, thread, images| {
-                // SAFETY: each thread has its own scratch, each part its own sums, each image its own activation, of which what is
-                // read and what is appended are different channels, all made for these lengths; the instruction set is available.
-                unsafe {
-                    let source = normalised(norm, x.at(0));
-                    let channels = convolution.geometry.output_channels;
-                    let finish = (*sums.at(part)).of_outputs_from(norm.channels, channels);
-                    let to = Target { start: null(), output: x.at(norm.channels * pixels), finish };
-                    convolution.forward(pass.kernels, &pass.scratch[thread], images, &source, &to);
+        let (pixels, x) = (group.size * group.size, SharedPointer::new(&mut training.inputs[index]));
+        let count = pass.batch * pixels;
+        for block in &mut group.blocks {
+            let read = block.read();
+            // SAFETY: within the first image.
+            let appended = unsafe { x.offset(read * pixels) };
+            let Block { bottleneck, last } = block;
+            let input = match bottleneck.as_mut().zip(middles.next()) {
+                None => {
+                    last.norm.use_batch(&training.sums[..parts], count);
+                    x
                 }
-            });
+                Some((bottleneck, middle)) => {
+                    let middle = SharedPointer::new(middle);
+                    bottleneck.norm.use_batch(&training.sums[..parts], count);
+                    let sums = SharedPointer::new(&mut training.sums_beside);
+                    forward_step(pass, bottleneck, [x, middle], (sums, 0));
+                    last.norm.use_batch(&training.sums_beside[..parts], count);
+                    middle
+                }
+            };
+            forward_step(pass, last, [input, appended], (SharedPointer::new(&mut training.sums), read));
         }
-        let Some(Step { norm, convolution }) = &mut group.transition else { continue };
-        norm.use_batch(&training.sums[..pass.parts], pass.batch * pixels);
+        let Some(Step { norm, convolution }) = &mut group.transition else {
+            last.use_batch(&training.sums[..parts], count);
+            break;
+        };
+        norm.use_batch(&training.sums[..parts], count);
         let (norm, convolution) = (&*norm, &*convolution);
         let next = SharedPointer::new(&mut training.inputs[index + 1]);
         let sums = SharedPointer::new(&mut training.sums);
         pass.each_part(&|part, thread, images| {
-            // SAFETY: as above.
+            // SAFETY: as in `forward_step`.
             unsafe {
-                let finish = (*sums.at(part)).of_outputs_from(0, convolution.geometry.output_channels);
+                let finish = (*sums.at(part)).of_outputs(0..convolution.geometry.output_channels);
                 let to = Target { start: null(), output: next.at(0), finish };
                 let source = pooled(norm, x.at(0));
                 convolution.forward(pass.kernels, &pass.scratch[thread], images, &source, &to);
             }
         });
     }
-    last.use_batch(&training.sums[..pass.parts], pass.batch * pixels(&groups[groups.len() - 1]));
+}
+
+/// From `input` to `output`, by this batch's statistics. The sums of what it gives are those from this channel on.
+fn forward_step(
+    pass: &Pass<'_>,
+    Step { norm, convolution }: &Step,
+    [input, output]: [SharedPointer<f32>; 2],
+    (sums, first): (SharedPointer<Sums>, usize),
+) {
+    pass.each_part(&|part, thread, images| {
+        // SAFETY: each thread has its own scratch, each part its own sums, each image its own activations, of which what is read and
+        // what is written are different channels, all made for these lengths; the instruction set is available.
+        unsafe {
+            let source = normalised(norm, input.at(0));
+            let finish = (*sums.at(part)).of_outputs(first..first + convolution.geometry.output_channels);
+            let to = Target { start: null(), output: output.at(0), finish };
+            convolution.forward(pass.kernels, &pass.scratch[thread], images, &source, &to);
+        }
+    });
+}
+
+/// A group's activation, and what is known of the gradient on it.
+#[derive(Clone, Copy)]
+struct Output {
+    x: SharedPointer<f32>,
+    gradient: SharedPointer<f32>,
+    /// Floats of an image, and its height and width.
+    stride: usize,
+    size: usize,
+    /// Whether the gradient holds something already.
+    adds: bool,
+}
+
+impl Output {
+    /// What an image's `means` over `factor × factor` pixels, after `norm` and its ReLU, bring back.
+    ///
+    /// # Safety
+    /// `image` within the batch.
+    unsafe fn of_means(&self, norm: &Norm, image: usize, means: *const f32, factor: usize) -> Unpooled {
+        let &Output { x, gradient, stride, size, adds } = self;
+        // SAFETY: the caller's promise.
+        let (input, onto) = unsafe { (x.at(image * stride).cast_const(), gradient.at(image * stride)) };
+        let (scale, shift) = (norm.scale.as_ptr(), norm.shift.as_ptr());
+        Unpooled { of_means: means, size: size / factor, factor, input, scale, shift, onto, adds }
+    }
 }
 
 /// From the gradients on what the network gave to that on the first convolution's outputs.
-#[allow(clippy::too_many_arguments)]
 pub(crate) fn backward(
     pass: &Pass<'_>,
     shape: &Shape,
@@ -189,122 +275,120 @@ pub(crate) fn backward(
     gradients: &OutputGradients<'_>,
 ) -> BeforeNorm {
     let [mut gradient, mut next_gradient] = training.gradients.each_mut().map(|buffer| SharedPointer::new(buffer));
-    let of_means = SharedPointer::new(&mut training.carried);
-    let part_gradients: Vec<_> = training.part_gradients.iter_mut().map(|buffer| SharedPointer::new(buffer)).collect();
     for index in (0..groups.len()).rev() {
         let group = &mut groups[index];
-        let (size, stride, channels) = (group.size, group.stride(), group.channels);
-        let pixels = pass.batch * size * size;
-        if let Some((_, map_gradients)) = gradients.of_group(shape, (index + 1) * shape.blocks_in_group - 1) {
-            let output = &training.inputs[index];
-            pass.each_part(&|_, _, images| {
-                for image in images {
-                    // SAFETY: each image has its own stretch of the gradient.
-                    let to = unsafe { std::slice::from_raw_parts_mut(gradient.at(image * stride), stride) };
-                    let map_gradient = &map_gradients[image * size * size..][..size * size];
-                    let output = &output[image * stride..][..stride];
-                    attention::activation_gradient(map_gradient, output, channels.count, to);
-                }
-            });
-        }
+        let (size, stride) = (group.size, group.stride());
+        let last_block = (index + 1) * shape.blocks_in_group - 1;
+        let adds = gradients.of_map(pass, shape, last_block, (&training.inputs[index], stride), gradient);
         let x = SharedPointer::new(&mut training.inputs[index]);
-        // What is known of the means of a group's last activation: of all pixels or, for the next group, of 2×2.
-        let means_of = |means: *const f32, size: usize, factor: usize, norm: &Norm, image: usize| {
-            // SAFETY: the image's own stretches.
-            let (input, onto) = unsafe { (x.at(image * stride).cast_const(), gradient.at(image * stride)) };
-            let (scale, shift) = (norm.scale.as_ptr(), norm.shift.as_ptr());
-            Unpooled { of_means: means, size, factor, input, scale, shift, onto, adds: gradients.maps.is_some() }
-        };
-        let before_means: &Norm = match &mut group.transition {
+        let output = Output { x, gradient, stride, size, adds };
+        let before_means = match &mut group.transition {
             None => {
-                let sums = SharedPointer::new(&mut training.sums);
-                {
-                    let last = &*last;
-                    pass.each_part(&|part, thread, images| {
-                        // SAFETY: each thread has its own scratch, each part its own sums, each image its own gradient.
-                        unsafe {
-                            let sums = own_sums(sums, part, channels.padded());
-                            let (sums, products) = (sums.first.as_mut_ptr(), sums.second.as_mut_ptr());
-                            let padded = pass.scratch[thread].padded[0].at(0);
-                            let pooled = std::slice::from_raw_parts_mut(padded, linear.features);
-                            for image in images {
-                                linear.input_gradient(
-                                    &gradients.logits[image * shape.classes..][..shape.classes],
-                                    pooled,
-                                );
-                                let of = means_of(pooled.as_ptr(), 1, size, last, image);
-                                (pass.kernels.unpool)(&of, channels.padded() / BLOCK, sums, products);
-                            }
-                        }
-                    });
-                }
-                last.backward(&training.sums[..pass.parts], pixels);
+                backward_pooling(pass, linear, last, gradients.logits, &output, training);
                 &*last
             }
-            Some(Step { norm, convolution }) => {
-                training.turned.turn(convolution, pass.kernels, pass.threads);
-                let turned = &training.turned;
+            Some(transition) => {
                 let next_x = SharedPointer::new(&mut training.inputs[index + 1]);
-                let sums = SharedPointer::new(&mut training.sums);
-                {
-                    let (norm, convolution, part_of) = (&*norm, &*convolution, &training.linear_part);
-                    pass.each_part(&|part, thread, images| {
-                        // SAFETY: as above; each part sums weight gradients in its own buffer.
-                        unsafe {
-                            let weights = cleared(part_gradients[part].at(0), convolution.added_len());
-                            let of_next = Source::Gradient(part_of.gradient(next_gradient.at(0), next_x.at(0), 0));
-                            let source = pooled(norm, x.at(0));
-                            let to = Target { start: null(), output: of_means.at(0), finish: Finish::Stored };
-                            let scratch = &pass.scratch[thread];
-                            let some = images.clone();
-                            convolution.backward(pass.kernels, scratch, some, &of_next, &source, turned, weights, &to);
-                            let sums = own_sums(sums, part, norm.channels);
-                            let (sums, products) = (sums.first.as_mut_ptr(), sums.second.as_mut_ptr());
-                            for image in images {
-                                let of = means_of(of_means.at(image * stride), size / 2, 2, norm, image);
-                                (pass.kernels.unpool)(&of, norm.channels / BLOCK, sums, products);
-                            }
-                        }
-                    });
-                }
-                norm.backward(&training.sums[..pass.parts], pixels);
-                pass.add_parts(&part_gradients, 0, &mut convolution.descent.gradient);
-                &*norm
+                let of_next = training.linear_part.gradient(next_gradient, next_x, 0);
+                backward_transition(pass, transition, &of_next, &output, training);
+                &transition.norm
             }
         };
         training.linear_part.clear();
         training.linear_part.add(before_means);
-
-        for Step { norm, convolution } in group.layers.iter_mut().rev() {
-            training.turned.turn(convolution, pass.kernels, pass.threads);
-            let turned = &training.turned;
-            let sums = SharedPointer::new(&mut training.sums);
-            {
-                let (norm, convolution, part_of) = (&*norm, &*convolution, &training.linear_part);
-                pass.each_part(&|part, thread, images| {
-                    // SAFETY: as above; of an image's gradient, what is read and what is added to are different channels.
-                    unsafe {
-                        let weights = cleared(part_gradients[part].at(0), convolution.added_len());
-                        let appended = norm.channels * size * size;
-                        let of_output = part_of.gradient(gradient.at(appended), x.at(appended), norm.channels);
-                        let of_output = Source::Gradient(of_output);
-                        let source = normalised(norm, x.at(0));
-                        let finish = own_sums(sums, part, norm.channels).of_accumulated(norm, x.at(0));
-                        let to = Target { start: null(), output: gradient.at(0), finish };
-                        let scratch = &pass.scratch[thread];
-                        convolution.backward(pass.kernels, scratch, images, &of_output, &source, turned, weights, &to);
-                    }
-                });
-            }
-            norm.backward(&training.sums[..pass.parts], pixels);
-            pass.add_parts(&part_gradients, 0, &mut convolution.descent.gradient);
-            training.linear_part.add(norm);
+        for (at, block) in group.blocks.iter_mut().enumerate().rev() {
+            let read = block.read();
+            // SAFETY: within the first image. What is read and what is appended are different channels.
+            let [appended, of_appended] = [x, gradient].map(|it| unsafe { it.offset(read * size * size) });
+            let of_output = training.linear_part.gradient(of_appended, appended, read);
+            let Block { bottleneck, last } = block;
+            let step = (&mut last.convolution, &mut last.norm);
+            let Some(bottleneck) = bottleneck else {
+                pass.backward_normalised(step, &of_output, [x, gradient], Sums::of_accumulated, training);
+                training.linear_part.add(&last.norm);
+                continue;
+            };
+            let middle = SharedPointer::new(&mut training.middles[index * shape.blocks_in_group + at]);
+            let of_middle = SharedPointer::new(&mut training.carried);
+            pass.backward_normalised(step, &of_output, [middle, of_middle], Sums::of_gated, training);
+            let of_output = BeforeNorm::new(&mut last.norm, of_middle, middle);
+            let step = (&mut bottleneck.convolution, &mut bottleneck.norm);
+            pass.backward_normalised(step, &of_output, [x, gradient], Sums::of_accumulated, training);
+            training.linear_part.add(&bottleneck.norm);
         }
         std::mem::swap(&mut gradient, &mut next_gradient);
     }
     let input = SharedPointer::new(&mut training.inputs[0]);
-    let constants = training.linear_part.buffers_mut().map(|buffer| SharedPointer::new(buffer));
-    BeforeNorm { constants, gated: next_gradient, input, skip: None }
+    training.linear_part.gradient(next_gradient, input, 0)
+}
+
+/// From the gradient on the logits to what the pooling brings back, and what the batch norm before it has learnt.
+fn backward_pooling(
+    pass: &Pass<'_>,
+    linear: &Linear,
+    last: &mut Norm,
+    of_logits: &[f32],
+    output: &Output,
+    training: &mut Training,
+) {
+    let size = output.size;
+    let sums = SharedPointer::new(&mut training.sums);
+    {
+        let last = &*last;
+        pass.each_part(&|part, thread, images| {
+            // SAFETY: each thread has its own scratch, each part its own sums, each image its own gradient, all made for these
+            // lengths; the instruction set is available.
+            unsafe {
+                let sums = own_sums(sums, part, last.channels);
+                let (sums, products) = (sums.first.as_mut_ptr(), sums.second.as_mut_ptr());
+                let pooled = pass.scratch[thread].padded[0].at(0);
+                let pooled = std::slice::from_raw_parts_mut(pooled, linear.features);
+                for image in images {
+                    linear.input_gradient(&of_logits[image * linear.classes..][..linear.classes], pooled);
+                    let of = output.of_means(last, image, pooled.as_ptr(), size);
+                    (pass.kernels.unpool)(&of, last.channels / BLOCK, sums, products);
+                }
+            }
+        });
+    }
+    last.backward(&training.sums[..pass.parts], pass.batch * size * size);
+}
+
+/// From the gradient on what a transition gave, `of_next`, to what it brings back, and what it has learnt.
+fn backward_transition(
+    pass: &Pass<'_>,
+    Step { norm, convolution }: &mut Step,
+    of_next: &BeforeNorm,
+    output: &Output,
+    training: &mut Training,
+) {
+    training.turned.turn(convolution, pass.kernels, pass.threads);
+    let turned = &training.turned;
+    let part_gradients = pointers(&mut training.part_gradients);
+    let of_means = SharedPointer::new(&mut training.carried);
+    let sums = SharedPointer::new(&mut training.sums);
+    {
+        let (norm, convolution) = (&*norm, &*convolution);
+        pass.each_part(&|part, thread, images| {
+            // SAFETY: as above; each part sums weight gradients in its own buffer.
+            unsafe {
+                let weights = cleared(part_gradients[part].at(0), convolution.added_len());
+                let gradient = Source::Gradient(of_next.gradient());
+                let source = pooled(norm, output.x.at(0));
+                let to = Target { start: null(), output: of_means.at(0), finish: Finish::Stored };
+                let (kernels, scratch) = (pass.kernels, &pass.scratch[thread]);
+                convolution.backward(kernels, scratch, images.clone(), &gradient, &source, turned, weights, &to);
+                let sums = own_sums(sums, part, norm.channels);
+                let (sums, products) = (sums.first.as_mut_ptr(), sums.second.as_mut_ptr());
+                for image in images {
+                    let of = output.of_means(norm, image, of_means.at(image * output.stride), 2);
+                    (kernels.unpool)(&of, norm.channels / BLOCK, sums, products);
+                }
+            }
+        });
+    }
+    norm.backward(&training.sums[..pass.parts], pass.batch * output.size * output.size);
+    pass.add_parts(&part_gradients, 0, &mut convolution.descent.gradient);
 }
 
 /// The images' way through the groups, by running statistics: where the last one's output lies. `seen` is told each block's place and
@@ -314,18 +398,26 @@ pub(crate) fn backward(
 /// The kernels' instruction set; pointers to whole activations of these images; nobody else uses the scratch.
 pub(crate) unsafe fn evaluate(company: &Company<'_>, groups: &[Group], seen: impl Fn(usize, *const f32)) -> *const f32 {
     let Company { kernels, scratch, images, .. } = company;
-    let [mut x, mut next, _] = company.plain;
-    let mut block = 0;
+    let [mut x, mut next, middle] = company.plain;
+    let mut seen_blocks = 0;
     for group in groups {
-        for Step { norm, convolution } in &group.layers {
+        for block in &group.blocks {
+            let Block { bottleneck, last } = block;
             // SAFETY: the caller's promises.
             unsafe {
-                let output = x.add(norm.channels * group.size * group.size);
+                let output = x.add(block.read() * group.size * group.size);
+                let mut source = running(&last.norm, x);
+                if let Some(Step { norm, convolution }) = bottleneck {
+                    let (of_middle, finish) = rectified(convolution, &last.norm, middle);
+                    let to = Target { start: null(), output: middle, finish };
+                    convolution.forward(kernels, scratch, images.clone(), &running(norm, x), &to);
+                    source = of_middle;
+                }
                 let to = Target { start: null(), output, finish: Finish::Stored };
-                convolution.forward(kernels, scratch, images.clone(), &running(norm, x), &to);
+                last.convolution.forward(kernels, scratch, images.clone(), &source, &to);
             }
-            seen(block, x);
-            block += 1;
+            seen(seen_blocks, x);
+            seen_blocks += 1;
         }
         let Some(Step { norm, convolution }) = &group.transition else { break };
         let (scale, shift) = (norm.running_scale.as_ptr(), norm.running_shift.as_ptr());

@@ -70,8 +70,8 @@ impl Network {
         let size = shape.image_size;
         let padded_len = shape.channels * (size + 2) * (size + 2);
         let attention_pixels = shape.attention_pixels();
-        threads.run(batch.div_ceil(EVALUATED_TOGETHER), &|some, thread| {
-            let first_image = some * EVALUATED_TOGETHER;
+        threads.run(batch.div_ceil(EVALUATED_TOGETHER), &|chunk, thread| {
+            let first_image = chunk * EVALUATED_TOGETHER;
             let together = 0..EVALUATED_TOGETHER.min(batch - first_image);
             // SAFETY: each thread has its own space, made for so many of the largest activation, and each image its own logits and
             // maps; the instruction set is available.
@@ -115,7 +115,7 @@ impl Network {
                 for image in together {
                     let output = std::slice::from_raw_parts(output.add(image * features * pixels), features * pixels);
                     match shape.blocks {
-                        Blocks::PreActivation | Blocks::Dense => {
+                        Blocks::PreActivation | Blocks::Dense | Blocks::DenseBottleneck => {
                             head::pool(output, pixels, &norm.running_scale, &norm.running_shift, pooled);
                         }
                         Blocks::PostActivation => head::means(output, pixels, pooled),

@@ -58,7 +58,7 @@ impl Network {
                 };
                 let image = &output[image * features * pixels..][..features * pixels];
                 match shape.blocks {
-                    Blocks::PreActivation | Blocks::Dense => {
+                    Blocks::PreActivation | Blocks::Dense | Blocks::DenseBottleneck => {
                         head::pool(image, pixels, &norm.scale, &norm.shift, pooled)
                     }
                     Blocks::PostActivation => head::means(image, pixels, pooled),
@@ -74,15 +74,16 @@ impl Network {
 fn stem(pass: &Pass<'_>, shape: &Shape, first: &Layer, images: &[f32], output: &mut Buffer, sums: &mut [Sums]) {
     let (size, channels, image_len) = (shape.image_size, shape.channels, shape.image_len());
     let (padded_len, stride) = (channels * (size + 2) * (size + 2), first.geometry.output_stride);
+    let output_channels = first.geometry.output_channels;
     let (output, sums) = (SharedPointer::new(output), SharedPointer::new(sums));
-    pass.each_part(&|part, thread, range| {
+    pass.each_part(&|part, thread, images_of_part| {
         // SAFETY: each thread has its own scratch, each part its own sums, each image its own stretch of the output, all made
         // for these lengths; the instruction set is available.
         unsafe {
-            let sums = own_sums(sums, part, shape.stem);
+            let sums = own_sums(sums, part, output_channels);
             let padded = std::slice::from_raw_parts_mut(pass.scratch[thread].padded[0].at(0), padded_len);
             padded.fill(0.0);
-            for image in range {
+            for image in images_of_part {
                 pad_image(&images[image * image_len..][..image_len], channels, size, padded);
                 let output = output.at(image * stride);
                 (pass.kernels.convolve)(
@@ -93,7 +94,7 @@ fn stem(pass: &Pass<'_>, shape: &Shape, first: &Layer, images: &[f32], output: &
                     null(),
                 );
                 let (sums, squares) = (sums.first.as_mut_ptr(), sums.second.as_mut_ptr());
-                (pass.kernels.statistics)(output, shape.stem / BLOCK, size * size, sums, squares);
+                (pass.kernels.statistics)(output, output_channels / BLOCK, size * size, sums, squares);
             }
         }
     });

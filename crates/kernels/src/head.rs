@@ -17,6 +17,7 @@ pub(crate) struct Linear {
 }
 
 impl Linear {
+    /// From channels that lie there to so many classes; `trains`: whether it needs what descent keeps.
     pub(crate) fn new(own: Channels, classes: usize, trains: bool) -> Self {
         let features = own.padded();
         Linear {

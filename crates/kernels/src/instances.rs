@@ -2,7 +2,8 @@
 
 use crate::InstructionSet;
 use crate::convolution::{Pixels, Sweep, WeightSweep, cut};
-use crate::elementwise::{self, Joined, NormGradient, Unpooled, Window};
+use crate::elementwise::{self, Unpooled};
+use crate::padded::{self, Joined, NormGradient, Window};
 use crate::simd::Portable;
 use crate::tiles;
 use crate::winograd::{self, Winograd, Writing};
@@ -29,7 +30,7 @@ type WinogradWeightGradient = unsafe fn(*const f32, *mut f32, usize);
 type Descend = unsafe fn(*mut f32, *mut f32, *const f32, usize, f32, f32, f32);
 
 /// The kernels of one instruction set. Each is as unsafe as the function of the same name in [`tiles`],
-/// [`elementwise`] or [`winograd`].
+/// [`elementwise`], [`padded`] or [`winograd`].
 #[derive(Clone, Copy)]
 pub(crate) struct Kernels {
     /// `(sweep, input, weights, output, start)`, over all columns and blocks.
@@ -170,31 +171,31 @@ macro_rules! instance {
             $(#[target_feature(enable = $feature)])?
             unsafe fn normalise_padded(plain: *const f32, padded: *mut f32, blocks: usize, window: &Window, scale: *const f32, shift: *const f32) {
                 // SAFETY: the caller's promises.
-                unsafe { elementwise::normalise_padded::<$simd>(plain, padded, blocks, window, scale, shift) }
+                unsafe { padded::normalise_padded::<$simd>(plain, padded, blocks, window, scale, shift) }
             }
 
             $(#[target_feature(enable = $feature)])?
             unsafe fn pool_padded(plain: *const f32, padded: *mut f32, blocks: usize, window: &Window, scale: *const f32, shift: *const f32) {
                 // SAFETY: the caller's promises.
-                unsafe { elementwise::pool_padded::<$simd>(plain, padded, blocks, window, scale, shift) }
+                unsafe { padded::pool_padded::<$simd>(plain, padded, blocks, window, scale, shift) }
             }
 
             $(#[target_feature(enable = $feature)])?
             unsafe fn norm_gradient_padded(of: &NormGradient, padded: *mut f32, blocks: usize, window: &Window) {
                 // SAFETY: the caller's promises.
-                unsafe { elementwise::norm_gradient_padded::<$simd>(of, padded, blocks, window) }
+                unsafe { padded::norm_gradient_padded::<$simd>(of, padded, blocks, window) }
             }
 
             $(#[target_feature(enable = $feature)])?
             unsafe fn join_padded(of: &Joined, padded: *mut f32, blocks: usize, window: &Window) {
                 // SAFETY: the caller's promises.
-                unsafe { elementwise::join_padded::<$simd>(of, padded, blocks, window) }
+                unsafe { padded::join_padded::<$simd>(of, padded, blocks, window) }
             }
 
             $(#[target_feature(enable = $feature)])?
             unsafe fn copy_padded(plain: *const f32, padded: *mut f32, blocks: usize, window: &Window) {
                 // SAFETY: the caller's promises.
-                unsafe { elementwise::copy_padded::<$simd>(plain, padded, blocks, window) }
+                unsafe { padded::copy_padded::<$simd>(plain, padded, blocks, window) }
             }
 
             $(#[target_feature(enable = $feature)])?

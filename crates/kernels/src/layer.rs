@@ -7,8 +7,8 @@ use crate::buffer::{BLOCK, Buffer};
 use crate::channels::Channels;
 use crate::convolution::Convolution;
 use crate::descent::Descent;
-use crate::elementwise::{Joined, NormGradient, Window};
 use crate::instances::Kernels;
+use crate::padded::{Joined, NormGradient, Window};
 use crate::threads::SharedPointer;
 use crate::winograd::{self, Finish, Scratch, Target, Winograd};
 

@@ -27,10 +27,12 @@ fn each_weight(convolution: &Convolution, [inputs, outputs]: [Channels; 2], mut 
     }
 }
 
+/// Weights from PyTorch's (outputs, inputs, height, width) to the blocks that kernels read; `[inputs, outputs]` say where channels lie.
 pub(crate) fn weights_from_pytorch(convolution: &Convolution, channels: [Channels; 2], from: &[f32], to: &mut [f32]) {
     each_weight(convolution, channels, |pytorch, here| to[here] = from[pytorch]);
 }
 
+/// As [`weights_from_pytorch`], the other way.
 pub(crate) fn weights_to_pytorch(convolution: &Convolution, channels: [Channels; 2], from: &[f32]) -> Vec<f32> {
     let [inputs, outputs] = channels;
     let mut to = vec![0.0; inputs.count * outputs.count * convolution.kernel * convolution.kernel];

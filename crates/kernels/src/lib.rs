@@ -1,7 +1,7 @@
 //! The hand-written CPU engine: networks for small images, trained and evaluated over plain buffers.
 //!
 //! [`Network`] is one of the model zoo's: basic blocks with batch norm before their convolutions (`wrn-d-k`) or after them
-//! (`resnet20`), or blocks that append channels (`densenet-40-12`), global average pooling and one linear layer. It knows nothing of losses, data or epochs: its
+//! (`resnet20`), or blocks that append channels (`densenet-40-12`, `densenet-bc-40-12`), global average pooling and one linear layer. It knows nothing of losses, data or epochs: its
 //! caller hands in images and the gradient on the logits and, where it looks at them, on the attention maps.
 //!
 //! Where to look: `network` has what every kind of network is made of, `forward`, `backward` and `evaluation` what all have in
@@ -37,6 +37,7 @@ mod layout;
 mod memory;
 mod network;
 mod norm;
+mod padded;
 mod parts;
 mod pass;
 mod post_activation;

@@ -34,7 +34,7 @@ impl Network {
                 + turned(&it.turned)
                 + turned(&it.turned_shortcut)
                 + every_image.map(bytes_of).sum::<usize>()
-                + it.sums.iter().chain(&it.shortcut_sums).map(Sums::bytes).sum::<usize>()
+                + it.sums.iter().chain(&it.sums_beside).map(Sums::bytes).sum::<usize>()
                 + size_of_val(&it.pooled[..])
                 + size_of_val(&it.logits[..])
         });

@@ -79,7 +79,7 @@ impl Body {
         match shape.blocks {
             Blocks::PreActivation => Body::PreActivation(blocks()),
             Blocks::PostActivation => Body::PostActivation(blocks()),
-            Blocks::Dense => Body::Dense(dense::groups(shape, trains)),
+            Blocks::Dense | Blocks::DenseBottleneck => Body::Dense(dense::groups(shape, trains)),
         }
     }
 }
@@ -103,7 +103,7 @@ pub(crate) struct Training {
     pub(crate) images: Buffer,
     /// What each block reads, and what the last one gives; of a dense network what each group gives, appended to what it read.
     pub(crate) inputs: Vec<Buffer>,
-    /// Between the two convolutions of each block.
+    /// Between the two convolutions of each block that has two.
     pub(crate) middles: Vec<Buffer>,
     /// Where a ReLU follows a sum: what the last batch norm before each of [`Training::inputs`] read, and what that of each block's
     /// shortcut read.
@@ -112,15 +112,16 @@ pub(crate) struct Training {
     /// Gradient after a ReLU on its way back: in place, but for where an activation's size changes. Of a dense network on what a
     /// group gives.
     pub(crate) gradients: [Buffer; 2],
-    /// Gradient on a block's sum: what the identity path carries, in place. Of a dense network on means between groups.
+    /// Gradient on a block's sum: what the identity path carries, in place. Of a dense network on means between groups, and on what
+    /// a bottleneck gives.
     pub(crate) carried: Buffer,
     pub(crate) turned: Turned,
     /// The shortcut's, which are read beside those of a block's first convolution.
     pub(crate) turned_shortcut: Turned,
     pub(crate) part_gradients: Vec<Buffer>,
     pub(crate) sums: Vec<Sums>,
-    /// Where shortcuts have batch norms: of them.
-    pub(crate) shortcut_sums: Vec<Sums>,
+    /// Of batch norms whose sums are taken while those of others are kept: of shortcuts, and behind bottlenecks.
+    pub(crate) sums_beside: Vec<Sums>,
     /// Of a dense network.
     pub(crate) linear_part: dense::LinearPart,
     pub(crate) pooled: Vec<f32>,
@@ -194,12 +195,14 @@ impl Network {
         instruction_set.check()?;
         let trains = batch_max.is_some();
         let body = Body::new(&shape, trains);
-        let convolution = Convolution::new(shape.channels, shape.stem, shape.image_size, 1, 3);
+        let of_first = [shape.channels, shape.stem].map(Channels::side_by_side);
+        let convolution = Convolution::new(shape.channels, of_first[1].padded(), shape.image_size, 1, 3);
         let first_stride = match &body {
             Body::PreActivation(_) | Body::PostActivation(_) => convolution.output_stride,
             Body::Dense(groups) => groups[0].stride(),
         };
-        let first = Layer::new(convolution.within(shape.image_len(), first_stride), trains);
+        let convolution = convolution.within(shape.image_len(), first_stride);
+        let first = Layer::of_channels(convolution, of_first, trains);
         let features = match &body {
             Body::PreActivation(_) | Body::PostActivation(_) => {
                 Channels::side_by_side(shape.group_channels[GROUPS - 1])
@@ -207,7 +210,7 @@ impl Network {
             Body::Dense(groups) => groups[GROUPS - 1].channels,
         };
         let norm = match shape.blocks {
-            Blocks::PreActivation | Blocks::Dense => Norm::of_channels(features, trains),
+            Blocks::PreActivation | Blocks::Dense | Blocks::DenseBottleneck => Norm::of_channels(features, trains),
             Blocks::PostActivation => Norm::new(shape.stem, trains),
         };
         let linear = Linear::new(features, shape.classes, trains);
@@ -237,14 +240,17 @@ impl Network {
         Ok(network)
     }
 
+    /// What it was made for.
     pub fn shape(&self) -> Shape {
         self.shape
     }
 
+    /// What its kernels were compiled for.
     pub fn instruction_set(&self) -> InstructionSet {
         self.instruction_set
     }
 
+    /// Threads that work on a pass, the caller's own with them.
     pub fn threads(&self) -> usize {
         self.threads.count()
     }
@@ -277,6 +283,7 @@ impl Training {
         let outputs = |layer: &Layer| batch(layer.geometry.output_stride);
         let parts = PARTS_MAX.min(batch_max);
         let sums = |channels: usize| vec![Sums::zeros(channels); parts];
+        let channels_max = shape.group_channels.into_iter().fold(shape.stem, usize::max);
         let part_gradients = |weights_max| (0..parts).map(|_| Buffer::zeros(weights_max)).collect();
         let training = Training {
             batch_max,
@@ -293,7 +300,7 @@ impl Training {
             turned_shortcut: Turned::new(std::iter::empty()),
             part_gradients: Vec::new(),
             sums: Vec::new(),
-            shortcut_sums: Vec::new(),
+            sums_beside: Vec::new(),
             linear_part: dense::LinearPart::new(0),
             pooled: vec![0.0; batch_max * linear.features],
             logits: vec![0.0; batch_max * shape.classes],
@@ -316,7 +323,7 @@ impl Training {
                     turned: Turned::new(blocks.iter().flat_map(|block| [&block.convolution1, &block.convolution2])),
                     turned_shortcut: Turned::new(shortcuts()),
                     part_gradients: part_gradients(weights_max),
-                    sums: sums(linear.features.max(shape.stem)),
+                    sums: sums(channels_max),
                     ..training
                 };
                 if let Body::PreActivation(_) = body {
@@ -326,17 +333,24 @@ impl Training {
                 Training {
                     branches: inputs().collect(),
                     shortcuts: blocks.iter().map(shortcut).collect(),
-                    shortcut_sums: sums(linear.features.max(shape.stem)),
+                    sums_beside: sums(channels_max),
                     ..training
                 }
             }
             Body::Dense(groups) => {
                 let channels_max = groups.iter().map(|group| group.channels.padded()).max().unwrap_or(0);
+                let blocks = || groups.iter().flat_map(|group| &group.blocks);
+                let middle_max = blocks().map(dense::Block::middle).max().unwrap_or(0);
                 Training {
                     inputs: groups.iter().map(|group| batch(group.stride())).collect(),
+                    middles: blocks()
+                        .filter_map(|it| it.bottleneck.as_ref())
+                        .map(|it| outputs(&it.convolution))
+                        .collect(),
                     part_gradients: part_gradients(network.layers().map(|it| it.weights.len()).max().unwrap_or(0)),
                     turned: Turned::new(groups.iter().flat_map(dense::Group::convolutions)),
-                    sums: sums(channels_max),
+                    sums: sums(channels_max.max(middle_max)),
+                    sums_beside: sums(middle_max),
                     linear_part: dense::LinearPart::new(channels_max),
                     ..training
                 }

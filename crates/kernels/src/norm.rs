@@ -1,6 +1,8 @@
 //! Batch normalisation's numbers per channel (Ioffe & Szegedy 2015), as PyTorch computes them: ε = 1e-5, running
 //! statistics with momentum 0.1 and the unbiased variance.
 
+use std::ops::Range;
+
 use crate::buffer::{BLOCK, Buffer};
 use crate::channels::Channels;
 use crate::descent::Descent;
@@ -23,14 +25,9 @@ impl Sums {
         Sums { first: vec![0.0; channels], second: vec![0.0; channels] }
     }
 
-    /// Sums that a convolution's outputs are added to.
-    pub(crate) fn of_outputs(&mut self) -> Finish {
-        Finish::Summed { sums: self.first.as_mut_ptr(), squares: self.second.as_mut_ptr() }
-    }
-
-    /// Sums from this channel on that a convolution's outputs of `channels` channels are added to, cleared.
-    pub(crate) fn of_outputs_from(&mut self, first: usize, channels: usize) -> Finish {
-        let [sums, squares] = [&mut self.first, &mut self.second].map(|sums| &mut sums[first..first + channels]);
+    /// Sums of these channels that a convolution's outputs are added to, cleared.
+    pub(crate) fn of_outputs(&mut self, channels: Range<usize>) -> Finish {
+        let [sums, squares] = [&mut self.first, &mut self.second].map(|sums| &mut sums[channels.clone()]);
         sums.fill(0.0);
         squares.fill(0.0);
         Finish::Summed { sums: sums.as_mut_ptr(), squares: squares.as_mut_ptr() }
@@ -92,6 +89,7 @@ impl Norm {
         Self::of_channels(Channels::side_by_side(channels), trains)
     }
 
+    /// As [`Norm::new`], where not all channels of its blocks are the network's.
     pub(crate) fn of_channels(own: Channels, trains: bool) -> Self {
         let channels = own.padded();
         debug_assert!(channels.is_multiple_of(BLOCK));

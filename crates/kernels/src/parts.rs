@@ -1,94 +1,79 @@
 //! A network's parts with what they learn, in the order of the model zoo's definition, and what they are called there.
 
+use crate::dense::{self, Group, Step};
 use crate::head::Linear;
 use crate::layer::Layer;
-use crate::network::{Block, Body};
+use crate::network::{Block, Body, Shortcut};
 use crate::norm::Norm;
 use crate::{Blocks, Network, Shape};
 
+/// What learns by itself.
 pub(crate) enum Part<'a> {
     Convolution(&'a Layer),
     Norm(&'a Norm),
     Linear(&'a Linear),
 }
 
+/// As [`Part`].
 pub(crate) enum PartMut<'a> {
     Convolution(&'a mut Layer),
     Norm(&'a mut Norm),
     Linear(&'a mut Linear),
 }
 
-impl Network {
-    /// All parts, in the order of [`Shape::names`].
-    pub(crate) fn parts(&self) -> Vec<Part<'_>> {
-        let mut parts = vec![Part::Convolution(&self.first)];
-        let norm = Part::Norm(&self.norm);
-        match &self.body {
+/// All parts of a network, as one of the two kinds: the order stands here once.
+macro_rules! in_order {
+    ($network:expr, $part:ident, $iter:ident $(, $mut:tt)?) => {{
+        let mut parts = vec![$part::Convolution(&$($mut)? $network.first)];
+        let norm = $part::Norm(&$($mut)? $network.norm);
+        match &$($mut)? $network.body {
             Body::PreActivation(blocks) => {
                 for Block { norm1, convolution1, norm2, convolution2, shortcut } in blocks {
-                    parts.extend([Part::Norm(norm1), Part::Convolution(convolution1)]);
-                    parts.extend([Part::Norm(norm2), Part::Convolution(convolution2)]);
-                    parts.extend(shortcut.iter().map(|shortcut| Part::Convolution(&shortcut.convolution)));
+                    parts.extend([$part::Norm(norm1), $part::Convolution(convolution1)]);
+                    parts.extend([$part::Norm(norm2), $part::Convolution(convolution2)]);
+                    parts.extend(shortcut.$iter().map(|it| $part::Convolution(&$($mut)? it.convolution)));
                 }
                 parts.push(norm);
             }
             Body::PostActivation(blocks) => {
                 parts.push(norm);
                 for Block { norm1, convolution1, norm2, convolution2, shortcut } in blocks {
-                    parts.extend([Part::Convolution(convolution1), Part::Norm(norm1)]);
-                    parts.extend([Part::Convolution(convolution2), Part::Norm(norm2)]);
-                    if let Some(shortcut) = shortcut {
-                        parts.push(Part::Convolution(&shortcut.convolution));
-                        parts.extend(shortcut.norm.iter().map(Part::Norm));
+                    parts.extend([$part::Convolution(convolution1), $part::Norm(norm1)]);
+                    parts.extend([$part::Convolution(convolution2), $part::Norm(norm2)]);
+                    if let Some(Shortcut { convolution, norm }) = shortcut {
+                        parts.push($part::Convolution(convolution));
+                        parts.extend(norm.$iter().map($part::Norm));
                     }
                 }
             }
             Body::Dense(groups) => {
-                for step in groups.iter().flat_map(|group| group.layers.iter().chain(&group.transition)) {
-                    parts.extend([Part::Norm(&step.norm), Part::Convolution(&step.convolution)]);
+                for Group { blocks, transition, .. } in groups {
+                    let steps =
+                        blocks.$iter().flat_map(|dense::Block { bottleneck, last }| bottleneck.$iter().chain([last]));
+                    for Step { norm, convolution } in steps.chain(transition) {
+                        parts.extend([$part::Norm(norm), $part::Convolution(convolution)]);
+                    }
                 }
                 parts.push(norm);
             }
         }
-        parts.push(Part::Linear(&self.linear));
+        parts.push($part::Linear(&$($mut)? $network.linear));
         parts
+    }};
+}
+
+impl Network {
+    /// All parts, in the order of [`Shape::names`].
+    pub(crate) fn parts(&self) -> Vec<Part<'_>> {
+        in_order!(self, Part, iter)
     }
 
     /// As [`Network::parts`].
     pub(crate) fn parts_mut(&mut self) -> Vec<PartMut<'_>> {
-        let mut parts = vec![PartMut::Convolution(&mut self.first)];
-        let norm = PartMut::Norm(&mut self.norm);
-        match &mut self.body {
-            Body::PreActivation(blocks) => {
-                for Block { norm1, convolution1, norm2, convolution2, shortcut } in blocks {
-                    parts.extend([PartMut::Norm(norm1), PartMut::Convolution(convolution1)]);
-                    parts.extend([PartMut::Norm(norm2), PartMut::Convolution(convolution2)]);
-                    parts.extend(shortcut.iter_mut().map(|shortcut| PartMut::Convolution(&mut shortcut.convolution)));
-                }
-                parts.push(norm);
-            }
-            Body::PostActivation(blocks) => {
-                parts.push(norm);
-                for Block { norm1, convolution1, norm2, convolution2, shortcut } in blocks {
-                    parts.extend([PartMut::Convolution(convolution1), PartMut::Norm(norm1)]);
-                    parts.extend([PartMut::Convolution(convolution2), PartMut::Norm(norm2)]);
-                    if let Some(shortcut) = shortcut {
-                        parts.push(PartMut::Convolution(&mut shortcut.convolution));
-                        parts.extend(shortcut.norm.iter_mut().map(PartMut::Norm));
-                    }
-                }
-            }
-            Body::Dense(groups) => {
-                for step in groups.iter_mut().flat_map(|group| group.layers.iter_mut().chain(&mut group.transition)) {
-                    parts.extend([PartMut::Norm(&mut step.norm), PartMut::Convolution(&mut step.convolution)]);
-                }
-                parts.push(norm);
-            }
-        }
-        parts.push(PartMut::Linear(&mut self.linear));
-        parts
+        in_order!(self, PartMut, iter_mut, mut)
     }
 
+    /// All convolutions.
     pub(crate) fn layers(&self) -> impl Iterator<Item = &Layer> {
         self.parts().into_iter().filter_map(|part| match part {
             Part::Convolution(layer) => Some(layer),
@@ -125,13 +110,14 @@ impl Shape {
                     names.extend(of(format!("layer{}.{index}", group + 1), &parts[..count]));
                 }
             }
-            Blocks::Dense => {
+            Blocks::Dense | Blocks::DenseBottleneck => {
+                let parts = ["bn1", "conv1", "bn2", "conv2"];
+                let count = if self.blocks == Blocks::Dense { 2 } else { 4 };
                 for (group, index) in blocks {
-                    let parts = ["bn1", "conv1"];
-                    names.extend(of(format!("block{}.layer.{index}", group + 1), &parts));
+                    names.extend(of(format!("block{}.layer.{index}", group + 1), &parts[..count]));
                     let last_group = group + 1 == self.group_channels.len();
                     if index + 1 == self.blocks_in_group && !last_group {
-                        names.extend(of(format!("trans{}", group + 1), &parts));
+                        names.extend(of(format!("trans{}", group + 1), &parts[..2]));
                     }
                 }
                 names.push("bn1".into());

@@ -10,16 +10,15 @@
 use std::ptr::null;
 
 use crate::Shape;
-use crate::attention;
 use crate::backward::OutputGradients;
-use crate::buffer::{BLOCK, Buffer};
-use crate::elementwise::{Joined, Window};
+use crate::buffer::BLOCK;
 use crate::evaluation::Company;
 use crate::head::{self, Linear};
 use crate::layer::Source;
 use crate::network::{Block, Training};
 use crate::norm::{Norm, Sums};
-use crate::pass::{BeforeNorm, Pass, cleared, norm_gradient, normalised, own_sums, rectified};
+use crate::padded::{Joined, Window};
+use crate::pass::{BeforeNorm, FirstGradients, Pass, norm_gradient, normalised, own_sums, rectified};
 use crate::threads::SharedPointer;
 use crate::winograd::{Finish, Target};
 
@@ -78,21 +77,21 @@ pub(crate) fn forward(pass: &Pass<'_>, blocks: &mut [Block], stem: &mut Norm, tr
         let [middle, branch, shortcut_output] =
             [&mut training.middles[index], &mut training.branches[index + 1], &mut training.shortcuts[index]]
                 .map(|buffer| SharedPointer::new(buffer));
-        let [sums, shortcut_sums] =
-            [&mut training.sums, &mut training.shortcut_sums].map(|sums| SharedPointer::<Sums>::new(sums));
+        let [sums, sums_beside] =
+            [&mut training.sums, &mut training.sums_beside].map(|sums| SharedPointer::<Sums>::new(sums));
         let block = &blocks[index];
         pass.each_part(&|part, thread, images| {
             // SAFETY: each thread has its own scratch, each part its own sums, each image its own stretch of all outputs, made for
             // these lengths; the instruction set is available.
             unsafe {
                 let source = Source::Joined(reads.joined());
-                let finish = own_sums(sums, part, block.norm1.channels).of_outputs();
+                let finish = (*sums.at(part)).of_outputs(0..block.norm1.channels);
                 let to = Target { start: null(), output: middle.at(0), finish };
                 let (layer, scratch) = (&block.convolution1, &pass.scratch[thread]);
                 let Some(shortcut) = &block.shortcut else {
                     return layer.forward(pass.kernels, scratch, images, &source, &to);
                 };
-                let finish = own_sums(shortcut_sums, part, block.norm2.channels).of_outputs();
+                let finish = (*sums_beside.at(part)).of_outputs(0..block.norm2.channels);
                 let beside = Target { start: null(), output: shortcut_output.at(0), finish };
                 let again = Source::Plain(reads.output.at(0));
                 let both = [(&source, &to), (&again, &beside)];
@@ -102,7 +101,7 @@ pub(crate) fn forward(pass: &Pass<'_>, blocks: &mut [Block], stem: &mut Norm, tr
         let block = &mut blocks[index];
         block.norm1.use_batch(&training.sums[..pass.parts], pixels);
         if let Some(norm) = block.shortcut.as_mut().and_then(|shortcut| shortcut.norm.as_mut()) {
-            norm.use_batch(&training.shortcut_sums[..pass.parts], pixels);
+            norm.use_batch(&training.sums_beside[..pass.parts], pixels);
         }
         let sums = SharedPointer::new(&mut training.sums);
         let block = &*block;
@@ -110,7 +109,7 @@ pub(crate) fn forward(pass: &Pass<'_>, blocks: &mut [Block], stem: &mut Norm, tr
             // SAFETY: as above.
             unsafe {
                 let source = normalised(&block.norm1, middle.at(0));
-                let finish = own_sums(sums, part, block.norm2.channels).of_outputs();
+                let finish = (*sums.at(part)).of_outputs(0..block.norm2.channels);
                 let to = Target { start: null(), output: branch.at(0), finish };
                 block.convolution2.forward(pass.kernels, &pass.scratch[thread], images, &source, &to);
             }
@@ -146,10 +145,10 @@ pub(crate) fn backward(
     let (features, pixels) = (linear.features, shape.pooled_pixels());
     let [gradient, mut spare] = training.gradients.each_mut().map(|buffer| SharedPointer::new(buffer));
     let mut carried = SharedPointer::new(&mut training.carried);
-    let part_gradients: Vec<_> = training.part_gradients.iter_mut().map(|buffer| SharedPointer::new(buffer)).collect();
     let blocks_count = blocks.len();
 
-    of_maps(pass, shape, blocks_count - 1, gradients, &training.inputs[blocks_count], spare);
+    let len = features * pixels;
+    gradients.of_map(pass, shape, blocks_count - 1, (&training.inputs[blocks_count], len), spare);
     {
         let [output, branch] = [&mut training.inputs[blocks_count], &mut training.branches[blocks_count]]
             .map(|buffer| SharedPointer::new(buffer));
@@ -161,11 +160,11 @@ pub(crate) fn backward(
                 let pooled = std::slice::from_raw_parts_mut(pass.scratch[thread].padded[0].at(0), features);
                 for image in images {
                     linear.input_gradient(&gradients.logits[image * shape.classes..][..shape.classes], pooled);
-                    let at = image * features * pixels;
-                    let to = std::slice::from_raw_parts_mut(carried.at(at), features * pixels);
+                    let at = image * len;
+                    let to = std::slice::from_raw_parts_mut(carried.at(at), len);
                     head::spread(pooled, pixels, to);
                     if gradients.maps.is_some() {
-                        let of_map = std::slice::from_raw_parts(spare.at(at), features * pixels);
+                        let of_map = std::slice::from_raw_parts(spare.at(at), len);
                         to.iter_mut().zip(of_map).for_each(|(sum, value)| *sum += value);
                     }
                     let (to, output, branch) = (to.as_mut_ptr(), output.at(at), branch.at(at));
@@ -215,122 +214,43 @@ pub(crate) fn backward(
             norm.backward(&training.sums[..pass.parts], pixels);
         }
 
-        training.turned.turn(&block.convolution2, pass.kernels, pass.threads);
-        let turned = &training.turned;
-        let sums = SharedPointer::new(&mut training.sums);
-        {
-            let block = &*block;
-            pass.each_part(&|part, thread, images| {
-                // SAFETY: as above; each part sums weight gradients in its own buffer.
-                unsafe {
-                    let layer = &block.convolution2;
-                    let weights = cleared(part_gradients[part].at(0), layer.added_len());
-                    let of_output = Source::Gradient(norm_gradient(&block.norm2, carried.at(0), branch.at(0)));
-                    let source = normalised(&block.norm1, middle.at(0));
-                    let finish = own_sums(sums, part, block.norm1.channels).of_gated(&block.norm1, middle.at(0));
-                    let to = Target { start: null(), output: gradient.at(0), finish };
-                    let scratch = &pass.scratch[thread];
-                    layer.backward(pass.kernels, scratch, images, &of_output, &source, turned, weights, &to);
-                }
-            });
-        }
-        block.norm1.backward(&training.sums[..pass.parts], pixels);
-        pass.add_parts(&part_gradients, 0, &mut block.convolution2.descent.gradient);
+        let of_output = BeforeNorm::new(&mut block.norm2, carried, branch);
+        let second = (&mut block.convolution2, &mut block.norm1);
+        pass.backward_normalised(second, &of_output, [middle, gradient], Sums::of_gated, training);
 
-        training.turned.turn(&block.convolution1, pass.kernels, pass.threads);
-        if let Some(shortcut) = &block.shortcut {
-            training.turned_shortcut.turn(&shortcut.convolution, pass.kernels, pass.threads);
-        }
         // The first block of a group has a shortcut: what it reads has a gradient of its own where a loss looks at the maps.
-        let looked_at = index.checked_sub(1).filter(|before| gradients.of_group(shape, *before).is_some());
-        if let Some(before) = looked_at {
-            assert!(block.shortcut.is_some(), "no identity path begins at the end of a group");
-            of_maps(pass, shape, before, gradients, &training.inputs[index], spare);
-        }
-        let (turned, turned_shortcut) = (&training.turned, &training.turned_shortcut);
-        let sums = SharedPointer::new(&mut training.sums);
-        let shortcut_start = block.convolution1.weights.len();
-        {
-            let block = &*block;
-            pass.each_part(&|part, thread, images| {
-                // SAFETY: as above; where a sum takes the place of its addend, each place is read before it is written.
-                unsafe {
-                    let layer = &block.convolution1;
-                    let weights = cleared(part_gradients[part].at(0), layer.added_len());
-                    let of_middle = Source::Gradient(norm_gradient(&block.norm1, gradient.at(0), middle.at(0)));
-                    let source = Source::Plain(input.at(0));
-                    let sums = own_sums(sums, part, layer.geometry.input_channels);
-                    let finish = sums.of_gated_by(input.at(0), branch_before.at(0));
-                    let scratch = &pass.scratch[thread];
-                    let Some((shortcut, norm)) =
-                        block.shortcut.as_ref().and_then(|it| it.norm.as_ref().map(|norm| (it, norm)))
-                    else {
-                        let to = Target { start: carried.at(0), output: carried.at(0), finish };
-                        return layer.backward(
-                            pass.kernels,
-                            scratch,
-                            images,
-                            &of_middle,
-                            &source,
-                            turned,
-                            weights,
-                            &to,
-                        );
-                    };
-                    let of_shortcut = Source::Gradient(norm_gradient(norm, carried.at(0), shortcut_output.at(0)));
-                    let start = if looked_at.is_some() { spare.at(0).cast_const() } else { null() };
-                    let to = Target { start, output: spare.at(0), finish: Finish::Stored };
-                    let added = Target { start: spare.at(0), output: spare.at(0), finish };
-                    let shortcut_weights =
-                        cleared(part_gradients[part].at(shortcut_start), shortcut.convolution.added_len());
-                    layer.backward_with(
-                        &shortcut.convolution,
-                        pass.kernels,
-                        scratch,
-                        images,
-                        [&of_middle, &of_shortcut],
-                        &source,
-                        [turned, turned_shortcut],
-                        [weights, shortcut_weights],
-                        [&to, &added],
-                    );
+        let stride = block.convolution1.geometry.input_stride;
+        let looked_at = index > 0 && gradients.of_map(pass, shape, index - 1, (&training.inputs[index], stride), spare);
+        assert!(!looked_at || block.shortcut.is_some(), "no identity path begins at the end of a group");
+        // An image's gradient of another size would overwrite that of others.
+        let to = if block.shortcut.is_some() { spare } else { carried };
+        // What is there already: the identity path's gradient, or that of a loss on the map.
+        let adds = block.shortcut.is_none() || looked_at;
+        pass.backward_first(block, training, &|block, sums| {
+            let norm = block.shortcut.as_ref().and_then(|shortcut| shortcut.norm.as_ref());
+            // SAFETY: all of them have a beginning.
+            unsafe {
+                let of_shortcut = |norm| Source::Gradient(norm_gradient(norm, carried.at(0), shortcut_output.at(0)));
+                FirstGradients {
+                    of_middle: Source::Gradient(norm_gradient(&block.norm1, gradient.at(0), middle.at(0))),
+                    of_shortcut: norm.map(of_shortcut),
+                    input: Source::Plain(input.at(0)),
+                    to: Target {
+                        start: if adds { to.at(0).cast_const() } else { null() },
+                        output: to.at(0),
+                        finish: sums.of_gated_by(input.at(0), branch_before.at(0)),
+                    },
                 }
-            });
-        }
-        pass.add_parts(&part_gradients, 0, &mut block.convolution1.descent.gradient);
-        if let Some(shortcut) = &mut block.shortcut {
-            pass.add_parts(&part_gradients, shortcut_start, &mut shortcut.convolution.descent.gradient);
-            // An image's gradient of another size would overwrite that of others.
+            }
+        });
+        if block.shortcut.is_some() {
             std::mem::swap(&mut carried, &mut spare);
         }
     }
     let size = shape.image_size;
     stem.backward(&training.sums[..pass.parts], pass.batch * size * size);
     let input = SharedPointer::new(&mut training.branches[0]);
-    BeforeNorm { constants: stem.gradient_constants(), gated: carried, input, skip: None }
-}
-
-/// Where a loss looks at the map of the group that ends with this block: its gradient on the block's output, to `to`.
-fn of_maps(
-    pass: &Pass<'_>,
-    shape: &Shape,
-    block: usize,
-    gradients: &OutputGradients<'_>,
-    output: &Buffer,
-    to: SharedPointer<f32>,
-) {
-    let Some((group, map_gradients)) = gradients.of_group(shape, block) else { return };
-    let pixels = shape.attention_pixels()[group];
-    let channels = shape.group_channels[group];
-    let len = pixels * channels;
-    pass.each_part(&|_, _, images| {
-        for image in images {
-            // SAFETY: each image has its own stretch.
-            let to = unsafe { std::slice::from_raw_parts_mut(to.at(image * len), len) };
-            let map_gradient = &map_gradients[image * pixels..][..pixels];
-            attention::activation_gradient(map_gradient, &output[image * len..][..len], channels, to);
-        }
-    });
+    BeforeNorm::new(stem, carried, input)
 }
 
 /// The images' way through the blocks, by running statistics: where the last one's output lies. `seen` is told each block's output.

@@ -7,16 +7,14 @@
 use std::ptr::null;
 
 use crate::Shape;
-use crate::attention;
 use crate::backward::OutputGradients;
 use crate::buffer::BLOCK;
-use crate::elementwise::NormGradient;
 use crate::evaluation::Company;
 use crate::head::{self, Linear};
 use crate::layer::Source;
 use crate::network::{Block, Training};
-use crate::norm::Norm;
-use crate::pass::{BeforeNorm, Pass, cleared, norm_gradient, normalised, own_sums, rectified, running};
+use crate::norm::{Norm, Sums};
+use crate::pass::{BeforeNorm, FirstGradients, Pass, norm_gradient, normalised, own_sums, rectified, running};
 use crate::threads::SharedPointer;
 use crate::winograd::{Finish, Target};
 
@@ -37,7 +35,7 @@ pub(crate) fn forward(pass: &Pass<'_>, blocks: &mut [Block], last: &mut Norm, tr
                 // these lengths; the instruction set is available.
                 unsafe {
                     let source = normalised(&block.norm1, input.at(0));
-                    let finish = own_sums(sums, part, block.norm2.channels).of_outputs();
+                    let finish = (*sums.at(part)).of_outputs(0..block.norm2.channels);
                     let to = Target { start: null(), output: middle.at(0), finish };
                     let (layer, scratch) = (&block.convolution1, &pass.scratch[thread]);
                     let Some(shortcut) = &block.shortcut else {
@@ -57,7 +55,7 @@ pub(crate) fn forward(pass: &Pass<'_>, blocks: &mut [Block], last: &mut Norm, tr
             unsafe {
                 let source = normalised(&block.norm2, middle.at(0));
                 let start = if block.shortcut.is_some() { output.at(0) } else { input.at(0) };
-                let finish = own_sums(sums, part, block.norm2.channels).of_outputs();
+                let finish = (*sums.at(part)).of_outputs(0..block.norm2.channels);
                 let to = Target { start, output: output.at(0), finish };
                 block.convolution2.forward(pass.kernels, &pass.scratch[thread], images, &source, &to);
             }
@@ -80,18 +78,17 @@ pub(crate) fn backward(
     let (features, pixels) = (linear.features, shape.pooled_pixels());
     let [mut gradient, mut spare] = training.gradients.each_mut().map(|buffer| SharedPointer::new(buffer));
     let carried = SharedPointer::new(&mut training.carried);
-    let part_gradients: Vec<_> = training.part_gradients.iter_mut().map(|buffer| SharedPointer::new(buffer)).collect();
     {
         let sums = SharedPointer::new(&mut training.sums);
         let output = SharedPointer::new(training.inputs.last_mut().expect("a network has blocks"));
         let last = &*last;
         let classes = shape.classes;
-        pass.each_part(&|part, thread, range| {
+        pass.each_part(&|part, thread, images| {
             // SAFETY: each thread has its own scratch, each part its own sums, each image its own stretch of the gradient.
             unsafe {
                 let sums = own_sums(sums, part, features);
                 let pooled = std::slice::from_raw_parts_mut(pass.scratch[thread].padded[0].at(0), features);
-                for image in range {
+                for image in images {
                     linear.input_gradient(&gradients.logits[image * classes..][..classes], pooled);
                     let len = features * pixels;
                     let to = gradient.at(image * len);
@@ -117,120 +114,44 @@ pub(crate) fn backward(
     for index in (0..blocks.len()).rev() {
         let (until, after) = blocks.split_at_mut(index + 1);
         let block = &mut until[index];
-        let next_norm = after.first().map_or(&*last, |next| &next.norm1);
-        let geometry = &block.convolution1.geometry;
-        let (size, output_size) = (geometry.input_size, geometry.output_size());
-        let input = SharedPointer::new(&mut training.inputs[index]);
-        let middle = SharedPointer::new(&mut training.middles[index]);
-
-        if let Some((_, map_gradients)) = gradients.of_group(shape, index) {
+        let next_norm = after.first_mut().map_or(&mut *last, |next| &mut next.norm1);
+        let stride = block.convolution2.geometry.output_stride;
+        if gradients.of_map(pass, shape, index, (&training.inputs[index + 1], stride), carried) {
             assert!(skip.is_none(), "no identity path begins at the end of a group");
-            let output = &training.inputs[index + 1];
-            let (pixels, channels) = (output_size * output_size, block.convolution1.geometry.output_channels);
-            let len = pixels * channels;
-            pass.each_part(&|_, _, images| {
-                for image in images {
-                    // SAFETY: each image has its own stretch of what is carried.
-                    let to = unsafe { std::slice::from_raw_parts_mut(carried.at(image * len), len) };
-                    let gradient = &map_gradients[image * pixels..][..pixels];
-                    attention::activation_gradient(gradient, &output[image * len..][..len], channels, to);
-                }
-            });
             skip = Some(carried);
         }
+        let [input, middle, output] = {
+            let Training { inputs, middles, .. } = &mut *training;
+            let (before, after) = inputs.split_at_mut(index + 1);
+            [&mut before[index], &mut middles[index], &mut after[0]].map(|buffer| SharedPointer::new(buffer))
+        };
 
-        training.turned.turn(&block.convolution2, pass.kernels, pass.threads);
-        let turned = &training.turned;
-        let output = SharedPointer::new(&mut training.inputs[index + 1]);
-        let sums = SharedPointer::new(&mut training.sums);
-        {
-            let block = &*block;
-            pass.each_part(&|part, thread, images| {
-                // SAFETY: as above; each part sums weight gradients in its own buffer. Where a gradient takes the place of the
-                // one it is made from, or a sum that of its addend, the whole image was read before.
-                unsafe {
-                    let layer = &block.convolution2;
-                    let weights = cleared(part_gradients[part].at(0), layer.added_len());
-                    let of_output = Source::Gradient(NormGradient {
-                        skip: skip.map_or(null(), |skip| skip.at(0)),
-                        plain: carried.at(0),
-                        ..norm_gradient(next_norm, gradient.at(0), output.at(0))
-                    });
-                    let source = normalised(&block.norm2, middle.at(0));
-                    let finish = own_sums(sums, part, block.norm2.channels).of_gated(&block.norm2, middle.at(0));
-                    let to = Target { start: null(), output: gradient.at(0), finish };
-                    let scratch = &pass.scratch[thread];
-                    layer.backward(pass.kernels, scratch, images, &of_output, &source, turned, weights, &to);
-                }
-            });
-        }
-        block.norm2.backward(&training.sums[..pass.parts], pass.batch * output_size * output_size);
-        pass.add_parts(&part_gradients, 0, &mut block.convolution2.descent.gradient);
+        let of_output = BeforeNorm { skip, plain: Some(carried), ..BeforeNorm::new(next_norm, gradient, output) };
+        let second = (&mut block.convolution2, &mut block.norm2);
+        pass.backward_normalised(second, &of_output, [middle, gradient], Sums::of_gated, training);
 
-        training.turned.turn(&block.convolution1, pass.kernels, pass.threads);
-        if let Some(shortcut) = &block.shortcut {
-            training.turned_shortcut.turn(&shortcut.convolution, pass.kernels, pass.threads);
-        }
-        let (turned, turned_shortcut) = (&training.turned, &training.turned_shortcut);
-        let sums = SharedPointer::new(&mut training.sums);
-        let shortcut_start = block.convolution1.weights.len();
         // An image's gradient of another size would overwrite that of others.
         let to = if block.shortcut.is_some() { spare } else { gradient };
-        {
-            let block = &*block;
-            pass.each_part(&|part, thread, images| {
-                // SAFETY: as above.
-                unsafe {
-                    let layer = &block.convolution1;
-                    let weights = cleared(part_gradients[part].at(0), layer.added_len());
-                    let of_middle = Source::Gradient(norm_gradient(&block.norm2, gradient.at(0), middle.at(0)));
-                    let source = normalised(&block.norm1, input.at(0));
-                    let finish = own_sums(sums, part, block.norm1.channels).of_gated(&block.norm1, input.at(0));
-                    let (scratch, to) = (&pass.scratch[thread], to.at(0));
-                    let Some(shortcut) = &block.shortcut else {
-                        let to = Target { start: null(), output: to, finish };
-                        return layer.backward(
-                            pass.kernels,
-                            scratch,
-                            images,
-                            &of_middle,
-                            &source,
-                            turned,
-                            weights,
-                            &to,
-                        );
-                    };
-                    let added = Target { start: to, output: to, finish };
-                    let to = Target { start: null(), output: to, finish: Finish::Stored };
-                    let of_output = Source::Plain(carried.at(0));
-                    let shortcut_weights =
-                        cleared(part_gradients[part].at(shortcut_start), shortcut.convolution.added_len());
-                    layer.backward_with(
-                        &shortcut.convolution,
-                        pass.kernels,
-                        scratch,
-                        images,
-                        [&of_middle, &of_output],
-                        &source,
-                        [turned, turned_shortcut],
-                        [weights, shortcut_weights],
-                        [&to, &added],
-                    );
+        pass.backward_first(block, training, &|block, sums| {
+            // SAFETY: all of them have a beginning.
+            unsafe {
+                FirstGradients {
+                    of_middle: Source::Gradient(norm_gradient(&block.norm2, gradient.at(0), middle.at(0))),
+                    of_shortcut: Some(Source::Plain(carried.at(0))),
+                    input: normalised(&block.norm1, input.at(0)),
+                    to: Target { start: null(), output: to.at(0), finish: sums.of_gated(&block.norm1, input.at(0)) },
                 }
-            });
-        }
+            }
+        });
+        let size = block.convolution1.geometry.input_size;
         block.norm1.backward(&training.sums[..pass.parts], pass.batch * size * size);
-        pass.add_parts(&part_gradients, 0, &mut block.convolution1.descent.gradient);
-        if let Some(shortcut) = &mut block.shortcut {
-            pass.add_parts(&part_gradients, shortcut_start, &mut shortcut.convolution.descent.gradient);
-        }
         if block.shortcut.is_some() {
             std::mem::swap(&mut gradient, &mut spare);
         }
         skip = block.shortcut.is_none().then_some(carried);
     }
     let input = SharedPointer::new(&mut training.inputs[0]);
-    BeforeNorm { constants: blocks[0].norm1.gradient_constants(), gated: gradient, input, skip }
+    BeforeNorm { skip, ..BeforeNorm::new(&mut blocks[0].norm1, gradient, input) }
 }
 
 /// The images' way through the blocks, by running statistics: where the last one's output lies. `seen` is told each block's output.

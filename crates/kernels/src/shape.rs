@@ -1,3 +1,5 @@
+//! Which network, and for which images.
+
 use crate::attention::GROUPS;
 use crate::buffer::BLOCK;
 use crate::error::KernelError;
@@ -14,6 +16,9 @@ pub enum Blocks {
     /// Batch norm, ReLU and a 3×3 convolution whose channels are appended to what the block read: DenseNets (Huang et al. 2017).
     /// From group to group batch norm, ReLU, a 1×1 convolution of all channels, and means over 2×2 pixels.
     Dense,
+    /// As [`Blocks::Dense`], but that batch norm, ReLU and a 1×1 convolution to four times the channels that are appended come before
+    /// the others in each block, and that the convolution between groups gives half of its channels, rounded down: DenseNet-BC.
+    DenseBottleneck,
 }
 
 /// A network and the images it sees: a 3×3 convolution on the image, three groups of blocks, the second and third at half and a
@@ -36,7 +41,11 @@ pub struct Shape {
 impl Shape {
     /// Channels that a group's first block reads.
     pub(crate) fn channels_before(&self, group: usize) -> usize {
-        group.checked_sub(1).map_or(self.stem, |before| self.group_channels[before])
+        let Some(before) = group.checked_sub(1).map(|before| self.group_channels[before]) else { return self.stem };
+        match self.blocks {
+            Blocks::PreActivation | Blocks::PostActivation | Blocks::Dense => before,
+            Blocks::DenseBottleneck => before / 2,
+        }
     }
 
     /// Channels that each block of a dense network appends.
@@ -54,6 +63,7 @@ impl Shape {
         self.attention_pixels()[GROUPS - 1]
     }
 
+    /// Whether there is such a network here: names the first field that is out of range.
     pub(crate) fn check(&self) -> Result<(), KernelError> {
         let wrong = |field, given: usize, allowed: &str| {
             Err(KernelError::Field { field, given: given.to_string(), allowed: allowed.to_string() })
@@ -61,26 +71,33 @@ impl Shape {
         if !(1..=400).contains(&self.blocks_in_group) {
             return wrong("blocks_in_group", self.blocks_in_group, "1 to 400");
         }
-        let whole = |channels: &usize| (BLOCK..=4096).contains(channels) && channels.is_multiple_of(BLOCK);
+        // Where blocks append channels, those before them need not fill whole blocks of 16.
+        let (divisor, allowed) = match self.blocks {
+            Blocks::PreActivation | Blocks::PostActivation => (BLOCK, "16 to 4096, divisible by 16"),
+            Blocks::Dense | Blocks::DenseBottleneck => (1, "1 to 4096"),
+        };
+        let whole = |channels: &usize| (divisor..=4096).contains(channels) && channels.is_multiple_of(divisor);
         if !whole(&self.stem) {
-            return wrong("stem", self.stem, "16 to 4096, divisible by 16");
+            return wrong("stem", self.stem, allowed);
         }
         if let Some(channels) = self.group_channels.iter().find(|channels| !whole(channels)) {
-            return wrong("group_channels", *channels, "16 to 4096, divisible by 16");
+            return wrong("group_channels", *channels, allowed);
         }
         let [first, second, third] = self.group_channels;
         match self.blocks {
             Blocks::PreActivation | Blocks::PostActivation if first == second || second == third => {
                 return wrong("group_channels", second, "another number in each group: its first block has a shortcut");
             }
-            Blocks::Dense
-                if first <= self.stem
-                    || !(first - self.stem).is_multiple_of(self.blocks_in_group)
-                    || [second.checked_sub(first), third.checked_sub(second)] != [Some(first - self.stem); 2] =>
-            {
-                return wrong("group_channels", first, "as many more in each block");
+            Blocks::PreActivation | Blocks::PostActivation => {}
+            Blocks::Dense | Blocks::DenseBottleneck => {
+                let appended: [Option<usize>; GROUPS] =
+                    std::array::from_fn(|group| self.group_channels[group].checked_sub(self.channels_before(group)));
+                let each = appended[0].filter(|all| *all > 0 && all.is_multiple_of(self.blocks_in_group));
+                if each.is_none() || appended != [each; GROUPS] {
+                    let allowed = "as many more than a group reads in each, n·blocks_in_group";
+                    return wrong("group_channels", first, allowed);
+                }
             }
-            _ => {}
         }
         if self.channels != 1 && self.channels != 3 {
             return wrong("channels", self.channels, "1 or 3");

@@ -30,23 +30,25 @@ impl Network {
     /// Batch counters (`num_batches_tracked`) are the caller's.
     pub fn tensors(&self) -> Vec<TensorSpec> {
         let mut tensors = Vec::new();
-        let mut parameter = |name: String, shape: Vec<usize>, kind| tensors.push(TensorSpec { name, shape, kind });
-        self.shape.names().into_iter().zip(self.parts()).for_each(|(name, part)| match part {
+        let mut tensor = |name: String, shape: Vec<usize>, kind| tensors.push(TensorSpec { name, shape, kind });
+        let (names, parts) = (self.shape.names(), self.parts());
+        assert_eq!(names.len(), parts.len());
+        names.into_iter().zip(parts).for_each(|(name, part)| match part {
             Part::Convolution(layer) => {
                 let kernel = layer.geometry.kernel;
                 let shape = vec![layer.outputs.count, layer.inputs.count, kernel, kernel];
-                parameter(format!("{name}.weight"), shape, TensorKind::Parameter);
+                tensor(format!("{name}.weight"), shape, TensorKind::Parameter);
             }
             Part::Norm(norm) => {
                 let shape = vec![norm.own.count];
-                parameter(format!("{name}.weight"), shape.clone(), TensorKind::Parameter);
-                parameter(format!("{name}.bias"), shape.clone(), TensorKind::Parameter);
-                parameter(format!("{name}.running_mean"), shape.clone(), TensorKind::Buffer);
-                parameter(format!("{name}.running_var"), shape, TensorKind::Buffer);
+                tensor(format!("{name}.weight"), shape.clone(), TensorKind::Parameter);
+                tensor(format!("{name}.bias"), shape.clone(), TensorKind::Parameter);
+                tensor(format!("{name}.running_mean"), shape.clone(), TensorKind::Buffer);
+                tensor(format!("{name}.running_var"), shape, TensorKind::Buffer);
             }
             Part::Linear(linear) => {
-                parameter(format!("{name}.weight"), vec![linear.classes, linear.own.count], TensorKind::Parameter);
-                parameter(format!("{name}.bias"), vec![linear.classes], TensorKind::Parameter);
+                tensor(format!("{name}.weight"), vec![linear.classes, linear.own.count], TensorKind::Parameter);
+                tensor(format!("{name}.bias"), vec![linear.classes], TensorKind::Parameter);
             }
         });
         tensors

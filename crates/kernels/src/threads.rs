@@ -285,6 +285,15 @@ impl<T> SharedPointer<T> {
         SharedPointer(slice.as_mut_ptr())
     }
 
+    /// The same from this place on.
+    ///
+    /// # Safety
+    /// `offset` within the slice (or one past its end).
+    pub(crate) unsafe fn offset(self, offset: usize) -> Self {
+        // SAFETY: the caller's promise.
+        SharedPointer(unsafe { self.at(offset) })
+    }
+
     /// # Safety
     /// `offset` within the slice (or one past its end).
     #[inline(always)]

@@ -17,6 +17,9 @@ pub enum Architecture {
     /// DenseNet (Huang et al. 2017) for small images, without bottlenecks and compression: `depth = 3n + 4`, three groups of `n` blocks,
     /// each of which appends `growth` channels to what it read; 16 at the beginning.
     DenseNet { depth: u32, growth: u32 },
+    /// DenseNet-BC, with bottlenecks and compression: `depth = 6n + 4`, three groups of `n` blocks, each of which appends `growth` channels
+    /// by way of a bottleneck of `4·growth`; `2·growth` at the beginning, and half of what there is from group to group.
+    DenseNetBc { depth: u32, growth: u32 },
 }
 
 impl Architecture {
@@ -27,13 +30,14 @@ impl Architecture {
     /// What a network's name may be, for messages.
     pub const ALLOWED: &str = "wrn-DEPTH-WIDTH with DEPTH = 6n + 4 from 10 to 604 and WIDTH from 1 to 20, such as wrn-16-2; resnet8, resnet14, \
          resnet20, resnet32, resnet44, resnet56, resnet110, resnet8x4, resnet32x4; densenet-40-12, densenet-40-24, densenet-40-48, \
-         densenet-100-12, densenet-100-24";
+         densenet-100-12, densenet-100-24; densenet-bc-40-12, densenet-bc-40-24, densenet-bc-40-48, densenet-bc-100-12, densenet-bc-100-24";
 
     /// The ResNets of the model zoo (RepDistiller, mdistiller) by depth and width. Not every depth of 6n + 2: other networks
     /// are known as resnet50 and the like.
     const RESNETS: [(u32, u32); 9] = [(8, 1), (14, 1), (20, 1), (32, 1), (44, 1), (56, 1), (110, 1), (8, 4), (32, 4)];
 
-    /// The paper's DenseNets, a student and teachers, by depth and growth.
+    /// The paper's DenseNets, a student and teachers, by depth and growth; with bottlenecks and compression they have the paper's numbers of
+    /// parameters.
     const DENSENETS: [(u32, u32); 5] = [(40, 12), (40, 24), (40, 48), (100, 12), (100, 24)];
 
     /// What it is made of, for both engines and for all that is counted.
@@ -56,6 +60,14 @@ impl Architecture {
                 let blocks_in_group = depth.saturating_sub(4) / 3;
                 let after = |groups: u32| 16 + groups * blocks_in_group * growth;
                 Layout { blocks: Blocks::Dense, stem: 16, group_channels: [1, 2, 3].map(after), blocks_in_group }
+            }
+            Self::DenseNetBc { depth, growth } => {
+                let (stem, blocks_in_group) = (2 * growth, depth.saturating_sub(4) / 6);
+                let first = stem + blocks_in_group * growth;
+                let second = first / 2 + blocks_in_group * growth;
+                let third = second / 2 + blocks_in_group * growth;
+                let group_channels = [first, second, third];
+                Layout { blocks: Blocks::DenseBottleneck, stem, group_channels, blocks_in_group }
             }
         }
     }
@@ -89,13 +101,14 @@ impl FromStr for Architecture {
             let (depth, width) = (number(depth)?, number(width)?);
             Self::RESNETS.contains(&(depth, width)).then_some(Self::ResNet { depth, width })
         };
-        let densenet = || {
-            let (depth, growth) = name.strip_prefix("densenet-")?.split_once('-')?;
-            let (depth, growth) = (number(depth)?, number(growth)?);
-            Self::DENSENETS.contains(&(depth, growth)).then_some(Self::DenseNet { depth, growth })
+        let densenet = |prefix| {
+            let (depth, growth) = name.strip_prefix(prefix)?.split_once('-')?;
+            Some((number(depth)?, number(growth)?)).filter(|it| Self::DENSENETS.contains(it))
         };
-        let read =
-            wide_resnet().or_else(resnet).or_else(densenet).filter(|architecture| architecture.to_string() == name);
+        let plain = || densenet("densenet-").map(|(depth, growth)| Self::DenseNet { depth, growth });
+        let compressed = || densenet("densenet-bc-").map(|(depth, growth)| Self::DenseNetBc { depth, growth });
+        let read = wide_resnet().or_else(resnet).or_else(plain).or_else(compressed);
+        let read = read.filter(|architecture| architecture.to_string() == name);
         read.ok_or_else(|| format!("not a network; allowed: {}", Self::ALLOWED))
     }
 }
@@ -107,6 +120,7 @@ impl fmt::Display for Architecture {
             Self::ResNet { depth, width: 1 } => write!(f, "resnet{depth}"),
             Self::ResNet { depth, width } => write!(f, "resnet{depth}x{width}"),
             Self::DenseNet { depth, growth } => write!(f, "densenet-{depth}-{growth}"),
+            Self::DenseNetBc { depth, growth } => write!(f, "densenet-bc-{depth}-{growth}"),
         }
     }
 }
@@ -159,6 +173,20 @@ mod tests {
         }
     }
 
+    /// Of Cho & Hariharan 2019 for CIFAR-10, who print millions: 0.69, 0.77, 2.73 and 3.02 of the teachers.
+    #[test]
+    fn parameters_of_densenets_are_the_papers() {
+        for (name, parameters) in [
+            ("densenet-bc-40-12", 176_122),
+            ("densenet-bc-40-24", 690_346),
+            ("densenet-bc-100-12", 769_162),
+            ("densenet-bc-40-48", 2_733_130),
+            ("densenet-bc-100-24", 3_020_506),
+        ] {
+            assert_eq!(network(name).parameters(3, 10), parameters, "{name}");
+        }
+    }
+
     #[test]
     fn multiply_accumulates_follow_the_layers() {
         // wrn-10-1 on 28×28×1: first convolution, group 1 without shortcut at 28, groups 2 and 3 at 14 and 7, last layer.
@@ -177,13 +205,32 @@ mod tests {
             + 7 * 7 * (304 * 304 + blocks(304))
             + 448 * 10;
         assert_eq!(network("densenet-40-12").multiply_accumulates(1, 28, 10), expected);
+        // densenet-bc-40-12: of each group's six blocks a 1×1 convolution to 48 channels and a 3×3 one to 12.
+        let blocks = |before: u64| (0..6).map(|index| (before + 12 * index) * 48 + 9 * 48 * 12).sum::<u64>();
+        let expected = 28 * 28 * (9 * 24 + blocks(24))
+            + 14 * 14 * (96 * 48 + blocks(48))
+            + 7 * 7 * (120 * 60 + blocks(60))
+            + 132 * 10;
+        assert_eq!(network("densenet-bc-40-12").multiply_accumulates(1, 28, 10), expected);
         assert!(network("wrn-604-20").multiply_accumulates(3, 32, 10) > 0);
     }
 
     #[test]
     fn only_one_way_of_writing_a_network() {
         let zoo = ["8", "14", "20", "32", "44", "56", "110", "8x4", "32x4"].map(|name| format!("resnet{name}"));
-        let dense = ["40-12", "40-24", "40-48", "100-12", "100-24"].map(|name| format!("densenet-{name}"));
+        let dense = [
+            "40-12",
+            "40-24",
+            "40-48",
+            "100-12",
+            "100-24",
+            "bc-40-12",
+            "bc-40-24",
+            "bc-40-48",
+            "bc-100-12",
+            "bc-100-24",
+        ];
+        let dense = dense.map(|name| format!("densenet-{name}"));
         let wide = ["wrn-10-1", "wrn-16-2", "wrn-250-1", "wrn-604-20"].map(str::to_owned);
         for name in wide.iter().chain(&zoo).chain(&dense) {
             assert_eq!(network(name).to_string(), *name);
@@ -223,6 +270,11 @@ mod tests {
             "densenet-40-13",
             "densenet-040-12",
             "densenet40-12",
+            "densenet-bc",
+            "densenet-bc-40",
+            "densenet-bc-16-12",
+            "densenet-bc-40-012",
+            "densenet-bc-bc-40-12",
         ] {
             assert!(name.parse::<Architecture>().is_err(), "{name}");
         }

@@ -73,6 +73,11 @@ fn transformed(channels: u64, size: u64) -> u64 {
     POSITIONS * 16 * (blocks * tiles + 1)
 }
 
+/// Channels as it lays them out: in whole blocks.
+fn whole(channels: u64) -> u64 {
+    channels.next_multiple_of(16)
+}
+
 /// How many numbers the hand-written engine holds of what.
 struct Sizes {
     /// Weights of all convolutions, and those that are transformed.
@@ -105,14 +110,14 @@ impl Sizes {
     fn of(layout: Layout, channels: u32, image_size: u32, classes: u32) -> Sizes {
         match layout.blocks {
             Blocks::PreActivation | Blocks::PostActivation => Self::of_sums(layout, channels, image_size, classes),
-            Blocks::Dense => Self::of_dense(layout, channels, image_size, classes),
+            Blocks::Dense | Blocks::DenseBottleneck => Self::of_dense(layout, channels, image_size, classes),
         }
     }
 
     /// What a network has before its blocks are counted: the convolution on the image, and one with `features` at the end.
     fn beginning(layout: Layout, channels: u32, image_size: u32, classes: u32, features: u64) -> Sizes {
         let (channels, classes) = (u64::from(channels), u64::from(classes));
-        let (stem, size) = (u64::from(layout.stem), u64::from(image_size));
+        let (stem, size) = (whole(u64::from(layout.stem)), u64::from(image_size));
         let first = stem * size * size;
         Sizes {
             convolutions: 9 * channels * stem,
@@ -189,42 +194,53 @@ impl Sizes {
     /// Of a network whose blocks append channels. The engine begins a block of 16 with each block's: a group is counted as it lies in
     /// memory.
     fn of_dense(layout: Layout, channels: u32, image_size: u32, classes: u32) -> Sizes {
-        let whole = |channels: u64| channels.next_multiple_of(16);
         let times = u64::from(layout.blocks_in_group);
-        let growth = layout.each_block().next().map_or(0, |block| whole(u64::from(block.output)));
-        let before = |group: u32| u64::from(layout.channels_before(group));
+        let (growth, middle) = layout.each_block().next().map_or((0, 0), |block| {
+            let bottleneck = if layout.blocks == Blocks::DenseBottleneck { block.bottleneck() } else { 0 };
+            (whole(u64::from(block.output)), whole(u64::from(bottleneck)))
+        });
+        let before = |group: u32| whole(u64::from(layout.channels_before(group)));
         let all = |group: u32| before(group) + times * growth;
         let groups = layout.group_channels.len() as u32;
         let mut sizes = Self::beginning(layout, channels, image_size, classes, all(groups - 1));
         sizes.norms = all(groups - 1);
+        let mut most_sums = middle;
         for group in 0..groups {
             let size = u64::from(image_size).div_ceil(1 << group);
             for index in 0..times {
                 let input = before(group) + index * growth;
-                let weights = 9 * input * growth;
-                sizes.convolutions += weights;
-                sizes.norms += input;
+                sizes.norms += input + middle;
                 sizes.read_again += input * size * size;
-                sizes.turned = sizes.turned.max(weights);
-                sizes.block_weights = sizes.block_weights.max(weights);
-                sizes.add_transformed(input, growth, size);
                 sizes.add_padded(input, size);
+                // What the 3×3 convolution reads.
+                let read = if middle > 0 { middle } else { input };
+                sizes.add_weights(9 * read * growth);
+                sizes.add_transformed(read, growth, size);
+                // What is kept of a bottleneck.
+                sizes.add_weights(input * middle);
+                sizes.activations += middle * size * size;
+                sizes.add_padded(middle, size);
             }
             let activation = all(group) * size * size;
             sizes.activations += activation;
-            sizes.largest = sizes.largest.max(activation);
-            // Doubles, two a channel.
-            sizes.sums = sizes.sums.max(4 * all(group));
+            sizes.largest = sizes.largest.max(activation).max(middle * size * size);
+            most_sums = most_sums.max(all(group));
             if group + 1 < groups {
-                let weights = all(group) * before(group + 1);
-                sizes.convolutions += weights;
+                sizes.add_weights(all(group) * before(group + 1));
                 sizes.norms += all(group);
-                sizes.turned = sizes.turned.max(weights);
-                sizes.block_weights = sizes.block_weights.max(weights);
                 sizes.add_padded(all(group), size.div_ceil(2));
             }
         }
+        // Doubles, two a channel; those of a bottleneck beside those of its group.
+        sizes.sums = 4 * (most_sums + middle);
         sizes
+    }
+
+    /// Counts a convolution whose weights' gradients are summed by themselves.
+    fn add_weights(&mut self, weights: u64) {
+        self.convolutions += weights;
+        self.turned = self.turned.max(weights);
+        self.block_weights = self.block_weights.max(weights);
     }
 }
 

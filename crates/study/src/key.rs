@@ -56,6 +56,11 @@ pub(crate) fn segment_key(content: &Content<'_>) -> SegmentKey {
             bytes.number(depth);
             bytes.number(growth);
         }
+        Architecture::DenseNetBc { depth, growth } => {
+            bytes.tag(4);
+            bytes.number(depth);
+            bytes.number(growth);
+        }
     }
     let Schedule { horizon, drops, learning_rate, decay } = content.schedule;
     bytes.epoch(*horizon);

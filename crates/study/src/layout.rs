@@ -21,6 +21,16 @@ pub enum Blocks {
     /// group a transition: batch norm, ReLU, a 1×1 convolution to as many channels, and means over 2×2 pixels; batch norm and ReLU
     /// before the pooling.
     Dense,
+    /// As [`Blocks::Dense`], of two convolutions, batch norm and ReLU before each: 1×1 to the block's bottleneck, then 3×3. A transition
+    /// gives half of the channels, rounded down: DenseNet-BC.
+    DenseBottleneck,
+}
+
+impl Blocks {
+    /// Whether blocks append channels to what they read.
+    pub fn append(self) -> bool {
+        matches!(self, Blocks::Dense | Blocks::DenseBottleneck)
+    }
 }
 
 /// A network, apart from the images it sees.
@@ -52,6 +62,12 @@ impl Block {
     pub fn changes_channels(&self) -> bool {
         self.input != self.output
     }
+
+    /// Channels between the two convolutions of a block that appends channels by way of a bottleneck: four times as many as those
+    /// (Huang et al. 2017, section 3).
+    pub fn bottleneck(&self) -> u32 {
+        4 * self.output
+    }
 }
 
 /// One convolution of a network.
@@ -79,7 +95,13 @@ impl Layout {
 
     /// Channels that a group's first block reads.
     pub fn channels_before(&self, group: u32) -> u32 {
-        group.checked_sub(1).map_or(self.stem, |before| self.group_channels[before as usize])
+        let Some(before) = group.checked_sub(1).map(|before| self.group_channels[before as usize]) else {
+            return self.stem;
+        };
+        match self.blocks {
+            Blocks::PreActivation | Blocks::PostActivation | Blocks::Dense => before,
+            Blocks::DenseBottleneck => before / 2,
+        }
     }
 
     /// The blocks in order.
@@ -96,7 +118,7 @@ impl Layout {
                         output: after,
                         stride: if begins && group > 0 { 2 } else { 1 },
                     },
-                    Blocks::Dense => {
+                    Blocks::Dense | Blocks::DenseBottleneck => {
                         let growth = (after - before) / self.blocks_in_group;
                         Block { group, index, input: before + index * growth, output: growth, stride: 1 }
                     }
@@ -107,7 +129,7 @@ impl Layout {
 
     /// Whether a transition to the next group follows this block.
     pub fn has_transition_after(&self, block: &Block) -> bool {
-        self.blocks == Blocks::Dense && block.index + 1 == self.blocks_in_group && (block.group as usize) < GROUPS - 1
+        self.blocks.append() && block.index + 1 == self.blocks_in_group && (block.group as usize) < GROUPS - 1
     }
 
     /// All of them, in order; means are taken before a transition's convolution, which they leave as it is.
@@ -121,16 +143,19 @@ impl Layout {
         let mut convolutions = vec![of(channels, self.stem, 3, 0)];
         for block in self.each_block() {
             let Block { group, input, output, .. } = block;
-            convolutions.push(of(input, output, 3, group));
             match self.blocks {
                 Blocks::PreActivation | Blocks::PostActivation => {
-                    convolutions.push(of(output, output, 3, group));
+                    convolutions.extend([of(input, output, 3, group), of(output, output, 3, group)]);
                     convolutions.extend(block.changes_channels().then(|| of(input, output, 1, group)));
                 }
-                Blocks::Dense => {
-                    let all = input + output;
-                    convolutions.extend(self.has_transition_after(&block).then(|| of(all, all, 1, group + 1)));
+                Blocks::Dense => convolutions.push(of(input, output, 3, group)),
+                Blocks::DenseBottleneck => {
+                    let middle = block.bottleneck();
+                    convolutions.extend([of(input, middle, 1, group), of(middle, output, 3, group)]);
                 }
+            }
+            if self.has_transition_after(&block) {
+                convolutions.push(of(input + output, self.channels_before(group + 1), 1, group + 1));
             }
         }
         convolutions
@@ -138,16 +163,17 @@ impl Layout {
 
     /// Channels of all batch norms.
     pub(crate) fn norms(self) -> u64 {
-        let of_block = |block: Block| match self.blocks {
-            Blocks::PreActivation => block.input + block.output,
-            Blocks::PostActivation => block.output * if block.changes_channels() { 3 } else { 2 },
-            Blocks::Dense => {
-                let transition = if self.has_transition_after(&block) { block.input + block.output } else { 0 };
-                block.input + transition
-            }
+        let of_block = |block: Block| {
+            let own = match self.blocks {
+                Blocks::PreActivation => block.input + block.output,
+                Blocks::PostActivation => block.output * if block.changes_channels() { 3 } else { 2 },
+                Blocks::Dense => block.input,
+                Blocks::DenseBottleneck => block.input + block.bottleneck(),
+            };
+            own + if self.has_transition_after(&block) { block.input + block.output } else { 0 }
         };
         let own = match self.blocks {
-            Blocks::PreActivation | Blocks::Dense => self.features(),
+            Blocks::PreActivation | Blocks::Dense | Blocks::DenseBottleneck => self.features(),
             Blocks::PostActivation => self.stem,
         };
         u64::from(own) + self.each_block().map(of_block).map(u64::from).sum::<u64>()

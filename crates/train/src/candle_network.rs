@@ -121,6 +121,10 @@ impl CandleNetwork {
                     (output + x)?.relu()?
                 }
                 Blocks::Dense => Tensor::cat(&[&x, &convolve(&normalise(&x, "bn1")?.relu()?, "conv1", 1, 1)?], 1)?,
+                Blocks::DenseBottleneck => {
+                    let middle = convolve(&normalise(&x, "bn1")?.relu()?, "conv1", 0, 1)?;
+                    Tensor::cat(&[&x, &convolve(&normalise(&middle, "bn2")?.relu()?, "conv2", 1, 1)?], 1)?
+                }
             };
             if block.index + 1 == layout.blocks_in_group {
                 groups.push(x.clone());

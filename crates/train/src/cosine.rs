@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn every_networks_parameters_fall_into_five_groups() {
-        for name in ["wrn-10-1", "resnet8", "resnet8x4", "densenet-40-12"] {
+        for name in ["wrn-10-1", "resnet8", "resnet8x4", "densenet-40-12", "densenet-bc-40-12"] {
             let architecture = name.parse().expect("a network");
             let shape = NetworkShape { architecture, channels: 3, image_size: 8, classes: 10 };
             let trained = || shape.tensors().into_iter().filter(|tensor| tensor.trained);

@@ -77,6 +77,7 @@ pub fn kernels_shape(shape: &NetworkShape) -> Shape {
             Blocks::PreActivation => kernels::Blocks::PreActivation,
             Blocks::PostActivation => kernels::Blocks::PostActivation,
             Blocks::Dense => kernels::Blocks::Dense,
+            Blocks::DenseBottleneck => kernels::Blocks::DenseBottleneck,
         },
         blocks_in_group: layout.blocks_in_group as usize,
         stem: layout.stem as usize,

@@ -12,7 +12,7 @@ pub fn initial_weights(shape: &NetworkShape, seed: Seed) -> Weights {
     let layout = shape.architecture.layout();
     let bound = 1.0 / (layout.features() as f32).sqrt();
     let bias_bound = match layout.blocks {
-        Blocks::PreActivation | Blocks::Dense => 0.0,
+        Blocks::PreActivation | Blocks::Dense | Blocks::DenseBottleneck => 0.0,
         Blocks::PostActivation => bound,
     };
     shape

@@ -9,7 +9,7 @@ impl NetworkShape {
     pub(crate) fn block_name(&self, block: &Block) -> String {
         let (group, index) = (block.group + 1, block.index);
         match self.architecture.layout().blocks {
-            Blocks::PreActivation | Blocks::Dense => format!("block{group}.layer.{index}"),
+            Blocks::PreActivation | Blocks::Dense | Blocks::DenseBottleneck => format!("block{group}.layer.{index}"),
             Blocks::PostActivation => format!("layer{group}.{index}"),
         }
     }
@@ -54,12 +54,19 @@ pub(crate) fn tensors(shape: &NetworkShape) -> Vec<TensorSpec> {
             Blocks::Dense => {
                 listed.norm(&part("bn1"), input);
                 listed.convolution(&part("conv1"), output, input, 3);
-                if layout.has_transition_after(&block) {
-                    let (name, all) = (transition(&block), input + output);
-                    listed.norm(&format!("{name}.bn1"), all);
-                    listed.convolution(&format!("{name}.conv1"), all, all, 1);
-                }
             }
+            Blocks::DenseBottleneck => {
+                let middle = block.bottleneck();
+                listed.norm(&part("bn1"), input);
+                listed.convolution(&part("conv1"), middle, input, 1);
+                listed.norm(&part("bn2"), middle);
+                listed.convolution(&part("conv2"), output, middle, 3);
+            }
+        }
+        if layout.has_transition_after(&block) {
+            let (name, all) = (transition(&block), input + output);
+            listed.norm(&format!("{name}.bn1"), all);
+            listed.convolution(&format!("{name}.conv1"), layout.channels_before(block.group + 1), all, 1);
         }
     }
     if layout.blocks != Blocks::PostActivation {

@@ -20,6 +20,8 @@ fn the_bytes_that_are_estimated_are_those_that_the_engine_holds() {
         ("resnet8x4", 3, 32, 8, 3),
         ("densenet-40-12", 3, 32, 8, 2),
         ("densenet-40-24", 1, 28, 3, 1),
+        ("densenet-bc-40-12", 3, 32, 8, 2),
+        ("densenet-bc-100-24", 1, 28, 3, 1),
     ] {
         let architecture: Architecture = name.parse().expect("a network");
         let (size, classes) = (image_size as usize, 10);

@@ -11,18 +11,19 @@ mod passes;
 #[cfg(test)]
 mod tests;
 mod transforms;
+mod write;
 
 use std::ops::Range;
 use std::ptr::null_mut;
 
 use crate::buffer::BLOCK;
 use crate::convolution::Sweep;
-use crate::elementwise::Window;
 use crate::instances::Kernels;
+use crate::padded::Window;
 use crate::threads::SharedPointer;
 
-pub(crate) use passes::{Finish, Writing};
-pub(crate) use passes::{outer_products, transform, transform_weights, weight_gradient, write};
+pub(crate) use passes::{outer_products, transform, transform_weights, weight_gradient};
+pub(crate) use write::{Finish, Writing, write};
 
 /// Height and width of a tile's outputs, and of what it reads.
 pub(crate) const TILE: usize = 4;

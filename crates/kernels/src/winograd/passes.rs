@@ -1,4 +1,4 @@
-//! What runs over a chunk: reading and transforming, outer products, transforming back and writing; and the same for weights.
+//! What runs over a chunk: reading and transforming, and outer products; and the same for weights. `write` has the way back.
 //! The products at each position are [`crate::tiles::columns`]'s, as are the sums of a direct convolution.
 
 // The indices are registers: they address several arrays and pointers at once.
@@ -6,9 +6,8 @@
 
 use std::ops::Range;
 
-use super::{POSITIONS, REACH, TILE, Target, Winograd, transforms};
+use super::{POSITIONS, REACH, TILE, Winograd, transforms};
 use crate::buffer::BLOCK;
-use crate::elementwise::gather;
 use crate::simd::Simd;
 
 /// One strip of a padded image of `blocks` blocks of channels, transformed: to `transformed` as a convolution multiplies it with
@@ -49,7 +48,7 @@ pub(crate) unsafe fn transform<V: Simd>(
 /// # Safety
 /// The instruction set of `V`, and 16 readable floats at each place.
 #[inline(always)]
-unsafe fn six<V: Simd>(from: *const f32, step: usize) -> [V; REACH] {
+pub(super) unsafe fn six<V: Simd>(from: *const f32, step: usize) -> [V; REACH] {
     // SAFETY: the caller's promises.
     unsafe {
         [
@@ -63,6 +62,9 @@ unsafe fn six<V: Simd>(from: *const f32, step: usize) -> [V; REACH] {
     }
 }
 
+/// Four numbers `step` floats apart.
+///
+/// # Safety
 /// As [`six`].
 #[inline(always)]
 unsafe fn four<V: Simd>(from: *const f32, step: usize) -> [V; TILE] {
@@ -122,310 +124,6 @@ unsafe fn transform_gradient<V: Simd>(from: *const f32, side: usize, mut to: *mu
             }
         }
     }
-}
-
-/// What is done with an output beside storing it. Constants and sums are per channel.
-pub(crate) enum Finish {
-    Stored,
-    /// Adds the sums of outputs and of their squares.
-    Summed {
-        sums: *mut f64,
-        squares: *mut f64,
-    },
-    /// Gates a gradient as [`crate::elementwise::gate`] does.
-    Gated {
-        input: *const f32,
-        scale: *const f32,
-        shift: *const f32,
-        sums: *mut f64,
-        products: *mut f64,
-    },
-    /// Gates a gradient as [`crate::elementwise::gate_by_output`] does.
-    GatedByOutput {
-        output: *const f32,
-        input: *const f32,
-        sums: *mut f64,
-        products: *mut f64,
-    },
-    /// Gates a gradient as [`Finish::Gated`] does, and adds `scale` times that to what is there.
-    Accumulated {
-        input: *const f32,
-        scale: *const f32,
-        shift: *const f32,
-        sums: *mut f64,
-        products: *mut f64,
-    },
-    /// Stores `relu(scale·output + shift)`: a batch norm of running statistics, folded into the convolution.
-    Rectified {
-        scale: *const f32,
-        shift: *const f32,
-    },
-}
-
-/// Strips of `blocks` blocks of output channels are transformed back and written.
-pub(crate) struct Writing<'a> {
-    pub(crate) geometry: &'a Winograd,
-    pub(crate) blocks: usize,
-    pub(crate) strips: Range<usize>,
-    pub(crate) products: *const f32,
-    pub(crate) to: &'a Target,
-    /// Floats from one image's outputs to the next one's.
-    pub(crate) stride: usize,
-}
-
-/// # Safety
-/// The instruction set of `V`; the pointers cover the geometry's extents.
-#[inline(always)]
-pub(crate) unsafe fn write<V: Simd>(of: &Writing<'_>) {
-    // SAFETY: the caller's promises.
-    unsafe {
-        let zero = V::splat(0.0);
-        match of.to.finish {
-            Finish::Stored => write_each::<V, _>(of, &mut Stored),
-            Finish::Summed { sums, squares } => {
-                write_each::<V, _>(of, &mut Summed { sum: [zero; 2], square: [zero; 2], sums, squares });
-            }
-            Finish::Gated { input, scale, shift, sums, products } => write_each::<V, _>(
-                of,
-                &mut Gated { sum: [zero; 2], product: [zero; 2], open: [zero; 2], input, scale, shift, sums, products },
-            ),
-            Finish::GatedByOutput { output, input, sums, products } => {
-                let pair = [zero; 2];
-                write_each::<V, _>(of, &mut GatedByOutput { sum: pair, product: pair, output, input, sums, products });
-            }
-            Finish::Accumulated { input, scale, shift, sums, products } => {
-                let pair = [zero; 2];
-                let gated = Gated { sum: pair, product: pair, open: pair, input, scale, shift, sums, products };
-                write_each::<V, _>(of, &mut Accumulated { gated, onto: of.to.output });
-            }
-            Finish::Rectified { scale, shift } => {
-                write_each::<V, _>(of, &mut Rectified { by: [zero; 2], scale, shift });
-            }
-        }
-    }
-}
-
-/// One of [`Finish`], with its registers. `chain` is 0 or 1.
-trait Each<V> {
-    unsafe fn begin(&mut self, channel: usize);
-    unsafe fn each(&mut self, value: V, at: usize, chain: usize) -> V;
-    unsafe fn end(&mut self, channel: usize);
-}
-
-/// # Safety
-/// As [`write`].
-#[inline(always)]
-unsafe fn write_each<V: Simd, E: Each<V>>(of: &Writing<'_>, each: &mut E) {
-    // SAFETY: the caller's promises.
-    unsafe {
-        let &Writing { geometry, blocks, products, to, stride, .. } = of;
-        let (size, across, plane) = (geometry.size, geometry.across, geometry.plane(blocks));
-        let down = REACH * plane;
-        for block in 0..blocks {
-            each.begin(block * BLOCK);
-            for (nth, strip) in of.strips.clone().enumerate() {
-                let (image, row) = (strip / across, strip % across);
-                let rows = size - row * TILE;
-                for tile in 0..across {
-                    let from = products.add((block * geometry.tiles() + nth * across + tile) * BLOCK);
-                    let columns = size - tile * TILE;
-                    let first = image * stride + (block * size * size + row * TILE * size + tile * TILE) * BLOCK;
-                    let half: [[V; TILE]; REACH] = [
-                        transforms::output(six(from, down)),
-                        transforms::output(six(from.add(plane), down)),
-                        transforms::output(six(from.add(2 * plane), down)),
-                        transforms::output(six(from.add(3 * plane), down)),
-                        transforms::output(six(from.add(4 * plane), down)),
-                        transforms::output(six(from.add(5 * plane), down)),
-                    ];
-                    let [a, b, c, d, e, f] = &half;
-                    for row in 0..TILE {
-                        let y = transforms::output([a[row], b[row], c[row], d[row], e[row], f[row]]);
-                        if row >= rows {
-                            continue;
-                        }
-                        for column in 0..TILE {
-                            if column < columns {
-                                let at = first + (row * size + column) * BLOCK;
-                                let mut value = y[column];
-                                if !to.start.is_null() {
-                                    value = value.add(V::load(to.start.add(at)));
-                                }
-                                each.each(value, at, column % 2).store(to.output.add(at));
-                            }
-                        }
-                    }
-                }
-            }
-            each.end(block * BLOCK);
-        }
-    }
-}
-
-struct Stored;
-
-impl<V> Each<V> for Stored {
-    #[inline(always)]
-    unsafe fn begin(&mut self, _: usize) {}
-    #[inline(always)]
-    unsafe fn each(&mut self, value: V, _: usize, _: usize) -> V {
-        value
-    }
-    #[inline(always)]
-    unsafe fn end(&mut self, _: usize) {}
-}
-
-struct Summed<V> {
-    sum: [V; 2],
-    square: [V; 2],
-    sums: *mut f64,
-    squares: *mut f64,
-}
-
-impl<V: Simd> Each<V> for Summed<V> {
-    #[inline(always)]
-    unsafe fn begin(&mut self, _: usize) {
-        // SAFETY: the caller's promises.
-        unsafe { (self.sum, self.square) = ([V::splat(0.0); 2], [V::splat(0.0); 2]) }
-    }
-    #[inline(always)]
-    unsafe fn each(&mut self, value: V, _: usize, chain: usize) -> V {
-        // SAFETY: the caller's promises.
-        unsafe {
-            self.sum[chain] = self.sum[chain].add(value);
-            self.square[chain] = value.multiply_add(value, self.square[chain]);
-        }
-        value
-    }
-    #[inline(always)]
-    unsafe fn end(&mut self, channel: usize) {
-        // SAFETY: the caller's promises.
-        unsafe {
-            gather(self.sum[0].add(self.sum[1]), self.sums.add(channel));
-            gather(self.square[0].add(self.square[1]), self.squares.add(channel));
-        }
-    }
-}
-
-struct Gated<V> {
-    sum: [V; 2],
-    product: [V; 2],
-    /// Scale and shift of the block.
-    open: [V; 2],
-    input: *const f32,
-    scale: *const f32,
-    shift: *const f32,
-    sums: *mut f64,
-    products: *mut f64,
-}
-
-impl<V: Simd> Each<V> for Gated<V> {
-    #[inline(always)]
-    unsafe fn begin(&mut self, channel: usize) {
-        // SAFETY: the caller's promises.
-        unsafe {
-            (self.sum, self.product) = ([V::splat(0.0); 2], [V::splat(0.0); 2]);
-            self.open = [V::load(self.scale.add(channel)), V::load(self.shift.add(channel))];
-        }
-    }
-    #[inline(always)]
-    unsafe fn each(&mut self, value: V, at: usize, chain: usize) -> V {
-        // SAFETY: the caller's promises.
-        unsafe {
-            let input = V::load(self.input.add(at));
-            let gated = value.where_positive(input.multiply_add(self.open[0], self.open[1]));
-            self.sum[chain] = self.sum[chain].add(gated);
-            self.product[chain] = gated.multiply_add(input, self.product[chain]);
-            gated
-        }
-    }
-    #[inline(always)]
-    unsafe fn end(&mut self, channel: usize) {
-        // SAFETY: the caller's promises.
-        unsafe {
-            gather(self.sum[0].add(self.sum[1]), self.sums.add(channel));
-            gather(self.product[0].add(self.product[1]), self.products.add(channel));
-        }
-    }
-}
-
-struct GatedByOutput<V> {
-    sum: [V; 2],
-    product: [V; 2],
-    output: *const f32,
-    input: *const f32,
-    sums: *mut f64,
-    products: *mut f64,
-}
-
-impl<V: Simd> Each<V> for GatedByOutput<V> {
-    #[inline(always)]
-    unsafe fn begin(&mut self, _: usize) {
-        // SAFETY: the caller's promises.
-        unsafe { (self.sum, self.product) = ([V::splat(0.0); 2], [V::splat(0.0); 2]) }
-    }
-    #[inline(always)]
-    unsafe fn each(&mut self, value: V, at: usize, chain: usize) -> V {
-        // SAFETY: the caller's promises.
-        unsafe {
-            let gated = value.where_positive(V::load(self.output.add(at)));
-            self.sum[chain] = self.sum[chain].add(gated);
-            self.product[chain] = gated.multiply_add(V::load(self.input.add(at)), self.product[chain]);
-            gated
-        }
-    }
-    #[inline(always)]
-    unsafe fn end(&mut self, channel: usize) {
-        // SAFETY: the caller's promises.
-        unsafe {
-            gather(self.sum[0].add(self.sum[1]), self.sums.add(channel));
-            gather(self.product[0].add(self.product[1]), self.products.add(channel));
-        }
-    }
-}
-
-struct Accumulated<V> {
-    gated: Gated<V>,
-    onto: *const f32,
-}
-
-impl<V: Simd> Each<V> for Accumulated<V> {
-    #[inline(always)]
-    unsafe fn begin(&mut self, channel: usize) {
-        // SAFETY: the caller's promises.
-        unsafe { self.gated.begin(channel) }
-    }
-    #[inline(always)]
-    unsafe fn each(&mut self, value: V, at: usize, chain: usize) -> V {
-        // SAFETY: the caller's promises.
-        unsafe { self.gated.each(value, at, chain).multiply_add(self.gated.open[0], V::load(self.onto.add(at))) }
-    }
-    #[inline(always)]
-    unsafe fn end(&mut self, channel: usize) {
-        // SAFETY: the caller's promises.
-        unsafe { self.gated.end(channel) }
-    }
-}
-
-struct Rectified<V> {
-    by: [V; 2],
-    scale: *const f32,
-    shift: *const f32,
-}
-
-impl<V: Simd> Each<V> for Rectified<V> {
-    #[inline(always)]
-    unsafe fn begin(&mut self, channel: usize) {
-        // SAFETY: the caller's promises.
-        unsafe { self.by = [V::load(self.scale.add(channel)), V::load(self.shift.add(channel))] }
-    }
-    #[inline(always)]
-    unsafe fn each(&mut self, value: V, _: usize, _: usize) -> V {
-        // SAFETY: the caller's promises.
-        unsafe { value.multiply_add(self.by[0], self.by[1]).relu() }
-    }
-    #[inline(always)]
-    unsafe fn end(&mut self, _: usize) {}
 }
 
 /// At every position, for every pair of an input and an output channel, the sum over `tiles` of their products; added to
@@ -530,7 +228,10 @@ pub(crate) unsafe fn transform_weights<V: Simd>(
     }
 }
 
-/// As [`six`]; `step` may be negative.
+/// Three numbers `step` floats apart, which may be negative.
+///
+/// # Safety
+/// As [`six`].
 #[inline(always)]
 unsafe fn three<V: Simd>(from: *const f32, step: isize) -> [V; 3] {
     // SAFETY: the caller's promises.

@@ -6,11 +6,11 @@ use std::ptr::null;
 use super::{Finish, Scratch, Target};
 use crate::buffer::BLOCK;
 use crate::convolution::Convolution;
-use crate::elementwise::NormGradient;
 use crate::instances::Kernels;
 use crate::kernel_tests::{Guarded, Random, Reference, assert_within, channels_first, kernels, plain, reference};
 use crate::layer::{Layer, Source, Space, Turned};
 use crate::layout::{weights_from_pytorch, weights_to_pytorch};
+use crate::padded::NormGradient;
 use crate::threads::Threads;
 
 /// More than a chunk of the smallest activations.

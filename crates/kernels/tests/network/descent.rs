@@ -1,6 +1,6 @@
 //! Gradients apart, and the steps along one and along two of them.
 
-use crate::{Random, assert_close, bits, densenet, map_directions, network, resnet, sets, wide_resnet};
+use crate::{Random, assert_close, bits, densenet, densenet_bc, map_directions, network, resnet, sets, wide_resnet};
 use kernels::{InstructionSet, Network, Shape, TensorSpec};
 
 /// ```python
@@ -136,12 +136,15 @@ fn trained_along_both(shape: Shape, threads: usize, set: InstructionSet, batches
 
 #[test]
 fn threads_change_no_bit_of_two_gradients_and_attention() {
-    let shape = Shape { channels: 1, image_size: 12, classes: 10, ..wide_resnet(10, 2) };
-    for set in sets() {
-        let one = trained_along_both(shape, 1, set, &[37, 5, 1]);
-        assert!(one.iter().flatten().all(|bits| f32::from_bits(*bits).is_finite()));
-        for threads in [2, 3, 5] {
-            assert!(one == trained_along_both(shape, threads, set, &[37, 5, 1]), "{set} with {threads} threads");
+    for shape in [wide_resnet(10, 2), resnet(8, 16, [32, 48, 64]), densenet(4, 12), densenet_bc(2, 12)] {
+        let shape = Shape { channels: 1, image_size: 12, ..shape };
+        for set in sets() {
+            let one = trained_along_both(shape, 1, set, &[37, 5, 1]);
+            assert!(one.iter().flatten().all(|bits| f32::from_bits(*bits).is_finite()));
+            for threads in [2, 3, 5] {
+                let several = trained_along_both(shape, threads, set, &[37, 5, 1]);
+                assert!(one == several, "{shape:?}, {set} with {threads} threads");
+            }
         }
     }
 }
@@ -155,6 +158,7 @@ fn each_backward_pass_gives_its_own_gradients() {
         resnet(14, 16, [16, 32, 64]),
         resnet(8, 16, [32, 48, 64]),
         densenet(4, 12),
+        densenet_bc(2, 12),
     ] {
         let shape = Shape { image_size: 12, classes: 5, ..shape };
         let images = Random(47).values(11 * 3 * 144, 2.0);

@@ -2,8 +2,9 @@
 
 mod descent;
 mod reference;
+mod tensors;
 
-use kernels::{Blocks, GROUPS, InstructionSet, KernelError, Network, Shape, TensorKind, TensorSpec};
+use kernels::{Blocks, GROUPS, InstructionSet, Network, Shape, TensorKind};
 use reference::{Passed, Tensors, reference};
 use std::collections::BTreeMap;
 
@@ -34,6 +35,20 @@ const fn densenet(blocks_in_group: usize, growth: usize) -> Shape {
         blocks_in_group,
         stem: 16,
         group_channels: [16 + of_group, 16 + 2 * of_group, 16 + 3 * of_group],
+        ..wide_resnet(10, 1)
+    }
+}
+
+/// A DenseNet with bottlenecks and compression for CIFAR-10's images.
+const fn densenet_bc(blocks_in_group: usize, growth: usize) -> Shape {
+    let of_group = blocks_in_group * growth;
+    let first = 2 * growth + of_group;
+    let second = first / 2 + of_group;
+    Shape {
+        blocks: Blocks::DenseBottleneck,
+        blocks_in_group,
+        stem: 2 * growth,
+        group_channels: [first, second, second / 2 + of_group],
         ..wide_resnet(10, 1)
     }
 }
@@ -102,7 +117,7 @@ fn assert_maps_close(what: &str, ours: &[Vec<f32>; GROUPS], expected: &[Vec<f64>
     }
 }
 
-const SHAPES: [Shape; 10] = [
+const SHAPES: [Shape; 15] = [
     Shape { channels: 1, image_size: 28, classes: 10, ..wide_resnet(10, 1) },
     Shape { channels: 3, image_size: 32, classes: 10, ..wide_resnet(10, 1) },
     Shape { channels: 3, image_size: 8, classes: 7, ..wide_resnet(16, 2) },
@@ -110,9 +125,16 @@ const SHAPES: [Shape; 10] = [
     Shape { channels: 1, image_size: 28, ..resnet(8, 16, [16, 32, 64]) },
     Shape { image_size: 8, classes: 7, ..resnet(14, 16, [32, 64, 128]) },
     Shape { channels: 1, image_size: 20, classes: 3, ..resnet(8, 32, [48, 96, 112]) },
+    // Widest in the middle, and at the beginning.
+    Shape { channels: 1, image_size: 8, group_channels: [16, 64, 32], ..wide_resnet(10, 1) },
+    Shape { channels: 1, image_size: 8, ..resnet(8, 16, [48, 32, 16]) },
     Shape { channels: 1, image_size: 28, ..densenet(4, 12) },
     Shape { image_size: 16, classes: 7, ..densenet(2, 24) },
     Shape { channels: 1, image_size: 20, classes: 3, ..densenet(1, 48) },
+    Shape { channels: 1, image_size: 28, ..densenet_bc(2, 12) },
+    Shape { image_size: 16, classes: 7, ..densenet_bc(3, 12) },
+    // Its bottlenecks have more channels than its groups; half of an odd number is rounded down.
+    Shape { channels: 1, image_size: 12, classes: 3, ..densenet_bc(1, 15) },
 ];
 
 #[test]
@@ -148,8 +170,11 @@ fn gradients_agree_with_central_differences() {
         Shape { channels: 3, image_size: 8, classes: 7, ..wide_resnet(16, 2) },
         Shape { channels: 1, image_size: 12, ..resnet(8, 16, [16, 32, 64]) },
         Shape { image_size: 8, classes: 7, ..resnet(14, 16, [32, 48, 64]) },
+        Shape { channels: 1, image_size: 8, ..resnet(8, 16, [48, 32, 16]) },
         Shape { channels: 1, image_size: 8, ..densenet(4, 12) },
         Shape { channels: 1, image_size: 20, classes: 7, ..densenet(1, 16) },
+        Shape { channels: 1, image_size: 8, ..densenet_bc(2, 12) },
+        Shape { image_size: 8, classes: 7, ..densenet_bc(1, 15) },
     ];
     for shape in small {
         let batch = 2;
@@ -231,7 +256,7 @@ fn trained(shape: Shape, threads: usize, set: InstructionSet, batches: &[usize])
 
 #[test]
 fn threads_change_no_bit() {
-    for shape in [wide_resnet(10, 2), resnet(8, 16, [32, 48, 64]), densenet(4, 12)] {
+    for shape in [wide_resnet(10, 2), resnet(8, 16, [32, 48, 64]), densenet(4, 12), densenet_bc(2, 12)] {
         let shape = Shape { channels: 1, image_size: 12, ..shape };
         for set in sets() {
             let one = trained(shape, 1, set, &[37, 5, 1, 16]);
@@ -245,7 +270,7 @@ fn threads_change_no_bit() {
 
 #[test]
 fn an_image_is_evaluated_alike_in_any_batch() {
-    for shape in [wide_resnet(10, 2), resnet(8, 16, [32, 48, 64]), densenet(4, 12)] {
+    for shape in [wide_resnet(10, 2), resnet(8, 16, [32, 48, 64]), densenet(4, 12), densenet_bc(2, 12)] {
         is_evaluated_alike(shape);
     }
 }
@@ -273,7 +298,7 @@ fn is_evaluated_alike(shape: Shape) {
 /// An epoch may be evaluated at any time: also between the two halves of a step.
 #[test]
 fn evaluation_between_forward_and_backward_changes_no_gradient() {
-    for shape in [wide_resnet(10, 1), resnet(8, 16, [16, 32, 64]), densenet(2, 8)] {
+    for shape in [wide_resnet(10, 1), resnet(8, 16, [16, 32, 64]), densenet(2, 8), densenet_bc(2, 8)] {
         leaves_gradients_alone(Shape { channels: 1, image_size: 8, classes: 3, ..shape });
     }
 }
@@ -312,113 +337,4 @@ fn denormal_numbers_are_zero_in_a_step_and_only_there() {
         network.evaluate(&[0.0; 64]);
         assert!(std::hint::black_box(tiny) / 16.0 != 0.0, "{set}");
     }
-}
-
-#[test]
-fn tensors_come_back_as_they_were_set() {
-    let shape = Shape { channels: 3, image_size: 16, classes: 10, ..wide_resnet(16, 2) };
-    let mut network = network(shape, 1, 1, InstructionSet::Portable);
-    for (name, values) in tensors(&network, 7) {
-        assert_eq!(network.get(&name).as_deref(), Some(&values[..]), "{name}");
-        if let Some(momentum) = network.momentum(&name) {
-            assert!(momentum.iter().all(|x| *x == 0.0));
-            network.set_momentum(&name, &values).expect("a parameter");
-            assert_eq!(network.momentum(&name).as_deref(), Some(&values[..]), "{name}");
-        }
-    }
-    let names: Vec<String> = network.tensors().into_iter().map(|tensor| tensor.name).collect();
-    assert_eq!(names[0], "conv1.weight");
-    assert_eq!(names[1], "block1.layer.0.bn1.weight");
-    assert!(names.contains(&"block2.layer.0.convShortcut.weight".to_string()));
-    assert!(!names.contains(&"block2.layer.1.convShortcut.weight".to_string()));
-    assert_eq!(names.last().map(String::as_str), Some("fc.bias"));
-}
-
-#[test]
-fn tensors_of_a_resnet_come_back_too_by_its_own_names() {
-    let mut network = network(Shape { image_size: 8, ..resnet(14, 32, [64, 80, 96]) }, 1, 1, InstructionSet::Portable);
-    for (name, values) in tensors(&network, 7) {
-        assert_eq!(network.get(&name).as_deref(), Some(&values[..]), "{name}");
-        if network.momentum(&name).is_some() {
-            network.set_momentum(&name, &values).expect("a parameter");
-            assert_eq!(network.momentum(&name).as_deref(), Some(&values[..]), "{name}");
-        }
-    }
-    let names: Vec<String> = network.tensors().into_iter().map(|tensor| tensor.name).collect();
-    assert_eq!(names[0], "conv1.weight");
-    assert_eq!(names[1], "bn1.weight");
-    for there in ["layer1.0.downsample.0.weight", "layer3.0.downsample.1.running_var", "layer2.1.bn2.bias"] {
-        assert!(names.iter().any(|name| name == there), "{there}");
-    }
-    assert!(!names.iter().any(|name| name == "layer1.1.downsample.0.weight"));
-}
-
-/// What fills up blocks of channels is never seen, and never anything but zero.
-#[test]
-fn tensors_of_a_densenet_come_back_without_what_fills_its_blocks_up() {
-    let mut network = network(Shape { image_size: 8, ..densenet(4, 12) }, 2, 1, InstructionSet::best());
-    for (name, values) in tensors(&network, 7) {
-        assert_eq!(network.get(&name).as_deref(), Some(&values[..]), "{name}");
-        if network.momentum(&name).is_some() {
-            network.set_momentum(&name, &values).expect("a parameter");
-            assert_eq!(network.momentum(&name).as_deref(), Some(&values[..]), "{name}");
-        }
-    }
-    let shape = |network: &Network, name: &str| {
-        network.tensors().into_iter().find(|tensor| tensor.name == name).map(|tensor| tensor.shape)
-    };
-    assert_eq!(shape(&network, "block1.layer.3.conv1.weight"), Some(vec![12, 52, 3, 3]));
-    assert_eq!(shape(&network, "trans2.conv1.weight"), Some(vec![112, 112, 1, 1]));
-    assert_eq!(shape(&network, "trans1.bn1.running_var"), Some(vec![64]));
-    assert_eq!(shape(&network, "trans3.bn1.weight"), None);
-    assert_eq!(shape(&network, "fc.weight"), Some(vec![10, 160]));
-    // A step later all of it is as another network's that was told the same numbers.
-    let images = Random(41).values(2 * 3 * 64, 2.0);
-    let learn = |network: &mut Network| {
-        let gradient: Vec<f32> = network.forward(&images).to_vec();
-        network.backward(&gradient);
-        network.step(0.05, 0.9, 5e-4);
-    };
-    (0..2).for_each(|_| learn(&mut network));
-    let mut told = Network::new(network.shape(), 2, 1, InstructionSet::best()).expect("a valid shape");
-    for TensorSpec { name, .. } in network.tensors() {
-        told.set(&name, &network.get(&name).expect("its own")).expect("its own");
-        if let Some(momentum) = network.momentum(&name) {
-            told.set_momentum(&name, &momentum).expect("its own");
-        }
-    }
-    [&mut network, &mut told].into_iter().for_each(learn);
-    for TensorSpec { name, .. } in network.tensors() {
-        let [ours, other] = [&network, &told].map(|network| bits(&network.get(&name).expect("its own")));
-        assert!(ours == other && ours.iter().any(|bits| *bits != 0), "{name}");
-    }
-}
-
-#[test]
-fn what_cannot_be_had_is_named() {
-    let shape = Shape { channels: 3, image_size: 32, classes: 10, ..wide_resnet(16, 1) };
-    let field = |shape, batch, threads| match Network::new(shape, batch, threads, InstructionSet::Portable) {
-        Err(KernelError::Field { field, .. }) => field,
-        _ => "none",
-    };
-    assert_eq!(field(Shape { blocks_in_group: 0, ..shape }, 1, 1), "blocks_in_group");
-    assert_eq!(field(Shape { blocks_in_group: usize::MAX, ..shape }, 1, 1), "blocks_in_group");
-    assert_eq!(field(Shape { stem: 12, ..shape }, 1, 1), "stem");
-    assert_eq!(field(Shape { group_channels: [16, 0, 64], ..shape }, 1, 1), "group_channels");
-    assert_eq!(field(Shape { group_channels: [16, 32, 32], ..shape }, 1, 1), "group_channels");
-    let dense = densenet(4, 12);
-    assert_eq!(field(dense, 1, 1), "none");
-    assert_eq!(field(Shape { group_channels: [64, 112, 176], ..dense }, 1, 1), "group_channels");
-    assert_eq!(field(Shape { group_channels: [16, 16, 16], ..dense }, 1, 1), "group_channels");
-    assert_eq!(field(Shape { blocks_in_group: 5, ..dense }, 1, 1), "group_channels");
-    assert_eq!(field(Shape { channels: 2, ..shape }, 1, 1), "channels");
-    assert_eq!(field(Shape { image_size: 30, ..shape }, 1, 1), "image_size");
-    assert_eq!(field(Shape { classes: 1, ..shape }, 1, 1), "classes");
-    assert_eq!(field(shape, 0, 1), "batch_max");
-    assert_eq!(field(shape, 1, 0), "threads");
-    let mut network = Network::for_evaluation(shape, 1, InstructionSet::Portable).expect("a valid shape");
-    assert!(matches!(network.set("fc.bias", &[0.0]), Err(KernelError::Length { given: 1, expected: 10, .. })));
-    assert!(matches!(network.set("fc.biass", &[0.0]), Err(KernelError::UnknownTensor { .. })));
-    assert!(matches!(network.set_momentum("fc.bias", &[0.0; 10]), Err(KernelError::NoMomentum { .. })));
-    assert_eq!("avx1024".parse::<InstructionSet>().ok(), None);
 }

@@ -169,12 +169,23 @@ pub(crate) fn reference(shape: Shape, tensors: &Tensors, images: &[f32], trainin
                     let growth = convolution.len() / (9 * x.channels);
                     x.and(&convolve(&rectified, convolution, growth, 1, 3))
                 }
+                Blocks::DenseBottleneck => {
+                    let name = format!("block{}.layer.{index}", group + 1);
+                    let rectified = normalise(&x, &format!("{name}.bn1")).relu();
+                    let first = weights(&format!("{name}.conv1"));
+                    let middle = convolve(&rectified, first, first.len() / x.channels, 1, 1);
+                    let rectified = normalise(&middle, &format!("{name}.bn2")).relu();
+                    let last = weights(&format!("{name}.conv2"));
+                    x.and(&convolve(&rectified, last, last.len() / (9 * middle.channels), 1, 3))
+                }
             };
         }
         maps.push(attention(&x));
-        if shape.blocks == Blocks::Dense && group < 2 {
+        let appends = matches!(shape.blocks, Blocks::Dense | Blocks::DenseBottleneck);
+        if appends && group < 2 {
             let rectified = normalise(&x, &format!("trans{}.bn1", group + 1)).relu();
-            x = convolve(&rectified, weights(&format!("trans{}.conv1", group + 1)), x.channels, 1, 1).halved();
+            let convolution = weights(&format!("trans{}.conv1", group + 1));
+            x = convolve(&rectified, convolution, convolution.len() / x.channels, 1, 1).halved();
         }
     }
     if shape.blocks != Blocks::PostActivation {
