@@ -159,7 +159,7 @@ impl Sent {
     /// For whoever finds the form's parts: it fails once more came than may be held.
     fn form(&self) -> Body {
         let sent = self.clone();
-        Body::from_stream(stream::unfold(0, move |came| {
+        Body::from_stream(stream::unfold(0u64, move |came| {
             let sent = sent.clone();
             async move {
                 // Whoever reads takes all that is there before it looks at any of it: there is one piece at a time.
