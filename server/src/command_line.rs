@@ -328,7 +328,7 @@ mod tests {
 
     #[test]
     fn what_is_published_alone_is_downloaded() {
-        let typed = |name| CommandLine::try_parse_from(["stillroom", "download", name]);
+        let typed = |name: &str| CommandLine::try_parse_from(["stillroom", "download", name]);
         for dataset in Dataset::PUBLISHED {
             let named = typed(&dataset.to_string()).expect("it can be downloaded").command;
             assert!(matches!(named, Command::Download(download) if download.dataset == dataset));
