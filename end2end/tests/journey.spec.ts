@@ -112,7 +112,8 @@ test("a study is configured, started, watched, compared, shared and opened by so
   // Taken back, it says the same as a link that never was.
   await page.goto("/shares");
   await hydrated(page);
-  await page.getByRole("button", { name: /Revoke/ }).first().click();
+  await page.getByText("Revoke …").first().click();
+  await page.getByRole("button", { name: "Revoke this link" }).first().click();
   await expect(page.getByText(/revoked/i).first()).toBeVisible();
   const stranger = await browser.newContext();
   const refused = await stranger.newPage();

@@ -38,7 +38,8 @@ test("without scripts a study is set up, put right, started, stopped, shared, ta
   await expect(page).toHaveURL(/\/s\/[0-9a-f]{32}$/);
   const link = page.url();
   await page.goto("/shares");
-  await page.getByRole("button", { name: /Revoke/ }).click();
+  await page.getByText("Revoke …").click();
+  await page.getByRole("button", { name: "Revoke this link" }).click();
   forgiven.push(/404 \(Not Found\) \(.*\/s\/[0-9a-f]{32}\)$/);
   expect((await page.goto(link))?.status()).toBe(404);
 

@@ -46,10 +46,16 @@ fn list(shares: Vec<Share>, revoke: ServerAction<api::RevokeShare>) -> impl Into
             (None, expires) => {
                 let label = format!("Revoke the link to “{}”", share.title);
                 view! {
-                    <ActionForm action=revoke>
-                        <input type="hidden" name="id" value=share.id.to_string()/>
-                        <button class="quiet" type="submit" aria-label=label>"Revoke"</button>
-                    </ActionForm>
+                    <details class="confirm">
+                        <summary class="button quiet" aria-label=label>"Revoke …"</summary>
+                        <div class="confirm-body">
+                            <p>"It opens nothing from then on, for good."</p>
+                            <ActionForm action=revoke>
+                                <input type="hidden" name="id" value=share.id.to_string()/>
+                                <button class="button danger" type="submit">"Revoke this link"</button>
+                            </ActionForm>
+                        </div>
+                    </details>
                     {expires.map(|at| view! { <span class="aside">{format!("until {}", numbers::moment(at))}</span> })}
                 }
                 .into_any()

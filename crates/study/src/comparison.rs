@@ -359,7 +359,7 @@ fn remarks(
 /// Arms of which the missing seeds are told one by one; the rest are only counted.
 const MISSING_MAX: usize = 8;
 
-/// Which results the model has to do without, of arms that are tested.
+/// Which results the model has to do without, of arms that are tested: those of whole arms move no other arm's mean.
 fn missing<'a>(arms: impl Iterator<Item = &'a ArmSummary>, model: &Model) -> Option<String> {
     model.blocks.as_ref()?;
     let of_arm = |arm: &ArmSummary| {
@@ -377,14 +377,15 @@ fn missing<'a>(arms: impl Iterator<Item = &'a ArmSummary>, model: &Model) -> Opt
             _ => Some(format!("{} (seeds {})", arm.label, seeds.join(", "))),
         }
     };
-    let mut incomplete: Vec<String> = arms.filter_map(of_arm).collect();
+    let arms: Vec<&ArmSummary> = arms.collect();
+    let has_gap = |arm: &&ArmSummary| arm.by_seed.iter().flatten().count() > 0 && arm.by_seed.contains(&None);
+    let adjusted = match arms.iter().any(has_gap) {
+        true => ": means are adjusted to all seeds, and intervals are wider for it",
+        false => "",
+    };
+    let mut incomplete: Vec<String> = arms.into_iter().filter_map(of_arm).collect();
     let more = incomplete.len().saturating_sub(MISSING_MAX);
     incomplete.truncate(MISSING_MAX);
     let more = if more > 0 { format!(" and {}", numbers::counted(more as u64, "other arm")) } else { String::new() };
-    (!incomplete.is_empty()).then(|| {
-        format!(
-            "Results are missing of {}{more}: means are adjusted to all seeds, and intervals are wider for it.",
-            incomplete.join("; ")
-        )
-    })
+    (!incomplete.is_empty()).then(|| format!("Results are missing of {}{more}{adjusted}.", incomplete.join("; ")))
 }

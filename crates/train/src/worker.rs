@@ -124,12 +124,15 @@ fn images(job: &Job, log: &mut EventLog) -> Result<Images, TrainError> {
     Ok(images)
 }
 
+/// What this machine calls itself, where it says so.
+pub fn host() -> Option<String> {
+    let said = std::fs::read_to_string("/proc/sys/kernel/hostname").ok().or_else(|| std::env::var("HOSTNAME").ok())?;
+    Some(said.trim().to_owned()).filter(|name| !name.is_empty())
+}
+
 fn provenance(job: &Job) -> Provenance {
     let (device, _) = resolve(job.device);
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname")
-        .map(|name| name.trim().to_string())
-        .or_else(|_| std::env::var("HOSTNAME"))
-        .unwrap_or_else(|_| "unknown".into());
+    let host = host().unwrap_or_else(|| "unknown".into());
     let instruction_set = match (job.segment.numerics, device) {
         (Numerics::CpuF32, _) => instruction_set(),
         (Numerics::CandleF32, Device::Cuda(_)) => "gpu".into(),

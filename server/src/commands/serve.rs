@@ -17,7 +17,12 @@ use crate::{
 };
 use app::laboratory::{Current, Laboratory, LatestReport};
 use leptos::config::{Env, LeptosOptions};
-use std::{collections::BTreeMap, env, fs, net::SocketAddr, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+};
 use store::Store;
 use tokio::{net::TcpListener, task};
 use train::dataset::Notes;
@@ -49,7 +54,7 @@ pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
     let listen = |source| CommandError::Listen { address, source };
     let listener = TcpListener::bind(address).await.map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
-    let url = format!("http://{address}");
+    let url = format!("http://{}", from_here(address));
     folder.say(&format!("the server at {url}")).map_err(io("write", "the data folder's lock"))?;
 
     let program = arguments.worker_program.map_or_else(local::program, Ok).map_err(io("find", "this program"))?;
@@ -96,10 +101,17 @@ pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
         uploads,
         downloads,
     };
-    let router = http::router(site, guard::Names::new(address, public_url.as_deref()));
+    let host = train::worker::host();
+    let router = http::router(site, guard::Names::new(address, public_url.as_deref(), host.as_deref()));
 
     let runner = task::spawn(runner::run(runner, shutdown.clone()));
     println!("Stillroom is at {url}");
+    if let Some(host) = host.filter(|_| address.ip().is_unspecified()) {
+        println!(
+            "Others on this machine's network reach it at http://{host}:{port}, or by any of its addresses.",
+            port = address.port()
+        );
+    }
     connections::serve(listener, router, shutdown).await;
     eprintln!("Stopping: workers write a checkpoint and leave.");
     // Its own troubles it has told already; here it only counts that it is through.
@@ -129,6 +141,16 @@ fn password(arguments: &Serve) -> Result<Option<Password>, CommandError> {
         source: std::io::Error::other(error.to_string()),
     })?;
     Ok(Some(Password::new(text, session_key)))
+}
+
+/// Where this machine reaches a server: "every address" is none that a browser could open.
+fn from_here(address: SocketAddr) -> SocketAddr {
+    let here = match address.ip() {
+        ip if !ip.is_unspecified() => return address,
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+    };
+    SocketAddr::new(here, address.port())
 }
 
 fn public_url(given: &str) -> Result<String, CommandError> {

@@ -36,10 +36,14 @@ pub enum Unwelcome {
 }
 
 impl Names {
-    /// `listening`: the address and the port in use. `public_url`: a checked one ([`public_authority`]).
-    pub fn new(listening: SocketAddr, public_url: Option<&str>) -> Names {
+    /// `listening`: the address and the port in use. `public_url`: a checked one ([`public_authority`]). `host`: what this machine calls
+    /// itself, by which others on its network may know it.
+    pub fn new(listening: SocketAddr, public_url: Option<&str>, host: Option<&str>) -> Names {
         let port = listening.port();
         let mut allowed: Vec<String> = ["localhost", "127.0.0.1", "[::1]"].map(|name| format!("{name}:{port}")).into();
+        if let Some(host) = host.filter(|_| !listening.ip().is_loopback()).map(str::to_ascii_lowercase) {
+            allowed.extend([format!("{host}:{port}"), format!("{host}.local:{port}")]);
+        }
         allowed.push(listening.to_string());
         let public = public_url.and_then(public_authority);
         allowed.extend(public.clone());
@@ -145,7 +149,11 @@ mod tests {
 
     #[test]
     fn only_the_names_of_this_server_are_answered() {
-        let names = Names::new("127.0.0.1:3000".parse().expect("an address"), Some("https://lab.example.org"));
+        let names = Names::new(
+            "127.0.0.1:3000".parse().expect("an address"),
+            Some("https://lab.example.org"),
+            Some("workbench"),
+        );
         for host in ["127.0.0.1:3000", "localhost:3000", "LOCALHOST:3000", "[::1]:3000", "lab.example.org"] {
             assert_eq!(check(&names, Method::GET, "/", &[("host", host)]), Ok(()), "{host}");
         }
@@ -156,6 +164,7 @@ mod tests {
             "localhost",
             "lab.example.org.evil.example",
             "192.168.1.2:3000",
+            "workbench:3000",
             "",
         ] {
             assert_eq!(check(&names, Method::GET, "/", &[("host", host)]), Err(Unwelcome::Misdirected), "{host}");
@@ -166,9 +175,9 @@ mod tests {
     }
 
     #[test]
-    fn a_server_for_others_is_reached_by_number_but_not_by_a_strange_name() {
-        let names = Names::new("0.0.0.0:3000".parse().expect("an address"), None);
-        for host in ["192.168.1.2:3000", "[fe80::1]:3000", "localhost:3000"] {
+    fn a_server_for_others_is_reached_by_number_and_by_its_machines_name_but_not_by_a_strange_one() {
+        let names = Names::new("0.0.0.0:3000".parse().expect("an address"), None, Some("Workbench"));
+        for host in ["192.168.1.2:3000", "[fe80::1]:3000", "localhost:3000", "workbench:3000", "workbench.local:3000"] {
             assert_eq!(check(&names, Method::GET, "/", &[("host", host)]), Ok(()), "{host}");
         }
         for host in ["evil.example:3000", "192.168.1.2:3001", "192.168.1.2"] {
@@ -178,7 +187,11 @@ mod tests {
 
     #[test]
     fn changes_come_from_the_servers_own_pages_or_from_programs() {
-        let names = Names::new("127.0.0.1:3000".parse().expect("an address"), Some("https://lab.example.org"));
+        let names = Names::new(
+            "127.0.0.1:3000".parse().expect("an address"),
+            Some("https://lab.example.org"),
+            Some("workbench"),
+        );
         let host = ("host", "127.0.0.1:3000");
         let allowed: [&[(&str, &str)]; 4] = [
             &[host, ("origin", "http://127.0.0.1:3000")],

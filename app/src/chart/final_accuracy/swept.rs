@@ -146,11 +146,12 @@ pub(super) fn drawn(picture: &Picture<'_>, sweep: &Sweep, longest: usize) -> imp
     let several = sweep.lines.len() > 1;
     let line_class = |index: usize| if several { Tint::of_line(index).class() } else { String::new() };
     let lines = sweep.lines.iter().enumerate().map(|(index, line)| {
-        let means: Vec<(f64, f64)> =
-            line.arms.iter().filter_map(|arm| Some((place(*arm)?, height(summary(*arm).mean?)))).collect();
-        let strokes = means.windows(2).map(|pair| {
+        let mean = |arm: usize| Some((place(arm)?, height(summary(arm).mean?)));
+        // No line goes over an arm that has no result yet.
+        let pairs = line.arms.windows(2).filter_map(|pair| Some((mean(pair[0])?, mean(pair[1])?)));
+        let strokes = pairs.map(|(from, to)| {
             view! {
-                <line class="through-means" x1=across(pair[0].0) y1=pixels(pair[0].1) x2=across(pair[1].0) y2=pixels(pair[1].1)></line>
+                <line class="through-means" x1=across(from.0) y1=pixels(from.1) x2=across(to.0) y2=pixels(to.1)></line>
             }
         });
         view! { <g class=line_class(index)>{strokes.collect_view()}</g> }
