@@ -1,10 +1,10 @@
 //! Groups whose blocks append channels to what they read (Huang et al. 2017), and the passes through them.
 //!
 //! A group's activation has room for all channels that its blocks append, each block's in blocks of 16 of their own, filled up with
-//! zeros: nothing is ever copied together. A block of `n` input channels gives `convolution(relu(norm(x[..n])))`; one with a bottleneck
-//! `last(relu(norm(middle)))` of `middle = bottleneck(relu(norm(x[..n])))`, which is kept. So does the transition to the next group,
-//! of all channels, whose 1×1 convolution reads means over 2×2 pixels: they are the same before it and
-//! after it, and before it there is a quarter to multiply. The network's own batch norm, `last`, is before the pooling.
+//! zeros: nothing is ever copied together. A block of `n` input channels gives `convolution(relu(norm(x[..n])))`, or by way of a
+//! bottleneck `last(relu(norm(middle)))` of `middle = bottleneck(relu(norm(x[..n])))`, which is kept. The transition to the next group
+//! is such a convolution of all channels, 1×1, that reads means over 2×2 pixels: they are the same before it and after it, and before
+//! it there is a quarter to multiply. The network's own batch norm, `last`, is before the pooling.
 //!
 //! Backward, what a channel's gradient is made of comes from every block that read it. Of each batch norm's gradient,
 //! `scale·g + by_input·x + constant`, the first part is added where the gated gradient `g` arises; of the others, which are known only
