@@ -15,6 +15,7 @@ const RUNNING_MOMENTUM: f64 = 0.1;
 /// Evaluation goes through the images in batches of this size, to bound memory.
 const EVALUATION_BATCH: usize = 500;
 
+/// A network out of candle's operators, in one precision on one device.
 pub struct CandleNetwork {
     shape: NetworkShape,
     device: Device,

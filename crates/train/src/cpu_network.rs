@@ -16,6 +16,11 @@ pub struct CpuNetwork {
 }
 
 impl CpuNetwork {
+    /// One that trains on batches of up to `batch_max` images (1 to 65,536) with `threads` threads (1 to 1,024). All tensors are zero
+    /// until they are set.
+    ///
+    /// # Errors
+    /// Names what is out of range, or an instruction set that this processor lacks.
     pub fn new(
         shape: &NetworkShape,
         batch_max: usize,
@@ -25,6 +30,10 @@ impl CpuNetwork {
         Ok(Self::with(Network::new(kernels_shape(shape), batch_max, threads, instruction_set)?, shape))
     }
 
+    /// One that is only evaluated: a frozen teacher.
+    ///
+    /// # Errors
+    /// As [`CpuNetwork::new`].
     pub fn for_evaluation(
         shape: &NetworkShape,
         threads: usize,

@@ -21,10 +21,11 @@ use train::random::{Purpose, stream};
 const RECORDED_VERSION: u32 = 2;
 
 /// By network: of every instruction set that multiplies and adds at once, and of the portable one.
-const RECORDED: [(&str, [&str; 2]); 3] = [
+const RECORDED: [(&str, [&str; 2]); 4] = [
     ("wrn-10-2", ["561818c80e786b2e", "1caed9fc8a86d751"]),
     ("resnet8x4", ["c375bdee1568a80f", "33b2b134d00f46bf"]),
     ("densenet-40-12", ["0742d4a636b2e6a3", "d0c4aa94d6252e33"]),
+    ("densenet-bc-40-12", ["8e3a3a64b7103d44", "8ac924c9c9930d8e"]),
 ];
 
 fn recorded([fused, portable]: [&'static str; 2], set: InstructionSet) -> &'static str {

@@ -28,7 +28,7 @@ fn shape(name: &str, channels: usize, image_size: usize) -> NetworkShape {
     NetworkShape { architecture, channels, image_size, classes: 10 }
 }
 
-fn shapes() -> [NetworkShape; 8] {
+fn shapes() -> [NetworkShape; 9] {
     [
         shape("wrn-10-1", 1, 28),
         shape("wrn-10-1", 3, 32),
@@ -38,6 +38,7 @@ fn shapes() -> [NetworkShape; 8] {
         shape("resnet14", 3, 16),
         shape("resnet8x4", 3, 12),
         densenet(3, 8),
+        densenet_bc(3, 8),
     ]
 }
 
@@ -45,6 +46,11 @@ fn shapes() -> [NetworkShape; 8] {
 /// two and a half million some are not, whatever its weights.
 fn densenet(channels: usize, image_size: usize) -> NetworkShape {
     NetworkShape { architecture: Architecture::DenseNet { depth: 16, growth: 12 }, channels, image_size, classes: 10 }
+}
+
+/// As above: one with bottlenecks and compression, of two blocks a group.
+fn densenet_bc(channels: usize, image_size: usize) -> NetworkShape {
+    NetworkShape { architecture: Architecture::DenseNetBc { depth: 16, growth: 12 }, channels, image_size, classes: 10 }
 }
 
 fn engines(shape: &NetworkShape) -> Vec<(String, Box<dyn Engine>)> {
@@ -75,7 +81,7 @@ const TEN_STEPS: Seed = Seed(10);
 fn one_step(shape: &NetworkShape) -> Seed {
     match shape.architecture {
         Architecture::WideResNet { .. } | Architecture::ResNet { .. } => Seed(30),
-        Architecture::DenseNet { .. } => Seed(31),
+        Architecture::DenseNet { .. } | Architecture::DenseNetBc { .. } => Seed(31),
     }
 }
 
@@ -224,7 +230,9 @@ fn attention_maps_and_their_gradients_agree_with_double_precision() {
 /// In any order, with attention maps and without, to the same bits as alone.
 #[test]
 fn each_backward_gives_its_own_gradients() {
-    for (name, size) in [("wrn-10-1", 12), ("resnet8", 12), ("resnet8x4", 12), ("densenet-40-12", 8)] {
+    for (name, size) in
+        [("wrn-10-1", 12), ("resnet8", 12), ("resnet8x4", 12), ("densenet-40-12", 8), ("densenet-bc-40-12", 8)]
+    {
         gives_its_own_gradients(shape(name, 1, size));
     }
 }
@@ -285,7 +293,9 @@ fn ten_steps_agree_with_double_precision() {
 /// Batches of one image, of a few and of as many as fit, over more threads than images.
 #[test]
 fn threads_change_no_bit() {
-    for (name, size) in [("wrn-10-1", 16), ("resnet14", 16), ("resnet8x4", 16), ("densenet-40-12", 8)] {
+    for (name, size) in
+        [("wrn-10-1", 16), ("resnet14", 16), ("resnet8x4", 16), ("densenet-40-12", 8), ("densenet-bc-40-12", 8)]
+    {
         is_the_same_with_any_threads(shape(name, 1, size));
     }
 }
@@ -319,7 +329,7 @@ fn is_the_same_with_any_threads(shape: NetworkShape) {
 /// Going on from weights and momentum that were read and set again is going on.
 #[test]
 fn a_network_goes_on_from_what_it_was() {
-    for (name, size) in [("wrn-10-1", 28), ("resnet8", 28), ("densenet-40-12", 8)] {
+    for (name, size) in [("wrn-10-1", 28), ("resnet8", 28), ("densenet-40-12", 8), ("densenet-bc-40-12", 8)] {
         goes_on(shape(name, 1, size));
     }
 }

@@ -131,10 +131,115 @@ fc.weight 10 256
 fc.bias 10
 ";
 
+/// The zoos have no DenseNets for small images: these names are ours, and every checkpoint of one hangs on them. Of one block a group
+/// that appends 12 channels.
+const DENSENET: &str = "
+conv1.weight 16 3 3 3
+block1.layer.0.bn1.weight 16
+block1.layer.0.bn1.bias 16
+block1.layer.0.bn1.running_mean 16
+block1.layer.0.bn1.running_var 16
+block1.layer.0.bn1.num_batches_tracked
+block1.layer.0.conv1.weight 12 16 3 3
+trans1.bn1.weight 28
+trans1.bn1.bias 28
+trans1.bn1.running_mean 28
+trans1.bn1.running_var 28
+trans1.bn1.num_batches_tracked
+trans1.conv1.weight 28 28 1 1
+block2.layer.0.bn1.weight 28
+block2.layer.0.bn1.bias 28
+block2.layer.0.bn1.running_mean 28
+block2.layer.0.bn1.running_var 28
+block2.layer.0.bn1.num_batches_tracked
+block2.layer.0.conv1.weight 12 28 3 3
+trans2.bn1.weight 40
+trans2.bn1.bias 40
+trans2.bn1.running_mean 40
+trans2.bn1.running_var 40
+trans2.bn1.num_batches_tracked
+trans2.conv1.weight 40 40 1 1
+block3.layer.0.bn1.weight 40
+block3.layer.0.bn1.bias 40
+block3.layer.0.bn1.running_mean 40
+block3.layer.0.bn1.running_var 40
+block3.layer.0.bn1.num_batches_tracked
+block3.layer.0.conv1.weight 12 40 3 3
+bn1.weight 52
+bn1.bias 52
+bn1.running_mean 52
+bn1.running_var 52
+bn1.num_batches_tracked
+fc.weight 10 52
+fc.bias 10
+";
+
+/// As above, with bottlenecks and compression.
+const DENSENET_BC: &str = "
+conv1.weight 24 3 3 3
+block1.layer.0.bn1.weight 24
+block1.layer.0.bn1.bias 24
+block1.layer.0.bn1.running_mean 24
+block1.layer.0.bn1.running_var 24
+block1.layer.0.bn1.num_batches_tracked
+block1.layer.0.conv1.weight 48 24 1 1
+block1.layer.0.bn2.weight 48
+block1.layer.0.bn2.bias 48
+block1.layer.0.bn2.running_mean 48
+block1.layer.0.bn2.running_var 48
+block1.layer.0.bn2.num_batches_tracked
+block1.layer.0.conv2.weight 12 48 3 3
+trans1.bn1.weight 36
+trans1.bn1.bias 36
+trans1.bn1.running_mean 36
+trans1.bn1.running_var 36
+trans1.bn1.num_batches_tracked
+trans1.conv1.weight 18 36 1 1
+block2.layer.0.bn1.weight 18
+block2.layer.0.bn1.bias 18
+block2.layer.0.bn1.running_mean 18
+block2.layer.0.bn1.running_var 18
+block2.layer.0.bn1.num_batches_tracked
+block2.layer.0.conv1.weight 48 18 1 1
+block2.layer.0.bn2.weight 48
+block2.layer.0.bn2.bias 48
+block2.layer.0.bn2.running_mean 48
+block2.layer.0.bn2.running_var 48
+block2.layer.0.bn2.num_batches_tracked
+block2.layer.0.conv2.weight 12 48 3 3
+trans2.bn1.weight 30
+trans2.bn1.bias 30
+trans2.bn1.running_mean 30
+trans2.bn1.running_var 30
+trans2.bn1.num_batches_tracked
+trans2.conv1.weight 15 30 1 1
+block3.layer.0.bn1.weight 15
+block3.layer.0.bn1.bias 15
+block3.layer.0.bn1.running_mean 15
+block3.layer.0.bn1.running_var 15
+block3.layer.0.bn1.num_batches_tracked
+block3.layer.0.conv1.weight 48 15 1 1
+block3.layer.0.bn2.weight 48
+block3.layer.0.bn2.bias 48
+block3.layer.0.bn2.running_mean 48
+block3.layer.0.bn2.running_var 48
+block3.layer.0.bn2.num_batches_tracked
+block3.layer.0.conv2.weight 12 48 3 3
+bn1.weight 27
+bn1.bias 27
+bn1.running_mean 27
+bn1.running_var 27
+bn1.num_batches_tracked
+fc.weight 10 27
+fc.bias 10
+";
+
 #[test]
 fn a_saved_file_has_the_zoos_names_and_shapes_and_no_other() {
     saves_as(Architecture::WideResNet { depth: 10, width: 1 }, ZOO);
     saves_as(Architecture::ResNet { depth: 8, width: 4 }, ZOO_RESNET);
+    saves_as(Architecture::DenseNet { depth: 7, growth: 12 }, DENSENET);
+    saves_as(Architecture::DenseNetBc { depth: 10, growth: 12 }, DENSENET_BC);
 }
 
 fn saves_as(architecture: Architecture, zoo: &str) {
