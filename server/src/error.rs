@@ -25,8 +25,6 @@ pub enum CommandError {
     UnknownRun(RunId),
     #[error("nothing was trained as {0} in this data folder; a study's metrics name what its teachers left behind")]
     UnknownCheckpoint(CheckpointId),
-    #[error("{path}: {problem}", path = path.display())]
-    Import { path: PathBuf, problem: &'static str },
     #[error("could not listen on {address}: {source}; --port chooses another port, 0 any that is free")]
     Listen { address: std::net::SocketAddr, source: io::Error },
     #[error(

@@ -6,7 +6,7 @@ use crate::{
 use leptos::prelude::*;
 use leptos_meta::Title;
 use std::collections::BTreeMap;
-use study::{Dataset, DatasetFacts, DatasetSamples, Machine, Unusable, cost::bytes_in_words};
+use study::{Dataset, DatasetFacts, DatasetSamples, ImportedTeacher, Machine, Unusable, cost::bytes_in_words};
 
 /// The images that studies of this machine are trained and tested on.
 #[component]
@@ -18,7 +18,7 @@ pub fn Data() -> impl IntoView {
         <Title text="Data"/>
         <article class="page">
             <h1>"Data"</h1>
-            <p class="lead">"What studies on this machine are trained and tested on."</p>
+            <p class="lead">"What studies on this machine are trained and tested on, and teachers that were brought here."</p>
             {data_sets(&laboratory.machine_now(), &samples, &downloads)}
             <section class="panel how" aria-labelledby="own-heading">
                 <h2 id="own-heading">"Images of your own"</h2>
@@ -30,6 +30,11 @@ pub fn Data() -> impl IntoView {
                      kept. Where there are both, "<code>"val"</code>" is held out for validation; else a tenth of "<code>"train"</code>" is."
                 </p>
                 {(laboratory.upload_limit > 0).then(|| upload(laboratory.upload_limit))}
+            </section>
+            <section class="panel how" id="teachers" aria-labelledby="teachers-heading">
+                <h2 id="teachers-heading">"Teachers of your own"</h2>
+                {teachers(&(laboratory.imported)())}
+                {(laboratory.upload_limit > 0).then(bring)}
             </section>
         </article>
     }
@@ -69,6 +74,50 @@ fn upload(limit: u64) -> impl IntoView + use<> {
             <label for="archive">"Archive"</label>
             <input id="archive" name="archive" type="file" required accept=".zip,.tar,.tgz,.tar.gz,.gz"/>
             <button class="button quiet" type="submit">"Upload"</button>
+        </form>
+    }
+}
+
+/// Those that were brought here, each as a study names it.
+fn teachers(imported: &[ImportedTeacher]) -> impl IntoView + use<> {
+    let each = imported.iter().map(|teacher| {
+        let of = format!(
+            ": {}, {}, ",
+            if teacher.channels == 1 { "grey images" } else { "images in colour" },
+            format!("{} classes", numbers::count(u64::from(teacher.classes)))
+        );
+        view! { <li>{teacher.name.clone()}{of}<code>{format!("architecture = \"{}\"", teacher.network)}</code></li> }
+    });
+    match imported {
+        [] => view! { <p class="empty">"None was brought here yet."</p> }.into_any(),
+        _ => view! { <ul class="brought">{each.collect_view()}</ul> }.into_any(),
+    }
+}
+
+/// How a network that was trained elsewhere is sent from the page.
+fn bring() -> impl IntoView {
+    let text = |name: &'static str, label: &'static str, hint: &'static str| {
+        let (id, hint_id) = (format!("teacher-{name}"), format!("teacher-{name}-hint"));
+        view! {
+            <label for=id.clone()>{label}</label>
+            <input id=id type="text" name=name autocomplete="off" aria-describedby=hint_id.clone()/>
+            <p class="hint" id=hint_id>{hint}</p>
+        }
+    };
+    view! {
+        <p>
+            "A network that was trained elsewhere teaches like any other once its weights are here: a safetensors file with the names of the \
+             model zoos, checked against its network, as "<code>"stillroom import-teacher"</code>" takes it. Of a file that "
+            <code>"stillroom export"</code>" wrote only the file is needed."
+        </p>
+        <form class="upload" method="post" action="/api/v1/teachers" enctype="multipart/form-data">
+            {text("architecture", "Network", "Such as wrn-40-2 or resnet32x4.")}
+            {text("mean", "Mean", "What was taken off its images, by colour, of pixel values from 0 to 1: 0.4914,0.4822,0.4465.")}
+            {text("deviation", "Deviation", "What they were divided by: 0.2470,0.2435,0.2616.")}
+            {text("name", "Name", "What you call it; the file’s name where left empty.")}
+            <label for="weights">"Weights"</label>
+            <input id="weights" name="weights" type="file" required accept=".safetensors"/>
+            <button class="button quiet" type="submit">"Bring this teacher"</button>
         </form>
     }
 }

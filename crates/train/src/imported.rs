@@ -24,7 +24,7 @@ pub struct Described {
     pub deviation: Vec<f32>,
 }
 
-/// What a file says of itself, such as one that was exported by this program; `None` of what it does not say.
+/// What a file says of itself, such as one that was exported by this program, or what a person says of it; `None` of what is not said.
 #[derive(Clone, Debug, Default)]
 pub struct OfItself {
     pub architecture: Option<Architecture>,
@@ -41,6 +41,24 @@ pub fn said_of_itself(from: &Path) -> Result<OfItself, TrainError> {
     let normalisation = || Some([numbers(&metadata, "mean")?, numbers(&metadata, "deviation")?]);
     let architecture = metadata.get("architecture").and_then(|name| name.parse().ok());
     Ok(OfItself { architecture, normalisation: normalisation() })
+}
+
+/// What a file is: as it is `said` to be, and of what is not said, as it says of itself.
+///
+/// # Errors
+/// A file that is not safetensors, or of which nobody says which network it is, or how its inputs are normalised.
+pub fn described(from: &Path, said: OfItself, name: String) -> Result<Described, TrainError> {
+    let of_itself = said_of_itself(from)?;
+    let lacking = |problem: &str| TrainError::Checkpoint { path: from.into(), problem: problem.into() };
+    let architecture = said
+        .architecture
+        .or(of_itself.architecture)
+        .ok_or_else(|| lacking("does not say which network it is: name its architecture, such as wrn-40-2"))?;
+    let [mean, deviation] = said
+        .normalisation
+        .or(of_itself.normalisation)
+        .ok_or_else(|| lacking("does not say how its inputs are normalised: say it by mean and deviation"))?;
+    Ok(Described { architecture, name, mean, deviation })
 }
 
 /// Brings a safetensors file with weights in the model zoo's names into the shared folder. The same file twice is one teacher.

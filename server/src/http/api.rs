@@ -1,12 +1,12 @@
 //! `/api/v1`: for programs what the pages are for people. Each route is one of the laboratory's functions, but for those by which data
-//! sets come here ([`upload`], [`download`]): they are this server's own.
+//! sets and teachers come here ([`upload`], [`download`], [`teachers`]): they are this server's own.
 //!
 //! Errors are JSON: a study that is wrong is answered 422 with `{"errors": [{"field", "problem", "given", "allowed"}]}`,
 //! everything else with `{"error": "a sentence"}`.
 //!
 //! `comparison` says accuracies in percent and differences in points; `metrics` say what was measured, from 0 to 1.
 
-use super::{Site, download, json, metrics, upload};
+use super::{Site, download, json, metrics, teachers, upload};
 use crate::{process, summary};
 use app::{error::ApiError, laboratory};
 use axum::{
@@ -34,6 +34,7 @@ pub fn routes() -> Router<Site> {
         .route("/studies/{id}/metrics.csv", get(metrics_csv))
         .route("/studies/{id}/metrics.json", get(metrics_json))
         .route("/datasets", get(datasets).post(upload::upload).layer(DefaultBodyLimit::disable()))
+        .route("/teachers", get(teachers::list).post(teachers::bring).layer(DefaultBodyLimit::disable()))
         .route("/datasets/{name}/download", post(download::begin))
         .route("/shares", get(shares).post(share))
         .route("/shares/{id}", delete(revoke))

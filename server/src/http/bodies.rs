@@ -1,6 +1,6 @@
 //! Bodies of requests: read whole before anything is done about them, within a size and a time.
 
-use super::{To, refusal, upload};
+use super::{To, form, refusal};
 use axum::{
     body::{Body, to_bytes},
     extract::Request,
@@ -18,7 +18,7 @@ const BODY_WITHIN: Duration = Duration::from_secs(30);
 
 /// The middleware: passes on a request with its whole body, or refuses it. An upload has limits of its own.
 pub async fn whole(request: Request, next: Next) -> Response {
-    if upload::is_upload(&request) {
+    if form::has_a_file(&request) {
         return next.run(request).await;
     }
     let (head, body) = request.into_parts();

@@ -8,6 +8,7 @@ pub mod bodies;
 pub mod connections;
 pub mod download;
 pub mod events;
+pub mod form;
 pub mod guard;
 pub mod headers;
 pub mod json;
@@ -15,6 +16,7 @@ pub mod login;
 pub mod metrics;
 pub mod pages;
 pub mod password;
+pub mod teachers;
 pub mod upload;
 
 use app::laboratory::Laboratory;

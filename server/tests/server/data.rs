@@ -53,16 +53,27 @@ pub fn flowers() -> Vec<u8> {
 }
 
 pub async fn send(laboratory: &Laboratory, name: &str, file: &str, archive: &[u8], accept: &str) -> Response {
+    let fields = [("name", name)];
+    send_form(laboratory, "/api/v1/datasets", &fields, ("archive", file, archive), accept).await
+}
+
+/// A form with `fields` and behind them a file: its field, its name, and what is in it.
+pub async fn send_form(
+    laboratory: &Laboratory,
+    path: &str,
+    fields: &[(&str, &str)],
+    (field, name, bytes): (&str, &str, &[u8]),
+    accept: &str,
+) -> Response {
     let part = |head: &str, bytes: &[u8]| {
         let head = format!("--edge\r\ncontent-disposition: form-data; {head}\r\n\r\n");
         [head.as_bytes(), bytes, b"\r\n"].concat()
     };
-    let body = [
-        part("name=\"name\"", name.as_bytes()),
-        part(&format!("name=\"archive\"; filename=\"{file}\""), archive),
-        b"--edge--\r\n".to_vec(),
-    ];
-    let request = laboratory.request(Method::POST, "/api/v1/datasets").body(body.concat());
+    let mut body: Vec<u8> =
+        fields.iter().flat_map(|(name, text)| part(&format!("name=\"{name}\""), text.as_bytes())).collect();
+    body.extend(part(&format!("name=\"{field}\"; filename=\"{name}\""), bytes));
+    body.extend(b"--edge--\r\n");
+    let request = laboratory.request(Method::POST, path).body(body);
     let request =
         request.header(header::CONTENT_TYPE, "multipart/form-data; boundary=edge").header(header::ACCEPT, accept);
     request.send().await.expect("an answer")

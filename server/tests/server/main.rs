@@ -12,4 +12,5 @@ mod memory;
 mod sharing;
 mod survival;
 mod synthetic;
+mod teachers;
 mod waiting;

@@ -1,0 +1,280 @@
+//! A form with a file, from a page or a program: bounded in how long it may be silent, in what is held of it in memory, and in its bytes.
+
+use super::{To, refusal};
+use axum::{
+    body::{Body, BodyDataStream},
+    extract::{
+        FromRequest, Multipart, Request,
+        multipart::{Field, MultipartError},
+    },
+    http::{HeaderMap, Method, StatusCode, header},
+    response::Response,
+};
+use futures::{StreamExt, stream};
+use std::{
+    io,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use study::cost::bytes_in_words;
+use tokio::{fs::File, io::AsyncWriteExt, sync::Mutex, task, time};
+
+/// Where forms with files are sent.
+const PATHS: [&str; 2] = ["/api/v1/datasets", "/api/v1/teachers"];
+/// A client that sends nothing for so long has gone away.
+const SILENT_FOR: Duration = Duration::from_secs(30);
+/// How long what is not taken is listened to.
+const HEAR_OUT: Duration = Duration::from_secs(60);
+/// What may have come of a form without being handed on, before more is let come: its boundaries and the heads of its parts are short.
+const HELD_BYTES_MAX: u64 = 1 << 16;
+const TEXT_BYTES_MAX: usize = 200;
+
+/// Whether a request is one whose body is not read before its route reads it.
+pub fn has_a_file(request: &Request) -> bool {
+    request.method() == Method::POST && PATHS.contains(&request.uri().path())
+}
+
+/// Why a form is not taken, in a sentence.
+#[derive(Debug)]
+pub struct NotTaken(pub StatusCode, pub String);
+
+impl NotTaken {
+    pub fn wrong(sentence: impl Into<String>) -> NotTaken {
+        NotTaken(StatusCode::UNPROCESSABLE_ENTITY, sentence.into())
+    }
+
+    fn too_large(bytes_max: u64) -> NotTaken {
+        let sentence = format!("A file may have up to {} (stillroom serve --upload-limit).", bytes_in_words(bytes_max));
+        NotTaken(StatusCode::PAYLOAD_TOO_LARGE, sentence)
+    }
+}
+
+/// The disk's trouble, which is logged and told in no detail.
+pub fn not_kept(error: io::Error) -> NotTaken {
+    tracing::error!(%error, "an upload could not be kept");
+    NotTaken(StatusCode::INTERNAL_SERVER_ERROR, "The file could not be kept; the server’s log says why.".into())
+}
+
+/// The form of a request, and its body as it comes. `fields`: those it must have, in words; `bytes_max`: bytes that its file may have,
+/// 0 where none is taken.
+///
+/// # Errors
+/// The answer to one that is no such form, or says beforehand that it is too long.
+pub async fn open(request: Request, bytes_max: u64, fields: &str) -> Result<(Multipart, Sent), Response> {
+    let to = To::of(request.headers());
+    // Such a client sends nothing before it is told to, which the first look at its body does.
+    let waits = request.headers().contains_key(header::EXPECT);
+    if let Some(refused) = refuse_by_head(request.headers(), bytes_max, fields) {
+        return Err(refuse(to, refused, (!waits).then(|| Sent::new(request.into_body()))).await);
+    }
+    let (head, body) = request.into_parts();
+    let sent = Sent::new(body);
+    match Multipart::from_request(Request::from_parts(head, sent.form()), &()).await {
+        Ok(form) => Ok((form, sent)),
+        Err(_) => Err(refuse(to, not_a_form(fields), Some(sent)).await),
+    }
+}
+
+/// The answer to a form that is not taken. What is `unheard` of it is listened to first: whoever still sends would not hear the answer.
+pub async fn refuse(to: To, NotTaken(status, sentence): NotTaken, unheard: Option<Sent>) -> Response {
+    if let Some(sent) = unheard {
+        let _ = time::timeout(HEAR_OUT, sent.hear_out()).await;
+    }
+    refusal(to, status, "This is not taken", &sentence)
+}
+
+fn not_a_form(fields: &str) -> NotTaken {
+    NotTaken::wrong(format!("Send a form (multipart/form-data) with the fields {fields}."))
+}
+
+/// What can be said before anything of the body has come.
+fn refuse_by_head(headers: &HeaderMap, bytes_max: u64, fields: &str) -> Option<NotTaken> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    if bytes_max == 0 {
+        let sentence = "This server takes no files (stillroom serve --upload-limit).";
+        return Some(NotTaken(StatusCode::FORBIDDEN, sentence.into()));
+    }
+    if !text(header::CONTENT_TYPE).is_some_and(|kind| kind.to_ascii_lowercase().starts_with("multipart/form-data")) {
+        return Some(not_a_form(fields));
+    }
+    let length: Option<u64> = text(header::CONTENT_LENGTH).and_then(|length| length.parse().ok());
+    let most = bytes_max.saturating_add(HELD_BYTES_MAX);
+    length.filter(|length| *length > most).map(|_| NotTaken::too_large(bytes_max))
+}
+
+/// A form's body as it comes. It is counted: whoever finds the form's parts in it holds all that was not handed on yet, and looks through
+/// all of it for the end of what it is at.
+#[derive(Clone)]
+pub struct Sent {
+    body: Arc<Mutex<BodyDataStream>>,
+    /// Bytes of parts that were taken over.
+    handed_on: Arc<AtomicU64>,
+    /// More came than may be held.
+    is_endless: Arc<AtomicBool>,
+}
+
+impl Sent {
+    fn new(body: Body) -> Sent {
+        let body = Arc::new(Mutex::new(body.into_data_stream()));
+        Sent { body, handed_on: Arc::default(), is_endless: Arc::default() }
+    }
+
+    /// For whoever finds the form's parts: it fails once more came than may be held.
+    fn form(&self) -> Body {
+        let sent = self.clone();
+        Body::from_stream(stream::unfold(0u64, move |came| {
+            let sent = sent.clone();
+            async move {
+                // Whoever reads takes all that is there before it looks at any of it: there is one piece at a time.
+                task::yield_now().await;
+                if came.saturating_sub(sent.handed_on.load(Ordering::Relaxed)) > HELD_BYTES_MAX {
+                    sent.is_endless.store(true, Ordering::Relaxed);
+                    return Some((Err(axum::Error::new(io::Error::other("a part of the form has no end"))), came));
+                }
+                let chunk = sent.body.lock().await.next().await?;
+                let came = came + chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
+                Some((chunk, came))
+            }
+        }))
+    }
+
+    fn taken_over(&self, bytes: usize) {
+        self.handed_on.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// What comes next of a form; `None` at its end.
+    pub async fn next<T>(
+        &self,
+        next: impl Future<Output = Result<Option<T>, MultipartError>>,
+    ) -> Result<Option<T>, NotTaken> {
+        match time::timeout(SILENT_FOR, next).await {
+            Ok(Ok(next)) => Ok(next),
+            Ok(Err(_)) if self.is_endless.load(Ordering::Relaxed) => {
+                Err(NotTaken(StatusCode::BAD_REQUEST, "A part of the form has no end.".into()))
+            }
+            Ok(Err(_)) => Err(NotTaken(StatusCode::BAD_REQUEST, "The upload ended before its file did.".into())),
+            Err(_) => {
+                let sentence = format!("Nothing came for {} seconds.", SILENT_FOR.as_secs());
+                Err(NotTaken(StatusCode::REQUEST_TIMEOUT, sentence))
+            }
+        }
+    }
+
+    /// The next bytes of a part.
+    async fn chunk(&self, field: &mut Field<'_>) -> Result<Option<axum::body::Bytes>, NotTaken> {
+        let chunk = self.next(field.chunk()).await?;
+        self.taken_over(chunk.as_ref().map_or(0, |chunk| chunk.len()));
+        Ok(chunk)
+    }
+
+    /// Lets the rest come, and keeps nothing of it.
+    async fn hear_out(&self) {
+        let mut body = self.body.lock().await;
+        while let Some(Ok(_)) = body.next().await {}
+    }
+}
+
+/// A part that is a short text.
+pub async fn text(mut field: Field<'_>, sent: &Sent) -> Result<String, NotTaken> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = sent.chunk(&mut field).await? {
+        bytes.extend_from_slice(&chunk);
+        if bytes.len() > TEXT_BYTES_MAX {
+            return Err(NotTaken::wrong(format!("A field may have up to {TEXT_BYTES_MAX} bytes.")));
+        }
+    }
+    String::from_utf8(bytes).map_err(|_| NotTaken::wrong("A field is not text."))
+}
+
+/// Writes a part of up to so many bytes into a file.
+pub async fn write(mut field: Field<'_>, sent: &Sent, path: &Path, bytes_max: u64) -> Result<(), NotTaken> {
+    let mut file = File::create(path).await.map_err(not_kept)?;
+    let mut left = bytes_max;
+    while let Some(chunk) = sent.chunk(&mut field).await? {
+        left = left.checked_sub(chunk.len() as u64).ok_or_else(|| NotTaken::too_large(bytes_max))?;
+        file.write_all(&chunk).await.map_err(not_kept)?;
+    }
+    // Syncing alone forgets what the last write met, such as a full disk.
+    file.flush().await.map_err(not_kept)?;
+    file.sync_all().await.map_err(not_kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::Bytes;
+    use std::convert::Infallible;
+
+    /// Pieces of a form's body, without an end where `piece` never is `None`, and how many of them were asked for.
+    async fn form(piece: impl Fn(usize) -> Option<Bytes> + Send + 'static) -> (Multipart, Sent, Arc<AtomicU64>) {
+        let asked = Arc::new(AtomicU64::new(0));
+        let count = asked.clone();
+        let pieces = stream::iter((0..).map_while(move |index| {
+            count.fetch_add(1, Ordering::Relaxed);
+            piece(index).map(Ok::<_, Infallible>)
+        }));
+        let sent = Sent::new(Body::from_stream(pieces));
+        let request = Request::post(PATHS[0]).header(header::CONTENT_TYPE, "multipart/form-data; boundary=edge");
+        let form = Multipart::from_request(request.body(sent.form()).expect("a request"), &()).await;
+        (form.expect("a form"), sent, asked)
+    }
+
+    const PIECE: usize = 1 << 12;
+
+    #[tokio::test]
+    async fn of_a_form_without_an_end_no_more_is_held_than_may_be() {
+        // No boundary at all, and a part whose head does not end.
+        for begin in ["", "--edge\r\ncontent-disposition: form-data; name=\"name\"\r\nx: "] {
+            let piece = move |index| Some(if index == 0 { Bytes::from(begin) } else { Bytes::from(vec![b'a'; PIECE]) });
+            let (mut form, sent, asked) = form(piece).await;
+            let refused = sent.next(form.next_field()).await.map(drop).expect_err("it has no end");
+            assert_eq!((refused.0, refused.1.as_str()), (StatusCode::BAD_REQUEST, "A part of the form has no end."));
+            let pieces = asked.load(Ordering::Relaxed) as usize;
+            assert!(
+                (HELD_BYTES_MAX as usize / PIECE..=HELD_BYTES_MAX as usize / PIECE + 3).contains(&pieces),
+                "{pieces}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_taken_over_may_be_as_long_as_it_likes() {
+        let begin = "--edge\r\ncontent-disposition: form-data; name=\"archive\"\r\n\r\n";
+        let pieces = 20 * HELD_BYTES_MAX as usize / PIECE;
+        let piece = move |index| match index {
+            0 => Some(Bytes::from(begin)),
+            last if last == pieces + 1 => Some(Bytes::from("\r\n--edge--\r\n")),
+            past if past > pieces => None,
+            _ => Some(Bytes::from(vec![b'a'; PIECE])),
+        };
+        let (mut form, sent, _) = form(piece).await;
+        let mut field = sent.next(form.next_field()).await.expect("it goes on").expect("a part");
+        let mut bytes = 0;
+        while let Some(chunk) = sent.chunk(&mut field).await.expect("it goes on") {
+            bytes += chunk.len();
+        }
+        assert_eq!(bytes, pieces * PIECE);
+        drop(field);
+        assert!(sent.next(form.next_field()).await.expect("it ends").is_none());
+    }
+
+    #[test]
+    fn what_a_head_says_is_refused_before_the_body_comes() {
+        let refused = |kind: &str, length: u64, bytes_max| {
+            let headers = [(header::CONTENT_TYPE, kind.to_owned()), (header::CONTENT_LENGTH, length.to_string())];
+            let headers: HeaderMap =
+                headers.into_iter().map(|(name, value)| (name, value.parse().expect("a value"))).collect();
+            refuse_by_head(&headers, bytes_max, "name and archive").map(|NotTaken(status, _)| status)
+        };
+        let form = "multipart/form-data; boundary=edge";
+        assert_eq!(refused(form, 1000, 1000), None);
+        assert_eq!(refused(form, 1000 + HELD_BYTES_MAX, 1000), None);
+        assert_eq!(refused(form, 1001 + HELD_BYTES_MAX, 1000), Some(StatusCode::PAYLOAD_TOO_LARGE));
+        assert_eq!(refused(form, 1, 0), Some(StatusCode::FORBIDDEN));
+        assert_eq!(refused("application/zip", 1, 1000), Some(StatusCode::UNPROCESSABLE_ENTITY));
+    }
+}
