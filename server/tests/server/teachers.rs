@@ -22,7 +22,7 @@ async fn a_network_from_elsewhere_is_sent_checked_listed_and_teaches() {
     assert!(page(&laboratory, "/data").await.contains("None was brought here yet."));
 
     let id = laboratory.create(STUDY).await;
-    laboratory.until_finished(&id).await;
+    laboratory.until_finished(id).await;
     let study = laboratory.get(&format!("/api/v1/studies/{id}")).await;
     let run = study["arms"][0]["runs"][0].as_str().expect("a run's id");
     let file = bench.folder.path().join("weights.safetensors");
@@ -52,7 +52,7 @@ async fn a_network_from_elsewhere_is_sent_checked_listed_and_teaches() {
 
     let taught = format!("{STUDY}\nteacher = {{ architecture = \"{network}\" }}\ntreatment = {{ kd_stop_epoch = 1 }}");
     let id = laboratory.create(&taught).await;
-    laboratory.until_finished(&id).await;
+    laboratory.until_finished(id).await;
     let left = fs::read_dir(bench.folder.path().join("data/uploads")).expect("a folder").count();
     assert_eq!(left, 0, "what came on the way is gone");
 }
