@@ -43,7 +43,7 @@ fn NewLink(link: String) -> impl IntoView {
                 </a>
             </div>
             {only_here.then(|| view! {
-                <p class="notice">
+                <p>
                     "This address opens on this machine only. For others, start Stillroom with "
                     <code>"--bind"</code>" and a password or behind a "<code>"--public-url"</code>", or send them the file by mail."
                 </p>
