@@ -40,10 +40,10 @@ pub fn has_a_file(request: &Request) -> bool {
 
 /// Why a form is not taken, in a sentence.
 #[derive(Debug)]
-pub struct NotTaken(pub StatusCode, pub String);
+pub(super) struct NotTaken(pub(super) StatusCode, pub(super) String);
 
 impl NotTaken {
-    pub fn wrong(sentence: impl Into<String>) -> NotTaken {
+    pub(super) fn wrong(sentence: impl Into<String>) -> NotTaken {
         NotTaken(StatusCode::UNPROCESSABLE_ENTITY, sentence.into())
     }
 
@@ -54,7 +54,7 @@ impl NotTaken {
 }
 
 /// The disk's trouble, which is logged and told in no detail.
-pub fn not_kept(error: io::Error) -> NotTaken {
+pub(super) fn not_kept(error: io::Error) -> NotTaken {
     tracing::error!(%error, "an upload could not be kept");
     NotTaken(StatusCode::INTERNAL_SERVER_ERROR, "The file could not be kept; the server’s log says why.".into())
 }
@@ -64,7 +64,7 @@ pub fn not_kept(error: io::Error) -> NotTaken {
 ///
 /// # Errors
 /// The answer to one that is no such form, or says beforehand that it is too long.
-pub async fn open(request: Request, bytes_max: u64, fields: &str) -> Result<(Multipart, Sent), Response> {
+pub(super) async fn open(request: Request, bytes_max: u64, fields: &str) -> Result<(Multipart, Sent), Response> {
     let to = To::of(request.headers());
     // Such a client sends nothing before it is told to, which the first look at its body does.
     let waits = request.headers().contains_key(header::EXPECT);
@@ -80,7 +80,7 @@ pub async fn open(request: Request, bytes_max: u64, fields: &str) -> Result<(Mul
 }
 
 /// The answer to a form that is not taken. What is `unheard` of it is listened to first: whoever still sends would not hear the answer.
-pub async fn refuse(to: To, NotTaken(status, sentence): NotTaken, unheard: Option<Sent>) -> Response {
+pub(super) async fn refuse(to: To, NotTaken(status, sentence): NotTaken, unheard: Option<Sent>) -> Response {
     if let Some(sent) = unheard {
         let _ = time::timeout(HEAR_OUT, sent.hear_out()).await;
     }
@@ -109,7 +109,7 @@ fn refuse_by_head(headers: &HeaderMap, bytes_max: u64, fields: &str) -> Option<N
 /// A form's body as it comes. It is counted: whoever finds the form's parts in it holds all that was not handed on yet, and looks through
 /// all of it for the end of what it is at.
 #[derive(Clone)]
-pub struct Sent {
+pub(super) struct Sent {
     body: Arc<Mutex<BodyDataStream>>,
     /// Bytes of parts that were taken over.
     handed_on: Arc<AtomicU64>,
@@ -147,7 +147,7 @@ impl Sent {
     }
 
     /// What comes next of a form; `None` at its end.
-    pub async fn next<T>(
+    pub(super) async fn next<T>(
         &self,
         next: impl Future<Output = Result<Option<T>, MultipartError>>,
     ) -> Result<Option<T>, NotTaken> {
@@ -179,7 +179,7 @@ impl Sent {
 }
 
 /// A part that is a short text.
-pub async fn text(mut field: Field<'_>, sent: &Sent) -> Result<String, NotTaken> {
+pub(super) async fn text(mut field: Field<'_>, sent: &Sent) -> Result<String, NotTaken> {
     let mut bytes = Vec::new();
     while let Some(chunk) = sent.chunk(&mut field).await? {
         bytes.extend_from_slice(&chunk);
@@ -191,7 +191,7 @@ pub async fn text(mut field: Field<'_>, sent: &Sent) -> Result<String, NotTaken>
 }
 
 /// Writes a part of up to so many bytes into a file.
-pub async fn write(mut field: Field<'_>, sent: &Sent, path: &Path, bytes_max: u64) -> Result<(), NotTaken> {
+pub(super) async fn write(mut field: Field<'_>, sent: &Sent, path: &Path, bytes_max: u64) -> Result<(), NotTaken> {
     let mut file = File::create(path).await.map_err(not_kept)?;
     let mut left = bytes_max;
     while let Some(chunk) = sent.chunk(&mut field).await? {
