@@ -340,9 +340,7 @@ fn errors_stand_beside_their_fields_without_scripts() {
     for place in ["#treatment-kd-stop-epoch", "#recipe-device"] {
         assert!(summary.contains(place), "{place} is not in {summary}");
     }
-    assert!(
-        html.contains("2 things are to be put right first:") && html.contains("2 fields are to be put right first")
-    );
+    assert!(html.contains("2 things are to be put right first") && html.contains("2 fields are to be put right first"));
 
     form.set("dataset", "cifar-10".into());
     form.set("seeds", "0".into());
