@@ -178,21 +178,23 @@ async fn what_failed_for_a_reason_that_may_pass_goes_on_when_a_person_says_so() 
     let laboratory = bench.serve("data");
     let id = laboratory.create(&study("What is missing?", 6, "[0, 6]")).await;
     laboratory.until(id, "an epoch", |study| study["progress"]["epochs_done"].as_u64() >= Some(1)).await;
-    laboratory.stop();
+    let press = |button: &str| laboratory.request(Method::POST, &format!("/api/v1/studies/{id}/{button}"));
+    assert_eq!(laboratory.status(press("stop")).await, StatusCode::NO_CONTENT);
+    // Whoever is still at work has the images.
+    laboratory.until(id, "the workers to leave", |study| study["working"] == 0).await;
 
     let (images, elsewhere) = (bench.folder.path().join("images"), bench.folder.path().join("elsewhere"));
     std::fs::rename(&images, &elsewhere).expect("the images are moved away");
     // With what was unpacked of them for all workers nobody would miss them.
     std::fs::remove_dir_all(bench.folder.path().join("data/images")).expect("unpacked images");
-    let laboratory = bench.serve("data");
+    assert_eq!(laboratory.status(press("resume")).await, StatusCode::NO_CONTENT);
     let failed = laboratory.until(id, "a failure", |study| study["progress"]["state"] == "failed").await;
     let failure = &failed["progress"]["failures"][0];
     assert_eq!(failure["may_succeed_again"], true);
     assert!(failure["reason"].as_str().is_some_and(|reason| reason.contains("images")), "{failure}");
 
     std::fs::rename(&elsewhere, &images).expect("the images are back");
-    let resume = laboratory.request(Method::POST, &format!("/api/v1/studies/{id}/resume"));
-    assert_eq!(laboratory.status(resume).await, StatusCode::NO_CONTENT);
+    assert_eq!(laboratory.status(press("resume")).await, StatusCode::NO_CONTENT);
     let study = laboratory.until_finished(id).await;
     assert_eq!(study["progress"]["failures"], Value::Array(Vec::new()));
 }

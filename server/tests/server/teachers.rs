@@ -9,8 +9,7 @@ use serde_json::{Value, json};
 use std::fs;
 
 async fn bring(laboratory: &Laboratory, fields: &[(&str, &str)], weights: &[u8], accept: &str) -> Response {
-    send_form(laboratory, "/api/v1/teachers", fields, ("weights", "my <i>teacher</i>.safetensors", weights), accept)
-        .await
+    send_form(laboratory, "/api/v1/teachers", fields, ("weights", "my <b>teacher.safetensors", weights), accept).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -35,7 +34,7 @@ async fn a_network_from_elsewhere_is_sent_checked_listed_and_teaches() {
     assert_eq!(answer.status(), StatusCode::CREATED);
     let teacher: Value = answer.json().await.expect("JSON");
     assert_eq!((&teacher["channels"], &teacher["classes"]), (&json!(3), &json!(2)));
-    assert_eq!(teacher["name"], "my <i>teacher</i>");
+    assert_eq!(teacher["name"], "my <b>teacher");
     let network = teacher["network"].as_str().expect("a name").to_owned();
     assert!(network.starts_with("wrn-10-1 from "), "{network}");
     assert_eq!(laboratory.get("/api/v1/teachers").await, json!([teacher]));
@@ -47,7 +46,7 @@ async fn a_network_from_elsewhere_is_sent_checked_listed_and_teaches() {
     assert_eq!(answer.status(), StatusCode::SEE_OTHER);
     assert_eq!(answer.headers()[header::LOCATION], "/data#teachers");
     let shown = page(&laboratory, "/data").await;
-    assert!(shown.contains("my &lt;i&gt;teacher&lt;/i&gt;") && shown.contains("Grey"), "{shown}");
+    assert!(shown.contains("my &lt;b&gt;teacher") && shown.contains("Grey"), "{shown}");
     assert!(shown.contains(&network), "{shown}");
 
     let taught = format!("{STUDY}\nteacher = {{ architecture = \"{network}\" }}\ntreatment = {{ kd_stop_epoch = 1 }}");

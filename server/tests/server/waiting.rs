@@ -74,7 +74,7 @@ async fn a_study_that_waits_for_images_goes_on_once_they_were_sent() {
     assert_eq!(fs::read_dir(&datasets).expect("a folder").count(), 0);
     assert_eq!(laboratory.status(press(&laboratory, "resume")).await, StatusCode::NO_CONTENT);
     // It is in no list of data sets that could be here, and is missed all the same: on its page, and among all.
-    let waits = "Waiting for its images, 0 of 1 runs are done: flowers@8 was not found";
+    let waits = "Waiting for its images, 0 of 1 run is done: flowers@8 was not found";
     for _ in 0..2 {
         let shown = page(&laboratory, &format!("/studies/{id}")).await;
         assert!(shown.contains(waits) && shown.contains("--dataset flowers@8=FOLDER"), "{shown}");
