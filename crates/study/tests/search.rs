@@ -347,7 +347,11 @@ fn an_arm_that_fails_is_dropped_and_holds_up_nobody() {
     train(&first.now, &mut facts, |_, _| 0.5);
     let of_small = first.now.runs.iter().find(|run| first.now.arms[run.arm].label.contains("wrn-10-2")).unwrap();
     let failure = study::Failure { epoch: Epoch(0), reason: "not finite".into(), may_succeed_again: false };
-    facts.insert(of_small.legs[0].segment.clone(), SegmentFacts { failure: Some(failure), ..SegmentFacts::default() });
+    let failed = &of_small.legs[0].segment;
+    // What begins on its way is not there either.
+    let tails = first.now.runs.iter().filter(|run| run.legs[0].segment == *failed).flat_map(|run| &run.legs[1..]);
+    tails.for_each(|leg| drop(facts.remove(&leg.segment)));
+    facts.insert(failed.clone(), SegmentFacts { failure: Some(failure), ..SegmentFacts::default() });
     let second = asked(&study, &plan, &facts);
     assert_eq!(how_it_went(&second).rounds.len(), 2);
     assert_eq!(labels(&second, 0, false).iter().filter(|label| label.contains("wrn-10-2")).count(), 3);
