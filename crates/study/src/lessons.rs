@@ -14,10 +14,10 @@ impl Plan {
         let Some(it) = &arm.distillation else { return from_labels(arm.student, arm.epochs, recipe) };
         let teachers_seed = if study.teacher_per_seed() { seed } else { Seed(0) };
         let frozen = |training, stop| Frozen::Trained { training: Arc::new(training), seed: teachers_seed, stop };
-        let taught = |architecture, teacher: &Frozen| Training {
+        let taught = |architecture, teacher: &Frozen, stop: Epoch| Training {
             architecture,
             schedule: Schedule::new(arm.epochs, recipe),
-            lessons: lessons(it, teacher, arm.epochs, recipe),
+            lessons: lessons(it, teacher, arm.epochs, stop, recipe),
         };
 
         let mut teacher = match it.teacher {
@@ -27,9 +27,9 @@ impl Plan {
             }
         };
         for (architecture, stop) in between(arm, it) {
-            teacher = frozen(taught(architecture, &teacher), stop);
+            teacher = frozen(taught(architecture, &teacher, stop), stop);
         }
-        taught(arm.student, &teacher)
+        taught(arm.student, &teacher, arm.epochs)
     }
 }
 
@@ -74,18 +74,23 @@ fn labels(weight: f64, until: Epoch, recipe: &Recipe) -> Lesson {
     Lesson { terms: vec![(weight, Term::CrossEntropy)], optimizer: recipe.optimizer(), until }
 }
 
-/// What a student of `epochs` epochs learns from `teacher` until distillation stops, and then from labels alone.
+/// What a student of `epochs` epochs learns from `teacher` until distillation stops, and then from labels alone; where it is frozen
+/// before, to teach, nothing of what follows.
 ///
 /// A curriculum of `n` anchors (Jin et al. 2019) cuts both ways into `n` equal parts: its lesson `i` ends after `⌊i·k/n⌋` of the `k`
 /// epochs that distil, by the teacher as it was after `⌊i·s/n⌋` of the `s` epochs at which it is frozen. There are never more anchors
-/// than `k` or `s`, so that no lesson is empty and no teacher untrained.
-fn lessons(it: &Distillation, teacher: &Frozen, epochs: Epoch, recipe: &Recipe) -> Vec<Lesson> {
+/// than `k` or `s`, so that no lesson is empty and no teacher untrained; and who is frozen has gone all of the way.
+fn lessons(it: &Distillation, teacher: &Frozen, epochs: Epoch, frozen_at: Epoch, recipe: &Recipe) -> Vec<Lesson> {
     let stages = it.scheme.stages();
+    let way = it.kd_stop_epoch.min(frozen_at);
     let distils = (1..=stages).map(|stage| Lesson {
         terms: it.scheme.terms(&teacher.at(stage, stages)),
         optimizer: it.scheme.optimizer(recipe),
-        until: part(it.kd_stop_epoch, stage, stages),
+        until: part(way, stage, stages),
     });
-    let after_stop = it.cross_entropy_weight_after_stop.map(|weight| labels(weight, epochs, recipe));
+    let after_stop = it
+        .cross_entropy_weight_after_stop
+        .filter(|_| way == it.kd_stop_epoch)
+        .map(|weight| labels(weight, epochs, recipe));
     distils.chain(after_stop).collect()
 }
