@@ -81,11 +81,8 @@ fn upload(limit: u64) -> impl IntoView + use<> {
 /// Those that were brought here, each as a study names it.
 fn teachers(imported: &[ImportedTeacher]) -> impl IntoView + use<> {
     let each = imported.iter().map(|teacher| {
-        let of = format!(
-            ": {}, {}, ",
-            if teacher.channels == 1 { "grey images" } else { "images in colour" },
-            format!("{} classes", numbers::count(u64::from(teacher.classes)))
-        );
+        let images = if teacher.channels == 1 { "grey images" } else { "images in colour" };
+        let of = format!(": {images}, {} classes, ", numbers::count(u64::from(teacher.classes)));
         view! { <li>{teacher.name.clone()}{of}<code>{format!("architecture = \"{}\"", teacher.network)}</code></li> }
     });
     match imported {
