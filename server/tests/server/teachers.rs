@@ -64,11 +64,7 @@ async fn what_is_no_teacher_is_refused_with_all_that_is_wrong() {
     let head = br#"{"conv1.weight":{"dtype":"F32","shape":[1,1,1,1],"data_offsets":[0,4]}}"#;
     let one = [&(head.len() as u64).to_le_bytes()[..], head, &[0; 4]].concat();
     let cases: [(&[(&str, &str)], &str); 6] = [
-        (
-            &[("architecture", "wrn-11-1")],
-            &one,
-            "architecture: \"wrn-11-1\" is not a network; allowed: wrn-DEPTH-WIDTH",
-        ),
+        (&[("architecture", "wrn-11-1")], "architecture: \"wrn-11-1\" is not a network; allowed: wrn-DEPTH-WIDTH"),
         (&[("mean", "a lot")], "mean: \"a lot\" is no list of numbers"),
         (&[("mean", "0.5")], "mean and deviation are given both or not at all."),
         (&[], "does not say which network it is"),
