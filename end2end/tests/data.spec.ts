@@ -31,7 +31,7 @@ test("an archive of images by class is sent, shown and offered", async ({ page }
   );
   await page.goto("/data");
   await hydrated(page);
-  await page.getByLabel("Name").fill("colours@8");
+  await page.getByRole("region", { name: "Images of your own" }).getByLabel("Name").fill("colours@8");
   await page.getByLabel("Archive").setInputFiles({ name: "colours.tar", mimeType: "application/x-tar", buffer: tar(files) });
   await page.getByRole("button", { name: "Upload" }).click();
   const card = page.getByRole("listitem").filter({ has: page.getByRole("heading", { name: "colours@8" }) });
