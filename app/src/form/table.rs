@@ -119,10 +119,12 @@ impl Fields {
         table
     }
 
-    /// Whether a chosen method has the number that a field is; all other fields count.
+    /// Whether a chosen method has the number that a field is; all other fields count. Which numbers a method has that is none of those
+    /// known is not known either: then all are told.
     fn counts(&self, field: &Field) -> bool {
         let chosen = |method: Method| self.has(fields::METHOD.path, method.name());
-        fields::methods(field).is_none_or(|mut methods| methods.any(chosen))
+        let is_unknown = !self.get(fields::METHOD.path).is_empty() && !Method::ALL.into_iter().any(chosen);
+        is_unknown || fields::methods(field).is_none_or(|mut methods| methods.any(chosen))
     }
 
     /// As a study file, right or wrong.

@@ -324,6 +324,20 @@ fn a_search_is_told_by_what_it_comes_to_at_most() {
 }
 
 #[test]
+fn numbers_are_told_where_the_method_is_not_known() {
+    let mut form = Fields::first();
+    form.set("treatment.temperature", "-4".into());
+    let wrong = |form: &Fields| -> Vec<String> {
+        preview(form, &machine()).errors.into_iter().map(|error| error.field).collect()
+    };
+    assert_eq!(wrong(&form), ["treatment.temperature"]);
+    form.set("treatment.method", "kdd".into());
+    assert_eq!(wrong(&form), ["treatment.method", "treatment.temperature"]);
+    form.set("treatment.method", "at".into());
+    assert_eq!(wrong(&form), [""; 0], "it has no temperature");
+}
+
+#[test]
 fn errors_stand_beside_their_fields_without_scripts() {
     let mut form = Fields::first();
     form.set("treatment.kd_stop_epoch", "0, 30".into());
