@@ -12,7 +12,7 @@ use std::{
 use study::{
     CheckpointId, Facts, Job, Segment,
     cost::bytes_in_words,
-    teacher_logits::{TeacherLogits, teacher_logits, teachers},
+    teacher_logits::{TeacherLogits, teacher_logits_of, teachers},
 };
 use train::folder::teacher_logits_path;
 
@@ -26,7 +26,7 @@ pub fn tables(wanted: &[Wanted], facts: &Facts, limit: u64) -> Vec<TeacherLogits
     let left = wanted.iter().filter(is_left);
     let teach: BTreeSet<&CheckpointId> = left.flat_map(|wanted| teachers(&wanted.segment)).collect();
     let learns = |segment: &&Segment| teachers(segment).iter().any(|teacher| teach.contains(teacher));
-    teacher_logits(segments().filter(learns), limit)
+    teacher_logits_of(segments().filter(learns), segments(), limit)
 }
 
 /// Makes room for the tables of `jobs`: workers at work, and the one that is to start. Where that cannot be done, too much is kept

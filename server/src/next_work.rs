@@ -6,11 +6,11 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 use study::{
-    Architecture, CheckpointId, Epoch, EvaluateTest, Facts, Kept, Numerics, Observer, Segment, SegmentFacts,
-    SegmentKey, cost,
+    CheckpointId, Device, Epoch, EvaluateTest, Facts, Kept, Numerics, Observer, Segment, SegmentFacts, SegmentKey,
+    cost,
     teacher_logits::{TeacherLogits, teachers},
 };
-use train::engine::THREADS_MAX;
+use train::engine::{THREADS_MAX, resolve};
 
 /// A worker that is alive, and what it was asked to do, which may be less than what is wanted by now, or more.
 #[derive(Clone, Debug, PartialEq)]
@@ -93,7 +93,7 @@ pub fn next_work(
 
 /// Memory that workers hold, counted before one starts.
 struct Memory<'a> {
-    architectures: BTreeMap<&'a SegmentKey, Architecture>,
+    wanted: BTreeMap<&'a SegmentKey, &'a Wanted>,
     /// By checksum: all workers hold a data set's images together.
     images: BTreeSet<&'a str>,
     bytes: u64,
@@ -102,8 +102,8 @@ struct Memory<'a> {
 
 impl<'a> Memory<'a> {
     fn of(wanted: &'a [Wanted], working: &'a BTreeMap<SegmentKey, Working>) -> Memory<'a> {
-        let architectures = wanted.iter().map(|wanted| (&wanted.segment.key, wanted.segment.architecture)).collect();
-        let mut memory = Memory { architectures, images: BTreeSet::new(), bytes: 0, workers: 0 };
+        let wanted = wanted.iter().map(|wanted| (&wanted.segment.key, wanted)).collect();
+        let mut memory = Memory { wanted, images: BTreeSet::new(), bytes: 0, workers: 0 };
         for worker in working.values() {
             memory.take_in(&worker.asked, worker.threads, None);
         }
@@ -124,15 +124,23 @@ impl<'a> Memory<'a> {
 
     fn needs(&self, segment: &Segment, threads: u32) -> u64 {
         // What a GPU holds is not this machine's memory.
-        if segment.numerics != Numerics::CpuF32 {
+        if self.is_on_a_gpu(segment) {
             return 0;
         }
         let images = &segment.dataset;
         let own = cost::worker_bytes(segment.architecture, images, segment.batch_size, threads);
-        let teachers = teachers(segment).into_iter().filter_map(|teacher| self.architectures.get(&teacher.segment));
-        let teachers: u64 = teachers.map(|teacher| cost::teacher_bytes(*teacher, images, threads)).sum();
+        let teachers = teachers(segment).into_iter().filter_map(|teacher| self.wanted.get(&teacher.segment));
+        let bytes = |teacher: &&Wanted| cost::teacher_bytes(teacher.segment.architecture, images, threads);
+        let teachers: u64 = teachers.map(bytes).sum();
         let unpacked = if self.images.contains(&*images.checksum) { 0 } else { cost::images_bytes(images) };
         own + teachers + unpacked
+    }
+
+    /// candle trains on the CPU too: what the hand-written engine has no operators for.
+    fn is_on_a_gpu(&self, segment: &Segment) -> bool {
+        let on_a_gpu = |wanted: &&Wanted| matches!(resolve(wanted.device).0, Device::Cuda(_));
+        segment.numerics == Numerics::CandleF32
+            && self.wanted.get(&segment.key).map_or(segment.architecture.has_kernels(), on_a_gpu)
     }
 }
 

@@ -512,7 +512,7 @@ fn start(runner: &Runner, job: &Job) -> Result<Process, RunnerError> {
     fs::create_dir_all(&folder).map_err(failed("make"))?;
     train::folder::clear_request_to_leave(&folder)?;
     train::folder::write_job(&folder, job)?;
-    local::start(&runner.program, &folder).map_err(failed("start a worker in"))
+    local::start(&runner.program, &folder, job.threads).map_err(failed("start a worker in"))
 }
 
 /// Removes folders that no study uses, once nobody works in them. One that cannot be removed holds up nothing else.

@@ -28,6 +28,9 @@ struct Counts {
     grid_epochs: Option<u64>,
     /// Wall time of the whole plan, or of a search at most, estimated before it begins; `None` where that is not known, as for a GPU.
     seconds_estimated: Option<f64>,
+    /// Which networks are slow on this machine, and what they cost, in a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slow: Option<String>,
     /// `None` where nobody teaches.
     teacher_logits: Option<TeachersObject>,
 }
@@ -114,6 +117,7 @@ pub fn object<'a>(
         epochs_without_sharing: counted.epochs_without_sharing,
         grid_epochs: outlook.at_most.as_ref().map(|_| whole.epochs),
         seconds_estimated: outlook.estimate.map(|estimate| estimate.seconds),
+        slow: outlook.slow.clone(),
         teacher_logits: teachers_object(&outlook.teacher_logits),
     };
     Object { plan, arms: arms.collect(), seconds: found.map(|(_, seconds)| seconds) }

@@ -54,6 +54,9 @@ const NETWORKS: &[&str] = &[
     "resnet110",
     "resnet8x4",
     "resnet32x4",
+    "resnet18",
+    "resnet34",
+    "resnet50",
     "densenet-40-12",
     "densenet-40-24",
     "densenet-40-48",
@@ -101,7 +104,8 @@ pub const STUDENT: [Field; 2] = [
     Field {
         path: "student.architecture",
         label: "Student’s network",
-        hint: "A Wide ResNet, wrn-DEPTH-WIDTH with a depth of 6n + 4; a ResNet or a DenseNet, such as resnet8x4 or densenet-bc-40-12.",
+        hint: "A Wide ResNet, wrn-DEPTH-WIDTH with a depth of 6n + 4; a ResNet or a DenseNet, such as resnet8x4 or densenet-bc-40-12; for \
+               images of 32 pixels and more resnet18, resnet34, resnet50.",
         entry: Entry::Values(NETWORKS),
         first: "wrn-10-1",
     },

@@ -51,7 +51,7 @@ pub(super) fn Side(typed: RwSignal<Fields>, shown: Memo<Preview>, errors: Memo<V
 fn in_numbers(plan: &Plan, outlook: &Outlook) -> impl IntoView + use<> {
     let time = match outlook.time() {
         Some(time) => format!("On this machine it takes {time}."),
-        None => "How long it takes is not known: this machine’s speed could not be measured.".into(),
+        None => "How long it takes is not known: this machine’s speed was not measured.".into(),
     };
     // What a search shares depends on the arms that go on.
     let shared = (plan.epochs_without_sharing > plan.epochs && outlook.at_most.is_none()).then(|| {
@@ -73,6 +73,7 @@ fn in_numbers(plan: &Plan, outlook: &Outlook) -> impl IntoView + use<> {
         <p>{time}{shared}</p>
         <p>{images}</p>
         {in_words(&outlook.teacher_logits).map(|teachers| view! { <p>{in_the_forms_words(&teachers)}</p> })}
+        {outlook.slow.clone().map(|slow| view! { <p>{slow}</p> })}
         {(!plan.remarks.is_empty()).then(|| view! {
             <ul class="remarks">{plan.remarks.iter().map(|remark| view! { <li>{in_the_forms_words(remark)}</li> }).collect_view()}</ul>
         })}

@@ -254,6 +254,7 @@ fn machine() -> Machine {
     Machine {
         threads: 2,
         speed: Some(Speed { step: PACE, evaluation: PACE }),
+        candle_speed: None,
         instruction_set: "avx2".into(),
         memory: Some(8_000_000_000),
         teacher_logits_limit: 4_000_000_000,
@@ -302,6 +303,33 @@ fn the_example_comes_to_the_numbers_that_sharing_promises() {
     assert!(!html.contains("aria-invalid") && !html.contains("to be put right"));
     let first = html.find("<button").unwrap();
     assert!(html[first..].starts_with("<button type=\"submit\" disabled hidden"), "Enter in a field starts nothing");
+}
+
+#[test]
+fn a_network_that_is_slow_here_is_told_with_its_cost() {
+    let flowers = DatasetFacts {
+        dataset: "flowers@64".parse().unwrap(),
+        channels: 3,
+        image_size: 64,
+        ..machine().datasets[0].clone()
+    };
+    let slow = Pace { seconds_per_multiply_accumulate: 1e-9, ..PACE };
+    let candle_speed = Some(Speed { step: slow, evaluation: slow });
+    let machine = Machine { datasets: vec![flowers], candle_speed, ..machine() };
+    let mut form = Fields::first();
+    form.set("dataset", "flowers@64".into());
+    let outlook = |form: &Fields| preview(form, &machine).planned.unwrap().1;
+    assert_eq!(outlook(&form).slow, None);
+    form.set("teacher.architecture", "resnet18".into());
+    let shown = outlook(&form);
+    let expected = "resnet18 takes a thread about 148 ms an image in training and 148 ms in evaluation.";
+    assert!(shown.estimate.is_some() && shown.slow.as_ref().is_some_and(|it| it.ends_with(expected)), "{shown:?}");
+    let html = Owner::new().with(|| view! { <Form first=form.clone() machine=machine.clone()/> }.to_html());
+    assert!(html.contains(expected));
+    // Its maps do not pair with the student's.
+    form.set("treatment.method", "kd, at".into());
+    let told: Vec<_> = preview(&form, &machine).errors.into_iter().map(|error| (error.field, error.given)).collect();
+    assert_eq!(told, [("treatment.method".to_owned(), "\"at\"".to_owned())]);
 }
 
 #[test]

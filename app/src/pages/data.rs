@@ -64,7 +64,7 @@ fn upload(limit: u64) -> impl IntoView + use<> {
                 type="text"
                 name="name"
                 required
-                pattern=format!("[a-z0-9][a-z0-9\\-]{{0,31}}@[0-9]{{1,2}}|{}", published("|"))
+                pattern=format!("[a-z0-9][a-z0-9\\-]{{0,31}}@[0-9]{{1,3}}|{}", published("|"))
                 autocomplete="off"
                 aria-describedby="name-hint"
             />

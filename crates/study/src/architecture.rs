@@ -1,8 +1,8 @@
 //! Which network: its name, what it is made of and what one image costs.
 
-use crate::layout::{Blocks, Layout};
+use crate::layout::{Blocks, Group, Layout, Stem, StemSize};
 use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
+use std::{fmt, ops::RangeInclusive, str::FromStr};
 
 /// A network that can be a teacher or a student. Written as people write it: `wrn-16-2`, `resnet8x4`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -20,6 +20,9 @@ pub enum Architecture {
     /// DenseNet-BC, with bottlenecks and compression: `depth = 6n + 4`, three groups of `n` blocks, each of which appends `growth` channels
     /// by way of a bottleneck of `4·growth`; `2·growth` at the beginning, and half of what there is from group to group.
     DenseNetBc { depth: u32, growth: u32 },
+    /// ResNet (He et al. 2016) for large images as torchvision has it, where 50 layers halve in their 3×3 convolutions: four groups of
+    /// blocks with 64, 128, 256 and 512 channels, of 50 layers bottlenecks with four times as many. `depth` is 18, 34 or 50.
+    ImageNetResNet { depth: u32 },
 }
 
 impl Architecture {
@@ -30,46 +33,78 @@ impl Architecture {
     /// What a network's name may be, for messages.
     pub const ALLOWED: &str = "wrn-DEPTH-WIDTH with DEPTH = 6n + 4 from 10 to 604 and WIDTH from 1 to 20, such as wrn-16-2; resnet8, resnet14, \
          resnet20, resnet32, resnet44, resnet56, resnet110, resnet8x4, resnet32x4; densenet-40-12, densenet-40-24, densenet-40-48, \
-         densenet-100-12, densenet-100-24; densenet-bc-40-12, densenet-bc-40-24, densenet-bc-40-48, densenet-bc-100-12, densenet-bc-100-24";
+         densenet-100-12, densenet-100-24; densenet-bc-40-12, densenet-bc-40-24, densenet-bc-40-48, densenet-bc-100-12, densenet-bc-100-24; \
+         resnet18, resnet34, resnet50, for images of 32 pixels or more";
 
-    /// The ResNets of the model zoo (RepDistiller, mdistiller) by depth and width. Not every depth of 6n + 2: other networks
-    /// are known as resnet50 and the like.
+    /// The ResNets of the model zoo (RepDistiller, mdistiller) by depth and width. Not every depth of 6n + 2: resnet50 is another
+    /// network.
     const RESNETS: [(u32, u32); 9] = [(8, 1), (14, 1), (20, 1), (32, 1), (44, 1), (56, 1), (110, 1), (8, 4), (32, 4)];
 
     /// The paper's DenseNets, a student and teachers, by depth and growth; with bottlenecks and compression they have the paper's numbers of
     /// parameters.
     const DENSENETS: [(u32, u32); 5] = [(40, 12), (40, 24), (40, 48), (100, 12), (100, 24)];
 
+    /// torchvision's ResNets by depth, each with its blocks and how many of them its groups have.
+    const IMAGE_NET_RESNETS: [(u32, Blocks, [u32; 4]); 3] = [
+        (18, Blocks::PostActivation, [2, 2, 2, 2]),
+        (34, Blocks::PostActivation, [3, 4, 6, 3]),
+        (50, Blocks::Bottleneck, [3, 4, 6, 3]),
+    ];
+
     /// What it is made of, for both engines and for all that is counted.
     pub fn layout(self) -> Layout {
-        let groups = |width: u32| [16 * width, 32 * width, 64 * width];
+        let small = |channels: u32| Stem { channels, size: StemSize::Small };
+        let equal = |channels: [u32; 3], blocks: u32| channels.map(|channels| Group { channels, blocks }).to_vec();
+        let doubled = |width: u32| [16 * width, 32 * width, 64 * width];
         match self {
             Self::WideResNet { depth, width } => Layout {
+                stem: small(16),
                 blocks: Blocks::PreActivation,
-                stem: 16,
-                group_channels: groups(width),
-                blocks_in_group: depth.saturating_sub(4) / 6,
+                groups: equal(doubled(width), depth.saturating_sub(4) / 6),
             },
             Self::ResNet { depth, width } => Layout {
+                stem: small(if width == 1 { 16 } else { 32 }),
                 blocks: Blocks::PostActivation,
-                stem: if width == 1 { 16 } else { 32 },
-                group_channels: groups(width),
-                blocks_in_group: depth.saturating_sub(2) / 6,
+                groups: equal(doubled(width), depth.saturating_sub(2) / 6),
             },
             Self::DenseNet { depth, growth } => {
-                let blocks_in_group = depth.saturating_sub(4) / 3;
-                let after = |groups: u32| 16 + groups * blocks_in_group * growth;
-                Layout { blocks: Blocks::Dense, stem: 16, group_channels: [1, 2, 3].map(after), blocks_in_group }
+                let blocks = depth.saturating_sub(4) / 3;
+                let after = |groups: u32| 16 + groups * blocks * growth;
+                Layout { stem: small(16), blocks: Blocks::Dense, groups: equal([1, 2, 3].map(after), blocks) }
             }
             Self::DenseNetBc { depth, growth } => {
-                let (stem, blocks_in_group) = (2 * growth, depth.saturating_sub(4) / 6);
-                let first = stem + blocks_in_group * growth;
-                let second = first / 2 + blocks_in_group * growth;
-                let third = second / 2 + blocks_in_group * growth;
-                let group_channels = [first, second, third];
-                Layout { blocks: Blocks::DenseBottleneck, stem, group_channels, blocks_in_group }
+                let (stem, blocks) = (2 * growth, depth.saturating_sub(4) / 6);
+                let first = stem + blocks * growth;
+                let second = first / 2 + blocks * growth;
+                let third = second / 2 + blocks * growth;
+                let groups = equal([first, second, third], blocks);
+                Layout { stem: small(stem), blocks: Blocks::DenseBottleneck, groups }
+            }
+            Self::ImageNetResNet { depth } => {
+                let known = Self::IMAGE_NET_RESNETS.into_iter().find(|(of, ..)| *of == depth);
+                let (_, blocks, counts) = known.unwrap_or(Self::IMAGE_NET_RESNETS[0]);
+                let times = if blocks == Blocks::Bottleneck { 4 } else { 1 };
+                let groups = [64, 128, 256, 512].into_iter().zip(counts);
+                Layout {
+                    stem: Stem { channels: 64, size: StemSize::Large },
+                    blocks,
+                    groups: groups.map(|(channels, blocks)| Group { channels: times * channels, blocks }).collect(),
+                }
             }
         }
+    }
+
+    /// Heights and widths in pixels of the images that it can see.
+    pub fn image_sizes(self) -> RangeInclusive<u32> {
+        match self.layout().stem.size {
+            StemSize::Small => 8..=64,
+            StemSize::Large => 32..=256,
+        }
+    }
+
+    /// Whether the hand-written engine has operators for it; else candle's do, on the CPU too, slowly.
+    pub fn has_kernels(self) -> bool {
+        self.layout().has_kernels()
     }
 
     /// Number of trained numbers (weights, batch-norm scales and shifts, the last layer's bias).
@@ -107,7 +142,11 @@ impl FromStr for Architecture {
         };
         let plain = || densenet("densenet-").map(|(depth, growth)| Self::DenseNet { depth, growth });
         let compressed = || densenet("densenet-bc-").map(|(depth, growth)| Self::DenseNetBc { depth, growth });
-        let read = wide_resnet().or_else(resnet).or_else(plain).or_else(compressed);
+        let image_net_resnet = || {
+            let depth = number(name.strip_prefix("resnet")?)?;
+            Self::IMAGE_NET_RESNETS.iter().any(|(of, ..)| *of == depth).then_some(Self::ImageNetResNet { depth })
+        };
+        let read = wide_resnet().or_else(resnet).or_else(plain).or_else(compressed).or_else(image_net_resnet);
         let read = read.filter(|architecture| architecture.to_string() == name);
         read.ok_or_else(|| format!("not a network; allowed: {}", Self::ALLOWED))
     }
@@ -117,7 +156,7 @@ impl fmt::Display for Architecture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::WideResNet { depth, width } => write!(f, "wrn-{depth}-{width}"),
-            Self::ResNet { depth, width: 1 } => write!(f, "resnet{depth}"),
+            Self::ResNet { depth, width: 1 } | Self::ImageNetResNet { depth } => write!(f, "resnet{depth}"),
             Self::ResNet { depth, width } => write!(f, "resnet{depth}x{width}"),
             Self::DenseNet { depth, growth } => write!(f, "densenet-{depth}-{growth}"),
             Self::DenseNetBc { depth, growth } => write!(f, "densenet-bc-{depth}-{growth}"),
@@ -171,6 +210,10 @@ mod tests {
         ] {
             assert_eq!(network(name).parameters(3, 100), parameters, "{name}");
         }
+        // As torchvision's documentation lists its weights for ImageNet.
+        for (name, parameters) in [("resnet18", 11_689_512), ("resnet34", 21_797_672), ("resnet50", 25_557_032)] {
+            assert_eq!(network(name).parameters(3, 1000), parameters, "{name}");
+        }
     }
 
     /// Of Cho & Hariharan 2019 for CIFAR-10, who print millions: 0.69, 0.77, 2.73 and 3.02 of the teachers.
@@ -212,7 +255,52 @@ mod tests {
             + 7 * 7 * (120 * 60 + blocks(60))
             + 132 * 10;
         assert_eq!(network("densenet-bc-40-12").multiply_accumulates(1, 28, 10), expected);
+        // resnet18 on 224×224×3: 7×7 at 112, then at 56, 28, 14 and 7, where all but the first group have a shortcut.
+        let group = |size: u64, before: u64, after: u64| {
+            let shortcut = if before == after { 0 } else { before * after };
+            size * size * (9 * before * after + 3 * 9 * after * after + shortcut)
+        };
+        let expected = 112 * 112 * 49 * 3 * 64
+            + group(56, 64, 64)
+            + group(28, 64, 128)
+            + group(14, 128, 256)
+            + group(7, 256, 512)
+            + 512 * 1000;
+        assert_eq!(network("resnet18").multiply_accumulates(3, 224, 1000), expected);
+        // As torchvision's documentation counts them, in 10⁹.
+        for (name, billions) in [("resnet18", 1.81), ("resnet34", 3.66), ("resnet50", 4.09)] {
+            let ours = network(name).multiply_accumulates(3, 224, 1000) as f64 / 1e9;
+            assert!((ours - billions).abs() < 0.01, "{name}: {ours}");
+        }
         assert!(network("wrn-604-20").multiply_accumulates(3, 32, 10) > 0);
+    }
+
+    #[test]
+    fn networks_for_large_images_see_no_small_ones_and_have_no_kernels() {
+        for (name, sizes, kernels) in [
+            ("wrn-16-2", 8..=64, true),
+            ("resnet32x4", 8..=64, true),
+            ("densenet-40-12", 8..=64, true),
+            ("densenet-bc-40-12", 8..=64, true),
+            ("resnet18", 32..=256, false),
+            ("resnet50", 32..=256, false),
+        ] {
+            assert_eq!((network(name).image_sizes(), network(name).has_kernels()), (sizes, kernels), "{name}");
+        }
+        assert_eq!(network("resnet34").layout().map_sizes(224), [56, 28, 14, 7]);
+        assert_eq!(network("resnet8x4").layout().map_sizes(32), [32, 16, 8]);
+    }
+
+    /// In training candle keeps what each operator gave; alone, it holds what one operator reads and gives.
+    #[test]
+    fn memory_of_networks_for_large_images_grows_with_the_batch() {
+        let [small, large] = ["resnet18", "resnet50"].map(network);
+        let bytes = |batch| large.training_bytes(3, 224, 1000, batch, 1);
+        assert_eq!(bytes(9) - bytes(8), bytes(2) - bytes(1));
+        assert!(small.training_bytes(3, 224, 1000, 8, 1) < bytes(8));
+        assert!(small.training_bytes(3, 64, 1000, 8, 1) < small.training_bytes(3, 224, 1000, 8, 1));
+        assert!(large.evaluation_bytes(3, 224, 1000, 1) < bytes(8));
+        assert!(large.evaluation_bytes(3, 224, 1000, 1) > 4 * large.parameters(3, 1000));
     }
 
     #[test]
@@ -232,7 +320,8 @@ mod tests {
         ];
         let dense = dense.map(|name| format!("densenet-{name}"));
         let wide = ["wrn-10-1", "wrn-16-2", "wrn-250-1", "wrn-604-20"].map(str::to_owned);
-        for name in wide.iter().chain(&zoo).chain(&dense) {
+        let torchvision = ["resnet18", "resnet34", "resnet50"].map(str::to_owned);
+        for name in wide.iter().chain(&zoo).chain(&dense).chain(&torchvision) {
             assert_eq!(network(name).to_string(), *name);
         }
         for name in [
@@ -254,9 +343,10 @@ mod tests {
             "wrn-99999999999999999999-1",
             "wrn-16-2-1",
             "resnet",
-            "resnet18",
-            "resnet50",
             "resnet26",
+            "resnet101",
+            "resnet18x1",
+            "resnet050",
             "resnet8x1",
             "resnet8x2",
             "resnet20x4",
@@ -283,9 +373,11 @@ mod tests {
     #[test]
     fn every_network_that_is_told_apart_by_name_is_told_where_one_is_refused() {
         let resnets = Architecture::RESNETS.map(|(depth, width)| Architecture::ResNet { depth, width });
-        let densenets = Architecture::DENSENETS.map(|(depth, growth)| Architecture::DenseNet { depth, growth });
+        let plain = Architecture::DENSENETS.map(|(depth, growth)| Architecture::DenseNet { depth, growth });
+        let compressed = Architecture::DENSENETS.map(|(depth, growth)| Architecture::DenseNetBc { depth, growth });
+        let for_large = Architecture::IMAGE_NET_RESNETS.map(|(depth, ..)| Architecture::ImageNetResNet { depth });
         let told: Vec<&str> = Architecture::ALLOWED.split([' ', ',', ';']).collect();
-        for network in resnets.into_iter().chain(densenets) {
+        for network in resnets.into_iter().chain(plain).chain(compressed).chain(for_large) {
             assert!(told.contains(&network.to_string().as_str()), "{network}");
         }
     }

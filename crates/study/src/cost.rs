@@ -68,6 +68,92 @@ impl Pace {
     }
 }
 
+/// Of each engine, where networks are trained on the CPU.
+#[derive(Clone, Copy)]
+struct Speeds {
+    hand_written: Speed,
+    candle: Speed,
+}
+
+impl Speeds {
+    const ANY: Speeds = Speeds { hand_written: Speed::ANY, candle: Speed::ANY };
+
+    /// `None` where one that the plan needs was not measured, or where a GPU trains.
+    fn measured(plan: &Plan, machine: &Machine) -> Option<Speeds> {
+        let needs = |numerics: Numerics| plan.segments.iter().any(|segment| segment.numerics == numerics);
+        let (needs_hand_written, needs_candle) = (needs(Numerics::CpuF32), needs(Numerics::CandleF32));
+        let known = |needed: bool, speed: Option<Speed>| if needed { speed } else { Some(speed.unwrap_or(Speed::ANY)) };
+        let is_on_gpu = needs_candle && !candle_is_on_the_cpu(plan, machine);
+        Some(Speeds {
+            hand_written: known(needs_hand_written, machine.speed)?,
+            candle: known(needs_candle, machine.candle_speed)?,
+        })
+        .filter(|_| !is_on_gpu)
+    }
+
+    fn of(&self, segment: &Segment) -> &Speed {
+        match segment.numerics {
+            Numerics::CpuF32 => &self.hand_written,
+            Numerics::CandleF32 => &self.candle,
+        }
+    }
+}
+
+/// Whether what candle trains of a plan is trained on the CPU: a machine with a GPU has it train everything, unless a study says that
+/// the CPU is to, and then most networks have another engine.
+fn candle_is_on_the_cpu(plan: &Plan, machine: &Machine) -> bool {
+    machine.devices.is_empty() || plan.segments.iter().any(|segment| segment.numerics == Numerics::CpuF32)
+}
+
+/// Whether a machine trains a part of the plan by candle on the CPU, so that its speed has to be known.
+pub fn needs_candle_speed(plan: &Plan, machine: &Machine) -> bool {
+    plan.segments.iter().any(|segment| segment.numerics == Numerics::CandleF32) && candle_is_on_the_cpu(plan, machine)
+}
+
+/// "The CPU's own engine has no operators for resnet18, and candle's are slow there: resnet18 takes a thread about 410 ms an image in
+/// training and 32 ms in evaluation."; `None` where all networks are trained by the engine that is meant for the device.
+pub fn slow_in_words(plan: &Plan, machine: &Machine) -> Option<String> {
+    if !needs_candle_speed(plan, machine) {
+        return None;
+    }
+    let slow = || plan.segments.iter().filter(|segment| !segment.architecture.has_kernels());
+    let trained: BTreeMap<Architecture, bool> = slow().fold(BTreeMap::new(), |mut trained, segment| {
+        *trained.entry(segment.architecture).or_default() |= !matches!(segment.start, Start::Imported(_));
+        trained
+    });
+    let names: Vec<String> = trained.keys().map(Architecture::to_string).collect();
+    let images = &slow().next()?.dataset;
+    let costs = |speed: Speed| {
+        let of = |(architecture, is_trained): (&Architecture, &bool)| {
+            let seconds = |pace: Pace| seconds_in_words(pace.seconds(*architecture, images));
+            let evaluation = seconds(speed.evaluation);
+            match is_trained {
+                true => format!(
+                    "{architecture} takes a thread about {} an image in training and {evaluation} in evaluation",
+                    seconds(speed.step)
+                ),
+                false => format!("{architecture} takes a thread about {evaluation} an image in evaluation"),
+            }
+        };
+        trained.iter().map(of).collect::<Vec<_>>().join("; ")
+    };
+    let cost = machine.candle_speed.map_or_else(|| "how slow was not measured yet".to_owned(), costs);
+    Some(format!(
+        "The CPU’s own engine has no operators for {}, and candle’s are slow there: {cost}.",
+        names.join(", ")
+    ))
+}
+
+/// "0.41 s", with two digits.
+fn seconds_in_words(seconds: f64) -> String {
+    match seconds {
+        0.0..0.01 => format!("{:.1} ms", seconds * 1e3),
+        0.01..1.0 => format!("{:.0} ms", seconds * 1e3),
+        1.0..10.0 => format!("{seconds:.1} s"),
+        _ => format!("{seconds:.0} s"),
+    }
+}
+
 impl Speed {
     /// Of a machine that nobody measured: it stands for how networks differ, and the epochs that were trained say how fast it is.
     const ANY: Speed = {
@@ -89,10 +175,10 @@ const CHECKPOINT_SECONDS: f64 = 0.05;
 /// The plan is then worked off as the runner does (`timetable`). Once epochs of this plan were measured, their seconds stand for
 /// those segments, and how they compare with what was expected for the others. A GPU is not estimated beforehand.
 pub fn estimate(plan: &Plan, facts: &Facts, machine: &Machine) -> Option<Estimate> {
-    let speed = machine.speed.filter(|_| plan.segments.iter().all(|segment| segment.numerics == Numerics::CpuF32));
-    let costs = costs(plan, facts, machine, &speed.unwrap_or(Speed::ANY));
+    let speeds = Speeds::measured(plan, machine);
+    let costs = costs(plan, facts, machine, &speeds.unwrap_or(Speeds::ANY));
     let measured = measured_ratio(plan, facts, &costs);
-    if measured.is_none() && speed.is_none() {
+    if measured.is_none() && speeds.is_none() {
         return None;
     }
     let slower = measured.unwrap_or(1.0);
@@ -142,7 +228,7 @@ struct Cost {
 
 /// Segment by segment. What of teachers' logits will be there already is laid to the segments in the order of the plan, those first
 /// that have begun: who comes first in the end does not change the sum.
-fn costs(plan: &Plan, facts: &Facts, machine: &Machine, speed: &Speed) -> Vec<Cost> {
+fn costs(plan: &Plan, facts: &Facts, machine: &Machine, speeds: &Speeds) -> Vec<Cost> {
     let segments = plan.by_key();
     let tables = teacher_logits(&plan.segments, machine.teacher_logits_limit);
     let tables: BTreeMap<&CheckpointId, &TeacherLogits> = map(tables.iter().map(|table| (&table.teacher, table)));
@@ -153,6 +239,7 @@ fn costs(plan: &Plan, facts: &Facts, machine: &Machine, speed: &Speed) -> Vec<Co
     for place in order {
         let segment = &plan.segments[place];
         let images = &segment.dataset;
+        let speed = speeds.of(segment);
         let student = speed.evaluation.seconds(segment.architecture, images);
         let step = speed.step.seconds(segment.architecture, images);
         let observers = segment.measured_against().len() as f64;
@@ -177,7 +264,7 @@ fn costs(plan: &Plan, facts: &Facts, machine: &Machine, speed: &Speed) -> Vec<Co
                 }
                 _ => 1.0,
             };
-            image += share * speed.evaluation.seconds(taught_by.architecture, images);
+            image += share * speeds.of(taught_by).evaluation.seconds(taught_by.architecture, images);
         }
         let [train, validation, test] = [images.train, images.validation, images.test].map(f64::from);
         costs[place] = Some(Cost {
@@ -202,7 +289,7 @@ fn measured_ratio(plan: &Plan, facts: &Facts, costs: &[Cost]) -> Option<f64> {
 /// Images that a split is evaluated in, at a time.
 const EVALUATION_BATCH: u64 = 500;
 
-/// Bytes that a worker holds at most while it trains a network by the hand-written engine, apart from its images and its teachers:
+/// Bytes that a worker holds at most while it trains a network on the CPU, apart from its images and its teachers:
 /// the network with its batch, the views it is shown, and the copies of weights and momentum of which a checkpoint is written.
 /// More threads than a worker uses are not counted.
 pub fn worker_bytes(architecture: Architecture, images: &DatasetFacts, batch_size: u32, threads: u32) -> u64 {

@@ -33,7 +33,17 @@ impl Dataset {
     /// What a person may write.
     pub const ALLOWED: &str = "fashion-mnist-12k, fashion-mnist, mnist, cifar-10, cifar-100, tiny-imagenet, or NAME@PIXELS for a \
                                folder of images by class, such as flowers@64: small letters, digits and hyphens, up to 32, then 8 to 64 \
-                               pixels, divisible by 4";
+                               pixels, divisible by 4, or 96 to 256, divisible by 32";
+
+    /// Height and width of its images in pixels.
+    pub fn image_size(self) -> u32 {
+        match self {
+            Self::FashionMnist12k | Self::FashionMnist | Self::Mnist => 28,
+            Self::Cifar10 | Self::Cifar100 => 32,
+            Self::TinyImageNet => 64,
+            Self::Folder(folder) => folder.image_size(),
+        }
+    }
 
     /// As a person calls it: "CIFAR-10".
     pub fn title(self) -> String {
@@ -104,22 +114,29 @@ pub struct FolderName {
 
 impl FolderName {
     const LETTERS_MAX: usize = 32;
-    /// What the engine on the CPU trains on.
-    const IMAGE_SIZES: std::ops::RangeInclusive<u32> = 8..=64;
+
+    /// Sizes that the halvings of networks divide: small ones, and those that networks for large images alone see.
+    fn is_image_size(pixels: u32) -> bool {
+        match pixels {
+            8..=64 => pixels.is_multiple_of(4),
+            65..=256 => pixels.is_multiple_of(32),
+            _ => false,
+        }
+    }
 
     /// Height and width of its images in pixels.
     pub fn image_size(self) -> u32 {
         self.image_size
     }
 
-    /// Takes small letters, digits and hyphens, and a size that both of the network's halvings divide.
+    /// Takes small letters, digits and hyphens, and a size that networks' halvings divide.
     fn read(text: &str) -> Option<FolderName> {
         let (word, size) = text.split_once('@')?;
         let fits = (1..=Self::LETTERS_MAX).contains(&word.len()) && !word.starts_with('-');
         let plain = |letter: u8| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == b'-';
         // One way to write a size, so that one data set has one name.
         let image_size = size.parse().ok().filter(|number: &u32| number.to_string() == size)?;
-        if !fits || !word.bytes().all(plain) || !Self::IMAGE_SIZES.contains(&image_size) || image_size % 4 != 0 {
+        if !fits || !word.bytes().all(plain) || !Self::is_image_size(image_size) {
             return None;
         }
         let mut letters = [0; Self::LETTERS_MAX];
@@ -223,9 +240,15 @@ mod tests {
     fn a_data_set_is_written_as_it_is_read() {
         let named = ["fashion-mnist-12k", "fashion-mnist", "mnist", "cifar-10", "cifar-100", "tiny-imagenet"];
         assert_eq!(Dataset::KNOWN.map(|dataset| dataset.to_string()), named);
-        for name in
-            named.into_iter().chain(["flowers@64", "oxford-102@8", "a@32", "0123456789abcdef0123456789abcdef@64"])
-        {
+        for name in named.into_iter().chain([
+            "flowers@64",
+            "oxford-102@8",
+            "a@32",
+            "a@96",
+            "pets@224",
+            "b@256",
+            "0123456789abcdef0123456789abcdef@64",
+        ]) {
             let dataset: Dataset = name.parse().unwrap();
             assert_eq!(dataset.to_string(), name);
             assert_eq!(Dataset::try_from(String::from(dataset)), Ok(dataset));
@@ -249,6 +272,9 @@ mod tests {
             "a@30",
             "a@4",
             "a@68",
+            "a@100",
+            "a@288",
+            "a@0224",
             "a@064",
             "a@+32",
             "A@32",

@@ -1,16 +1,21 @@
-//! How many numbers the hand-written engine holds of a network, and so how much memory a training takes.
+//! How many numbers an engine holds of a network, and so how much memory a training takes: here the hand-written engine, in
+//! `candle_bytes` candle, where that has no operators for it.
 
 use crate::{
-    Architecture, Optimizer,
+    Architecture, Optimizer, candle_bytes,
     layout::{Blocks, Layout},
 };
 
 impl Architecture {
-    /// Bytes that the hand-written engine holds of a network in training with `threads` threads on batches of up to `batch` images:
-    /// weights as both passes read them, gradients and momentum; of every image what forward keeps for backward, and the gradients
-    /// on their way back; gradients of each part of a batch; each thread's scratch.
+    /// Bytes that a network takes in training on the CPU with `threads` threads on batches of up to `batch` images: weights as both
+    /// passes read them, gradients and momentum; of every image what forward keeps for backward, and the gradients on their way back;
+    /// gradients of each part of a batch; each thread's scratch.
     pub fn training_bytes(self, channels: u32, image_size: u32, classes: u32, batch: u32, threads: u32) -> u64 {
-        let sizes = Sizes::of(self.layout(), channels, image_size, classes);
+        let layout = self.layout();
+        if !layout.has_kernels() {
+            return candle_bytes::training_bytes(&layout, channels, image_size, classes, batch);
+        }
+        let sizes = Sizes::of(&layout, channels, image_size, classes);
         let turned = sizes.turned + sizes.turned_transformed + sizes.turned_shortcut;
         let trained = 2 * sizes.convolutions + turned + 4 * sizes.norms + 2 * sizes.linear;
         let image = sizes.image + sizes.activations + 3 * sizes.largest + sizes.features + u64::from(classes);
@@ -22,7 +27,7 @@ impl Architecture {
         evaluated + FLOAT * (trained + own)
     }
 
-    /// Bytes that the hand-written engine holds for an optimizer beside [`Architecture::training_bytes`], which has what SGD needs:
+    /// Bytes that either engine holds for an optimizer beside [`Architecture::training_bytes`], which has what SGD needs:
     /// for DOT, of each parameter a second gradient and a second momentum. A checkpoint's optimizer state has the second momentum too.
     pub fn optimizer_bytes(self, channels: u32, classes: u32, optimizer: &Optimizer) -> u64 {
         match optimizer {
@@ -33,7 +38,11 @@ impl Architecture {
 
     /// As [`Architecture::training_bytes`], of a network that is only evaluated: a teacher.
     pub fn evaluation_bytes(self, channels: u32, image_size: u32, classes: u32, threads: u32) -> u64 {
-        let sizes = Sizes::of(self.layout(), channels, image_size, classes);
+        let layout = self.layout();
+        if !layout.has_kernels() {
+            return candle_bytes::evaluation_bytes(&layout, channels, image_size, classes);
+        }
+        let sizes = Sizes::of(&layout, channels, image_size, classes);
         // Scale and shift, two running statistics, seven numbers that kernels use, and two in double precision.
         let held = sizes.convolutions + sizes.convolutions_transformed + 15 * sizes.norms + sizes.linear;
         let thread = sizes.padded + 2 * sizes.transformed + 3 * EVALUATED_TOGETHER * sizes.largest;
@@ -43,7 +52,11 @@ impl Architecture {
     /// Numbers of one image that pass through memory in a training step, all together: those that are kept between forward and backward,
     /// and where many blocks read the same, what each of them reads.
     pub fn activations(self, channels: u32, image_size: u32, classes: u32) -> u64 {
-        let sizes = Sizes::of(self.layout(), channels, image_size, classes);
+        let layout = self.layout();
+        if !layout.has_kernels() {
+            return candle_bytes::activations(&layout, channels, image_size, classes);
+        }
+        let sizes = Sizes::of(&layout, channels, image_size, classes);
         sizes.activations + sizes.read_again
     }
 
@@ -107,17 +120,20 @@ struct Sizes {
 }
 
 impl Sizes {
-    fn of(layout: Layout, channels: u32, image_size: u32, classes: u32) -> Sizes {
+    /// `layout` [has kernels](Layout::has_kernels).
+    fn of(layout: &Layout, channels: u32, image_size: u32, classes: u32) -> Sizes {
         match layout.blocks {
-            Blocks::PreActivation | Blocks::PostActivation => Self::of_sums(layout, channels, image_size, classes),
+            Blocks::PreActivation | Blocks::PostActivation | Blocks::Bottleneck => {
+                Self::of_sums(layout, channels, image_size, classes)
+            }
             Blocks::Dense | Blocks::DenseBottleneck => Self::of_dense(layout, channels, image_size, classes),
         }
     }
 
     /// What a network has before its blocks are counted: the convolution on the image, and one with `features` at the end.
-    fn beginning(layout: Layout, channels: u32, image_size: u32, classes: u32, features: u64) -> Sizes {
+    fn beginning(layout: &Layout, channels: u32, image_size: u32, classes: u32, features: u64) -> Sizes {
         let (channels, classes) = (u64::from(channels), u64::from(classes));
-        let (stem, size) = (whole(u64::from(layout.stem)), u64::from(image_size));
+        let (stem, size) = (whole(u64::from(layout.stem.channels)), u64::from(image_size));
         let first = stem * size * size;
         Sizes {
             convolutions: 9 * channels * stem,
@@ -154,11 +170,11 @@ impl Sizes {
     }
 
     /// Of a network whose blocks end in sums.
-    fn of_sums(layout: Layout, channels: u32, image_size: u32, classes: u32) -> Sizes {
+    fn of_sums(layout: &Layout, channels: u32, image_size: u32, classes: u32) -> Sizes {
         let features = u64::from(layout.features());
         let mut sizes = Self::beginning(layout, channels, image_size, classes, features);
         // Of the first convolution's output and of a block's are kept: what convolutions gave, and where a ReLU follows a sum that too.
-        let after = layout.blocks == Blocks::PostActivation;
+        let after = layout.blocks.normalise_after();
         let (of_first, of_block, sums) = if after { (2, 3, 2) } else { (1, 2, 1) };
         sizes.activations = of_first * sizes.largest;
         // Doubles, two a channel.
@@ -193,15 +209,14 @@ impl Sizes {
 
     /// Of a network whose blocks append channels. The engine begins a block of 16 with each block's: a group is counted as it lies in
     /// memory.
-    fn of_dense(layout: Layout, channels: u32, image_size: u32, classes: u32) -> Sizes {
-        let times = u64::from(layout.blocks_in_group);
+    fn of_dense(layout: &Layout, channels: u32, image_size: u32, classes: u32) -> Sizes {
+        let times = layout.groups.first().map_or(0, |group| u64::from(group.blocks));
         let (growth, middle) = layout.each_block().next().map_or((0, 0), |block| {
-            let bottleneck = if layout.blocks == Blocks::DenseBottleneck { block.bottleneck() } else { 0 };
-            (whole(u64::from(block.output)), whole(u64::from(bottleneck)))
+            (whole(u64::from(block.output)), whole(u64::from(layout.blocks.middle(block.output))))
         });
         let before = |group: u32| whole(u64::from(layout.channels_before(group)));
         let all = |group: u32| before(group) + times * growth;
-        let groups = layout.group_channels.len() as u32;
+        let groups = layout.groups.len() as u32;
         let mut sizes = Self::beginning(layout, channels, image_size, classes, all(groups - 1));
         sizes.norms = all(groups - 1);
         let mut most_sums = middle;

@@ -56,6 +56,10 @@ pub(crate) fn segment_key(content: &Content<'_>) -> SegmentKey {
             bytes.number(depth);
             bytes.number(growth);
         }
+        Architecture::ImageNetResNet { depth } => {
+            bytes.tag(3);
+            bytes.number(depth);
+        }
         Architecture::DenseNetBc { depth, growth } => {
             bytes.tag(4);
             bytes.number(depth);
@@ -125,7 +129,7 @@ pub(crate) fn segment_key(content: &Content<'_>) -> SegmentKey {
     bytes.number(dataset.train);
     bytes.number(dataset.validation);
     bytes.number(dataset.test);
-    bytes.tag(match content.ground.numerics {
+    bytes.tag(match content.ground.numerics.of(content.architecture) {
         Numerics::CpuF32 => 0,
         Numerics::CandleF32 => 1,
     });

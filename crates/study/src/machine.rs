@@ -17,6 +17,10 @@ pub struct Machine {
     pub threads: u32,
     /// How fast a thread is while all are busy. `None`: not measured yet.
     pub speed: Option<Speed>,
+    /// The same of networks that the hand-written engine has no operators for, where candle trains them on the CPU. `None`: not measured
+    /// yet, as long as nobody needs it.
+    #[serde(default)]
+    pub candle_speed: Option<Speed>,
     pub instruction_set: String,
     /// Bytes of memory that programs here can have; `None` where that is not known, and then nothing is refused for it.
     pub memory: Option<u64>,
@@ -51,6 +55,7 @@ pub struct Ready {
     pub study: Study,
     /// Split as the study asks.
     pub dataset: DatasetFacts,
+    /// Of the device: a network may have [its own](Numerics::of).
     pub numerics: Numerics,
 }
 

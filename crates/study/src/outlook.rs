@@ -2,7 +2,7 @@
 
 use crate::{
     Estimate, Facts, Machine, Plan, Study,
-    cost::estimate,
+    cost::{estimate, slow_in_words},
     numbers, search,
     teacher_logits::{TeacherLogits, teacher_logits},
 };
@@ -16,6 +16,8 @@ pub struct Outlook {
     pub teacher_logits: Vec<TeacherLogits>,
     /// Wall time on this machine; `None` where that is not known, as for a GPU.
     pub estimate: Option<Estimate>,
+    /// Which networks are slow on this machine, and what they cost, in a sentence; `None` where none is.
+    pub slow: Option<String>,
 }
 
 impl Outlook {
@@ -26,6 +28,7 @@ impl Outlook {
         Outlook {
             teacher_logits: teacher_logits(&trained.segments, machine.teacher_logits_limit),
             estimate: estimate(trained, &Facts::new(), machine),
+            slow: slow_in_words(trained, machine),
             at_most,
         }
     }

@@ -44,6 +44,14 @@ pub enum Numerics {
     CandleF32,
 }
 
+impl Numerics {
+    /// That of a network on a device whose networks usually have this one: where the hand-written engine has no operators for it, candle
+    /// trains it on the CPU too.
+    pub fn of(self, architecture: Architecture) -> Numerics {
+        if architecture.has_kernels() { self } else { Numerics::CandleF32 }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Start {
@@ -245,7 +253,8 @@ impl Plan {
     /// Most runs a plan may have, so that absurd lists are refused before anything is allocated.
     pub const RUNS_MAX: u64 = 10_000;
 
-    /// Plans a study. Refuses, with every reason, what [`Study::check`] refuses and what the data set cannot give.
+    /// Plans a study for a device whose networks usually have `numerics`. Refuses, with every reason, what [`Study::check`] refuses and
+    /// what the data set cannot give.
     pub fn new(study: &Study, dataset: &DatasetFacts, numerics: Numerics) -> Result<Plan, Vec<SpecError>> {
         let mut errors = study.check();
         if dataset.dataset != study.dataset {

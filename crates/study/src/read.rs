@@ -4,7 +4,7 @@ use crate::{
     Architecture, AugmentationSeed, Chain, Choices, Dataset, Device, EvaluateTest, Method, Number, Plan, Recipe,
     Search, SpecError, Student, Study, TeacherChoices, TeacherNetwork, Treatment,
     check::{self, Interval},
-    count,
+    count, fitting,
     kinds::{Kind, architecture, augmentation, boolean, chain, dataset, device, named, number, teacher, title, whole},
     section::Section,
 };
@@ -112,6 +112,9 @@ pub(crate) fn understand(table: &Table) -> Understood {
         device,
         errors,
     };
+    if let Some(dataset) = dataset {
+        refuse_networks(&mut understood, dataset, teaching);
+    }
     if understood.errors.is_empty() {
         understood.study = (|| {
             Some(Study {
@@ -133,6 +136,17 @@ pub(crate) fn understand(table: &Table) -> Understood {
         })();
     }
     understood
+}
+
+/// What the images and the networks that could be read do not let each other do.
+fn refuse_networks(understood: &mut Understood, dataset: Dataset, teaching: Option<&Treatment>) {
+    let Understood { student, teacher, chain, errors, .. } = understood;
+    let teachers: Vec<Architecture> = teacher.iter().map(|teacher| teacher.architecture).collect();
+    let in_field = |field: &'static str| move |network: &Architecture| (field, *network);
+    let students = student.iter().map(in_field("student.architecture"));
+    let networks = students.chain(teachers.iter().map(in_field("teacher.architecture")));
+    errors.extend(fitting::refuse_sizes(dataset, networks.chain(chain.iter().map(in_field("treatment.chain")))));
+    errors.extend(teaching.and_then(|it| fitting::refuse_unpaired_maps(dataset, it, &teachers, student)));
 }
 
 /// Puts errors into the order of the file; fields that no study has stand at the end of their table, and what is wrong with the

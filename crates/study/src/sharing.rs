@@ -13,6 +13,7 @@ use std::{
 /// What all trainings of a study stand on.
 pub(crate) struct Ground {
     pub dataset: DatasetFacts,
+    /// Of the device: a network may have [its own](Numerics::of).
     pub numerics: Numerics,
     pub batch_size: u32,
     pub augmentation: Augmentation,
@@ -182,7 +183,7 @@ impl Laid {
                 augmentation: self.ground.augmentation,
                 augmentation_seed: self.ground.views_seed(seed),
                 dataset: self.ground.dataset.clone(),
-                numerics: self.ground.numerics,
+                numerics: self.ground.numerics.of(training.architecture),
                 until: stop,
                 stops: BTreeSet::new(),
                 ends: BTreeSet::new(),

@@ -4,8 +4,8 @@
 //! students that share a seed ask for the same ones, whatever their temperature, weight or network; other seeds and epochs meet
 //! them by chance.
 
-use crate::ordered::set;
-use crate::{Augmentation, CheckpointId, Numerics, Seed, Segment, cost::bytes_in_words, numbers};
+use crate::ordered::{map, set};
+use crate::{Augmentation, CheckpointId, Numerics, Seed, Segment, SegmentKey, cost::bytes_in_words, numbers};
 use serde::{Deserialize, Serialize};
 use std::{
     cmp::Reverse,
@@ -73,11 +73,25 @@ impl TeacherLogits {
 /// Every teacher of `segments`, with whether a table of its logits is used where all tables may take `limit` bytes: it must save
 /// a tenth of the passes, and what saves most comes first.
 pub fn teacher_logits<'a>(segments: impl IntoIterator<Item = &'a Segment>, limit: u64) -> Vec<TeacherLogits> {
+    let segments: Vec<&Segment> = segments.into_iter().collect();
+    teacher_logits_of(segments.iter().copied(), segments.iter().copied(), limit)
+}
+
+/// As [`teacher_logits`], of those segments alone that are `learning`; their teachers' are among `all`.
+pub fn teacher_logits_of<'a>(
+    learning: impl IntoIterator<Item = &'a Segment>,
+    all: impl IntoIterator<Item = &'a Segment>,
+    limit: u64,
+) -> Vec<TeacherLogits> {
+    let numerics: BTreeMap<&SegmentKey, Numerics> =
+        map(all.into_iter().map(|segment| (&segment.key, segment.numerics)));
     let mut taught: BTreeMap<&CheckpointId, Taught<'_>> = BTreeMap::new();
-    for segment in segments {
+    for segment in learning {
         for teacher in teachers(segment) {
             let taught = taught.entry(teacher).or_insert_with(|| Taught {
                 of: segment,
+                // What is not among them is as those that it teaches.
+                numerics: numerics.get(&teacher.segment).copied().unwrap_or(segment.numerics),
                 epochs: 0,
                 epochs_for_maps: 0,
                 drawn: Drawn::default(),
@@ -112,6 +126,8 @@ pub fn teachers(segment: &Segment) -> BTreeSet<&CheckpointId> {
 /// teacher's own key.
 struct Taught<'a> {
     of: &'a Segment,
+    /// The teacher's own.
+    numerics: Numerics,
     /// Of students that ask for its logits alone.
     epochs: u64,
     epochs_for_maps: u64,
@@ -127,7 +143,7 @@ impl Taught<'_> {
         let passes_with = (images as f64 * expected_views(views, distinct_epochs)).round() as u64;
         let passes_for_maps = images * self.epochs_for_maps;
         let slot_bytes = (slot_words(self.of.dataset.classes) * size_of::<u32>()) as u64;
-        let usage = match self.of.numerics {
+        let usage = match self.numerics {
             _ if self.epochs == 0 => Usage::NeedsMaps,
             Numerics::CandleF32 => Usage::OtherEngine,
             Numerics::CpuF32 if passes_with <= passes_without / 10 * 9 => Usage::Used,

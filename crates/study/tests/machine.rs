@@ -25,6 +25,7 @@ fn machine() -> Machine {
     Machine {
         threads: 2,
         speed: None,
+        candle_speed: None,
         instruction_set: "portable".into(),
         memory: Some(8_000_000_000),
         teacher_logits_limit: 4_000_000_000,

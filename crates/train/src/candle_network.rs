@@ -2,18 +2,17 @@
 //! CPU the reference for every kernel, in single precision on a GPU the road for those who have one.
 
 use crate::TrainError;
-use crate::engine::{DISTILLATION, Engine, GROUPS, NetworkShape, OutputGradient};
+use crate::engine::{DISTILLATION, Engine, NetworkShape, OutputGradient};
 use crate::engine::{TensorSpec, Values, Weights, beside, mismatches, momentum_tensors};
 use crate::names;
 use candle_core::{DType, Device, Tensor, Var};
 use std::collections::BTreeMap;
 use study::Optimizer;
-use study::layout::Blocks;
+use study::candle_bytes::evaluated_together;
+use study::layout::{Blocks, Convolution, StemSize};
 
 const EPSILON: f64 = 1e-5;
 const RUNNING_MOMENTUM: f64 = 0.1;
-/// Evaluation goes through the images in batches of this size, to bound memory.
-const EVALUATION_BATCH: usize = 500;
 
 /// A network out of candle's operators, in one precision on one device.
 pub struct CandleNetwork {
@@ -21,6 +20,8 @@ pub struct CandleNetwork {
     device: Device,
     dtype: DType,
     tensors: Vec<TensorSpec>,
+    /// By layer: how each goes over what it reads.
+    convolutions: BTreeMap<String, Convolution>,
     parameters: BTreeMap<String, Var>,
     running: BTreeMap<String, Tensor>,
     momentum: BTreeMap<String, Tensor>,
@@ -69,6 +70,7 @@ impl CandleNetwork {
             device: device.clone(),
             dtype,
             tensors,
+            convolutions: names::convolutions(shape).collect(),
             parameters,
             running,
             momentum,
@@ -89,63 +91,84 @@ impl CandleNetwork {
         Ok(Tensor::from_slice(&values.values, values.shape.as_slice(), &self.device)?.to_dtype(self.dtype)?)
     }
 
-    /// In training, batch norm uses the batch's statistics, and the running ones are returned as they are after it.
+    /// In training, batch norm uses the batch's statistics, and the running ones are returned as they are after it; the graph behind what
+    /// is given is kept for a backward pass.
     fn pass(&self, images: &Tensor, training: bool) -> Result<(Passed, BTreeMap<String, Tensor>), TrainError> {
         let layout = self.shape.architecture.layout();
         let mut running = BTreeMap::new();
-        let mut x = self.convolve(images, "conv1", 1, 1)?;
-        if layout.blocks == Blocks::PostActivation {
-            x = self.normalise(&x, "bn1", training, &mut running)?.relu()?;
+        let convolve = |x: &Tensor, name: &str| self.convolve(x, name, training);
+        let mut normalise = |x: &Tensor, name: &str| self.normalise(x, name, training, &mut running);
+        let mut x = convolve(images, "conv1")?;
+        if layout.blocks.normalise_after() {
+            x = normalise(&x, "bn1")?.relu()?;
+        }
+        if layout.stem.size == StemSize::Large {
+            x = greatest_of_3_by_3(&x)?;
         }
         let mut groups = Vec::new();
         for block in layout.each_block() {
-            let name = self.shape.block_name(&block);
-            let stride = block.stride as usize;
-            let mut normalise =
-                |x: &Tensor, part: &str| self.normalise(x, &format!("{name}.{part}"), training, &mut running);
-            let convolve =
-                |x: &Tensor, part: &str, padding, stride| self.convolve(x, &format!("{name}.{part}"), padding, stride);
+            let block_name = names::block(layout.blocks, &block);
+            let part = |part: &str| format!("{block_name}.{part}");
             x = match layout.blocks {
                 Blocks::PreActivation => {
-                    let first = normalise(&x, "bn1")?.relu()?;
-                    let second = normalise(&convolve(&first, "conv1", 1, stride)?, "bn2")?.relu()?;
-                    let output = convolve(&second, "conv2", 1, 1)?;
+                    let first = normalise(&x, &part("bn1"))?.relu()?;
+                    let second = normalise(&convolve(&first, &part("conv1"))?, &part("bn2"))?.relu()?;
+                    let output = convolve(&second, &part("conv2"))?;
                     let changes = block.changes_channels();
-                    (output + if changes { convolve(&first, "convShortcut", 0, stride)? } else { x })?
+                    (output + if changes { convolve(&first, &part("convShortcut"))? } else { x })?
                 }
-                Blocks::PostActivation => {
-                    let second = normalise(&convolve(&x, "conv1", 1, stride)?, "bn1")?.relu()?;
-                    let output = normalise(&convolve(&second, "conv2", 1, 1)?, "bn2")?;
+                Blocks::PostActivation | Blocks::Bottleneck => {
+                    let last = if layout.blocks == Blocks::Bottleneck { 3 } else { 2 };
+                    let mut output = x.clone();
+                    for place in 1..=last {
+                        let convolved = convolve(&output, &part(&format!("conv{place}")))?;
+                        output = normalise(&convolved, &part(&format!("bn{place}")))?;
+                        if place < last {
+                            output = output.relu()?;
+                        }
+                    }
                     if block.changes_channels() {
-                        x = normalise(&convolve(&x, "downsample.0", 0, stride)?, "downsample.1")?;
+                        x = normalise(&convolve(&x, &part("downsample.0"))?, &part("downsample.1"))?;
                     }
                     (output + x)?.relu()?
                 }
-                Blocks::Dense => Tensor::cat(&[&x, &convolve(&normalise(&x, "bn1")?.relu()?, "conv1", 1, 1)?], 1)?,
+                Blocks::Dense => {
+                    let grown = convolve(&normalise(&x, &part("bn1"))?.relu()?, &part("conv1"))?;
+                    Tensor::cat(&[&x, &grown], 1)?
+                }
                 Blocks::DenseBottleneck => {
-                    let middle = convolve(&normalise(&x, "bn1")?.relu()?, "conv1", 0, 1)?;
-                    Tensor::cat(&[&x, &convolve(&normalise(&middle, "bn2")?.relu()?, "conv2", 1, 1)?], 1)?
+                    let middle = convolve(&normalise(&x, &part("bn1"))?.relu()?, &part("conv1"))?;
+                    let grown = convolve(&normalise(&middle, &part("bn2"))?.relu()?, &part("conv2"))?;
+                    Tensor::cat(&[&x, &grown], 1)?
                 }
             };
-            if block.index + 1 == layout.blocks_in_group {
+            if layout.ends_group(&block) {
                 groups.push(x.clone());
             }
             if layout.has_transition_after(&block) {
                 let name = names::transition(&block);
-                let rectified = self.normalise(&x, &format!("{name}.bn1"), training, &mut running)?.relu()?;
-                x = self.convolve(&rectified, &format!("{name}.conv1"), 0, 1)?.avg_pool2d(2)?;
+                let rectified = normalise(&x, &format!("{name}.bn1"))?.relu()?;
+                x = convolve(&rectified, &format!("{name}.conv1"))?.avg_pool2d(2)?;
             }
         }
-        if layout.blocks != Blocks::PostActivation {
-            x = self.normalise(&x, "bn1", training, &mut running)?.relu()?;
+        if !layout.blocks.normalise_after() {
+            x = normalise(&x, "bn1")?.relu()?;
         }
-        let weights = self.parameters["fc.weight"].as_tensor().t()?;
-        let logits = x.mean((2, 3))?.matmul(&weights)?.broadcast_add(self.parameters["fc.bias"].as_tensor())?;
+        let weights = self.parameter("fc.weight", training).t()?;
+        let logits = x.mean((2, 3))?.matmul(&weights)?.broadcast_add(&self.parameter("fc.bias", training))?;
         Ok((Passed { logits, groups }, running))
     }
 
-    fn convolve(&self, x: &Tensor, name: &str, padding: usize, stride: usize) -> Result<Tensor, TrainError> {
-        Ok(x.conv2d(self.parameters[&format!("{name}.weight")].as_tensor(), padding, stride, 1, 1)?)
+    fn convolve(&self, x: &Tensor, name: &str, training: bool) -> Result<Tensor, TrainError> {
+        let Convolution { kernel, stride, .. } = self.convolutions[name];
+        let weights = self.parameter(&format!("{name}.weight"), training);
+        Ok(x.conv2d(&weights, kernel as usize / 2, stride as usize, 1, 1)?)
+    }
+
+    /// Outside training nothing is kept of how a result came about.
+    fn parameter(&self, name: &str, training: bool) -> Tensor {
+        let parameter = self.parameters[name].as_tensor();
+        if training { parameter.clone() } else { parameter.detach() }
     }
 
     /// Evaluation mode, a part of the images at a time: what `give` makes of each, one tensor of each kind with a row for each image;
@@ -157,7 +180,8 @@ impl CandleNetwork {
     ) -> Result<Vec<Tensor>, TrainError> {
         let NetworkShape { channels, image_size: size, .. } = self.shape;
         let mut all: Vec<Vec<Tensor>> = Vec::new();
-        for images in images.chunks(EVALUATION_BATCH * channels * size * size) {
+        let together = evaluated_together(size as u32) as usize;
+        for images in images.chunks(together * channels * size * size) {
             let given = give(self.pass(&self.images(images)?, false)?.0)?;
             all.resize(given.len(), Vec::new());
             for (kind, tensor) in all.iter_mut().zip(given) {
@@ -200,8 +224,8 @@ impl CandleNetwork {
             (centred, by_channel(&self.running[&variance_name])?)
         };
         let scale = (variance + EPSILON)?.sqrt()?.recip()?;
-        let weight = by_channel(self.parameters[&format!("{name}.weight")].as_tensor())?;
-        let bias = by_channel(self.parameters[&format!("{name}.bias")].as_tensor())?;
+        let weight = by_channel(&self.parameter(&format!("{name}.weight"), training))?;
+        let bias = by_channel(&self.parameter(&format!("{name}.bias"), training))?;
         Ok(centred.broadcast_mul(&(scale * weight)?)?.broadcast_add(&bias)?)
     }
 
@@ -280,15 +304,17 @@ impl Engine for CandleNetwork {
         };
         let mut loss = along(&passed.logits, &gradient.logits)?;
         if !gradient.attention.is_empty() {
-            assert_eq!(gradient.attention.len(), GROUPS, "a gradient on each group's attention map, or on none");
-            for (map, gradient) in passed.attention()?.iter().zip(&gradient.attention) {
+            let maps = passed.attention()?;
+            assert_eq!(gradient.attention.len(), maps.len(), "a gradient on each group's attention map, or on none");
+            for (map, gradient) in maps.iter().zip(&gradient.attention) {
                 loss = (loss + along(map, gradient)?)?;
             }
         }
         let gradients = loss.backward()?;
         for (name, parameter) in &self.parameters {
             let gradient = match gradients.get(parameter.as_tensor()) {
-                Some(gradient) => gradient.clone(),
+                // What it was computed of, the activations among it, goes with the graph.
+                Some(gradient) => gradient.detach(),
                 None => parameter.as_tensor().zeros_like()?,
             };
             self.gradients.insert(name.clone(), gradient);
@@ -356,11 +382,28 @@ impl Engine for CandleNetwork {
         match all.split_first() {
             Some((logits, maps)) => Ok((logits.clone(), maps.to_vec())),
             None => {
-                let maps = self.shape.attention_pixels().map(|pixels| self.no_images(pixels));
-                Ok((self.no_images(self.shape.classes)?, maps.into_iter().collect::<Result<_, _>>()?))
+                let maps = self.shape.attention_pixels().into_iter().map(|pixels| self.no_images(pixels));
+                Ok((self.no_images(self.shape.classes)?, maps.collect::<Result<_, _>>()?))
             }
         }
     }
+}
+
+/// The greatest of 3×3 pixels around every second one, (n, channels, height / 2, width / 2), of what is nowhere below 0, so that the zeros
+/// around it are never greater. Height and width are even. candle's own has no border, and no gradient where squares overlap.
+fn greatest_of_3_by_3(x: &Tensor) -> Result<Tensor, TrainError> {
+    let along = |x: &Tensor, dimension: usize| -> Result<Tensor, candle_core::Error> {
+        let half = x.dim(dimension)? / 2;
+        let mut in_twos = x.dims().to_vec();
+        in_twos.splice(dimension..=dimension, [half + 1, 2]);
+        // Beginning with the border: the places 0, 2, 4, ... and 1, 3, 5, ...
+        let in_twos = x.pad_with_zeros(dimension, 1, 1)?.reshape(in_twos)?;
+        let [even, odd] = [0, 1].map(|place| in_twos.narrow(dimension + 1, place, 1));
+        let (even, odd) = (even?.squeeze(dimension + 1)?, odd?.squeeze(dimension + 1)?);
+        let [before, at] = [&even, &odd].map(|places| places.narrow(dimension, 0, half));
+        before?.maximum(&at?)?.maximum(&even.narrow(dimension, 1, half)?)
+    };
+    Ok(along(&along(x, 2)?, 3)?)
 }
 
 /// Without the graph behind it.

@@ -132,8 +132,16 @@ mod tests {
     }
 
     #[test]
-    fn every_networks_parameters_fall_into_five_groups() {
-        for name in ["wrn-10-1", "resnet8", "resnet8x4", "densenet-40-12", "densenet-bc-40-12"] {
+    fn every_networks_parameters_fall_into_groups() {
+        for (name, groups) in [
+            ("wrn-10-1", 3),
+            ("resnet8", 3),
+            ("resnet8x4", 3),
+            ("densenet-40-12", 3),
+            ("densenet-bc-40-12", 3),
+            ("resnet18", 4),
+            ("resnet50", 4),
+        ] {
             let architecture = name.parse().expect("a network");
             let shape = NetworkShape { architecture, channels: 3, image_size: 8, classes: 10 };
             let trained = || shape.tensors().into_iter().filter(|tensor| tensor.trained);
@@ -147,7 +155,9 @@ mod tests {
             };
             let cosines = cosine(&all_of(0.1), &all_of(-0.1));
             assert_eq!(cosines.all, Some(-1.0), "{name}");
-            let expected = ["stem", "group 1", "group 2", "group 3", "head"].map(|group| (group, Some(-1.0)));
+            let of_blocks = ["group 1", "group 2", "group 3", "group 4"].into_iter().take(groups);
+            let all = std::iter::once("stem").chain(of_blocks).chain(["head"]);
+            let expected: Vec<_> = all.map(|group| (group, Some(-1.0))).collect();
             assert_eq!(by_group(&cosines), expected, "{name}");
         }
     }

@@ -1,10 +1,10 @@
 //! The hand-written engine behind the trait: `numerics = "cpu-f32"`.
 
 use crate::TrainError;
-use crate::engine::{DISTILLATION, Engine, GROUPS, NetworkShape, OutputGradient};
+use crate::engine::{DISTILLATION, Engine, NetworkShape, OutputGradient};
 use crate::engine::{TensorSpec, Values, Weights, beside, mismatches, momentum_tensors};
 use candle_core::{Device, Tensor};
-use kernels::{InstructionSet, Network, Shape};
+use kernels::{GROUPS, InstructionSet, KernelError, Network, Shape};
 use study::Optimizer;
 use study::layout::Blocks;
 
@@ -27,7 +27,7 @@ impl CpuNetwork {
         threads: usize,
         instruction_set: InstructionSet,
     ) -> Result<Self, TrainError> {
-        Ok(Self::with(Network::new(kernels_shape(shape), batch_max, threads, instruction_set)?, shape))
+        Ok(Self::with(Network::new(kernels_shape(shape)?, batch_max, threads, instruction_set)?, shape))
     }
 
     /// One that is only evaluated: a frozen teacher.
@@ -39,7 +39,7 @@ impl CpuNetwork {
         threads: usize,
         instruction_set: InstructionSet,
     ) -> Result<Self, TrainError> {
-        Ok(Self::with(Network::for_evaluation(kernels_shape(shape), threads, instruction_set)?, shape))
+        Ok(Self::with(Network::for_evaluation(kernels_shape(shape)?, threads, instruction_set)?, shape))
     }
 
     fn with(network: Network, shape: &NetworkShape) -> Self {
@@ -79,21 +79,34 @@ impl CpuNetwork {
 }
 
 /// The network as the hand-written engine is told it.
-pub fn kernels_shape(shape: &NetworkShape) -> Shape {
+///
+/// # Errors
+/// A network that it has no operators for: see [`study::layout::Layout::has_kernels`].
+pub fn kernels_shape(shape: &NetworkShape) -> Result<Shape, KernelError> {
     let layout = shape.architecture.layout();
-    Shape {
-        blocks: match layout.blocks {
-            Blocks::PreActivation => kernels::Blocks::PreActivation,
-            Blocks::PostActivation => kernels::Blocks::PostActivation,
-            Blocks::Dense => kernels::Blocks::Dense,
-            Blocks::DenseBottleneck => kernels::Blocks::DenseBottleneck,
-        },
-        blocks_in_group: layout.blocks_in_group as usize,
-        stem: layout.stem as usize,
-        group_channels: layout.group_channels.map(|channels| channels as usize),
-        channels: shape.channels,
-        image_size: shape.image_size,
-        classes: shape.classes,
+    let blocks = match layout.blocks {
+        Blocks::PreActivation => Some(kernels::Blocks::PreActivation),
+        Blocks::PostActivation => Some(kernels::Blocks::PostActivation),
+        Blocks::Dense => Some(kernels::Blocks::Dense),
+        Blocks::DenseBottleneck => Some(kernels::Blocks::DenseBottleneck),
+        Blocks::Bottleneck => None,
+    };
+    let channels: Vec<usize> = layout.groups.iter().map(|group| group.channels as usize).collect();
+    match (blocks, <[usize; GROUPS]>::try_from(channels)) {
+        (Some(blocks), Ok(group_channels)) if layout.has_kernels() => Ok(Shape {
+            blocks,
+            blocks_in_group: layout.groups[0].blocks as usize,
+            stem: layout.stem.channels as usize,
+            group_channels,
+            channels: shape.channels,
+            image_size: shape.image_size,
+            classes: shape.classes,
+        }),
+        _ => Err(KernelError::Field {
+            field: "architecture",
+            given: shape.architecture.to_string(),
+            allowed: "a network for images of up to 64 pixels".into(),
+        }),
     }
 }
 

@@ -43,14 +43,12 @@ impl NetworkShape {
         names::tensors(self)
     }
 
-    /// Pixels of each group's attention map: at the image's height and width, at half and at a quarter of them.
-    pub fn attention_pixels(&self) -> [usize; GROUPS] {
-        std::array::from_fn(|group| (self.image_size >> group).pow(2))
+    /// Pixels of each group's attention map.
+    pub fn attention_pixels(&self) -> Vec<usize> {
+        let sizes = self.architecture.layout().map_sizes(self.image_size as u32);
+        sizes.into_iter().map(|size| (size as usize).pow(2)).collect()
     }
 }
-
-/// Groups of blocks, each with an attention map.
-pub const GROUPS: usize = study::layout::GROUPS;
 
 /// The gradient of a loss on what the last `forward` gave.
 #[derive(Clone, Debug)]
@@ -90,7 +88,7 @@ pub(crate) fn momentum_tensors(tensors: &[TensorSpec], given: &Weights) -> Vec<T
 /// `forward`, `backward` of the labels' loss, `set_gradient_aside`, `backward` of the distillation's, `step`.
 ///
 /// A group's attention map (Zagoruyko & Komodakis 2017) is, at each pixel, the mean over channels of its squared output: the sum
-/// that the next group, or the last batch norm, reads.
+/// that the next group, or the last batch norm, reads; where a ReLU follows the sum, what that gives.
 pub trait Engine {
     /// Parameters and running statistics.
     fn weights(&self) -> Result<Weights, TrainError>;
@@ -129,6 +127,9 @@ pub trait Engine {
 pub const THREADS_MAX: u32 = kernels::PARTS_MAX as u32;
 
 /// A network that trains on batches of up to `batch_max` images. `device` is resolved already ([`resolve`]).
+///
+/// # Errors
+/// The hand-written engine has no operators for the network ([`Numerics::of`]) or its images; a device that is not there.
 pub fn open(
     shape: &NetworkShape,
     numerics: Numerics,
@@ -155,7 +156,7 @@ pub fn open_for_evaluation(
     })
 }
 
-/// Which arithmetic a device means.
+/// Which arithmetic a device means; a network may have [its own](Numerics::of).
 ///
 /// # Errors
 /// `cuda:N` where there is no such GPU.

@@ -4,14 +4,14 @@ use crate::TrainError;
 use crate::augmentation::{Normalisation, View};
 use crate::checkpoint;
 use crate::dataset::Images;
-use crate::engine::{Engine, NetworkShape, open_for_evaluation};
+use crate::engine::{self, Engine, NetworkShape, open_for_evaluation};
 use crate::folder::{sibling, teacher_logits_path, weights_path};
 use crate::objective::Outputs;
 use crate::teacher_logits::TeacherLogits;
 use candle_core::{Device, Tensor};
 use std::borrow::Cow;
 use std::path::Path;
-use study::{Architecture, CheckpointId, Job, Numerics, Term};
+use study::{Architecture, CheckpointId, Job, Numerics, Segment, Term};
 
 /// A network that sees these images.
 pub(crate) fn shape(architecture: Architecture, images: &Images) -> NetworkShape {
@@ -35,12 +35,20 @@ pub(crate) struct Opening<'a> {
 }
 
 impl Opening<'_> {
+    /// A teacher's, which may be of another kind than its student: where one of the two has no other engine than candle, the other keeps
+    /// that of the device.
+    fn numerics(&self, architecture: Architecture) -> Result<Numerics, TrainError> {
+        let Segment { numerics, architecture: student, .. } = self.job.segment;
+        let of_device = if student.has_kernels() { numerics } else { engine::numerics(self.device)? };
+        Ok(of_device.of(architecture))
+    }
+
     pub fn open(&self, teacher: &CheckpointId) -> Result<Opened, TrainError> {
         let home = sibling(self.folder, teacher);
         let (weights, metadata) = checkpoint::load_weights(&home, teacher.epoch)?;
         let path = weights_path(&home, teacher.epoch);
         let shape = shape(checkpoint::architecture(&path, &metadata)?, self.images);
-        let mut network = open_for_evaluation(&shape, self.job.segment.numerics, self.device, self.threads)?;
+        let mut network = open_for_evaluation(&shape, self.numerics(shape.architecture)?, self.device, self.threads)?;
         network.set_weights(&weights)?;
         let own = Normalisation::said(&metadata, shape.image_size);
         let usual = Normalisation::of(self.images);
@@ -95,12 +103,12 @@ pub(crate) struct Frozen {
 }
 
 impl Frozen {
-    /// What it says is kept for all who ask the same where the job says so, and where an image's logits are the same bits whatever
+    /// What it says is kept for all who ask the same where the job says so: it does where an image's logits are the same bits whatever
     /// stands beside it, as they are of the hand-written engine. Where it cannot be kept it goes without.
     pub fn new(opening: &Opening<'_>, teacher: &CheckpointId) -> Result<Frozen, TrainError> {
         let Job { segment, shared_folder, teacher_logits, .. } = opening.job;
         let mut frozen = Frozen { opened: None, kept: None, note: None };
-        let keep = segment.numerics == Numerics::CpuF32 && teacher_logits.contains(teacher);
+        let keep = teacher_logits.contains(teacher);
         if let Some(shared) = shared_folder.as_ref().filter(|_| keep) {
             let digest = checkpoint::weights_digest(&sibling(opening.folder, teacher), teacher.epoch)?;
             match TeacherLogits::open(&teacher_logits_path(Path::new(shared)), segment, teacher, &digest) {

@@ -2,7 +2,6 @@
 
 use crate::engine::{NetworkShape, Values, Weights};
 use crate::random::{Purpose, stream};
-use study::layout::Blocks;
 use study::{Epoch, Seed};
 
 /// Convolutions: normal with deviation `√(2 / (k·k·output channels))`. Batch norm: 1 and 0, running mean 0 and variance 1.
@@ -11,10 +10,7 @@ use study::{Epoch, Seed};
 pub fn initial_weights(shape: &NetworkShape, seed: Seed) -> Weights {
     let layout = shape.architecture.layout();
     let bound = 1.0 / (layout.features() as f32).sqrt();
-    let bias_bound = match layout.blocks {
-        Blocks::PreActivation | Blocks::Dense | Blocks::DenseBottleneck => 0.0,
-        Blocks::PostActivation => bound,
-    };
+    let bias_bound = if layout.blocks.normalise_after() { bound } else { 0.0 };
     shape
         .tensors()
         .into_iter()
@@ -91,6 +87,24 @@ mod tests {
         let (bound, bias) = (1.0 / 16.0, &weights["fc.bias"].values);
         assert!(bias.iter().all(|x| x.abs() <= bound) && bias.iter().any(|x| x.abs() > 0.3 * bound), "{bias:?}");
         assert!(weights["layer1.0.downsample.1.weight"].values.iter().all(|x| *x == 1.0));
+    }
+
+    /// As torchvision draws them.
+    #[test]
+    fn resnets_for_large_images_are_drawn_as_other_resnets() {
+        let weights = weights_of(Architecture::ImageNetResNet { depth: 50 }, 0);
+        for (name, fan_out) in [("conv1", 49 * 64), ("layer1.0.conv2", 9 * 64), ("layer4.2.conv3", 2048)] {
+            let values = &weights[&format!("{name}.weight")].values;
+            let deviation = (values.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>() / values.len() as f64).sqrt();
+            let error = (deviation / (2.0 / f64::from(fan_out)).sqrt() - 1.0).abs();
+            assert!(error < 4.0 / (2.0 * values.len() as f64).sqrt(), "{name}: {deviation}");
+        }
+        let bound = 1.0 / 2048f32.sqrt();
+        for name in ["fc.weight", "fc.bias"] {
+            let values = &weights[name].values;
+            assert!(values.iter().all(|x| x.abs() <= bound) && values.iter().any(|x| x.abs() > 0.3 * bound), "{name}");
+        }
+        assert!(weights["layer4.0.downsample.1.running_var"].values.iter().all(|x| *x == 1.0));
     }
 
     #[test]

@@ -1,97 +1,61 @@
-//! What the model zoo (RepDistiller, mdistiller) calls a network's tensors, and their order there. It has no DenseNets: theirs are
-//! called as its Wide ResNets' are, and the transitions `trans1` and `trans2`, as is usual for small images.
+//! What the model zoos (RepDistiller, mdistiller, torchvision) call a network's tensors, and their order there. They have no DenseNets
+//! for small images: theirs are called as Wide ResNets' are, and the transitions `trans1` and `trans2`, as is usual.
 
 use crate::engine::{NetworkShape, TensorSpec};
-use study::layout::{Block, Blocks};
+use study::layout::{Block, Blocks, Convolution, Layer, Operator, Place};
 
-impl NetworkShape {
-    /// How the names of a block's tensors begin.
-    pub(crate) fn block_name(&self, block: &Block) -> String {
-        let (group, index) = (block.group + 1, block.index);
-        match self.architecture.layout().blocks {
-            Blocks::PreActivation | Blocks::Dense | Blocks::DenseBottleneck => format!("block{group}.layer.{index}"),
-            Blocks::PostActivation => format!("layer{group}.{index}"),
-        }
+/// Every convolution, in the zoo's order, by the name of its layer.
+pub(crate) fn convolutions(shape: &NetworkShape) -> impl Iterator<Item = (String, Convolution)> {
+    let layout = shape.architecture.layout();
+    let layers = layout.layers(shape.channels as u32).into_iter();
+    layers.filter_map(move |layer| Some((name(layout.blocks, &layer), layer.convolution()?)))
+}
+
+/// How the names of a block's layers begin.
+pub(crate) fn block(blocks: Blocks, block: &Block) -> String {
+    let (group, index) = (block.group + 1, block.index);
+    match blocks {
+        Blocks::PreActivation | Blocks::Dense | Blocks::DenseBottleneck => format!("block{group}.layer.{index}"),
+        Blocks::PostActivation | Blocks::Bottleneck => format!("layer{group}.{index}"),
     }
 }
 
-/// How the names of the tensors in the transition after this block begin.
+/// How the names of the layers in the transition after this block begin.
 pub(crate) fn transition(block: &Block) -> String {
     format!("trans{}", block.group + 1)
+}
+
+fn name(blocks: Blocks, layer: &Layer) -> String {
+    match &layer.place {
+        Place::Outside => layer.name.into(),
+        Place::Within(within) => format!("{}.{}", block(blocks, within), layer.name),
+        Place::TransitionAfter(last) => format!("{}.{}", transition(last), layer.name),
+    }
 }
 
 /// Every tensor in the zoo's order.
 pub(crate) fn tensors(shape: &NetworkShape) -> Vec<TensorSpec> {
     let layout = shape.architecture.layout();
-    let mut listed = Listed(Vec::new());
-    listed.convolution("conv1", layout.stem, shape.channels as u32, 3);
-    if layout.blocks == Blocks::PostActivation {
-        listed.norm("bn1", layout.stem);
-    }
-    for block in layout.each_block() {
-        let part = |part: &str| format!("{}.{part}", shape.block_name(&block));
-        let Block { input, output, .. } = block;
-        match layout.blocks {
-            Blocks::PreActivation => {
-                listed.norm(&part("bn1"), input);
-                listed.convolution(&part("conv1"), output, input, 3);
-                listed.norm(&part("bn2"), output);
-                listed.convolution(&part("conv2"), output, output, 3);
-                if block.changes_channels() {
-                    listed.convolution(&part("convShortcut"), output, input, 1);
+    let mut tensors = Vec::new();
+    let mut add = |name: String, shape: &[usize], trained| {
+        tensors.push(TensorSpec { name, shape: shape.to_vec(), trained });
+    };
+    for layer in layout.layers(shape.channels as u32) {
+        let name = name(layout.blocks, &layer);
+        match layer.operator {
+            Operator::Convolution(Convolution { input, output, kernel, .. }) => {
+                let shape = [output, input, kernel, kernel].map(|size| size as usize);
+                add(format!("{name}.weight"), &shape, true);
+            }
+            Operator::Norm { channels } => {
+                let parts = [("weight", true), ("bias", true), ("running_mean", false), ("running_var", false)];
+                for (part, trained) in parts {
+                    add(format!("{name}.{part}"), &[channels as usize], trained);
                 }
             }
-            Blocks::PostActivation => {
-                listed.convolution(&part("conv1"), output, input, 3);
-                listed.norm(&part("bn1"), output);
-                listed.convolution(&part("conv2"), output, output, 3);
-                listed.norm(&part("bn2"), output);
-                if block.changes_channels() {
-                    listed.convolution(&part("downsample.0"), output, input, 1);
-                    listed.norm(&part("downsample.1"), output);
-                }
-            }
-            Blocks::Dense => {
-                listed.norm(&part("bn1"), input);
-                listed.convolution(&part("conv1"), output, input, 3);
-            }
-            Blocks::DenseBottleneck => {
-                let middle = block.bottleneck();
-                listed.norm(&part("bn1"), input);
-                listed.convolution(&part("conv1"), middle, input, 1);
-                listed.norm(&part("bn2"), middle);
-                listed.convolution(&part("conv2"), output, middle, 3);
-            }
-        }
-        if layout.has_transition_after(&block) {
-            let (name, all) = (transition(&block), input + output);
-            listed.norm(&format!("{name}.bn1"), all);
-            listed.convolution(&format!("{name}.conv1"), layout.channels_before(block.group + 1), all, 1);
         }
     }
-    if layout.blocks != Blocks::PostActivation {
-        listed.norm("bn1", layout.features());
-    }
-    let features = layout.features() as usize;
-    listed.tensor("fc.weight".into(), &[shape.classes, features], true);
-    listed.tensor("fc.bias".into(), &[shape.classes], true);
-    listed.0
-}
-
-struct Listed(Vec<TensorSpec>);
-
-impl Listed {
-    fn tensor(&mut self, name: String, shape: &[usize], trained: bool) {
-        self.0.push(TensorSpec { name, shape: shape.to_vec(), trained });
-    }
-
-    fn convolution(&mut self, name: &str, outputs: u32, inputs: u32, kernel: usize) {
-        self.tensor(format!("{name}.weight"), &[outputs as usize, inputs as usize, kernel, kernel], true);
-    }
-
-    fn norm(&mut self, name: &str, channels: u32) {
-        for (tensor, trained) in [("weight", true), ("bias", true), ("running_mean", false), ("running_var", false)] {
-            self.tensor(format!("{name}.{tensor}"), &[channels as usize], trained);
-        }
-    }
+    add("fc.weight".into(), &[shape.classes, layout.features() as usize], true);
+    add("fc.bias".into(), &[shape.classes], true);
+    tensors
 }

@@ -2,6 +2,7 @@
 
 use crate::TrainError;
 use crate::augmentation::{Normalisation, View, order, view};
+use crate::candle_network::CandleNetwork;
 use crate::cpu_network::CpuNetwork;
 use crate::dataset::{Images, Split, load};
 use crate::engine::{Engine, NetworkShape, instruction_set as best};
@@ -9,7 +10,7 @@ use crate::frozen::shape;
 use crate::initial::initial_weights;
 use crate::objective::{self, Outputs};
 use crate::random::{Purpose, stream};
-use candle_core::Tensor;
+use candle_core::{DType, Device, Tensor};
 pub use kernels::Precision;
 use kernels::{InstructionSet, Product};
 use rustix::time::{ClockId, clock_gettime};
@@ -88,7 +89,7 @@ fn augmentation_and_step(
     at_least: Duration,
 ) -> Result<[BatchTime; 2], TrainError> {
     let set = parsed(instruction_set)?;
-    let mut probe = Probe::new(&shape(architecture, images), batch, threads, set)?;
+    let mut probe = Probe::of_cpu(&shape(architecture, images), batch, threads, set)?;
     let normalisation = Normalisation::of(images);
     let mut order = order(Seed(0), Epoch(0), images.train.len() as u32).into_iter().cycle();
     time(batch, set, at_least, || {
@@ -203,7 +204,7 @@ fn both_paces() -> Result<[[f64; 2]; 2], TrainError> {
     let mut paces = [[0.0; 2]; 2];
     for (architecture, pace) in MEASURED.into_iter().zip(&mut paces) {
         let shape = NetworkShape { architecture, channels: 1, image_size: 28, classes: 10 };
-        let mut probe = Probe::new(&shape, MEASURED_BATCH, 1, parsed(None)?)?;
+        let mut probe = Probe::of_cpu(&shape, MEASURED_BATCH, 1, parsed(None)?)?;
         let mut least = |run: &dyn Fn(&mut Probe) -> Result<(), TrainError>| {
             run(&mut probe)?;
             // What is measured once and kept must not depend on what else the machine did just then: others take the caches, and
@@ -218,20 +219,57 @@ fn both_paces() -> Result<[[f64; 2]; 2], TrainError> {
     Ok(paces)
 }
 
+/// As [`speed`], of candle on the CPU, by two networks that the hand-written engine has no operators for. candle takes all of this
+/// process's threads for one network: what passes meanwhile counts for each of them.
+pub fn candle_speed() -> Result<Speed, TrainError> {
+    let threads = thread::available_parallelism().map_or(1, usize::from) as f64;
+    let [one, other] = CANDLE_MEASURED.map(|depth| measure_candle(Architecture::ImageNetResNet { depth }, threads));
+    let ([step, evaluation], [other_step, other_evaluation]) = (one?, other?);
+    Ok(Speed { step: Pace::through(step, other_step), evaluation: Pace::through(evaluation, other_evaluation) })
+}
+
+/// A step and an evaluation of one image.
+fn measure_candle(architecture: Architecture, threads: f64) -> Result<[Measured; 2], TrainError> {
+    let shape = NetworkShape { architecture, channels: 3, image_size: CANDLE_IMAGE_SIZE, classes: 10 };
+    let network = CandleNetwork::new(&shape, &Device::Cpu, DType::F32)?;
+    let mut probe = Probe::new(Box::new(network), &shape, CANDLE_BATCH)?;
+    let mut least = |run: &dyn Fn(&mut Probe) -> Result<(), TrainError>| {
+        let timed = |least: f64, _| Ok::<f64, TrainError>(least.min(seconds(PASSED, || run(&mut probe))?));
+        (0..CANDLE_TIMES).try_fold(f64::INFINITY, timed)
+    };
+    let of_batches = [least(&|probe| probe.step())?, least(&|probe| probe.evaluate())?];
+    let size = CANDLE_IMAGE_SIZE as u32;
+    Ok(of_batches.map(|seconds| Measured {
+        multiply_accumulates: architecture.multiply_accumulates(3, size, 10) as f64,
+        activations: architecture.activations(3, size, 10) as f64,
+        seconds: seconds * threads / CANDLE_BATCH as f64,
+    }))
+}
+
+/// Depths: the one has more multiply-accumulates for each number that passes through memory.
+const CANDLE_MEASURED: [u32; 2] = [18, 50];
+const CANDLE_IMAGE_SIZE: usize = 64;
+/// Few: they are slow.
+const CANDLE_BATCH: usize = 2;
+const CANDLE_TIMES: usize = 2;
+
 /// A network in training, on random images.
 struct Probe {
-    network: CpuNetwork,
+    network: Box<dyn Engine>,
     images: Vec<f32>,
     labels: Tensor,
     optimizer: Optimizer,
 }
 
 impl Probe {
-    fn new(shape: &NetworkShape, batch: usize, threads: usize, set: InstructionSet) -> Result<Probe, TrainError> {
-        let mut network = CpuNetwork::new(shape, batch, threads, set)?;
+    fn of_cpu(shape: &NetworkShape, batch: usize, threads: usize, set: InstructionSet) -> Result<Probe, TrainError> {
+        Self::new(Box::new(CpuNetwork::new(shape, batch, threads, set)?), shape, batch)
+    }
+
+    fn new(mut network: Box<dyn Engine>, shape: &NetworkShape, batch: usize) -> Result<Probe, TrainError> {
         network.set_weights(&initial_weights(shape, Seed(0)))?;
         let (images, labels) = random_batch(shape, batch);
-        let labels = Tensor::from_vec(labels, batch, &candle_core::Device::Cpu)?;
+        let labels = Tensor::from_vec(labels, batch, &Device::Cpu)?;
         let recipe = Recipe::default();
         let optimizer = Optimizer::Sgd { momentum: recipe.momentum, weight_decay: recipe.weight_decay };
         Ok(Probe { network, images, labels, optimizer })
@@ -291,7 +329,7 @@ fn measure(
     at_least: Duration,
 ) -> Result<BatchTime, TrainError> {
     let set = parsed(instruction_set)?;
-    let mut probe = Probe::new(shape, batch, threads, set)?;
+    let mut probe = Probe::of_cpu(shape, batch, threads, set)?;
     let [time] = time(batch, set, at_least, || Ok([seconds(PASSED, || probe.step())?]))?;
     Ok(time)
 }

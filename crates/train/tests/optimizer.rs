@@ -216,7 +216,7 @@ fn dot_holds_two_numbers_more_for_each_parameter() {
 
 fn holds_two_numbers_more(architecture: Architecture) {
     let shape = NetworkShape { architecture, channels: 3, image_size: 32, classes: 10 };
-    let shape = train::cpu_network::kernels_shape(&shape);
+    let shape = train::cpu_network::kernels_shape(&shape).expect("it has operators");
     let mut network = kernels::Network::new(shape, 1, 1, InstructionSet::Portable).expect("a network");
     let before = network.bytes();
     network.forward(&vec![0.0; 3 * 32 * 32]);

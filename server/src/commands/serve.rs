@@ -45,7 +45,8 @@ pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
     let images = train::folder::images_path(folder.path());
     let limit = arguments.installation.teacher_logits_limit;
     let (machine, samples) = machine::find(folder.path(), &places, Notes::Kept(&images), arguments.threads, limit);
-    let machine = machine::measured(machine, Some(folder.path()));
+    let needs_candle = machine::may_need_candle(&machine);
+    let machine = machine::measured(machine, needs_candle, Some(folder.path()));
     if let Some(notice) = machine.notice() {
         eprintln!("{notice}");
     }

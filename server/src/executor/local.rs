@@ -12,6 +12,9 @@ use std::{
 /// What a worker says on its standard error, beside its events.
 pub const WORDS: &str = "worker.log";
 
+/// How many threads candle's operators use in a process.
+const CANDLE_THREADS: &str = "RAYON_NUM_THREADS";
+
 /// The process of a worker.
 #[derive(Debug)]
 pub enum Process {
@@ -23,12 +26,14 @@ pub enum Process {
 
 /// Starts `PROGRAM worker FOLDER`. It is the first of a process group of its own: a Ctrl-C meant for the server does not reach
 /// it, and it outlives the server.
-pub fn start(program: &Path, folder: &Path) -> io::Result<Process> {
+pub fn start(program: &Path, folder: &Path, threads: u32) -> io::Result<Process> {
     let words = OpenOptions::new().create(true).append(true).open(folder.join(WORDS))?;
     let mut worker = Command::new(program);
     // What a list of processes shows.
     worker.arg0("stillroom").arg("worker").arg(folder).current_dir(folder).process_group(0);
     keep_what_was_freed(&mut worker);
+    // The hand-written engine is told by the job; candle's operators know no other way.
+    worker.env(CANDLE_THREADS, threads.to_string());
     worker.stdin(Stdio::null()).stdout(Stdio::null()).stderr(words);
     worker.spawn().map(Process::Child)
 }

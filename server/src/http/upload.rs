@@ -83,10 +83,10 @@ async fn take(uploads: &Uploads, form: &mut Multipart, sent: &Sent) -> Result<Da
 fn named(name: &str) -> Result<Dataset, NotTaken> {
     match name.trim().parse() {
         Ok(dataset) if !built_in(dataset) => Ok(dataset),
-        _ => Err(NotTaken::wrong(
-            "Name it NAME@PIXELS, such as flowers@64: small letters, digits and hyphens, then 8 to 64 pixels, divisible by 4. \
-             An archive as it is published is named fashion-mnist, mnist, cifar-10, cifar-100 or tiny-imagenet.",
-        )),
+        _ => Err(NotTaken::wrong(format!(
+            "An archive is named as its data set is, of which fashion-mnist-12k is here already: {}.",
+            Dataset::ALLOWED
+        ))),
     }
 }
 

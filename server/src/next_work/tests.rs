@@ -3,9 +3,7 @@
 use super::*;
 use crate::wanted::wanted;
 use store::StoredStudy;
-use study::{
-    CheckpointFile, Dataset, DatasetFacts, EpochMetrics, Failure, Fidelity, Leg, Plan, Scores, Study, StudyId,
-};
+use study::{CheckpointFile, DatasetFacts, EpochMetrics, Failure, Fidelity, Leg, Plan, Scores, Study, StudyId};
 
 /// With memory for all.
 fn next_work(wanted: &[Wanted], facts: &Facts, working: &BTreeMap<SegmentKey, Working>, threads: u32) -> Decision {
@@ -30,11 +28,11 @@ const EXAMPLE: &str = r#"
 fn stored(id: u64, toml: &str) -> StoredStudy {
     let study = Study::from_toml(toml).expect("a study without errors");
     let dataset = DatasetFacts {
-        dataset: Dataset::FashionMnist12k,
+        dataset: study.dataset,
         checksum: "d".repeat(64),
         classes: 10,
         channels: 1,
-        image_size: 28,
+        image_size: study.dataset.image_size(),
         train: 12_000,
         validation: 5_000,
         test: 10_000,
@@ -259,6 +257,21 @@ fn a_worker_that_does_not_fit_into_memory_waits_and_a_smaller_one_goes_before_it
     let at_work = BTreeMap::from([working(find(&wanted, &student.key), 1)]);
     let others = starts(&at_work, cost::images_bytes(images) + 2 * of_student);
     assert!(others.len() == 1 && others[0] != teacher.key, "{others:?}");
+}
+
+/// What candle holds on a GPU is not this machine's memory, and on the CPU it is.
+#[test]
+fn a_network_without_kernels_takes_memory_where_no_gpu_trains_it() {
+    let text = EXAMPLE.replace("fashion-mnist-12k", "cifar-10").replace("wrn-16-2", "resnet18");
+    let both = |device: &str| wanted(&[stored(1, &format!("{text}[recipe]\ndevice = \"{device}\"\n"))]);
+    for (device, takes) in [("cpu", true), ("cuda:0", false)] {
+        let wanted = both(device);
+        let teacher = &wanted[0].segment;
+        assert_eq!(teacher.numerics, Numerics::CandleF32);
+        let needs = Memory::of(&wanted, &BTreeMap::new()).needs(teacher, 1);
+        let own = cost::worker_bytes(teacher.architecture, &teacher.dataset, teacher.batch_size, 1);
+        assert_eq!(needs, if takes { own + cost::images_bytes(&teacher.dataset) } else { 0 }, "{device}");
+    }
 }
 
 #[test]

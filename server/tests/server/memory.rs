@@ -26,7 +26,8 @@ fn the_bytes_that_are_estimated_are_those_that_the_engine_holds() {
         let architecture: Architecture = name.parse().expect("a network");
         let (size, classes) = (image_size as usize, 10);
         let shape =
-            kernels_shape(&NetworkShape { architecture, channels: channels as usize, image_size: size, classes });
+            kernels_shape(&NetworkShape { architecture, channels: channels as usize, image_size: size, classes })
+                .expect("it has operators");
         let set = InstructionSet::Portable;
         let training = Network::new(shape, batch as usize, threads as usize, set).expect("a network").bytes();
         let frozen = Network::for_evaluation(shape, threads as usize, set).expect("a network").bytes();

@@ -22,6 +22,7 @@ pub fn machine() -> Machine {
     Machine {
         threads: 2,
         speed: None,
+        candle_speed: None,
         instruction_set: "portable".into(),
         memory: None,
         teacher_logits_limit: 0,

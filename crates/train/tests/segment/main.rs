@@ -2,6 +2,7 @@
 
 mod imported;
 mod laboratory;
+mod large_images;
 mod teacher_logits;
 
 use laboratory::*;
