@@ -68,9 +68,9 @@ pub async fn read_study_file(text: String) -> Result<(Option<Fields>, Vec<SpecEr
 pub async fn start_study(fields: Fields) -> Result<StudyId, ApiError> {
     let started = done(laboratory::create(&open_laboratory(), &fields.table()).await);
     match &started {
-        Ok(id) => leptos_axum::redirect(&format!("/studies/{id}")),
+        Ok(id) if without_scripts() => leptos_axum::redirect(&format!("/studies/{id}")),
         Err(ApiError::Spec(_)) if without_scripts() => leptos_axum::redirect(&fields.address("/studies/new")),
-        Err(_) => {}
+        _ => {}
     }
     started
 }

@@ -37,19 +37,6 @@ pub use shell::{App, AssetVersions, shell};
 pub use snapshot_html::{snapshot_file_name, snapshot_html};
 pub use study::numbers::{self, about};
 
-use leptos::{prelude::*, server_fn::ServerFn};
-
-/// What the server answered to what was done on this page; not what it answered before the page was made, which a browser's
-/// island does not know of.
-fn done<S>(act: ServerAction<S>) -> Option<Result<S::Output, S::Error>>
-where
-    S: ServerFn + Clone + Send + Sync + 'static,
-    S::Output: Clone + Send + Sync + 'static,
-    S::Error: Clone + Send + Sync + 'static,
-{
-    (act.version().get() > 0).then(|| act.value().get()).flatten()
-}
-
 /// The study that a first start offers: about two minutes on two cores.
 #[cfg(feature = "ssr")]
 pub const SHORT_STUDY: &str = include_str!("starter.toml");

@@ -1,20 +1,24 @@
 //! The button that freezes a study's comparison and shows its link.
 
-use crate::{api, clipboard::copy, done, problem::Problem};
-use leptos::prelude::*;
+use crate::{api, clipboard::copy, problem::Problem};
+use leptos::{ev, prelude::*, server_fn::ServerFn};
 use study::StudyId;
 
 /// Shares the study. Without scripts its form leads to the frozen comparison.
 #[island]
 pub fn ShareButton(id: StudyId) -> impl IntoView {
-    let share = ServerAction::<api::ShareStudy>::new();
+    let share = Action::new(move |()| api::share_study(id));
+    let send = move |event: ev::SubmitEvent| {
+        event.prevent_default();
+        share.dispatch(());
+    };
     view! {
-        <ActionForm action=share>
+        <form method="post" action=api::ShareStudy::url() on:submit=send>
             <input type="hidden" name="id" value=id.to_string()/>
             <button type="submit" class="button" disabled=share.pending()>"Share"</button>
-        </ActionForm>
+        </form>
         <div class="shared" aria-live="polite">
-            {move || match done(share) {
+            {move || match share.value().get() {
                 Some(Ok(link)) => Some(view! { <NewLink link=link/> }.into_any()),
                 Some(Err(error)) => Some(view! { <Problem error=error/> }.into_any()),
                 None => None,

@@ -7,15 +7,19 @@ use super::{
     side::Side,
     words::{in_the_forms_words, said, said_of_the_rest},
 };
-use crate::{api, done, error::ApiError, numbers};
-use leptos::{ev, html, prelude::*};
+use crate::{api, error::ApiError, numbers};
+use leptos::{ev, html, prelude::*, server_fn::ServerFn};
 use study::{Dataset, Machine, Method, SpecError};
 
 /// The form, from `first` on, for `machine`. It is a plain form too: without scripts it is sent, and comes back with errors.
 #[island]
 pub fn Form(first: Fields, machine: Machine) -> impl IntoView {
-    let start = ServerAction::<api::StartStudy>::new();
     let typed = RwSignal::new(first);
+    let start = Action::new(|fields: &Fields| api::start_study(fields.clone()));
+    let send = move |event: ev::SubmitEvent| {
+        event.prevent_default();
+        start.dispatch(typed.get_untracked());
+    };
     let notice = machine.notice().as_deref().map(in_the_forms_words);
     let folders =
         machine.datasets.iter().map(|facts| facts.dataset).filter(|dataset| matches!(dataset, Dataset::Folder(_)));
@@ -39,6 +43,10 @@ pub fn Form(first: Fields, machine: Machine) -> impl IntoView {
         });
     };
     Effect::new(move |_| match start.value().get() {
+        Some(Ok(id)) => {
+            // Where the browser does not go there, the study stands in the list.
+            let _ = window().location().set_href(&format!("/studies/{id}"));
+        }
         Some(Err(ApiError::Spec(errors))) => {
             refused.set(errors);
             tell();
@@ -93,7 +101,7 @@ pub fn Form(first: Fields, machine: Machine) -> impl IntoView {
         };
         entry(field, offered, typed, errors)
     };
-    let other_problem = move || match done(start) {
+    let other_problem = move || match start.value().get() {
         Some(Err(error)) if !matches!(error, ApiError::Spec(_)) => {
             Some(view! { <p class="problem" role="alert">{error.to_string()}</p> })
         }
@@ -107,7 +115,7 @@ pub fn Form(first: Fields, machine: Machine) -> impl IntoView {
             </p>
         </noscript>
         <div class="setup">
-            <ActionForm action=start>
+            <form method="post" action=api::StartStudy::url() on:submit=send>
                 // Enter in a field presses a form's first button: this one, which does nothing.
                 <button type="submit" disabled hidden></button>
                 <div class="form">
@@ -152,7 +160,7 @@ pub fn Form(first: Fields, machine: Machine) -> impl IntoView {
                         </p>
                     </div>
                 </div>
-            </ActionForm>
+            </form>
             <Side typed=typed shown=shown errors=errors/>
         </div>
     }
