@@ -21,6 +21,24 @@ const FINE_OBJECTS: [&str; 100] = [
     "train", "trout", "tulip", "turtle", "wardrobe", "whale", "willow_tree", "wolf", "woman", "worm",
 ];
 
+/// As long as a file's name can be on most systems.
+const BYTES_MAX: usize = 255;
+
+/// Names that come with the files: they stand on pages and in messages.
+///
+/// # Errors
+/// Of the first that no page could show.
+pub(super) fn shown<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Vec<String>, String> {
+    let plain = |name: &'a str| match name.len() {
+        1..=BYTES_MAX if !name.contains(char::is_control) => Ok(name.to_owned()),
+        _ => {
+            let start: String = name.chars().take(40).collect();
+            Err(format!("the class {start:?} has no name of 1 to {BYTES_MAX} bytes of plain text"))
+        }
+    };
+    names.into_iter().map(plain).collect()
+}
+
 /// Empty where the files themselves say it.
 pub(super) fn of(dataset: Dataset) -> Vec<String> {
     let names: &[&str] = match dataset {

@@ -1,13 +1,13 @@
 //! Any folder of images by class: `train/CLASS/...`, and `test/CLASS/...`, `val/CLASS/...` or both. Where there are both,
 //! `val` is held out for validation; where only one is there, it is what is tested on.
 
-use super::{Content, Split, pictures, tree::Tree};
+use super::{Content, Split, class_names, pictures, tree::Tree};
 use crate::{
     TrainError,
     random::{Purpose, stream},
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Component, Path},
 };
 use study::{Dataset, Epoch, Seed};
@@ -24,25 +24,16 @@ pub(super) type Labelled<'a> = Vec<(&'a Path, u8)>;
 pub(super) fn read(path: &Path, image_size: u32) -> Result<Content, TrainError> {
     let tree = Tree::open(path)?;
     let wrong = |problem| TrainError::Dataset { path: tree.root.clone(), problem };
-    let mut names: Vec<&str> = Vec::new();
-    for picture in tree.pictures("train") {
-        match class(picture) {
-            Some(name) if names.last() == Some(&name) => {}
-            Some(name) if !names.contains(&name) => names.push(name),
-            Some(_) => {}
-            None => return Err(wrong(format!("{} is in no class's folder", picture.display()))),
-        }
-    }
-    names.sort_unstable();
+    let in_no_class = |picture: &Path| wrong(format!("{} is in no class's folder", picture.display()));
+    let names = tree.pictures("train").map(|picture| class(picture).ok_or_else(|| in_no_class(picture)));
+    let names = names.collect::<Result<BTreeSet<&str>, TrainError>>()?;
     if !(2..=CLASSES_MAX).contains(&names.len()) {
         return Err(wrong(format!(
             "train holds images of {} classes; 2 to {CLASSES_MAX} can be told apart",
             names.len()
         )));
     }
-    if let Some(name) = names.iter().find(|name| name.chars().any(char::is_control)) {
-        return Err(wrong(format!("the class {name:?} has no name in plain text")));
-    }
+    let class_names = class_names::shown(names.iter().copied()).map_err(wrong)?;
     let labels: BTreeMap<&str, u8> = names.iter().copied().zip(0..=u8::MAX).collect();
     let labelled = |folder: &'static str| {
         let pictures = tree.pictures(folder).map(|picture| {
@@ -53,8 +44,11 @@ pub(super) fn read(path: &Path, image_size: u32) -> Result<Content, TrainError> 
         pictures.collect::<Result<Labelled<'_>, TrainError>>()
     };
     let train = labelled("train")?;
-    let validation = VALIDATION.into_iter().map(labelled).find(|found| !matches!(found, Ok(none) if none.is_empty()));
-    let validation = validation.transpose()?.unwrap_or_default();
+    let mut named = VALIDATION.into_iter().filter(|folder| tree.pictures(folder).next().is_some());
+    let validation = match (named.next(), named.next()) {
+        (Some(one), Some(other)) => return Err(wrong(format!("holds both a folder {one} and a folder {other}"))),
+        (only, _) => only.map(labelled).transpose()?.unwrap_or_default(),
+    };
     let test = labelled("test")?;
     let (validation, test) = if test.is_empty() { (test, validation) } else { (validation, test) };
     if test.is_empty() {
@@ -65,7 +59,6 @@ pub(super) fn read(path: &Path, image_size: u32) -> Result<Content, TrainError> 
         own => own,
     };
     let train = [shuffled(&train), shuffled(&validation)].concat();
-    let class_names = names.iter().map(|name| (*name).to_owned()).collect();
     Ok(Content { held_out: Some(held_out as u32), ..content(&tree, &train, &test, image_size, class_names)? })
 }
 

@@ -2,6 +2,7 @@
 
 use super::{Content, Images, checksum, pictures, place, read, room::Room, shared::unpack, split, tree::fingerprint};
 use crate::{TrainError, folder::make_folder};
+use mapped::MappedBytes;
 use serde::{Deserialize, Serialize};
 use std::{
     fs,
@@ -96,7 +97,7 @@ pub fn look(
         if let Some(Ok(bytes)) = found.map(|found| serde_json::to_vec(&Seen { version: version(), found }))
             && make_folder(folder).is_ok()
         {
-            let _ = fs::write(note, bytes);
+            let _ = MappedBytes::write(&note, &[&bytes]);
         }
     }
     found
@@ -119,14 +120,14 @@ fn see(
     folder: Option<&Path>,
 ) -> Result<(DatasetFacts, DatasetSamples), TrainError> {
     let checksum = checksum(&content);
+    let wrong = |problem| TrainError::Dataset { path: place(dataset, path), problem };
+    let validation = content.held_out.unwrap_or(0);
+    let images = split(dataset, content.clone(), checksum.clone(), validation).map_err(wrong)?;
+    let samples = samples(&images).map_err(|error| wrong(format!("cannot be shown: {error}")))?;
     if let Some(folder) = folder {
         // For workers it is a saving, not a need.
         let _ = unpack(folder, &checksum, &content);
     }
-    let wrong = |problem| TrainError::Dataset { path: place(dataset, path), problem };
-    let validation = content.held_out.unwrap_or(0);
-    let images = split(dataset, content, checksum, validation).map_err(wrong)?;
-    let samples = samples(&images).map_err(|error| wrong(format!("cannot be shown: {error}")))?;
     Ok((images.facts, DatasetSamples { dataset, class_names: images.class_names, samples }))
 }
 
@@ -135,12 +136,14 @@ fn samples(images: &Images) -> Result<Vec<Sample>, image::ImageError> {
     let (classes, values) = (images.class_names.len(), images.values_per_image());
     let shown = classes.min(CLASSES_SHOWN);
     let classes = (0..shown).map(|index| index * classes / shown);
-    let sample = |class: usize| {
+    let squares = |class: usize| -> Vec<&[u8]> {
         let of_class = (0..images.train.len()).filter(|index| usize::from(images.train.labels[*index]) == class);
-        let squares: Vec<&[u8]> =
-            of_class.take(IMAGES_SHOWN).map(|index| &images.train.images[index * values..][..values]).collect();
-        let png = pictures::png(&squares, images.facts.channels, images.facts.image_size)?;
-        Ok::<_, image::ImageError>(Sample { class: class as u32, images: squares.len() as u32, png })
+        of_class.take(IMAGES_SHOWN).map(|index| &images.train.images[index * values..][..values]).collect()
     };
-    classes.map(sample).filter(|sample| !matches!(sample, Ok(Sample { images: 0, .. }))).collect()
+    let sample = |(class, squares): (usize, Vec<&[u8]>)| {
+        let png = pictures::png(&squares, images.facts.channels, images.facts.image_size)?;
+        Ok(Sample { class: class as u32, images: squares.len() as u32, png })
+    };
+    // Of few images all of a class may be held out, and a picture of none has no height.
+    classes.map(|class| (class, squares(class))).filter(|(_, squares)| !squares.is_empty()).map(sample).collect()
 }

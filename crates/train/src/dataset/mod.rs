@@ -48,7 +48,8 @@ pub struct Images {
     pub class_names: Vec<String>,
 }
 
-/// What a data set's files hold, before anything is held out.
+/// What a data set's files hold, before anything is held out. Cloning copies no image.
+#[derive(Clone)]
 pub(crate) struct Content {
     pub train: Split,
     pub test: Split,

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::TrainError;
 use image::{
-    DynamicImage, GenericImageView, ImageBuffer, ImageDecoder, ImageError, ImageReader, Limits, Pixel,
+    DynamicImage, GenericImageView, ImageBuffer, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, Pixel,
     imageops::{self, FilterType},
 };
 use std::{
@@ -124,7 +124,7 @@ fn square_of(
     at_once: &Budget,
 ) -> Result<Square, String> {
     let (picture, _taken) = decode(bytes, left, bytes_max, at_once)?;
-    square(picture, size)
+    Ok(square(picture, size))
 }
 
 /// `left`: how many pixels may still be unpacked. `bytes_max`: what this one may take. What it takes of `at_once`, it and one copy of
@@ -141,6 +141,9 @@ fn decode<'a>(
     limits.max_image_height = Some(SIDE_MAX);
     limits.max_alloc = Some(bytes_max);
     reader.limits(limits);
+    if reader.format() == Some(ImageFormat::Jpeg) && !is_whole(bytes) {
+        return Err("it was cut: it does not come to its end".into());
+    }
     let decoder = reader.into_decoder().map_err(|error| match error {
         ImageError::Limits(_) => format!("its sides may have up to {SIDE_MAX} pixels"),
         other => other.to_string(),
@@ -150,6 +153,12 @@ fn decode<'a>(
         return Err(format!("it takes {} MiB unpacked; up to {mebibytes} can be used", decoder.total_bytes() >> 20));
     }
     let (width, height) = decoder.dimensions();
+    if width.min(height) == 0 {
+        return Err("it has no pixels".into());
+    }
+    if u64::from(width.max(height)) > u64::from(SIDES_RATIO_MAX) * u64::from(width.min(height)) {
+        return Err(format!("{width} × {height} pixels: one side may be {SIDES_RATIO_MAX} times the other"));
+    }
     let pixels = u64::from(width) * u64::from(height);
     let take = |left: u64| left.checked_sub(pixels);
     if left.is_some_and(|left| left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_err()) {
@@ -161,19 +170,30 @@ fn decode<'a>(
     DynamicImage::from_decoder(decoder).map(|picture| (picture, taken)).map_err(|error| error.to_string())
 }
 
+/// Whether a JPEG's picture comes to its end; others may stand behind it, as cameras put them there. Of one that was cut, the decoder
+/// makes grey what is missing.
+fn is_whole(jpeg: &[u8]) -> bool {
+    // Within a scan 0xff is followed by zero or by a mark to begin again at.
+    let is_marker = |pair: &[u8]| pair[0] == 0xff && !matches!(pair[1], 0x00 | 0x01 | 0xd0..=0xd8 | 0xff);
+    let mut from = 2;
+    loop {
+        let Some(found) = jpeg.get(from..).and_then(|rest| rest.windows(2).position(is_marker)) else { return false };
+        let marker = from + found;
+        let length = match (jpeg[marker + 1], jpeg.get(marker + 2..marker + 4)) {
+            (0xd9, _) => return true,
+            (_, Some(&[high, low])) => usize::from(u16::from_be_bytes([high, low])),
+            (_, _) => return false,
+        };
+        from = marker + 2 + length;
+    }
+}
+
 /// Grey pictures give one plane, all others red, green and blue.
-fn square(picture: DynamicImage, size: u32) -> Result<Square, String> {
-    let (width, height) = (picture.width(), picture.height());
-    if width.min(height) == 0 {
-        return Err("it has no pixels".into());
-    }
-    if u64::from(width.max(height)) > u64::from(SIDES_RATIO_MAX) * u64::from(width.min(height)) {
-        return Err(format!("{width} × {height} pixels: one side may be {SIDES_RATIO_MAX} times the other"));
-    }
-    Ok(match picture.color().has_color() {
+fn square(picture: DynamicImage, size: u32) -> Square {
+    match picture.color().has_color() {
         true => planes(&picture.into_rgb8(), size),
         false => planes(&picture.into_luma8(), size),
-    })
+    }
 }
 
 fn planes<P: Pixel<Subpixel = u8> + 'static>(picture: &ImageBuffer<P, Vec<u8>>, size: u32) -> Square {

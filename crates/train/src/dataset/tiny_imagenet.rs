@@ -3,7 +3,7 @@
 //! labels: `val` is what is tested on.
 
 use super::{
-    Content,
+    Content, class_names,
     image_folder::{Labelled, content, shuffled},
     tree::Tree,
 };
@@ -32,15 +32,16 @@ pub(super) fn read(path: &Path) -> Result<Content, TrainError> {
     let labels: BTreeMap<&str, u8> = ids.iter().copied().zip(0..=u8::MAX).collect();
     let words: BTreeMap<&str, &str> = words.lines().filter_map(|line| line.trim().split_once('\t')).collect();
     // "goldfish, Carassius auratus": the first name is the plain one.
-    let name = |id: &str| words.get(id).and_then(|names| names.split(',').next()).unwrap_or(id).trim().to_owned();
+    let name = |id: &&'_ str| words.get(id).and_then(|names| names.split(',').next()).unwrap_or(id).trim();
+    let class_names = class_names::shown(ids.iter().map(name)).map_err(wrong)?;
 
-    let train: Labelled<'_> = tree
-        .pictures("train")
-        .filter_map(|picture| {
-            let id = picture.components().nth(1)?.as_os_str().to_str()?;
-            Some((picture, *labels.get(id)?))
-        })
-        .collect();
+    let labelled = tree.pictures("train").map(|picture| {
+        let id = picture.components().nth(1).and_then(|id| id.as_os_str().to_str());
+        let label = id.and_then(|id| labels.get(id).copied());
+        let unknown = || wrong(format!("{} is of no class that wnids.txt names", picture.display()));
+        label.map(|label| (picture, label)).ok_or_else(unknown)
+    });
+    let train = labelled.collect::<Result<Labelled<'_>, TrainError>>()?;
     let seen: BTreeSet<u8> = train.iter().map(|(_, label)| *label).collect();
     if let Some((id, _)) = labels.iter().find(|(_, label)| !seen.contains(label)) {
         return Err(wrong(format!("holds no images in train/{id}")));
@@ -48,10 +49,12 @@ pub(super) fn read(path: &Path) -> Result<Content, TrainError> {
     let annotations = tree.text("val/val_annotations.txt")?;
     let annotated: Vec<(String, u8)> = annotations
         .lines()
-        .map(|line| {
+        .zip(1..)
+        .map(|(line, number)| {
             let mut parts = line.split('\t');
             let said = parts.next().zip(parts.next()).and_then(|(file, id)| Some((file, *labels.get(id)?)));
-            let (file, label) = said.ok_or_else(|| wrong(format!("val_annotations.txt says {line:?}")))?;
+            let (file, label) =
+                said.ok_or_else(|| wrong(format!("line {number} of val_annotations.txt names no file and its class")))?;
             Ok((format!("val/images/{file}"), label))
         })
         .collect::<Result<_, TrainError>>()?;
@@ -71,6 +74,5 @@ pub(super) fn read(path: &Path) -> Result<Content, TrainError> {
         )));
     }
     let test: Labelled<'_> = annotated.iter().map(|(file, label)| (Path::new(file.as_str()), *label)).collect();
-    let class_names = ids.iter().map(|id| name(id)).collect();
     content(&tree, &shuffled(&train), &test, IMAGE_SIZE, class_names)
 }

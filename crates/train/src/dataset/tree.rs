@@ -5,7 +5,7 @@ use super::{files, room::Room};
 use crate::TrainError;
 use std::{
     borrow::Cow,
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ffi::OsStr,
     fs::{self, File},
     io::{self, BufRead, BufReader},
@@ -18,6 +18,8 @@ use study::Dataset;
 const FILES_MAX: usize = 500_000;
 /// Folders in folders: as deep as Tiny-ImageNet and four more.
 const DEPTH_MAX: usize = 7;
+/// As long as a path can be on most systems.
+const PATH_BYTES_MAX: usize = 4096;
 /// Endings of pictures. Those that cannot be read are among them: a picture that is left out is told, never passed over.
 const PICTURES: [&str; 12] = ["jpg", "jpeg", "png", "bmp", "gif", "webp", "tif", "tiff", "heic", "avif", "jp2", "ppm"];
 
@@ -39,17 +41,23 @@ impl Tree {
         let files = walk(path, Deeper::Refused)?;
         let here = || files.iter().map(|file| file.inside.clone());
         let mut archives = here().filter(|inside| inside.components().count() == 1 && is_archive(inside));
-        match (base(here()), archives.next(), archives.next()) {
-            (None, Some(only), None) => Tree::open(&path.join(only)),
+        match (archives.next(), archives.next()) {
+            (Some(only), None) if bases(here()).is_empty() => Tree::open(&path.join(only)),
             _ => Tree::of(path, files.into_iter().map(|file| (file.inside, None)).collect()),
         }
     }
 
     fn of(root: &Path, files: BTreeMap<PathBuf, Option<Vec<u8>>>) -> Result<Tree, TrainError> {
-        let base = base(files.keys().cloned()).ok_or_else(|| TrainError::Dataset {
-            path: root.into(),
-            problem: "holds no folder train with a folder of images for each class".into(),
-        })?;
+        let wrong = |problem| TrainError::Dataset { path: root.into(), problem };
+        let mut bases = bases(files.keys().cloned()).into_iter();
+        let base = match (bases.next(), bases.next()) {
+            (None, _) => return Err(wrong("holds no folder train with a folder of images for each class".into())),
+            (Some(one), Some(other)) if one != Path::new("") => {
+                let (one, other) = (one.display(), other.display());
+                return Err(wrong(format!("holds a folder train in {one} and another in {other}")));
+            }
+            (Some(base), _) => base,
+        };
         let below =
             files.into_iter().filter_map(|(inside, held)| Some((inside.strip_prefix(&base).ok()?.into(), held)));
         Ok(Tree { root: root.into(), files: below.collect(), base })
@@ -181,6 +189,9 @@ fn archive(path: &Path) -> Result<BTreeMap<PathBuf, Option<Vec<u8>>>, TrainError
     let mut files = BTreeMap::new();
     let bytes_max = Room::here().archive;
     let mut keep = |inside: &Path, read: &mut dyn io::Read| {
+        if inside.as_os_str().len() > PATH_BYTES_MAX {
+            return Err(io::Error::other(format!("the path of a file in it has more than {PATH_BYTES_MAX} bytes")));
+        }
         let inside: PathBuf = inside.components().filter(|part| *part != Component::CurDir).collect();
         let plain = inside.components().all(|part| matches!(part, Component::Normal(name) if !is_hidden(name)));
         if plain && (ends_with(&inside, &PICTURES) || ends_with(&inside, &["txt"])) {
@@ -217,7 +228,11 @@ fn zip_entries(
     let mut left = bytes_max;
     for index in 0..archive.len() {
         let mut entry = archive.by_index(index)?;
-        let Some(inside) = entry.enclosed_name().filter(|_| entry.is_file()) else { continue };
+        if !entry.is_file() {
+            continue;
+        }
+        // Some systems write them with a backslash.
+        let inside = PathBuf::from(entry.name()?.replace('\\', "/"));
         // What an entry says of its own length is not believed: it is read through a count.
         let mut counted = io::Read::take(&mut entry, left + 1);
         keep(&inside, &mut counted)?;
@@ -264,8 +279,8 @@ fn is_hidden(name: &OsStr) -> bool {
     name.as_encoded_bytes().starts_with(b".") || name == "__MACOSX"
 }
 
-/// The folder that has a folder `train`: the root, else one in it.
-fn base(files: impl Iterator<Item = PathBuf>) -> Option<PathBuf> {
+/// The folders that have a folder `train`: the root, which comes first, and those in it.
+fn bases(files: impl Iterator<Item = PathBuf>) -> BTreeSet<PathBuf> {
     let bases = files.filter_map(|inside| {
         let parts: Vec<Component<'_>> = inside.components().collect();
         match parts[..] {
@@ -274,5 +289,5 @@ fn base(files: impl Iterator<Item = PathBuf>) -> Option<PathBuf> {
             _ => None,
         }
     });
-    bases.min()
+    bases.collect()
 }
