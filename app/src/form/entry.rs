@@ -280,7 +280,6 @@ fn entry(
                     autocomplete="off"
                     spellcheck="false"
                     list=is_offered.then_some(list_id)
-                    placeholder=fields::usual(field)
                     aria-describedby=described
                     aria-invalid=invalid
                     value=typed.with_untracked(|fields| fields.get(field.path).to_owned())

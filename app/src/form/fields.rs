@@ -410,20 +410,9 @@ pub fn all() -> impl Iterator<Item = &'static Field> {
 
 /// The methods that have the number which a field is; `None` where it is none, and counts for all of them.
 pub fn methods(field: &Field) -> Option<impl Iterator<Item = Method>> {
-    let number = number(field)?;
-    Some(Method::ALL.into_iter().filter(move |method| method.has(number)))
-}
-
-/// What counts where a field is left empty, of the first method that has the number which it is.
-pub fn usual(field: &Field) -> Option<String> {
-    let number = number(field)?;
-    let (_, usual) = Method::ALL.iter().flat_map(|method| method.numbers()).find(|(its, _)| *its == number)?;
-    Some(usual.to_string())
-}
-
-fn number(field: &Field) -> Option<Number> {
     let name = field.path.strip_prefix("treatment.")?;
-    Number::ALL.into_iter().find(|number| number.field() == name)
+    let number = Number::ALL.into_iter().find(|number| number.field() == name)?;
+    Some(Method::ALL.into_iter().filter(move |method| method.has(number)))
 }
 
 /// An element's name for a field: ids must not hold dots where style sheets and scripts pick them.

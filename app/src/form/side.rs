@@ -51,7 +51,7 @@ pub(super) fn Side(typed: RwSignal<Fields>, shown: Memo<Preview>, errors: Memo<V
 fn in_numbers(plan: &Plan, outlook: &Outlook) -> impl IntoView + use<> {
     let time = match outlook.time() {
         Some(time) => format!("On this machine it takes {time}."),
-        None => "How long it takes is not known: this machine’s speed was not measured.".into(),
+        None => "How long it takes is not known before it begins.".into(),
     };
     // What a search shares depends on the arms that go on.
     let shared = (plan.epochs_without_sharing > plan.epochs && outlook.at_most.is_none()).then(|| {

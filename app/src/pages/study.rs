@@ -107,7 +107,7 @@ fn state_line(progress: &Progress, is_searched: bool) -> impl IntoView + use<> {
                 <span>{done}</span>
             })}
             <span>{runs}</span>
-            {left.map(|estimate| view! { <span>{format!("{at_most}{} left", about(estimate.seconds))}</span> })}
+            {left.map(|estimate| view! { <span>{format!("{} left", about(estimate.seconds))}</span> })}
         </div>
     }
 }

@@ -26,10 +26,13 @@ pub fn evaluated_together(image_size: u32) -> u32 {
     (MOST * 64 * 64 / image_size.pow(2).max(1)).clamp(1, MOST)
 }
 
-/// Of each parameter its weight and what stands beside it; of each image what is kept for the backward pass, and what that works on.
+/// Of each parameter its weight and what stands beside it; of each image what is kept for the backward pass and what that works on, or
+/// what evaluation works on: it begins when the step before is through.
 pub(crate) fn training_bytes(layout: &Layout, channels: u32, image_size: u32, classes: u32, batch: u32) -> u64 {
-    let image = activations(layout, channels, image_size, classes) + BACKWARD * largest(layout, channels, image_size);
-    FLOAT * (OF_PARAMETER * layout.parameters(channels, classes) + u64::from(batch) * image)
+    let largest = largest(layout, channels, image_size);
+    let step = u64::from(batch) * (activations(layout, channels, image_size, classes) + BACKWARD * largest);
+    let evaluation = FORWARD * u64::from(evaluated_together(image_size)) * largest;
+    FLOAT * (OF_PARAMETER * layout.parameters(channels, classes) + step.max(evaluation))
 }
 
 /// Weights, which are there twice while they are read, and momentum that is never used; of the images that are evaluated together what is

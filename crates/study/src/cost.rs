@@ -68,74 +68,59 @@ impl Pace {
     }
 }
 
-/// Of each engine, where networks are trained on the CPU.
+/// Of each engine on the CPU; `None` where it was not measured.
 #[derive(Clone, Copy)]
 struct Speeds {
-    hand_written: Speed,
-    candle: Speed,
+    hand_written: Option<Speed>,
+    candle: Option<Speed>,
 }
 
 impl Speeds {
-    const ANY: Speeds = Speeds { hand_written: Speed::ANY, candle: Speed::ANY };
-
-    /// `None` where one that the plan needs was not measured, or where a GPU trains.
-    fn measured(plan: &Plan, machine: &Machine) -> Option<Speeds> {
-        let needs = |numerics: Numerics| plan.segments.iter().any(|segment| segment.numerics == numerics);
-        let (needs_hand_written, needs_candle) = (needs(Numerics::CpuF32), needs(Numerics::CandleF32));
-        let known = |needed: bool, speed: Option<Speed>| if needed { speed } else { Some(speed.unwrap_or(Speed::ANY)) };
-        let is_on_gpu = needs_candle && !candle_is_on_the_cpu(plan, machine);
-        Some(Speeds {
-            hand_written: known(needs_hand_written, machine.speed)?,
-            candle: known(needs_candle, machine.candle_speed)?,
-        })
-        .filter(|_| !is_on_gpu)
+    /// A GPU's is not measured.
+    fn of(plan: &Plan, machine: &Machine) -> Speeds {
+        Speeds { hand_written: machine.speed, candle: machine.candle_speed.filter(|_| plan.is_on_the_cpu()) }
     }
 
-    fn of(&self, segment: &Segment) -> &Speed {
+    fn get(&self, segment: &Segment) -> Option<Speed> {
         match segment.numerics {
-            Numerics::CpuF32 => &self.hand_written,
-            Numerics::CandleF32 => &self.candle,
+            Numerics::CpuF32 => self.hand_written,
+            Numerics::CandleF32 => self.candle,
         }
     }
 }
 
-/// Whether what candle trains of a plan is trained on the CPU: a machine with a GPU has it train everything, unless a study says that
-/// the CPU is to, and then most networks have another engine.
-fn candle_is_on_the_cpu(plan: &Plan, machine: &Machine) -> bool {
-    machine.devices.is_empty() || plan.segments.iter().any(|segment| segment.numerics == Numerics::CpuF32)
-}
-
-/// Whether a machine trains a part of the plan by candle on the CPU, so that its speed has to be known.
-pub fn needs_candle_speed(plan: &Plan, machine: &Machine) -> bool {
-    plan.segments.iter().any(|segment| segment.numerics == Numerics::CandleF32) && candle_is_on_the_cpu(plan, machine)
+/// Whether candle trains a part of the plan on the CPU, so that its speed there has to be known.
+pub fn needs_candle_speed(plan: &Plan) -> bool {
+    plan.is_on_the_cpu() && plan.segments.iter().any(|segment| segment.numerics == Numerics::CandleF32)
 }
 
 /// "The CPU's own engine has no operators for resnet18, and candle's are slow there: resnet18 takes a thread about 410 ms an image in
 /// training and 32 ms in evaluation."; `None` where all networks are trained by the engine that is meant for the device.
 pub fn slow_in_words(plan: &Plan, machine: &Machine) -> Option<String> {
-    if !needs_candle_speed(plan, machine) {
+    if !needs_candle_speed(plan) {
         return None;
     }
     let slow = || plan.segments.iter().filter(|segment| !segment.architecture.has_kernels());
-    let trained: BTreeMap<Architecture, bool> = slow().fold(BTreeMap::new(), |mut trained, segment| {
-        *trained.entry(segment.architecture).or_default() |= !matches!(segment.start, Start::Imported(_));
-        trained
-    });
-    let names: Vec<String> = trained.keys().map(Architecture::to_string).collect();
     let images = &slow().next()?.dataset;
+    // Each network once, and whether it is trained here.
+    let mut networks: Vec<(Architecture, bool)> = Vec::new();
+    for segment in slow() {
+        let is_trained = !matches!(segment.start, Start::Imported(_));
+        match networks.iter_mut().find(|(network, _)| *network == segment.architecture) {
+            Some((_, trained)) => *trained |= is_trained,
+            None => networks.push((segment.architecture, is_trained)),
+        }
+    }
+    let names: Vec<String> = networks.iter().map(|(network, _)| network.to_string()).collect();
     let costs = |speed: Speed| {
-        let of = |(architecture, is_trained): (&Architecture, &bool)| {
-            let seconds = |pace: Pace| seconds_in_words(pace.seconds(*architecture, images));
-            let evaluation = seconds(speed.evaluation);
-            match is_trained {
-                true => format!(
-                    "{architecture} takes a thread about {} an image in training and {evaluation} in evaluation",
-                    seconds(speed.step)
-                ),
-                false => format!("{architecture} takes a thread about {evaluation} an image in evaluation"),
-            }
+        let of = |(network, is_trained): &(Architecture, bool)| {
+            let seconds = |pace: Pace| seconds_in_words(pace.seconds(*network, images));
+            let training =
+                if *is_trained { format!("{} an image in training and ", seconds(speed.step)) } else { String::new() };
+            let of_evaluation = if *is_trained { "in evaluation" } else { "an image in evaluation" };
+            format!("{network} takes a thread about {training}{} {of_evaluation}", seconds(speed.evaluation))
         };
-        trained.iter().map(of).collect::<Vec<_>>().join("; ")
+        networks.iter().map(of).collect::<Vec<_>>().join("; ")
     };
     let cost = machine.candle_speed.map_or_else(|| "how slow was not measured yet".to_owned(), costs);
     Some(format!(
@@ -144,12 +129,12 @@ pub fn slow_in_words(plan: &Plan, machine: &Machine) -> Option<String> {
     ))
 }
 
-/// "0.41 s", with two digits.
+/// "4.4 ms", "410 ms", "4.4 s", "12 s".
 fn seconds_in_words(seconds: f64) -> String {
     match seconds {
-        0.0..0.01 => format!("{:.1} ms", seconds * 1e3),
-        0.01..1.0 => format!("{:.0} ms", seconds * 1e3),
-        1.0..10.0 => format!("{seconds:.1} s"),
+        0.0..0.00995 => format!("{:.1} ms", seconds * 1e3),
+        0.00995..0.9995 => format!("{:.0} ms", seconds * 1e3),
+        0.9995..9.95 => format!("{seconds:.1} s"),
         _ => format!("{seconds:.0} s"),
     }
 }
@@ -165,7 +150,8 @@ impl Speed {
 /// Writing and syncing a checkpoint.
 const CHECKPOINT_SECONDS: f64 = 0.05;
 
-/// Time for what `facts` leave to be trained; with empty facts, for the whole plan. `None` where the speed is not known.
+/// Time for what `facts` leave to be trained; with empty facts, for the whole plan. `None` where the speed of an engine is not known
+/// that has something to train.
 ///
 /// An epoch is a training step for each training image (one by DOT has a second backward pass), a forward pass of each teacher that
 /// teaches where the table of its logits does not have it yet or attention maps are asked for, an evaluation of each validation image,
@@ -173,19 +159,24 @@ const CHECKPOINT_SECONDS: f64 = 0.05;
 /// images and those of the best epoch so far are evaluated, and where a run ends the training images. Beyond that, measuring against
 /// teachers costs nothing here: their logits are kept.
 /// The plan is then worked off as the runner does (`timetable`). Once epochs of this plan were measured, their seconds stand for
-/// those segments, and how they compare with what was expected for the others. A GPU is not estimated beforehand.
+/// those segments, and how they compare with what was expected for the others of the same engine. A GPU is not estimated beforehand.
 pub fn estimate(plan: &Plan, facts: &Facts, machine: &Machine) -> Option<Estimate> {
-    let speeds = Speeds::measured(plan, machine);
-    let costs = costs(plan, facts, machine, &speeds.unwrap_or(Speeds::ANY));
-    let measured = measured_ratio(plan, facts, &costs);
-    if measured.is_none() && speeds.is_none() {
-        return None;
-    }
-    let slower = measured.unwrap_or(1.0);
-    let place: BTreeMap<&SegmentKey, usize> = map(plan.segments.iter().map(|segment| &segment.key).zip(0..));
+    let costs = costs(plan, facts, machine, Speeds::of(plan, machine));
+    let ratio = |numerics| measured_ratio(plan, facts, &costs, numerics);
+    let (by_hand, by_candle) = (ratio(Numerics::CpuF32), ratio(Numerics::CandleF32));
+    let measured = |segment: &Segment| match segment.numerics {
+        Numerics::CpuF32 => by_hand,
+        Numerics::CandleF32 => by_candle,
+    };
     let done: Vec<Epoch> =
         plan.segments.iter().map(|segment| Epoch(segment.from().0 + epochs_done(segment, facts))).collect();
+    let mut left = plan.segments.iter().zip(&costs).zip(&done).filter(|((segment, _), done)| **done < segment.until);
+    if left.any(|((segment, cost), _)| !cost.is_known && measured(segment).is_none()) {
+        return None;
+    }
+    let place: BTreeMap<&SegmentKey, usize> = map(plan.segments.iter().map(|segment| &segment.key).zip(0..));
     let tasks = plan.segments.iter().zip(&costs).zip(&done).map(|((segment, cost), own)| {
+        let slower = measured(segment).unwrap_or(1.0);
         let epoch = mean_seconds(segment, facts).map_or(cost.epoch * slower, |it| it * threads(segment, facts));
         let mut work = 0.0;
         let mut reached = *own;
@@ -224,11 +215,13 @@ struct Cost {
     evaluation: f64,
     /// The clean pass at a run's end.
     end: f64,
+    /// Whether the speed of each engine in it was measured.
+    is_known: bool,
 }
 
 /// Segment by segment. What of teachers' logits will be there already is laid to the segments in the order of the plan, those first
 /// that have begun: who comes first in the end does not change the sum.
-fn costs(plan: &Plan, facts: &Facts, machine: &Machine, speeds: &Speeds) -> Vec<Cost> {
+fn costs(plan: &Plan, facts: &Facts, machine: &Machine, speeds: Speeds) -> Vec<Cost> {
     let segments = plan.by_key();
     let tables = teacher_logits(&plan.segments, machine.teacher_logits_limit);
     let tables: BTreeMap<&CheckpointId, &TeacherLogits> = map(tables.iter().map(|table| (&table.teacher, table)));
@@ -239,7 +232,13 @@ fn costs(plan: &Plan, facts: &Facts, machine: &Machine, speeds: &Speeds) -> Vec<
     for place in order {
         let segment = &plan.segments[place];
         let images = &segment.dataset;
-        let speed = speeds.of(segment);
+        let mut is_known = true;
+        let mut speed_of = |segment: &Segment| {
+            let speed = speeds.get(segment);
+            is_known &= speed.is_some();
+            speed.unwrap_or(Speed::ANY)
+        };
+        let speed = speed_of(segment);
         let student = speed.evaluation.seconds(segment.architecture, images);
         let step = speed.step.seconds(segment.architecture, images);
         let observers = segment.measured_against().len() as f64;
@@ -264,21 +263,23 @@ fn costs(plan: &Plan, facts: &Facts, machine: &Machine, speeds: &Speeds) -> Vec<
                 }
                 _ => 1.0,
             };
-            image += share * speeds.of(taught_by).evaluation.seconds(taught_by.architecture, images);
+            image += share * speed_of(taught_by).evaluation.seconds(taught_by.architecture, images);
         }
         let [train, validation, test] = [images.train, images.validation, images.test].map(f64::from);
         costs[place] = Some(Cost {
             epoch: train * image + validation * student + compared,
             evaluation: (test + validation) * student,
             end: train * student,
+            is_known,
         });
     }
     costs.into_iter().map(|cost| cost.expect("every segment is in the order")).collect()
 }
 
-/// How much longer the epochs of this plan that were measured took than their costs say; `None` where none was.
-fn measured_ratio(plan: &Plan, facts: &Facts, costs: &[Cost]) -> Option<f64> {
-    let measured = plan.segments.iter().zip(costs).filter_map(|(segment, cost)| {
+/// How much longer the epochs that were measured of an engine's segments took than their costs say; `None` where none was.
+fn measured_ratio(plan: &Plan, facts: &Facts, costs: &[Cost], numerics: Numerics) -> Option<f64> {
+    let by_it = plan.segments.iter().zip(costs).filter(|(segment, _)| segment.numerics == numerics);
+    let measured = by_it.filter_map(|(segment, cost)| {
         let epochs = facts.get(&segment.key)?.metrics.len() as f64;
         Some((epochs * mean_seconds(segment, facts)? * threads(segment, facts), epochs * cost.epoch))
     });

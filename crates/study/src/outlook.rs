@@ -48,9 +48,8 @@ impl Outlook {
         }
     }
 
-    /// "about 15 minutes"; of a search "at most about 15 minutes".
+    /// "about 15 minutes"; of a search, of the course that trains most epochs.
     pub fn time(&self) -> Option<String> {
-        let bound = numbers::at_most(self.at_most.is_some());
-        self.estimate.map(|estimate| format!("{bound}{}", numbers::about(estimate.seconds)))
+        self.estimate.map(|estimate| numbers::about(estimate.seconds))
     }
 }

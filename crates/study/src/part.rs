@@ -56,6 +56,7 @@ pub(crate) fn part(whole: &Plan, wanted: &Wanted, tested: &[usize]) -> Plan {
         runs: kept,
         segments,
         training_version: whole.training_version,
+        numerics: whole.numerics,
         arms: whole.arms.clone(),
         remarks: whole.remarks.clone(),
     }

@@ -236,6 +236,9 @@ pub struct Leg {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     pub training_version: u32,
+    /// That which most networks have on the device that trains it: [`Numerics::CpuF32`] is the CPU, the other a GPU.
+    #[serde(default = "on_the_cpu")]
+    pub numerics: Numerics,
     pub arms: Vec<Arm>,
     /// Arm by arm, seed by seed.
     pub runs: Vec<Run>,
@@ -247,6 +250,11 @@ pub struct Plan {
     /// Remarks for the person who plans: "no labels-only arm: the first arm is the baseline", "teachers on a compressed
     /// schedule share nothing", ...
     pub remarks: Vec<String>,
+}
+
+/// What a plan that was made before it said so was most often made for.
+fn on_the_cpu() -> Numerics {
+    Numerics::CpuF32
 }
 
 impl Plan {
@@ -292,6 +300,7 @@ impl Plan {
         let remarks = remarks(study, &arms, &shared.segments);
         let mut plan = Plan {
             training_version: crate::TRAINING_VERSION,
+            numerics,
             epochs: shared.segments.iter().map(|it| u64::from(it.until.0) - u64::from(it.from().0)).sum(),
             epochs_without_sharing: shared.epochs_without_sharing,
             runs: shared.runs,
@@ -301,6 +310,11 @@ impl Plan {
         };
         plan.remarks.extend(search::plan_remark(study, &plan));
         plan
+    }
+
+    /// Whether the CPU trains it, be it by candle.
+    pub fn is_on_the_cpu(&self) -> bool {
+        self.numerics == Numerics::CpuF32
     }
 
     pub fn segment(&self, key: &SegmentKey) -> Option<&Segment> {

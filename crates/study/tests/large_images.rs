@@ -4,7 +4,8 @@ mod images;
 
 use images::fashion_mnist_12k;
 use study::{
-    Architecture, DatasetFacts, Facts, Machine, Numerics, Plan, SpecError, Speed, Study,
+    Architecture, DatasetFacts, Epoch, EpochMetrics, Facts, Machine, Numerics, Plan, Scores, Segment, SegmentFacts,
+    SpecError, Speed, Study,
     cost::{self, Pace},
     teacher_logits::{Usage, teacher_logits, teacher_logits_of},
 };
@@ -155,6 +156,42 @@ fn what_is_slow_is_told_with_its_cost_where_that_was_measured() {
     let gpu = Machine { devices: vec!["cuda:0".into()], ..measured };
     let on_gpu = gpu.ready(&table("\"resnet18\"")).unwrap().plan();
     assert_eq!((cost::slow_in_words(&on_gpu, &gpu), cost::estimate(&on_gpu, &Facts::new(), &gpu)), (None, None));
+    // Unless the study says that the CPU is to, be it with networks for candle alone.
+    let text = written("flowers@64", "\"resnet18\"", "\"resnet50\"", "");
+    let table = Study::table(&format!("{text}[recipe]\ndevice = \"cpu\"\n")).unwrap();
+    let on_cpu = gpu.ready(&table).unwrap().plan();
+    assert!(cost::slow_in_words(&on_cpu, &gpu).unwrap().contains("resnet18 takes a thread about 4.4 s"));
+    assert!(cost::estimate(&on_cpu, &Facts::new(), &gpu).is_some());
+}
+
+/// What one engine was measured at says nothing of the other, which takes a hundred times as long.
+#[test]
+fn an_engine_that_was_not_measured_is_promised_no_time() {
+    let bare = Machine { speed: Some(SPEED), ..machine("flowers@64") };
+    let table = Study::table(&written("flowers@64", "\"resnet18\"", "\"wrn-10-1\"", "")).unwrap();
+    let plan = bare.ready(&table).unwrap().plan();
+    let after = |measured: &[&Segment], seconds: f64| {
+        let scores = Scores { cross_entropy: 0.5, accuracy: 0.9, calibration_error: None };
+        let epoch = |segment: &Segment| EpochMetrics {
+            epoch: Epoch(segment.from().0 + 1),
+            learning_rate: 0.1,
+            train: scores,
+            train_clean: None,
+            validation: None,
+            test: None,
+            fidelity: Vec::new(),
+            seconds,
+            images_per_second: 900.0 / seconds,
+        };
+        let facts = |segment: &Segment| SegmentFacts { metrics: vec![epoch(segment)], ..SegmentFacts::default() };
+        let facts = measured.iter().map(|segment| (segment.key.clone(), facts(segment))).collect();
+        cost::estimate(&plan, &facts, &bare).map(|it| it.seconds)
+    };
+    let by = |numerics| plan.segments.iter().find(|segment| segment.numerics == numerics).unwrap();
+    let (by_hand, by_candle) = (by(Numerics::CpuF32), by(Numerics::CandleF32));
+    assert_eq!(after(&[by_hand], 1.0), None);
+    let (hundred, thousand) = (after(&[by_hand, by_candle], 100.0).unwrap(), after(&[by_candle], 1000.0).unwrap());
+    assert!(hundred < thousand, "{hundred} {thousand}");
 }
 
 #[test]

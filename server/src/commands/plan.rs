@@ -7,7 +7,7 @@ use study::{Outlook, cost::needs_candle_speed, teacher_logits::in_words};
 pub fn plan(arguments: &command_line::Plan) -> Result<(), CommandError> {
     let Planned { study, plan, machine, .. } =
         read_and_plan(&arguments.study, &arguments.installation, None, Leaves::Nothing)?;
-    let needs_candle = needs_candle_speed(&plan, &machine);
+    let needs_candle = needs_candle_speed(&plan);
     // Who only plans leaves nothing behind.
     let machine = machine::measured(machine, needs_candle, None);
     let outlook = Outlook::of(&study, &plan, &machine);

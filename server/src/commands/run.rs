@@ -28,7 +28,7 @@ pub async fn run(arguments: command_line::Run, bar: ProgressBar) -> Result<(), C
         read_and_plan(&arguments.study, &arguments.installation, arguments.threads, Leaves::Notes)?;
     let folder = DataFolder::open(&arguments.installation.data.dir, "`stillroom run`")?;
     let store = Store::open(folder.path()).await?;
-    let needs_candle = needs_candle_speed(&plan, &machine);
+    let needs_candle = needs_candle_speed(&plan);
     let machine = machine::measured(machine, needs_candle, Some(folder.path()));
     let outlook = Outlook::of(&study, &plan, &machine);
     eprintln!("{}\n{}", study.title, summary::counts(&plan, &outlook));
@@ -127,7 +127,7 @@ async fn watch_progress(
         let bound = at_most(asked.report.is_some());
         bar.set_length(now.epochs_total);
         bar.set_position(now.epochs_done);
-        bar.set_message(message(begin.elapsed().as_secs_f64(), &now, bound));
+        bar.set_message(message(begin.elapsed().as_secs_f64(), &now));
         if bar.is_hidden() && tenths.passed(now.epochs_done, now.epochs_total) {
             eprintln!("{} of {bound}{} epochs", now.epochs_done, now.epochs_total);
         }
@@ -167,12 +167,11 @@ fn is_over(state: State, plan: &Plan, evaluate_test: EvaluateTest, facts: &Facts
     }
 }
 
-/// How long it has taken and may take: "51 s, about 38 s left"; `bound` stands before what is left. The last evaluations are no epochs
-/// and have no estimate.
-fn message(seconds: f64, now: &Progress, bound: &str) -> String {
+/// How long it has taken and may take: "51 s, about 38 s left". The last evaluations are no epochs and have no estimate.
+fn message(seconds: f64, now: &Progress) -> String {
     let gone = readable(seconds);
     match now.left {
-        Some(left) => format!("{gone}, {bound}about {} left", readable(left.seconds.max(1.0))),
+        Some(left) => format!("{gone}, about {} left", readable(left.seconds.max(1.0))),
         None if now.epochs_done == now.epochs_total => format!("{gone}, last evaluations"),
         None => gone,
     }
@@ -253,7 +252,7 @@ mod tests {
         };
         let mut known = Facts::new();
         let progress = |known: &Facts| asked(&study(), &plan, known).progress(known, false, &machine);
-        let said = |known: &Facts| message(51.4, &progress(known), at_most(false));
+        let said = |known: &Facts| message(51.4, &progress(known));
         assert!(said(&known).starts_with("51 s, about ") && said(&known).ends_with(" left"), "{}", said(&known));
         for segment in &plan.segments {
             let mut its = facts(segment, false);
