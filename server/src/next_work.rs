@@ -128,7 +128,13 @@ impl<'a> Memory<'a> {
             return 0;
         }
         let images = &segment.dataset;
-        let own = cost::worker_bytes(segment.architecture, images, segment.batch_size, threads);
+        let own = cost::worker_bytes(
+            segment.architecture,
+            images,
+            segment.batch_size,
+            segment.optimizer.gradients(),
+            threads,
+        );
         let teachers = teachers(segment).into_iter().filter_map(|teacher| self.wanted.get(&teacher.segment));
         let bytes = |teacher: &&Wanted| cost::teacher_bytes(teacher.segment.architecture, images, threads);
         let teachers: u64 = teachers.map(bytes).sum();

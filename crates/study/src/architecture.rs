@@ -34,7 +34,7 @@ impl Architecture {
     pub const ALLOWED: &str = "wrn-DEPTH-WIDTH with DEPTH = 6n + 4 from 10 to 604 and WIDTH from 1 to 20, such as wrn-16-2; resnet8, resnet14, \
          resnet20, resnet32, resnet44, resnet56, resnet110, resnet8x4, resnet32x4; densenet-40-12, densenet-40-24, densenet-40-48, \
          densenet-100-12, densenet-100-24; densenet-bc-40-12, densenet-bc-40-24, densenet-bc-40-48, densenet-bc-100-12, densenet-bc-100-24; \
-         resnet18, resnet34, resnet50, for images of 32 pixels or more";
+         resnet18, resnet34, resnet50, for images of 32 to 256 pixels";
 
     /// The ResNets of the model zoo (RepDistiller, mdistiller) by depth and width. Not every depth of 6n + 2: resnet50 is another
     /// network.
@@ -96,15 +96,16 @@ impl Architecture {
 
     /// Heights and widths in pixels of the images that it can see.
     pub fn image_sizes(self) -> RangeInclusive<u32> {
-        match self.layout().stem.size {
-            StemSize::Small => 8..=64,
-            StemSize::Large => 32..=256,
+        match self {
+            Self::ImageNetResNet { .. } => 32..=256,
+            _ => 8..=64,
         }
     }
 
-    /// Whether the hand-written engine has operators for it; else candle's do, on the CPU too, slowly.
+    /// Whether the hand-written engine has operators for it: three groups of as many blocks, none of them a bottleneck with a sum. Else
+    /// candle's do, on the CPU too, slowly.
     pub fn has_kernels(self) -> bool {
-        self.layout().has_kernels()
+        !matches!(self, Self::ImageNetResNet { .. })
     }
 
     /// Number of trained numbers (weights, batch-norm scales and shifts, the last layer's bias).

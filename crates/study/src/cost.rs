@@ -291,14 +291,22 @@ fn measured_ratio(plan: &Plan, facts: &Facts, costs: &[Cost], numerics: Numerics
 const EVALUATION_BATCH: u64 = 500;
 
 /// Bytes that a worker holds at most while it trains a network on the CPU, apart from its images and its teachers:
-/// the network with its batch, the views it is shown, and the copies of weights and momentum of which a checkpoint is written.
-/// More threads than a worker uses are not counted.
-pub fn worker_bytes(architecture: Architecture, images: &DatasetFacts, batch_size: u32, threads: u32) -> u64 {
+/// the network with its batch, [gradients](Optimizer::gradients) and momentum, the views it is shown, and the copies of weights and momentum of which a
+/// checkpoint is written. More threads than a worker uses are not counted.
+pub fn worker_bytes(
+    architecture: Architecture,
+    images: &DatasetFacts,
+    batch_size: u32,
+    gradients: u32,
+    threads: u32,
+) -> u64 {
     let threads = threads.min(WORKER_THREADS_MAX);
     let (channels, size, classes) = (images.channels, images.image_size, images.classes);
     let views = 4 * images.values_per_image() * u64::from(batch_size).max(EVALUATION_BATCH);
     let copies = 4 * 4 * architecture.parameters(channels, classes);
-    architecture.training_bytes(channels, size, classes, batch_size, threads) + views + copies
+    // Its momentum once more, of which the checkpoint is written.
+    let optimizer = architecture.optimizer_bytes(channels, classes, gradients) * 3 / 2;
+    architecture.training_bytes(channels, size, classes, batch_size, threads) + views + copies + optimizer
 }
 
 /// Bytes of a data set, which all workers hold together.

@@ -2,7 +2,7 @@
 //! `candle_bytes` candle, where that has no operators for it.
 
 use crate::{
-    Architecture, Optimizer, candle_bytes,
+    Architecture, candle_bytes,
     layout::{Blocks, Layout},
 };
 
@@ -12,7 +12,7 @@ impl Architecture {
     /// gradients of each part of a batch; each thread's scratch.
     pub fn training_bytes(self, channels: u32, image_size: u32, classes: u32, batch: u32, threads: u32) -> u64 {
         let layout = self.layout();
-        if !layout.has_kernels() {
+        if !self.has_kernels() {
             return candle_bytes::training_bytes(&layout, channels, image_size, classes, batch);
         }
         let sizes = Sizes::of(&layout, channels, image_size, classes);
@@ -27,19 +27,16 @@ impl Architecture {
         evaluated + FLOAT * (trained + own)
     }
 
-    /// Bytes that either engine holds for an optimizer beside [`Architecture::training_bytes`], which has what SGD needs:
-    /// for DOT, of each parameter a second gradient and a second momentum. A checkpoint's optimizer state has the second momentum too.
-    pub fn optimizer_bytes(self, channels: u32, classes: u32, optimizer: &Optimizer) -> u64 {
-        match optimizer {
-            Optimizer::Sgd { .. } => 0,
-            Optimizer::Dot { .. } => 2 * FLOAT * self.parameters(channels, classes),
-        }
+    /// Bytes that either engine holds of each gradient beyond the first that an [`Optimizer`] takes, which [`Architecture::training_bytes`]
+    /// has: it and its momentum.
+    pub fn optimizer_bytes(self, channels: u32, classes: u32, gradients: u32) -> u64 {
+        2 * FLOAT * u64::from(gradients.saturating_sub(1)) * self.parameters(channels, classes)
     }
 
     /// As [`Architecture::training_bytes`], of a network that is only evaluated: a teacher.
     pub fn evaluation_bytes(self, channels: u32, image_size: u32, classes: u32, threads: u32) -> u64 {
         let layout = self.layout();
-        if !layout.has_kernels() {
+        if !self.has_kernels() {
             return candle_bytes::evaluation_bytes(&layout, channels, image_size, classes);
         }
         let sizes = Sizes::of(&layout, channels, image_size, classes);
@@ -53,7 +50,7 @@ impl Architecture {
     /// and where many blocks read the same, what each of them reads.
     pub fn activations(self, channels: u32, image_size: u32, classes: u32) -> u64 {
         let layout = self.layout();
-        if !layout.has_kernels() {
+        if !self.has_kernels() {
             return candle_bytes::activations(&layout, channels, image_size, classes);
         }
         let sizes = Sizes::of(&layout, channels, image_size, classes);
@@ -120,13 +117,12 @@ struct Sizes {
 }
 
 impl Sizes {
-    /// `layout` [has kernels](Layout::has_kernels).
+    /// Of a network that [has kernels](Architecture::has_kernels).
     fn of(layout: &Layout, channels: u32, image_size: u32, classes: u32) -> Sizes {
         match layout.blocks {
-            Blocks::PreActivation | Blocks::PostActivation | Blocks::Bottleneck => {
-                Self::of_sums(layout, channels, image_size, classes)
-            }
+            Blocks::PreActivation | Blocks::PostActivation => Self::of_sums(layout, channels, image_size, classes),
             Blocks::Dense | Blocks::DenseBottleneck => Self::of_dense(layout, channels, image_size, classes),
+            Blocks::Bottleneck => unreachable!("it has no kernels"),
         }
     }
 

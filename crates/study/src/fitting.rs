@@ -1,19 +1,17 @@
 //! Whether the networks of a study can see its images, and look where each other look.
 
-use crate::{Architecture, Chain, Dataset, Method, Number, SpecError, Treatment};
-use std::collections::BTreeSet;
+use crate::{Architecture, Dataset, Method, Number, SpecError, Treatment};
 
-/// Networks that do not see images of this size, each with the field that asks for it.
-pub(crate) fn refuse_sizes(
-    dataset: Dataset,
-    networks: impl IntoIterator<Item = (&'static str, Architecture)>,
-) -> Vec<SpecError> {
+/// Networks that do not see images of this size. `networks`: each with the field that asks for it.
+pub(crate) fn refuse_sizes(dataset: Dataset, networks: &[(&str, Architecture)]) -> Vec<SpecError> {
     let size = dataset.image_size();
-    let mut seen = BTreeSet::new();
-    let wrong = |(field, network): &(&'static str, Architecture)| {
-        !network.image_sizes().contains(&size) && seen.insert((*field, *network))
-    };
-    let told = |(field, network): (&'static str, Architecture)| {
+    let mut wrong: Vec<(&str, Architecture)> = Vec::new();
+    for network in networks {
+        if !network.1.image_sizes().contains(&size) && !wrong.contains(network) {
+            wrong.push(*network);
+        }
+    }
+    let told = |(field, network): (&str, Architecture)| {
         let (least, most) = network.image_sizes().into_inner();
         SpecError {
             field: field.into(),
@@ -28,36 +26,25 @@ pub(crate) fn refuse_sizes(
             },
         }
     };
-    networks.into_iter().filter(wrong).map(told).collect()
+    wrong.into_iter().map(told).collect()
 }
 
-/// A method that compares attention maps group by group, where those of someone who teaches and someone who learns do not pair: there
-/// must be as many, each as large as the other.
+/// A method that compares attention maps group by group, where those of `networks`, all who teach or learn, do not pair: there must be as
+/// many, each as large as the other. Every teacher leads to every student through every chain, so where any two differ, two neighbours do.
 pub(crate) fn refuse_unpaired_maps(
     dataset: Dataset,
     treatment: &Treatment,
-    teachers: &[Architecture],
-    students: &[Architecture],
+    networks: &[(&str, Architecture)],
 ) -> Option<SpecError> {
     let looks = |method: &&Method| {
         let weights = treatment.values(**method, Number::AttentionWeight);
         method.has(Number::AttentionWeight) && weights.iter().any(|weight| *weight > 0.0)
     };
     let method = treatment.method.0.iter().find(looks)?;
-    let nobody = [Chain::default()];
-    let chains = treatment.chain.as_ref().map_or(&nobody[..], |chains| &chains.0);
     let sizes = |network: Architecture| network.layout().map_sizes(dataset.image_size());
-    let (teacher, learner) = chains.iter().find_map(|chain| {
-        let members: Vec<Architecture> = chain.0.iter().map(|member| member.architecture).collect();
-        let within = members.windows(2).map(|pair| (pair[0], pair[1]));
-        let first = members.first().map_or(students, std::slice::from_ref);
-        let last = members.last().map_or(teachers, std::slice::from_ref);
-        let of = |ones: &[Architecture], others: &[Architecture]| -> Vec<(Architecture, Architecture)> {
-            ones.iter().flat_map(|one| others.iter().map(move |other| (*one, *other))).collect()
-        };
-        let mut pairs = of(teachers, first).into_iter().chain(within).chain(of(last, students));
-        pairs.find(|(teacher, learner)| sizes(*teacher) != sizes(*learner))
-    })?;
+    let ((_, first), others) = networks.split_first()?;
+    let of_first = sizes(*first);
+    let (_, other) = others.iter().find(|(_, network)| sizes(*network) != of_first)?;
     let in_words = |network: Architecture| {
         let sizes: Vec<String> = sizes(network).iter().map(u32::to_string).collect();
         format!("{network}'s are {} pixels wide", sizes.join(", "))
@@ -66,8 +53,8 @@ pub(crate) fn refuse_unpaired_maps(
         field: "treatment.method".into(),
         problem: format!(
             "compares attention maps group by group, and these do not pair: {}, {}",
-            in_words(teacher),
-            in_words(learner)
+            in_words(*first),
+            in_words(*other)
         ),
         given: format!("\"{}\"", method.name()),
         allowed: "networks whose groups give maps of the same sizes, or a method that looks at logits alone".into(),

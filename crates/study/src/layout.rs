@@ -171,15 +171,6 @@ pub fn halved(size: u32, halvings: u32) -> u32 {
 }
 
 impl Layout {
-    /// Whether the hand-written engine has operators for it.
-    pub fn has_kernels(&self) -> bool {
-        let as_long = |group: &Group| group.blocks == self.groups[0].blocks;
-        self.stem.size == StemSize::Small
-            && self.blocks != Blocks::Bottleneck
-            && self.groups.len() == 3
-            && self.groups.iter().all(as_long)
-    }
-
     /// Inputs of the last layer.
     pub fn features(&self) -> u32 {
         self.groups.last().map_or(self.stem.channels, |group| group.channels)

@@ -181,19 +181,20 @@ impl Machine {
         errors: &mut Vec<SpecError>,
     ) {
         let Some(memory) = self.memory else { return };
-        let Understood { student, teacher, chain, students_teach, .. } = networks;
+        let Understood { student, teacher, chain, students_teach, gradients, .. } = networks;
         // A student learns from one teacher at a time: the largest stands for all.
         let teachers = || teacher.iter().map(|teacher| &teacher.architecture);
         let teach = teachers().chain(chain).chain(student.iter().filter(|_| *students_teach));
         let beside = teach.map(|teacher| cost::teacher_bytes(*teacher, images, self.threads)).max().unwrap_or(0);
-        let students = student.iter().map(|student| ("student.architecture", *student, beside));
+        let students = student.iter().map(|student| ("student.architecture", *student, beside, *gradients));
         let trained = teacher.iter().filter(|teacher| teacher.imported.is_none());
-        let teachers = trained.map(|teacher| ("teacher.architecture", teacher.architecture, 0));
-        let members = chain.iter().map(|member| ("treatment.chain", *member, beside));
+        let teachers = trained.map(|teacher| ("teacher.architecture", teacher.architecture, 0, 1));
+        let members = chain.iter().map(|member| ("treatment.chain", *member, beside, *gradients));
         let mut narrowest: Option<TooLarge> = None;
-        for (field, architecture, beside) in students.chain(teachers).chain(members) {
+        for (field, architecture, beside, gradients) in students.chain(teachers).chain(members) {
             let beside = beside.saturating_add(cost::images_bytes(images));
-            let bytes = |batch| cost::worker_bytes(architecture, images, batch, self.threads).saturating_add(beside);
+            let bytes =
+                |batch| cost::worker_bytes(architecture, images, batch, gradients, self.threads).saturating_add(beside);
             match fits(memory, architecture, batch_size, bytes, [field, "recipe.batch_size"]) {
                 Ok(()) => {}
                 Err(TooLarge { batch_most: 0, error }) => errors.push(error),

@@ -69,6 +69,8 @@ pub(crate) struct Understood {
     pub chain: Vec<Architecture>,
     /// Whether students teach too, as generations do.
     pub students_teach: bool,
+    /// The most [gradients](Optimizer::gradients) that a student's step takes.
+    pub gradients: u32,
     pub batch_size: Option<u32>,
     pub device: Option<Device>,
     /// In no order yet: see [`sort`].
@@ -108,6 +110,7 @@ pub(crate) fn understand(table: &Table) -> Understood {
         teacher: trained_teacher.and_then(|teacher| teacher.architecture.clone()).map_or_else(Vec::new, |it| it.0),
         chain: chains.iter().flat_map(|chain| &chain.0).map(|member| member.architecture).collect(),
         students_teach: teaching.is_some_and(|treatment| treatment.generations() > 1),
+        gradients: if teaching.is_some_and(|treatment| treatment.method.0.contains(&Method::Dot)) { 2 } else { 1 },
         batch_size,
         device,
         errors,
@@ -141,12 +144,13 @@ pub(crate) fn understand(table: &Table) -> Understood {
 /// What the images and the networks that could be read do not let each other do.
 fn refuse_networks(understood: &mut Understood, dataset: Dataset, teaching: Option<&Treatment>) {
     let Understood { student, teacher, chain, errors, .. } = understood;
-    let teachers: Vec<Architecture> = teacher.iter().map(|teacher| teacher.architecture).collect();
-    let in_field = |field: &'static str| move |network: &Architecture| (field, *network);
-    let students = student.iter().map(in_field("student.architecture"));
-    let networks = students.chain(teachers.iter().map(in_field("teacher.architecture")));
-    errors.extend(fitting::refuse_sizes(dataset, networks.chain(chain.iter().map(in_field("treatment.chain")))));
-    errors.extend(teaching.and_then(|it| fitting::refuse_unpaired_maps(dataset, it, &teachers, student)));
+    let in_field = |field: &'static str| move |network: Architecture| (field, network);
+    let students = student.iter().copied().map(in_field("student.architecture"));
+    let teachers = teacher.iter().map(|teacher| teacher.architecture).map(in_field("teacher.architecture"));
+    let members = chain.iter().copied().map(in_field("treatment.chain"));
+    let networks: Vec<(&str, Architecture)> = teachers.chain(members).chain(students).collect();
+    errors.extend(fitting::refuse_sizes(dataset, &networks));
+    errors.extend(teaching.and_then(|it| fitting::refuse_unpaired_maps(dataset, it, &networks)));
 }
 
 /// Puts errors into the order of the file; fields that no study has stand at the end of their table, and what is wrong with the

@@ -160,12 +160,17 @@ impl Optimizer {
     /// [`Optimizer::passes_of_a_step`] of SGD.
     pub const SGD_PASSES: u32 = 3;
 
+    /// Gradients that a step takes, each with a momentum of its own.
+    pub fn gradients(&self) -> u32 {
+        match self {
+            Optimizer::Sgd { .. } => 1,
+            Optimizer::Dot { .. } => 2,
+        }
+    }
+
     /// What a step takes, counted in forward passes: one forward, and a backward pass as long as two for each gradient.
     pub fn passes_of_a_step(&self) -> u32 {
-        match self {
-            Optimizer::Sgd { .. } => Self::SGD_PASSES,
-            Optimizer::Dot { .. } => Self::SGD_PASSES + 2,
-        }
+        1 + 2 * self.gradients()
     }
 }
 

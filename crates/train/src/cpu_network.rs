@@ -81,7 +81,7 @@ impl CpuNetwork {
 /// The network as the hand-written engine is told it.
 ///
 /// # Errors
-/// A network that it has no operators for: see [`study::layout::Layout::has_kernels`].
+/// A network that it has no operators for: see [`study::Architecture::has_kernels`].
 pub fn kernels_shape(shape: &NetworkShape) -> Result<Shape, KernelError> {
     let layout = shape.architecture.layout();
     let blocks = match layout.blocks {
@@ -93,7 +93,7 @@ pub fn kernels_shape(shape: &NetworkShape) -> Result<Shape, KernelError> {
     };
     let channels: Vec<usize> = layout.groups.iter().map(|group| group.channels as usize).collect();
     match (blocks, <[usize; GROUPS]>::try_from(channels)) {
-        (Some(blocks), Ok(group_channels)) if layout.has_kernels() => Ok(Shape {
+        (Some(blocks), Ok(group_channels)) if shape.architecture.has_kernels() => Ok(Shape {
             blocks,
             blocks_in_group: layout.groups[0].blocks as usize,
             stem: layout.stem.channels as usize,

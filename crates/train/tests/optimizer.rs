@@ -225,7 +225,7 @@ fn holds_two_numbers_more(architecture: Architecture) {
     network.backward(&[0.0; 10]);
     network.step_along_both(0.1, [0.8, 0.9], 0.0);
     // Buffers are filled up to whole cache lines, which the estimate does not count.
-    let ratio = (network.bytes() - before) as f64 / architecture.optimizer_bytes(3, 10, &DOT) as f64;
+    let ratio = (network.bytes() - before) as f64 / architecture.optimizer_bytes(3, 10, DOT.gradients()) as f64;
     assert!((1.0..1.001).contains(&ratio), "{ratio}");
-    assert_eq!(architecture.optimizer_bytes(3, 10, &SGD), 0);
+    assert_eq!(architecture.optimizer_bytes(3, 10, SGD.gradients()), 0);
 }

@@ -233,7 +233,7 @@ fn a_worker_that_does_not_fit_into_memory_waits_and_a_smaller_one_goes_before_it
     let wanted = wanted(std::slice::from_ref(&study));
     let images = &study.dataset;
     let teacher = &study.plan.segments[0];
-    let own = |segment: &Segment| cost::worker_bytes(segment.architecture, images, segment.batch_size, 1);
+    let own = |segment: &Segment| cost::worker_bytes(segment.architecture, images, segment.batch_size, 1, 1);
     // The teacher's first stop is there: three students learn from it.
     let facts = Facts::from([(teacher.key.clone(), trained(teacher, 8))]);
     let learns = |segment: &&Segment| teachers(segment).iter().any(|teacher| teacher.epoch == Epoch(8));
@@ -269,7 +269,7 @@ fn a_network_without_kernels_takes_memory_where_no_gpu_trains_it() {
         let teacher = &wanted[0].segment;
         assert_eq!(teacher.numerics, Numerics::CandleF32);
         let needs = Memory::of(&wanted, &BTreeMap::new()).needs(teacher, 1);
-        let own = cost::worker_bytes(teacher.architecture, &teacher.dataset, teacher.batch_size, 1);
+        let own = cost::worker_bytes(teacher.architecture, &teacher.dataset, teacher.batch_size, 1, 1);
         assert_eq!(needs, if takes { own + cost::images_bytes(&teacher.dataset) } else { 0 }, "{device}");
     }
 }
