@@ -57,23 +57,58 @@ fn upload(limit: u64) -> impl IntoView + use<> {
              that is published goes by that name, such as "<code>"cifar-10"</code>
             {format!(". Archives may have up to {}.", bytes_in_words(limit))}
         </p>
-        <form class="upload" method="post" action="/api/v1/datasets" enctype="multipart/form-data">
-            <label for="name">"Name"</label>
+        {sent_with(
+            ("archive", "Archive", ".zip,.tar,.tgz,.tar.gz,.gz"),
+            "/api/v1/datasets",
+            vec![Text {
+                name: "name",
+                label: "Name",
+                hint: format!("NAME@PIXELS, such as flowers@64; of a data set that is published its own: {}.", published(", ")),
+                pattern: Some(format!("[a-z0-9][a-z0-9\\-]{{0,31}}@[0-9]{{1,3}}|{}", published("|"))),
+            }],
+            "Upload",
+        )}
+    }
+}
+
+/// A text field of a form. One with a pattern must be filled in.
+struct Text {
+    name: &'static str,
+    label: &'static str,
+    hint: String,
+    pattern: Option<String>,
+}
+
+/// A form that sends a file: its name, label and endings. The server reads the fields before it, so they come first.
+fn sent_with(
+    (file, file_label, endings): (&'static str, &'static str, &'static str),
+    to: &'static str,
+    fields: Vec<Text>,
+    button: &'static str,
+) -> impl IntoView {
+    let text = |Text { name, label, hint, pattern }: Text| {
+        let id = format!("{file}-{name}");
+        let hint_id = format!("{id}-hint");
+        view! {
+            <label for=id.clone()>{label}</label>
             <input
-                id="name"
+                id=id
                 type="text"
-                name="name"
-                required
-                pattern=format!("[a-z0-9][a-z0-9\\-]{{0,31}}@[0-9]{{1,3}}|{}", published("|"))
+                name=name
+                required=pattern.is_some()
+                pattern=pattern
                 autocomplete="off"
-                aria-describedby="name-hint"
+                aria-describedby=hint_id.clone()
             />
-            <p class="hint" id="name-hint">
-                {format!("NAME@PIXELS, such as flowers@64; of a data set that is published its own: {}.", published(", "))}
-            </p>
-            <label for="archive">"Archive"</label>
-            <input id="archive" name="archive" type="file" required accept=".zip,.tar,.tgz,.tar.gz,.gz"/>
-            <button class="button quiet" type="submit">"Upload"</button>
+            <p class="hint" id=hint_id>{hint}</p>
+        }
+    };
+    view! {
+        <form class="upload" method="post" action=to enctype="multipart/form-data">
+            {fields.into_iter().map(text).collect_view()}
+            <label for=file>{file_label}</label>
+            <input id=file name=file type="file" required accept=endings/>
+            <button class="button quiet" type="submit">{button}</button>
         </form>
     }
 }
@@ -93,13 +128,11 @@ fn teachers(imported: &[ImportedTeacher]) -> impl IntoView + use<> {
 
 /// How a network that was trained elsewhere is sent from the page.
 fn bring() -> impl IntoView {
-    let text = |name: &'static str, label: &'static str, hint: &'static str| {
-        let (id, hint_id) = (format!("teacher-{name}"), format!("teacher-{name}-hint"));
-        view! {
-            <label for=id.clone()>{label}</label>
-            <input id=id type="text" name=name autocomplete="off" aria-describedby=hint_id.clone()/>
-            <p class="hint" id=hint_id>{hint}</p>
-        }
+    let text = |name: &'static str, label: &'static str, hint: &str| Text {
+        name,
+        label,
+        hint: hint.to_owned(),
+        pattern: None,
     };
     view! {
         <p>
@@ -107,15 +140,17 @@ fn bring() -> impl IntoView {
              model zoos, checked against its network, as "<code>"stillroom import-teacher"</code>" takes it. Of a file that "
             <code>"stillroom export"</code>" wrote only the file is needed."
         </p>
-        <form class="upload" method="post" action="/api/v1/teachers" enctype="multipart/form-data">
-            {text("architecture", "Network", "Such as wrn-40-2 or resnet32x4.")}
-            {text("mean", "Mean", "What was taken off its images, by colour, of pixel values from 0 to 1: 0.4914,0.4822,0.4465.")}
-            {text("deviation", "Deviation", "What they were divided by: 0.2470,0.2435,0.2616.")}
-            {text("name", "Name", "What you call it; the file’s name where left empty.")}
-            <label for="weights">"Weights"</label>
-            <input id="weights" name="weights" type="file" required accept=".safetensors"/>
-            <button class="button quiet" type="submit">"Bring this teacher"</button>
-        </form>
+        {sent_with(
+            ("weights", "Weights", ".safetensors"),
+            "/api/v1/teachers",
+            vec![
+                text("architecture", "Network", "Such as wrn-40-2 or resnet32x4."),
+                text("mean", "Mean", "What was taken off its images, by colour, of pixel values from 0 to 1: 0.4914,0.4822,0.4465."),
+                text("deviation", "Deviation", "What they were divided by: 0.2470,0.2435,0.2616."),
+                text("name", "Name", "What you call it; the file’s name where left empty."),
+            ],
+            "Bring this teacher",
+        )}
     }
 }
 
