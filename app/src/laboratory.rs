@@ -157,7 +157,7 @@ impl LatestReport {
 /// wrong with it.
 pub async fn create(laboratory: &Laboratory, table: &toml::Table) -> Result<StudyId, ApiError> {
     let ready = laboratory.machine_now().ready(table).map_err(ApiError::Spec)?;
-    Ok(laboratory.store.create_study(&ready.study, &ready.plan(), &ready.dataset, now()).await?)
+    Ok(laboratory.store.create_study(&ready.study, &ready.plan, &ready.dataset, now()).await?)
 }
 
 /// Newest first.

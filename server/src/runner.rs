@@ -564,12 +564,14 @@ async fn leave(runner: &Runner, bench: &mut Bench) {
 async fn facts(store: &Store, segments: impl IntoIterator<Item = &Segment>) -> Result<Facts, StoreError> {
     let plan = Plan {
         training_version: TRAINING_VERSION,
+        numerics: study::Numerics::CpuF32,
         arms: Vec::new(),
         runs: Vec::new(),
         segments: segments.into_iter().cloned().collect(),
         epochs: 0,
         epochs_without_sharing: 0,
         remarks: Vec::new(),
+        rounds: Vec::new(),
     };
     store.facts(&plan).await
 }

@@ -1,7 +1,7 @@
 //! What the form's study would come to: errors, arms, runs and time, as one types. Decided here, shown by [`super::Form`].
 
 use super::Fields;
-use study::{Machine, Outlook, Plan, SpecError};
+use study::{Machine, Outlook, Plan, Ready, SpecError};
 
 /// What the form says, understood.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,9 +14,8 @@ pub struct Preview {
 /// Plans what the form says for `machine`, without anything being started: by the same rules as the server.
 pub fn preview(fields: &Fields, machine: &Machine) -> Preview {
     match machine.ready(&fields.table()) {
-        Ok(ready) => {
-            let plan = ready.plan();
-            let outlook = Outlook::of(&ready.study, &plan, machine);
+        Ok(Ready { study, plan, .. }) => {
+            let outlook = Outlook::of(&study, &plan, machine);
             Preview { errors: Vec::new(), planned: Some((plan, outlook)) }
         }
         Err(errors) => Preview { errors, planned: None },

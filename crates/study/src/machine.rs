@@ -5,7 +5,6 @@ use crate::{
     TeacherNetwork,
     cost::{self, bytes_in_words},
     read::{self, Understood},
-    search,
 };
 use serde::{Deserialize, Serialize};
 use toml::Table;
@@ -55,14 +54,8 @@ pub struct Ready {
     pub study: Study,
     /// Split as the study asks.
     pub dataset: DatasetFacts,
-    /// Of the device: a network may have [its own](Numerics::of).
-    pub numerics: Numerics,
-}
-
-impl Ready {
-    pub fn plan(&self) -> Plan {
-        Plan::of(&self.study, self.dataset.clone(), self.numerics)
-    }
+    /// The whole one.
+    pub plan: Plan,
 }
 
 impl Machine {
@@ -95,7 +88,8 @@ impl Machine {
     ///
     /// # Errors
     /// Everything that is wrong, in the order of the file: what [`Study::from_table`] refuses, a data set or a device that is
-    /// not here, more images held out than there are, and a training that does not fit into memory.
+    /// not here, more images held out than there are, a training that does not fit into memory, and once nothing else is, a budget that
+    /// does not do for a search.
     pub fn ready(&self, table: &Table) -> Result<Ready, Vec<SpecError>> {
         let mut understood = read::understand(table);
         let mut errors = std::mem::take(&mut understood.errors);
@@ -115,15 +109,12 @@ impl Machine {
         if let (Some(images), Some(batch_size), Some(Numerics::CpuF32)) = (found, understood.batch_size, numerics) {
             self.refuse_too_large(&understood, images, batch_size, &mut errors);
         }
-        if let (Some(study), Some(dataset), Some(numerics), true) =
-            (&understood.study, &dataset, numerics, errors.is_empty())
-            && study.search.is_some()
-        {
-            errors.extend(search::refuse(study, &Plan::of(study, dataset.clone(), numerics)));
-        }
         read::sort(&mut errors);
         match (understood.study, dataset, numerics) {
-            (Some(study), Some(dataset), Some(numerics)) if errors.is_empty() => Ok(Ready { study, dataset, numerics }),
+            (Some(study), Some(dataset), Some(numerics)) if errors.is_empty() => {
+                let plan = Plan::of(&study, dataset.clone(), numerics).map_err(|error| vec![error])?;
+                Ok(Ready { study, dataset, plan })
+            }
             _ => Err(errors),
         }
     }

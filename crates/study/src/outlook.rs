@@ -23,7 +23,7 @@ pub struct Outlook {
 impl Outlook {
     /// `plan`: the study's whole one.
     pub fn of(study: &Study, plan: &Plan, machine: &Machine) -> Outlook {
-        let at_most = search::at_most(study, plan);
+        let at_most = search::before_it_begins(study, plan);
         let trained = at_most.as_ref().unwrap_or(plan);
         Outlook {
             teacher_logits: teacher_logits(&trained.segments, machine.teacher_logits_limit),

@@ -250,6 +250,9 @@ pub struct Plan {
     /// Remarks for the person who plans: "no labels-only arm: the first arm is the baseline", "teachers on a compressed
     /// schedule share nothing", ...
     pub remarks: Vec<String>,
+    /// Of a search, one at least; empty where all of it is trained, and in what was planned before they were kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rounds: Vec<search::Round>,
 }
 
 /// What a plan that was made before it said so was most often made for.
@@ -274,10 +277,7 @@ impl Plan {
             });
         }
         match dataset.split(study.validation) {
-            Ok(split) if errors.is_empty() => {
-                let plan = Plan::of(study, split, numerics);
-                search::refuse(study, &plan).map_or(Ok(plan), |error| Err(vec![error]))
-            }
+            Ok(split) if errors.is_empty() => Plan::of(study, split, numerics).map_err(|error| vec![error]),
             split => {
                 errors.extend(split.err());
                 read::sort(&mut errors);
@@ -287,7 +287,10 @@ impl Plan {
     }
 
     /// Plans a study that is right, on a data set that is split as it asks.
-    pub(crate) fn of(study: &Study, dataset: DatasetFacts, numerics: Numerics) -> Plan {
+    ///
+    /// # Errors
+    /// Where it is to be searched with too few epochs.
+    pub(crate) fn of(study: &Study, dataset: DatasetFacts, numerics: Numerics) -> Result<Plan, SpecError> {
         let arms = arms::arms(study);
         let ground = sharing::Ground {
             dataset,
@@ -307,9 +310,13 @@ impl Plan {
             segments: shared.segments,
             arms,
             remarks,
+            rounds: Vec::new(),
         };
-        plan.remarks.extend(search::plan_remark(study, &plan));
-        plan
+        if let Some(search) = &study.search {
+            plan.rounds = search::rounds(study, search, &plan)?;
+            plan.remarks.push(search::plan_remark(search, &plan.rounds));
+        }
+        Ok(plan)
     }
 
     /// Whether the CPU trains it, be it by candle.

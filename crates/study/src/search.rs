@@ -3,28 +3,32 @@
 //! Talwalkar 2016), and the last one is tested, once, against the baseline. Prefixes are shared, so that arms which have not parted yet
 //! are trained once.
 //!
-//! Everything here follows from a study, its whole plan and the facts: nothing is stored.
+//! How long rounds are is found once, when a study is planned, and stands in its plan. All else follows from the study, its whole plan
+//! and the facts.
 
 mod bound;
+mod trainings;
 
-pub use bound::at_most;
-pub(crate) use bound::refuse;
+pub use bound::before_it_begins;
+pub(crate) use bound::rounds;
 
 use crate::{
     Arm, Epoch, Facts, Machine, Plan, Progress, Run, Segment, SegmentKey, State, Study,
     arms::distilling,
     numbers,
-    ordered::set,
+    ordered::{map, set},
     part::{Wanted, part},
     progress::{self, RunProgress, epochs_done},
     statistics,
 };
-use bound::{from_here, rounds, trained_alike};
+use bound::{from_here, rounds_of};
 use serde::{Deserialize, Serialize};
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
+    ops::Range,
 };
+use trainings::Trainings;
 
 /// `[search]`: what may be spent, and how many arms go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,7 +36,7 @@ use std::{
 pub struct Search {
     /// Epochs that may be trained, of students and teachers, all together: never more are.
     pub budget_epochs: u32,
-    /// After each round the best one in so many arms goes on; from 2.
+    /// Each round has a place for one in so many arms of the round before, of which the best go on; from 2.
     #[serde(default = "Search::promote_one_in_default")]
     pub promote_one_in: u32,
 }
@@ -45,10 +49,11 @@ impl Search {
     }
 }
 
-/// A round: how many arms are trained for how many epochs with how many seeds.
+/// A round: how many arms have a place in it, and for how many epochs they are trained with how many seeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Round {
-    /// At most; more where several were trained alike so far.
+    /// Places: arms that were trained alike so far are one training, which takes one place with all of them. So more arms than this may
+    /// be trained, and never more trainings than this go on; the first round has a place for each arm.
     pub arms: u32,
     pub epochs: Epoch,
     pub seeds: u32,
@@ -85,6 +90,14 @@ pub struct SearchReport {
 }
 
 impl SearchReport {
+    /// How many arms a round is about that began, by its place.
+    pub fn arms_in(&self, round: usize) -> u32 {
+        match round.checked_sub(1).and_then(|before| self.rounds.get(before)) {
+            Some(before) => before.scores.iter().filter(|it| it.promoted).count() as u32,
+            None => self.arms,
+        }
+    }
+
     /// The round, counted from 1, after which an arm was dropped; `None` where it was not.
     pub fn dropped_in(&self, arm: usize) -> Option<usize> {
         let drops = |round: &RoundReport| round.scores.iter().any(|it| it.arm == arm && !it.promoted);
@@ -141,7 +154,8 @@ pub fn asked<'a>(study: &Study, whole: &'a Plan, facts: &Facts) -> Asked<'a> {
         let all = Cow::Borrowed(whole);
         return Asked { now: all.clone(), so_far: all.clone(), at_most: all, report: None };
     };
-    let (rounds, _) = rounds(study, search, whole);
+    let trainings = Trainings::of(whole);
+    let rounds = rounds_of(study, search, &trainings);
     let mut going_on = searched(whole);
     let mut reports = Vec::new();
     let (mut now, mut so_far, mut tested) = (Wanted::new(), Wanted::new(), Vec::new());
@@ -156,7 +170,7 @@ pub fn asked<'a>(study: &Study, whole: &'a Plan, facts: &Facts) -> Asked<'a> {
             break;
         };
         let scores = match rounds.get(index + 1) {
-            Some(next) => promote(scores, next.arms as usize, &trained_alike(whole, &going_on, *round)),
+            Some(next) => promote(scores, next.arms as usize, &trainings.alike(&going_on, *round)),
             None => the_best(scores),
         };
         going_on = scores.iter().filter(|it| it.promoted).map(|it| it.arm).collect();
@@ -173,7 +187,7 @@ pub fn asked<'a>(study: &Study, whole: &'a Plan, facts: &Facts) -> Asked<'a> {
         }
     }
     let at_most = match tested.is_empty() {
-        true => from_here(whole, &rounds, reports.len(), going_on, so_far.clone()),
+        true => from_here(&trainings, &rounds, reports.len(), going_on, so_far.clone()),
         false => part(whole, &so_far, &tested),
     };
     let so_far = part(whole, &so_far, &tested);
@@ -211,8 +225,15 @@ fn baseline(whole: &Plan) -> Vec<usize> {
 
 /// The runs of a round, each with the epoch to which it is trained.
 fn runs_of(whole: &Plan, arms: &[usize], round: Round) -> Wanted {
-    let is_in = |(_, run): &(usize, &Run)| arms.contains(&run.arm) && run.seed.0 < round.seeds;
-    whole.runs.iter().enumerate().filter(is_in).map(|(place, _)| (place, round.epochs)).collect()
+    let runs = arms.iter().flat_map(|arm| runs_of_arm(whole, *arm, round.seeds));
+    map(runs.map(|run| (run, round.epochs)))
+}
+
+/// The runs of an arm with the first so many seeds, by their places: runs stand arm by arm, seed by seed.
+fn runs_of_arm(whole: &Plan, arm: usize, seeds: u32) -> Range<usize> {
+    let each = whole.runs.len() / whole.arms.len().max(1);
+    let first = arm * each;
+    first..first + each.min(seeds as usize)
 }
 
 /// The round's scores, the best first; `None` while it is not through.
@@ -222,8 +243,8 @@ fn scores(whole: &Plan, arms: &[usize], round: Round, facts: &Facts) -> Option<V
     for arm in arms {
         let (mut accuracies, mut entropies) = (Vec::new(), Vec::new());
         let mut failed = false;
-        for (run, until) in runs_of(whole, &[*arm], round) {
-            let run = &whole.runs[run];
+        for run in &whole.runs[runs_of_arm(whole, *arm, round.seeds)] {
+            let until = round.epochs;
             let metrics = crate::metrics::run_metrics(run, facts);
             match metrics.iter().find(|metrics| metrics.epoch == until).and_then(|metrics| metrics.validation) {
                 Some(scores) => {
@@ -263,13 +284,15 @@ fn cannot_come(run: &Run, until: Epoch, segments: &BTreeMap<&SegmentKey, &Segmen
     false
 }
 
-/// Marks those that go on: the best `next`, none that failed, with those that were trained `alike` so far.
-fn promote(mut scores: Vec<Scored>, next: usize, alike: &[Vec<usize>]) -> Vec<Scored> {
-    let best: Vec<usize> = scores.iter().take(next).filter(|it| it.accuracy.is_some()).map(|it| it.arm).collect();
-    let goes_on = |group: &&Vec<usize>| group.iter().any(|arm| best.contains(arm));
-    let going_on: Vec<&Vec<usize>> = alike.iter().filter(goes_on).collect();
-    for it in &mut scores {
-        it.promoted = going_on.iter().any(|group| group.contains(&it.arm));
+/// Marks those that go on, of scores that begin with the best: as many trainings as the next round has places, each with all its arms,
+/// which are one of the groups that were trained `alike` so far; none that failed.
+fn promote(mut scores: Vec<Scored>, places: usize, alike: &[Vec<usize>]) -> Vec<Scored> {
+    let numbered = alike.iter().enumerate().flat_map(|(training, arms)| arms.iter().map(move |arm| (*arm, training)));
+    let training_of: BTreeMap<usize, usize> = map(numbered);
+    let mut going_on = BTreeSet::new();
+    for it in scores.iter_mut().filter(|it| it.accuracy.is_some()) {
+        let training = training_of[&it.arm];
+        it.promoted = going_on.contains(&training) || (going_on.len() < places && going_on.insert(training));
     }
     scores
 }
@@ -283,19 +306,18 @@ fn the_best(mut scores: Vec<Scored>) -> Vec<Scored> {
 }
 
 /// What a person should know of a searched study before it begins.
-pub(crate) fn plan_remark(study: &Study, whole: &Plan) -> Option<String> {
-    let search = study.search.as_ref()?;
-    let (rounds, _) = rounds(study, search, whole);
+pub(crate) fn plan_remark(search: &Search, rounds: &[Round]) -> String {
     let told = rounds.iter().map(|Round { arms, epochs, seeds }| {
         let of = |count: u32, noun: &str| numbers::counted(count.into(), noun);
         format!("{} for {} with {}", of(*arms, "arm"), of(epochs.0, "epoch"), of(*seeds, "seed"))
     });
-    Some(format!(
-        "A search in {}: {}; then the winner is tested against labels only. Of the whole grid only these are trained; the budget is {}.",
+    format!(
+        "A search in {}: {}; arms that were trained alike so far go on as one. Then the winner is tested against labels only. Of the whole \
+         grid only these are trained; the budget is {}.",
         numbers::counted(rounds.len() as u64, "round"),
         told.collect::<Vec<_>>().join(", "),
         numbers::counted(search.budget_epochs.into(), "epoch"),
-    ))
+    )
 }
 
 /// Said wherever an interval is shown; before there is one, what will come to have it.

@@ -132,7 +132,7 @@ fn what_a_teacher_says_is_kept_where_its_own_engine_says_the_same_again() {
 fn what_is_slow_is_told_with_its_cost_where_that_was_measured() {
     let table = |student: &str| Study::table(&written("flowers@64", student, "\"wrn-10-1\"", "")).unwrap();
     let bare = Machine { speed: Some(SPEED), ..machine("flowers@64") };
-    let plan = |student: &str| bare.ready(&table(student)).unwrap().plan();
+    let plan = |student: &str| bare.ready(&table(student)).unwrap().plan;
     assert_eq!(cost::slow_in_words(&plan("\"wrn-16-1\""), &bare), None);
     let slow = plan("\"resnet18\"");
     assert_eq!(cost::estimate(&slow, &Facts::new(), &bare), None);
@@ -154,12 +154,12 @@ fn what_is_slow_is_told_with_its_cost_where_that_was_measured() {
     assert!(steps < seconds && seconds < 1.5 * steps, "{seconds} {steps}");
     // Who has a GPU trains there, and how fast is not known.
     let gpu = Machine { devices: vec!["cuda:0".into()], ..measured };
-    let on_gpu = gpu.ready(&table("\"resnet18\"")).unwrap().plan();
+    let on_gpu = gpu.ready(&table("\"resnet18\"")).unwrap().plan;
     assert_eq!((cost::slow_in_words(&on_gpu, &gpu), cost::estimate(&on_gpu, &Facts::new(), &gpu)), (None, None));
     // Unless the study says that the CPU is to, be it with networks for candle alone.
     let text = written("flowers@64", "\"resnet18\"", "\"resnet50\"", "");
     let table = Study::table(&format!("{text}[recipe]\ndevice = \"cpu\"\n")).unwrap();
-    let on_cpu = gpu.ready(&table).unwrap().plan();
+    let on_cpu = gpu.ready(&table).unwrap().plan;
     assert!(cost::slow_in_words(&on_cpu, &gpu).unwrap().contains("resnet18 takes a thread about 4.4 s"));
     assert!(cost::estimate(&on_cpu, &Facts::new(), &gpu).is_some());
 }
@@ -169,7 +169,7 @@ fn what_is_slow_is_told_with_its_cost_where_that_was_measured() {
 fn an_engine_that_was_not_measured_is_promised_no_time() {
     let bare = Machine { speed: Some(SPEED), ..machine("flowers@64") };
     let table = Study::table(&written("flowers@64", "\"resnet18\"", "\"wrn-10-1\"", "")).unwrap();
-    let plan = bare.ready(&table).unwrap().plan();
+    let plan = bare.ready(&table).unwrap().plan;
     let after = |measured: &[&Segment], seconds: f64| {
         let scores = Scores { cross_entropy: 0.5, accuracy: 0.9, calibration_error: None };
         let epoch = |segment: &Segment| EpochMetrics {

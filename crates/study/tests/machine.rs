@@ -75,14 +75,14 @@ fn only(machine: &Machine, text: &str) -> SpecError {
 fn what_fits_is_planned_as_it_is_split() {
     let ready = machine().ready(&Study::table(EXAMPLE).unwrap()).unwrap();
     assert_eq!((ready.dataset.train, ready.dataset.validation), (12_000, 5_000));
-    assert_eq!(ready.numerics, Numerics::CpuF32);
-    assert_eq!(ready.plan().epochs, 272);
+    assert_eq!(ready.plan.numerics, Numerics::CpuF32);
+    assert_eq!(ready.plan.epochs, 272);
     let gpu = Machine { devices: vec!["cuda:0".into()], no_gpu: None, ..machine() };
     for (device, numerics) in
         [("auto", Numerics::CandleF32), ("cpu", Numerics::CpuF32), ("cuda:0", Numerics::CandleF32)]
     {
         let text = format!("{EXAMPLE}[recipe]\ndevice = \"{device}\"");
-        assert_eq!(gpu.ready(&Study::table(&text).unwrap()).unwrap().numerics, numerics);
+        assert_eq!(gpu.ready(&Study::table(&text).unwrap()).unwrap().plan.numerics, numerics);
     }
 }
 

@@ -96,8 +96,7 @@ fn read_and_plan(
     if let (Device::Auto, Some(no_gpu)) = (ready.study.recipe.device, &machine.no_gpu) {
         eprintln!("{}", on_the_cpu(no_gpu));
     }
-    let plan = ready.plan();
-    Ok(Planned { study: ready.study, dataset: ready.dataset, plan, paths, machine })
+    Ok(Planned { study: ready.study, dataset: ready.dataset, plan: ready.plan, paths, machine })
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {

@@ -88,6 +88,7 @@ pub fn plan(segments: Vec<Segment>) -> Plan {
     };
     Plan {
         training_version: study::TRAINING_VERSION,
+        numerics: Numerics::CpuF32,
         arms: vec![Arm {
             label: "labels only".into(),
             student: STUDENT,
@@ -100,6 +101,7 @@ pub fn plan(segments: Vec<Segment>) -> Plan {
         epochs_without_sharing: 320,
         segments,
         remarks: vec!["no labels-only arm: the first arm is the baseline".into()],
+        rounds: Vec::new(),
     }
 }
 
