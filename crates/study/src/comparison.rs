@@ -131,7 +131,9 @@ pub(crate) fn compared(study: &Study, plan: &Plan, facts: &Facts, states: &[RunP
 
     let accuracies: Vec<f64> = arms.iter().filter_map(|arm| arm.mean).collect();
     let sampling_error = || 100.0 * statistics::binomial_half_width(statistics::mean(&accuracies) / 100.0, test_images);
-    let searched = search::remark(study, &plan.arms, state);
+    // A difference is of an arm and its baseline that both have results.
+    let both_tested = arms.iter().any(|arm| arm.difference.is_some());
+    let searched = search::remark(study, &plan.arms, both_tested, state);
     let made_up = facts.values().filter_map(|facts| facts.provenance.as_ref()).any(Provenance::is_synthetic);
     Comparison {
         model: model.description(&arms),

@@ -320,20 +320,21 @@ pub(crate) fn plan_remark(search: &Search, rounds: &[Round]) -> String {
     )
 }
 
-/// Said wherever an interval is shown; before there is one, what will come to have it.
-pub(crate) fn remark(study: &Study, arms: &[Arm], state: State) -> Option<String> {
+/// Said wherever an interval is shown; before there is one, what will come to have it. `both_tested`: there are results of the winner and
+/// of its baseline, whatever became of the rest.
+pub(crate) fn remark(study: &Study, arms: &[Arm], both_tested: bool, state: State) -> Option<String> {
     study.search.as_ref()?;
     let searched = numbers::counted(distilling(arms).count() as u64, "arm");
-    Some(match state {
-        State::Finished => format!(
+    Some(match (both_tested, state) {
+        (true, _) => format!(
             "The arm was found by a search: {searched} were compared on validation in rounds, and only the winner and its baseline were \
              tested. The interval speaks of that arm; another search may find another."
         ),
-        State::Failed => format!(
+        (false, State::Failed | State::Finished) => format!(
             "A search for an arm: {searched} were compared on validation in rounds; it ended before both the winner and its baseline were \
              tested."
         ),
-        State::Waiting | State::Training | State::Stopped => format!(
+        (false, State::Waiting | State::Training | State::Stopped) => format!(
             "A search for an arm: {searched} are compared on validation in rounds, and only the winner and its baseline will be tested."
         ),
     })

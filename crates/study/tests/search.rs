@@ -272,6 +272,27 @@ fn where_every_arm_fails_nothing_more_is_asked_for() {
     assert!(said.ends_with("in rounds; it ended before both the winner and its baseline were tested."), "{said}");
 }
 
+/// Of two seeds the second fails where the winner and its baseline are tested: an interval stands, and what it speaks of with it.
+#[test]
+fn a_winner_that_was_tested_is_told_of_though_a_run_failed() {
+    let (study, plan) = planned("budget_epochs = 130\npromote_one_in = 3");
+    let mut facts = Facts::new();
+    for _ in 0..3 {
+        train(&asked(&study, &plan, &facts).now, &mut facts, better_with_the_larger_teacher);
+    }
+    let last = asked(&study, &plan, &facts);
+    let of_baseline = |run: &&study::Run| plan.arms[run.arm].distillation.is_none() && run.seed.0 == 1;
+    let fails = last.now.runs.iter().find(of_baseline).unwrap().legs[0].segment.clone();
+    train(&last.now, &mut facts, better_with_the_larger_teacher);
+    facts.insert(fails, SegmentFacts { failure: Some(not_finite()), ..SegmentFacts::default() });
+    let found = report_of(&study, &plan, &facts);
+    assert_eq!(found.progress.state, State::Failed);
+    let tested: Vec<u32> = found.comparison.arms.iter().map(|arm| arm.n).filter(|n| *n > 0).collect();
+    assert_eq!(tested, [1, 2]);
+    let said = &found.comparison.remarks[0];
+    assert!(said.ends_with("The interval speaks of that arm; another search may find another."), "{said}");
+}
+
 fn not_finite() -> study::Failure {
     study::Failure { epoch: Epoch(0), reason: "not finite".into(), may_succeed_again: false }
 }
