@@ -12,8 +12,8 @@ pub fn search(report: &Report) -> Option<impl IntoView + use<>> {
     let found = report.search.as_ref()?;
     let of = |count: u32, noun: &str| numbers::counted(u64::from(count), noun);
     let lead = format!(
-        "{} of at most {} are spent. After each round the best arms on validation go on, by accuracy and then by cross-entropy, with those \
-         that were trained alike so far; the winner alone is tested, against labels only.",
+        "{} of at most {} are spent. After each round those arms go on that are best on validation, by accuracy and then by cross-entropy; \
+         arms that were trained alike so far are one training and take one place together. The winner alone is tested, against labels only.",
         numbers::counted(found.spent_epochs, "epoch"),
         numbers::count(u64::from(found.budget_epochs)),
     );
@@ -21,7 +21,7 @@ pub fn search(report: &Report) -> Option<impl IntoView + use<>> {
         let title = format!(
             "Round {}: {} for {} with {}",
             index + 1,
-            of(round.scores.len().max(round.round.arms as usize) as u32, "arm"),
+            of(found.arms_in(index), "arm"),
             of(round.round.epochs.0, "epoch"),
             of(round.round.seeds, "seed")
         );
@@ -41,14 +41,15 @@ pub fn search(report: &Report) -> Option<impl IntoView + use<>> {
 }
 
 /// How a round stands that is not through.
-fn round_state(state: State) -> &'static str {
-    match state {
-        State::Training => "In training: what is dropped is decided once all of it is there.",
-        State::Waiting => "Not in training now: what is dropped is decided once all of it is there.",
-        State::Stopped => "Stopped: what is dropped is decided once all of it is there.",
+fn round_state(state: State) -> String {
+    let stands = match state {
+        State::Training => "In training",
+        State::Waiting => "Not in training now",
+        State::Stopped => "Stopped",
         // Nothing else leaves a round unfinished.
-        State::Failed | State::Finished => "Left unfinished by another version of this program.",
-    }
+        State::Failed | State::Finished => return "Left unfinished by another version of this program.".into(),
+    };
+    format!("{stands}: what is dropped is decided once all of it is there.")
 }
 
 fn table(report: &Report, round: &RoundReport, number: usize) -> AnyView {

@@ -651,13 +651,19 @@ fn ensembles_and_a_search_stand_on_the_page_where_there_are_some() {
     let scored = |arm, accuracy, promoted| Scored { arm, accuracy, cross_entropy: Some(0.4), promoted };
     let round = |arms, epochs, seeds| Round { arms, epochs: Epoch(epochs), seeds };
     report.search = Some(SearchReport {
-        arms: 3,
+        arms: 4,
         budget_epochs: 200,
         spent_epochs: 61,
         rounds: vec![
             RoundReport {
-                round: round(3, 4, 1),
-                scores: vec![scored(2, Some(85.5), true), scored(1, Some(85.25), false), scored(3, None, false)],
+                round: round(4, 4, 1),
+                // Two were trained alike, and take the one place together.
+                scores: vec![
+                    scored(2, Some(85.5), true),
+                    scored(4, Some(85.5), true),
+                    scored(1, Some(85.25), false),
+                    scored(3, None, false),
+                ],
             },
             RoundReport { round: round(1, 20, 3), scores: Vec::new() },
         ],
@@ -668,10 +674,11 @@ fn ensembles_and_a_search_stand_on_the_page_where_there_are_some() {
         "generation 2, 2 generations: 88.50",
         "labels only, 1 seed: 87.00",
         "61 epochs of at most 200 are spent",
-        "Round 1: 3 arms for 4 epochs with 1 seed",
+        "Round 1: 4 arms for 4 epochs with 1 seed",
         "dropped: others were better",
         "dropped: a run failed",
-        "Round 2: 1 arm for 20 epochs with 3 seeds",
+        "Round 2: 2 arms for 20 epochs with 3 seeds",
+        "are one training and take one place together",
         "In training: what is dropped",
     ] {
         assert!(html.contains(expected), "{expected} is not in the page");
