@@ -45,9 +45,8 @@ fn report(study: &Study, plan: &Plan, facts: &Facts, stopped: bool, machine: &Ma
     study::report::report(study, &asked(study, plan, facts), facts, stopped, machine)
 }
 
-/// Of a study that is not searched.
-fn progress(plan: &Plan, facts: &Facts, stopped: bool, machine: &Machine) -> Progress {
-    asked(&planned().0, plan, facts).progress(facts, stopped, machine)
+fn progress(study: &Study, plan: &Plan, facts: &Facts, stopped: bool, machine: &Machine) -> Progress {
+    asked(study, plan, facts).progress(facts, stopped, machine)
 }
 
 fn machine(speed: Option<f64>) -> Machine {
@@ -223,10 +222,10 @@ fn the_kd_loss_is_against_the_arms_own_teacher_and_goes_on_after_the_stop() {
 
 #[test]
 fn shared_epochs_count_once_in_the_study_and_in_each_run() {
-    let (_, plan) = planned();
+    let (study, plan) = planned();
     assert_eq!(plan.epochs, 4 + 12 + 12 + 6);
     let mut facts = Facts::new();
-    let nothing = progress(&plan, &facts, false, &machine(None));
+    let nothing = progress(&study, &plan, &facts, false, &machine(None));
     assert_eq!((nothing.state, nothing.epochs_done, nothing.epochs_total), (State::Waiting, 0, 34));
     assert_eq!(nothing.left, None);
 
@@ -235,51 +234,51 @@ fn shared_epochs_count_once_in_the_study_and_in_each_run() {
     let shared = plan.runs[3].legs[0].segment.clone();
     train(&plan, &mut facts, &shared, 3);
     facts.get_mut(&shared).unwrap().working = true;
-    let some = progress(&plan, &facts, false, &machine(Some(1e9)));
+    let some = progress(&study, &plan, &facts, false, &machine(Some(1e9)));
     assert_eq!((some.state, some.epochs_done), (State::Training, 7));
     // The run that stops distilling at 2 has 2 of its epochs and waits for a worker on its tail; the other has 3.
     let of = |run: usize| (some.runs[run].state, some.runs[run].epochs_done, some.runs[run].epochs_total);
     assert_eq!(of(3), (State::Waiting, 2, 4));
     assert_eq!(of(6), (State::Training, 3, 4));
     assert_eq!(of(0), (State::Waiting, 0, 4));
-    let stopped = progress(&plan, &facts, true, &machine(None));
+    let stopped = progress(&study, &plan, &facts, true, &machine(None));
     assert_eq!((stopped.state, stopped.runs[6].state), (State::Stopped, State::Stopped));
     assert!(some.left.unwrap().seconds > 0.0);
 
-    let done = progress(&plan, &trained(&plan, &ACCURACIES), true, &machine(Some(1e9)));
+    let done = progress(&study, &plan, &trained(&plan, &ACCURACIES), true, &machine(Some(1e9)));
     assert_eq!((done.state, done.epochs_done, done.left), (State::Finished, 34, None));
     assert!(done.runs.iter().all(|run| run.state == State::Finished && run.epochs_done == 4));
 }
 
 #[test]
 fn a_study_has_failed_only_when_nothing_can_go_on() {
-    let (_, plan) = planned();
+    let (study, plan) = planned();
     let mut facts = Facts::new();
     let alone = last_segment(&plan, 0, 0);
     facts.entry(alone.clone()).or_default().failure = Some(failure("the loss is not finite"));
-    let one = progress(&plan, &facts, false, &machine(None));
+    let one = progress(&study, &plan, &facts, false, &machine(None));
     assert_eq!((one.state, one.runs[0].state, one.runs[1].state), (State::Waiting, State::Failed, State::Waiting));
     assert_eq!(one.failures, [failure("the loss is not finite")]);
 
     // What learns from the teacher cannot go on without it; labels alone can, though it was to observe them.
     facts.entry(plan.segments[0].key.clone()).or_default().failure = Some(failure("no space left"));
-    let part = progress(&plan, &facts, false, &machine(None));
+    let part = progress(&study, &plan, &facts, false, &machine(None));
     assert_eq!(part.state, State::Waiting);
     assert!(part.runs.iter().all(|run| (run.state == State::Failed) == (run.arm != 0 || run.seed == 0)));
     for seed in [1, 2] {
         let alone = last_segment(&plan, 0, seed);
         facts.entry(alone).or_default().failure = Some(failure("the loss is not finite"));
     }
-    let all = progress(&plan, &facts, false, &machine(None));
+    let all = progress(&study, &plan, &facts, false, &machine(None));
     assert_eq!(all.state, State::Failed);
     assert!(all.runs.iter().all(|run| run.state == State::Failed));
     // A worker that tries again takes the failure back.
     facts.get_mut(&plan.segments[0].key).unwrap().working = true;
-    assert_eq!(progress(&plan, &facts, false, &machine(None)).runs[3].state, State::Waiting);
+    assert_eq!(progress(&study, &plan, &facts, false, &machine(None)).runs[3].state, State::Waiting);
 
     let mut rest = trained(&plan, &ACCURACIES);
     rest.insert(alone, SegmentFacts { failure: Some(failure("the loss is not finite")), ..SegmentFacts::default() });
-    assert_eq!(progress(&plan, &rest, false, &machine(None)).state, State::Failed);
+    assert_eq!(progress(&study, &plan, &rest, false, &machine(None)).state, State::Failed);
 }
 
 #[test]
@@ -333,13 +332,13 @@ fn a_band_of_two_seeds_goes_from_the_lower_to_the_higher() {
 
 #[test]
 fn a_failed_prefix_fails_the_runs_beyond_it_and_no_other() {
-    let (_, plan) = planned();
+    let (study, plan) = planned();
     let mut facts = Facts::new();
     train(&plan, &mut facts, &plan.segments[0].key.clone(), 4);
     let shared = plan.runs[3].legs[0].segment.clone();
     train(&plan, &mut facts, &shared, 2);
     facts.get_mut(&shared).unwrap().failure = Some(failure("the loss is not finite"));
-    let progress = progress(&plan, &facts, false, &machine(None));
+    let progress = progress(&study, &plan, &facts, false, &machine(None));
     assert_eq!((progress.runs[3].state, progress.runs[6].state), (State::Waiting, State::Failed));
 }
 
@@ -705,13 +704,13 @@ fn a_study_that_waits_says_for_what_and_promises_no_time() {
 
 #[test]
 fn no_time_is_left_where_only_the_last_evaluations_are() {
-    let (_, plan) = planned();
+    let (study, plan) = planned();
     let mut facts = trained(&plan, &ACCURACIES);
     let last = last_segment(&plan, 0, 0);
     let its = facts.get_mut(&last).unwrap();
     its.metrics.last_mut().unwrap().test = None;
     its.working = true;
-    let now = progress(&plan, &facts, false, &machine(Some(1e9)));
+    let now = progress(&study, &plan, &facts, false, &machine(Some(1e9)));
     assert_eq!((now.state, now.epochs_done, now.left), (State::Training, 34, None));
 }
 
