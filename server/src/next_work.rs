@@ -72,10 +72,10 @@ pub fn next_work(
     ready.sort_by_key(|&(wanted, path)| (wanted.study, Reverse(path)));
     let busy: u32 = working.values().map(|worker| worker.threads).sum();
     let free = room.threads.saturating_sub(busy);
-    if leave.is_empty() && ready.is_empty() && free > 0 {
-        leave.extend(slowest(facts, working, room.threads));
-    }
     let mut memory = Memory::of(wanted, working);
+    if leave.is_empty() && ready.is_empty() && free > 0 {
+        leave.extend(slowest(facts, working, &memory, room.threads));
+    }
     let most = free.div_ceil(free.min(ready.len() as u32).max(1));
     let mut starting: Vec<&Wanted> = Vec::new();
     for &(wanted, _) in &ready {
@@ -154,13 +154,18 @@ impl<'a> Memory<'a> {
 const WORTH_A_NEW_BEGINNING: f64 = 20.0;
 
 /// Threads are free and nothing else can start, as at the end of a study: the worker with the longest way to go could come back
-/// with all of them. It trains the same bits.
-fn slowest(facts: &Facts, working: &BTreeMap<SegmentKey, Working>, threads: u32) -> Option<SegmentKey> {
+/// with all of them. It trains the same bits, by either engine on the CPU; a GPU has no use for them.
+fn slowest(
+    facts: &Facts,
+    working: &BTreeMap<SegmentKey, Working>,
+    memory: &Memory<'_>,
+    threads: u32,
+) -> Option<SegmentKey> {
     let seconds_left = |(key, Working { threads: has, asked, .. }): (&SegmentKey, &Working)| {
         let last = facts.get(key)?.metrics.last()?;
         let epochs = asked.until.0.saturating_sub(last.epoch.0);
         let seconds = f64::from(epochs) * last.seconds;
-        let could_use_more = asked.numerics == Numerics::CpuF32 && *has < threads.min(THREADS_MAX);
+        let could_use_more = !memory.is_on_a_gpu(asked) && *has < threads.min(THREADS_MAX);
         (could_use_more && epochs >= 2 && seconds >= WORTH_A_NEW_BEGINNING).then(|| (key.clone(), seconds))
     };
     let slow = working.iter().filter_map(seconds_left);

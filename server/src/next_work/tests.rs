@@ -458,6 +458,19 @@ fn at_the_end_the_slowest_comes_back_with_all_threads_where_that_pays() {
     assert_eq!(leave(4, 3, 5.0), [], "it has them all");
     assert_eq!(leave(1, 19, 60.0), [], "it is nearly through");
     assert_eq!(leave(1, 3, 0.1), [], "it is through before it would have begun again");
+    // candle's on the CPU too, where they change no bit either; a GPU's has no use for them.
+    for (device, leaves) in [(Device::Cpu, true), (Device::Cuda(0), false)] {
+        let mut wanted = wanted.clone();
+        let own = wanted.iter_mut().find(|it| it.segment.key == last.segment.key).expect("it is wanted");
+        (own.segment.numerics, own.in_passing.numerics, own.device) =
+            (Numerics::CandleF32, Numerics::CandleF32, device);
+        let mut facts = all_trained(&wanted);
+        let mut reached = trained(&last.segment, 3);
+        reached.metrics.iter_mut().for_each(|metrics| metrics.seconds = 5.0);
+        facts.insert(last.segment.key.clone(), reached);
+        let at_work = BTreeMap::from([working(find(&wanted, &last.segment.key), 1)]);
+        assert_eq!(!next_work(&wanted, &facts, &at_work, 4).leave.is_empty(), leaves, "{device:?}");
+    }
     // While others can start, threads are theirs.
     let facts = Facts::from([(last.segment.key.clone(), trained(&last.segment, 3))]);
     assert_eq!(next_work(&wanted, &facts, &BTreeMap::from([working(last, 1)]), 4).leave, []);
