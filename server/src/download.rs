@@ -19,6 +19,9 @@ use ureq::{Agent, http::StatusCode};
 /// A server that says nothing for so long has gone away.
 const SILENT_FOR: Duration = Duration::from_secs(30);
 
+/// So often a connection is taken up again that broke off: a server that gives some bytes each time would be asked for ever.
+const CONNECTIONS_MAX: usize = 100;
+
 /// Whether there is a place from which it can be downloaded.
 pub fn can_be_downloaded(dataset: Dataset) -> bool {
     Dataset::PUBLISHED.contains(&dataset)
@@ -117,8 +120,8 @@ fn is_right(place: &Path, published: &Published) -> Result<bool, DownloadError> 
 }
 
 /// Brings one file from `url` to `folder`, under its name once all of it is there and its checksum is right; until then it grows
-/// as `NAME.part`. A connection that breaks off is taken up again for as long as each one brings something. `told` hears how many bytes
-/// are there.
+/// as `NAME.part`. A connection that breaks off is taken up again for as long as each one brings something, up to a hundred times. `told`
+/// hears how many bytes are there.
 ///
 /// # Errors
 /// Where it cannot be had, is another file, or the disk refuses. Of another file nothing is kept.
@@ -137,12 +140,14 @@ pub fn download_file(
     let agent = encrypted_if(url.starts_with("https://"));
     // What came by more than one connection may be of two files, where the first was replaced meanwhile: it is given up once.
     let mut may_be_mixed = true;
+    let mut connections = 0;
     loop {
         let before = length(&part)?;
         if before < published.bytes {
+            connections += 1;
             match more(&agent, url, &published, &part, before, &mut told)? {
                 Came::Whole => {}
-                Came::BrokeOff(_) if length(&part)? > before => continue,
+                Came::BrokeOff(_) if connections < CONNECTIONS_MAX && length(&part)? > before => continue,
                 Came::BrokeOff(problem) => return Err(DownloadError::BrokeOff { url: url.to_owned(), problem }),
             }
         }

@@ -157,6 +157,17 @@ fn what_broke_off_goes_on_where_it_ended() {
 }
 
 #[test]
+fn what_breaks_off_again_and_again_is_given_up_and_kept() {
+    let folder = TempDir::new().expect("a folder");
+    let answers = [vec![Answer::Until(1); CONNECTIONS_MAX], vec![Answer::AsAsked]].concat();
+    let (asked, result, _) = downloaded(&folder, answers);
+    let error = result.expect_err("it broke off too often").to_string();
+    assert!(error.contains("what has come is kept, and the next attempt goes on from there"), "{error}");
+    assert_eq!(asked.len(), CONNECTIONS_MAX);
+    assert_eq!(length(&folder.path().join("file.gz.part")).expect("it is there"), CONNECTIONS_MAX as u64);
+}
+
+#[test]
 fn a_later_attempt_goes_on_from_an_earlier_one() {
     let folder = TempDir::new().expect("a folder");
     let (_, result, _) = downloaded(&folder, vec![Answer::Until(30_000), Answer::Status("503 Service Unavailable")]);
