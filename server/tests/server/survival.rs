@@ -178,23 +178,32 @@ async fn what_failed_for_a_reason_that_may_pass_goes_on_when_a_person_says_so() 
     let laboratory = bench.serve("data");
     let id = laboratory.create(&study("What is missing?", 6, "[0, 6]")).await;
     laboratory.until(id, "an epoch", |study| study["progress"]["epochs_done"].as_u64() >= Some(1)).await;
-    let press = |button: &str| laboratory.request(Method::POST, &format!("/api/v1/studies/{id}/{button}"));
-    assert_eq!(laboratory.status(press("stop")).await, StatusCode::NO_CONTENT);
+    let press = |laboratory: &Laboratory, button: &str| {
+        laboratory.request(Method::POST, &format!("/api/v1/studies/{id}/{button}"))
+    };
+    assert_eq!(laboratory.status(press(&laboratory, "stop")).await, StatusCode::NO_CONTENT);
     // Whoever is still at work has the images.
-    laboratory.until(id, "the workers to leave", |study| study["working"] == 0).await;
+    let stopped = laboratory.until(id, "the workers to leave", |_| laboratory.workers().is_empty()).await;
+    assert_eq!(stopped["progress"]["state"], "stopped");
 
     let (images, elsewhere) = (bench.folder.path().join("images"), bench.folder.path().join("elsewhere"));
     std::fs::rename(&images, &elsewhere).expect("the images are moved away");
     // With what was unpacked of them for all workers nobody would miss them.
     std::fs::remove_dir_all(bench.folder.path().join("data/images")).expect("unpacked images");
-    assert_eq!(laboratory.status(press("resume")).await, StatusCode::NO_CONTENT);
+    assert_eq!(laboratory.status(press(&laboratory, "resume")).await, StatusCode::NO_CONTENT);
     let failed = laboratory.until(id, "a failure", |study| study["progress"]["state"] == "failed").await;
     let failure = &failed["progress"]["failures"][0];
     assert_eq!(failure["may_succeed_again"], true);
-    assert!(failure["reason"].as_str().is_some_and(|reason| reason.contains("images")), "{failure}");
+    let place = images.display().to_string();
+    assert!(failure["reason"].as_str().is_some_and(|reason| reason.contains(&place)), "{failure}");
 
+    // Neither the images nor another server set it going again.
     std::fs::rename(&elsewhere, &images).expect("the images are back");
-    assert_eq!(laboratory.status(press("resume")).await, StatusCode::NO_CONTENT);
+    laboratory.stop();
+    let laboratory = bench.serve("data");
+    let study = laboratory.get(&format!("/api/v1/studies/{id}")).await;
+    assert_eq!(study["progress"]["state"], "failed", "{:#}", study["progress"]);
+    assert_eq!(laboratory.status(press(&laboratory, "resume")).await, StatusCode::NO_CONTENT);
     let study = laboratory.until_finished(id).await;
     assert_eq!(study["progress"]["failures"], Value::Array(Vec::new()));
 }
