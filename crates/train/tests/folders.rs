@@ -2,9 +2,10 @@
 
 use image::{GrayImage, ImageFormat, Luma, Rgb, RgbImage};
 use std::{
-    fs,
+    fs::{self, File},
     io::{Cursor, Write},
-    path::Path,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
 };
 use study::Dataset;
 use tempfile::TempDir;
@@ -528,6 +529,43 @@ fn what_may_pass_without_a_file_changing_is_not_kept() {
     let gone = source.path().join("gone");
     assert!(matches!(look(named("flowers@8"), Some(&gone), Notes::Kept(data.path())), Err(TrainError::Io { .. })));
     assert_eq!(files_in(data.path()), 0);
+}
+
+#[test]
+fn what_nobody_needs_any_more_goes_and_whoever_has_it_keeps_it() {
+    let data = TempDir::new().unwrap();
+    let [needed, other] = [8, 9].map(|count| {
+        let source = TempDir::new().unwrap();
+        write(source.path(), &flowers(&[("train", count), ("test", 2)]));
+        look(named("flowers@8"), Some(source.path()), Notes::Kept(data.path())).unwrap().0
+    });
+    let empty = TempDir::new().unwrap();
+    look(named("flowers@8"), Some(empty.path()), Notes::Kept(data.path())).unwrap_err();
+    for name in ["killed.images.17-0.tmp", "killed.json.17-1.tmp", "of another program.json", "README"] {
+        fs::write(data.path().join(name), b"{}").unwrap();
+    }
+    let (mapped, _) = dataset::shared(data.path(), &other, None).unwrap();
+    let before = mapped.train.images.to_vec();
+
+    let forget = || dataset::forget(data.path(), &[needed.checksum.clone()].into()).unwrap();
+    forget();
+    let left = || {
+        let mut left: Vec<PathBuf> = fs::read_dir(data.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        left.sort_by_key(|path| path.extension().map(ToOwned::to_owned));
+        left
+    };
+    let [readme, images, one, two] = &left()[..] else { panic!("{:?}", left()) };
+    assert!(readme.ends_with("README") && images.ends_with(format!("{}.images", needed.checksum)));
+    assert!(mapped.train.images[..] == before[..]);
+    assert_eq!(dataset::shared(data.path(), &needed, None).unwrap().0.facts, needed);
+    // What is wrong with files is not remembered for ever.
+    let is_wrong = |note: &&PathBuf| fs::read_to_string(note).unwrap().contains("holds no folder train");
+    let wrong = [one, two].into_iter().find(is_wrong).expect("a note of what is wrong");
+    let long_ago = SystemTime::now() - Duration::from_hours(31 * 24);
+    File::options().write(true).open(wrong).unwrap().set_modified(long_ago).unwrap();
+    forget();
+    assert!(left().len() == 3 && !left().contains(wrong));
+    dataset::forget(&data.path().join("no such folder"), &[].into()).unwrap();
 }
 
 #[test]

@@ -41,14 +41,14 @@ impl<'a> Notes<'a> {
 
 /// What was seen of a data set, in `FINGERPRINT.json`.
 #[derive(Serialize, Deserialize)]
-struct Seen {
+pub(super) struct Seen {
     version: String,
-    found: Result<(DatasetFacts, DatasetSamples), Wrong>,
+    pub(super) found: Result<(DatasetFacts, DatasetSamples), Wrong>,
 }
 
 /// What is wrong with its files, and where below the place where they lie.
 #[derive(Serialize, Deserialize)]
-struct Wrong {
+pub(super) struct Wrong {
     inside: PathBuf,
     problem: String,
 }
@@ -103,7 +103,8 @@ pub fn look(
     found
 }
 
-fn seen(note: &Path) -> Option<Seen> {
+/// `None` of what this program would not believe.
+pub(super) fn seen(note: &Path) -> Option<Seen> {
     let seen: Seen = serde_json::from_slice(&fs::read(note).ok()?).ok()?;
     (seen.version == version()).then_some(seen)
 }

@@ -19,7 +19,7 @@ mod tree;
 
 pub use bytes::Bytes;
 pub use look::{Notes, look};
-pub use shared::shared;
+pub use shared::{forget, shared};
 
 use crate::TrainError;
 use std::path::{Path, PathBuf};

@@ -5,13 +5,21 @@
 //! the files say them, a line each. It is what its name says, or it is not used: the checksum of the whole is taken each time it is
 //! opened, which takes less time than unpacking a tenth of it.
 
-use super::{Bytes, Content, Images, Split, checksum, place, read, split};
+use super::{
+    Bytes, Content, Images, Split, checksum,
+    look::{Seen, seen},
+    place, read, split,
+};
 use crate::{TrainError, folder::make_folder};
 use mapped::MappedBytes;
 use std::{
-    fs::File,
+    collections::BTreeSet,
+    ffi::OsStr,
+    fs::{self, File},
+    io,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 use study::DatasetFacts;
 
@@ -75,6 +83,54 @@ pub(super) fn unpack(folder: &Path, checksum: &str, content: &Content) -> Result
     }
     let parts = [MAGIC, &numbers[..], &train.images, &train.labels, &test.images, &test.labels, &names];
     MappedBytes::write(file, &parts).map_err(failed)
+}
+
+/// So long it is remembered what is wrong with files that are no data set.
+const WRONG_FOR: Duration = Duration::from_hours(30 * 24);
+
+/// Removes data sets of other checksums than those `needed` from where they lie unpacked, what was noted of such, and what somebody left
+/// unfinished who was killed. Workers who have mapped one keep it. Anything else in the folder stays.
+///
+/// # Errors
+/// Where the folder cannot be read, or something in it not be removed: what comes behind that stays too.
+pub fn forget(folder: &Path, needed: &BTreeSet<String>) -> io::Result<()> {
+    let turn = match File::open(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        opened => opened?,
+    };
+    // Nobody is unpacking anything meanwhile.
+    turn.lock()?;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() && !is_of_use(&entry.path(), needed) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn is_of_use(path: &Path, needed: &BTreeSet<String>) -> bool {
+    match text(path.extension()) {
+        "images" => needed.contains(text(path.file_stem())),
+        "json" => match seen(path) {
+            Some(Seen { found: Ok((facts, _)), .. }) => needed.contains(&facts.checksum),
+            Some(Seen { found: Err(_), .. }) => is_young(path),
+            None => false,
+        },
+        "tmp" => false,
+        _ => true,
+    }
+}
+
+/// Empty where there is none that this program gave.
+fn text(part_of_a_name: Option<&OsStr>) -> &str {
+    part_of_a_name.and_then(OsStr::to_str).unwrap_or_default()
+}
+
+fn is_young(path: &Path) -> bool {
+    let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
+    // Where the clock was set back it has no age.
+    modified.is_ok_and(|at| at.elapsed().unwrap_or_default() < WRONG_FOR)
 }
 
 fn place_of(folder: &Path, checksum: &str) -> PathBuf {
