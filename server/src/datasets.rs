@@ -4,7 +4,9 @@ use crate::download;
 use app::laboratory::Current;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    env, fs,
+    env,
+    ffi::OsStr,
+    fs, io,
     path::{Path, PathBuf},
     str::FromStr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -124,7 +126,7 @@ pub struct Shelf {
     store: Store,
     /// Those that are on their way here.
     coming: Arc<Mutex<BTreeSet<Dataset>>>,
-    /// One at a time is read: each may take much of the machine's memory.
+    /// One thing that comes is read at a time: each may take much of the machine's memory.
     turn: Arc<Mutex<()>>,
 }
 
@@ -161,14 +163,28 @@ impl Shelf {
         samples: Current<Vec<DatasetSamples>>,
         store: Store,
     ) -> Shelf {
-        let unfinished = fs::read_dir(data_dir.join("datasets")).into_iter().flatten().flatten();
-        for entry in unfinished.filter(|entry| entry.file_name().as_encoded_bytes().ends_with(b".upload")) {
-            if let Err(error) = fs::remove_dir_all(entry.path()) {
-                tracing::warn!(%error, path = %entry.path().display(), "what an upload left behind stays");
+        let lying = fs::read_dir(data_dir.join("datasets")).into_iter().flatten().flatten();
+        let unfinished = lying.filter(|entry| is_upload(&entry.file_name())).map(|entry| entry.path());
+        for path in unfinished.chain([uploads(&data_dir)]) {
+            match fs::remove_dir_all(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    tracing::warn!(%error, path = %path.display(), "what an upload left behind stays");
+                }
+                _ => {}
             }
         }
         let (places, coming, turn) = (Arc::new(places), Arc::default(), Arc::default());
         Shelf { data_dir, places, paths, machine, samples, store, coming, turn }
+    }
+
+    /// Where files lie for as long as they are looked at.
+    pub fn uploads(&self) -> PathBuf {
+        uploads(&self.data_dir)
+    }
+
+    /// Whoever has it is alone in reading what came.
+    pub fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn coming(&self) -> MutexGuard<'_, BTreeSet<Dataset>> {
@@ -207,7 +223,7 @@ impl Shelf {
     /// # Errors
     /// Where it cannot be read, or is none.
     pub fn read(&self, dataset: Dataset, path: &Path) -> Result<(DatasetFacts, DatasetSamples), TrainError> {
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = self.turn();
         look(dataset, Some(path), Notes::Kept(&train::folder::images_path(&self.data_dir)))
     }
 
@@ -220,16 +236,29 @@ impl Shelf {
         });
         self.samples.change(|all| {
             all.retain(|samples| samples.dataset != dataset);
-            all.push(seen);
+            // In the order in which they are found when a server starts.
+            all.insert(all.partition_point(|samples| samples.dataset < dataset), seen);
         });
         self.machine.change(|machine| {
             machine.unusable.retain(|unusable| unusable.dataset != dataset);
-            machine.datasets.retain(|facts| facts.dataset != dataset);
-            machine.datasets.push(facts);
+            let all = &mut machine.datasets;
+            all.retain(|facts| facts.dataset != dataset);
+            all.insert(all.partition_point(|facts| facts.dataset < dataset), facts);
         });
         // Studies may wait for it. Whoever looks because of this finds all of the above.
         self.store.touch();
     }
+}
+
+/// In `datasets`: whether it has the name of an upload that was not finished, see [`Shelf::folder`]. Anything else that a person put
+/// there is theirs.
+fn is_upload(name: &OsStr) -> bool {
+    let of = name.to_str().and_then(|name| name.strip_suffix(".upload"));
+    of.is_some_and(|name| name.parse::<Dataset>().is_ok())
+}
+
+fn uploads(data_dir: &Path) -> PathBuf {
+    data_dir.join("uploads")
 }
 
 /// Whether a worker can be told where the images are.
@@ -321,6 +350,15 @@ mod tests {
         assert_eq!(begun(Dataset::Mnist), Err(NotBrought::IsHere));
         assert!(*store.changes().borrow() > revision && is_here(Dataset::Mnist, &shelf.paths.get()));
         assert_eq!(shelf.machine.get().lacks(Dataset::Mnist), None);
+        // Whatever came first stands where it would after another start.
+        let before = DatasetFacts { dataset: Dataset::FashionMnist, ..shelf.machine.get().datasets[0].clone() };
+        let seen = DatasetSamples { dataset: Dataset::FashionMnist, ..shelf.samples.get()[0].clone() };
+        shelf.add((before, seen), Path::new("/here"));
+        let order = [Dataset::FashionMnist12k, Dataset::FashionMnist, Dataset::Mnist];
+        let shown: Vec<Dataset> = shelf.machine.get().datasets.iter().map(|facts| facts.dataset).collect();
+        assert_eq!(shown, order);
+        let shown: Vec<Dataset> = shelf.samples.get().iter().map(|samples| samples.dataset).collect();
+        assert_eq!(shown, order);
         store.close().await;
     }
 

@@ -8,7 +8,7 @@ use crate::{
     TrainError,
     augmentation::Normalisation,
     dataset::Images,
-    engine::{Values, Weights},
+    engine::{Values, Weights, shortened},
     folder::{checkpoints_path, digests_path, logits_path, make_folder, optimizer_path, weights_path, write_whole},
 };
 use safetensors::{Dtype, SafeTensors};
@@ -356,22 +356,35 @@ pub(crate) fn encode(tensors: &Weights, counters: &[String], count: u64, metadat
 /// All `f32` tensors of a file, and its metadata. Batch counters are passed over; any other kind is refused.
 pub(crate) fn decode(path: &Path, bytes: &[u8]) -> Result<(Weights, Metadata), TrainError> {
     let wrong = |problem: String| TrainError::Checkpoint { path: path.into(), problem };
-    let not_safetensors = |error| wrong(format!("is not a safetensors file: {error}"));
+    let not_safetensors = |error| wrong(not_safetensors(error));
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(not_safetensors)?;
     let metadata = header.metadata().iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect();
     let mut weights = Weights::new();
     for (name, tensor) in SafeTensors::deserialize(bytes).map_err(not_safetensors)?.tensors() {
-        match tensor.dtype() {
-            Dtype::F32 => {
-                let (numbers, _) = tensor.data().as_chunks::<4>();
-                let values = numbers.iter().map(|number| f32::from_le_bytes(*number)).collect();
-                weights.insert(name, Values { shape: tensor.shape().to_vec(), values });
-            }
-            Dtype::I64 if name.ends_with("num_batches_tracked") => {}
-            other => return Err(wrong(format!("holds {name} as {other:?}; expected F32"))),
+        if is_of_the_network(&name, tensor.dtype()).map_err(wrong)? {
+            let (numbers, _) = tensor.data().as_chunks::<4>();
+            let values = numbers.iter().map(|number| f32::from_le_bytes(*number)).collect();
+            weights.insert(name, Values { shape: tensor.shape().to_vec(), values });
         }
     }
     Ok((weights, metadata))
+}
+
+/// What is said of a file that cannot be read.
+pub(crate) fn not_safetensors(error: impl ToString) -> String {
+    format!("is not a safetensors file: {}", shortened(&error.to_string()))
+}
+
+/// Whether a tensor of a file is one that a network has: `f32`s, where batch counters are none.
+///
+/// # Errors
+/// A sentence's end about one of another kind.
+pub(crate) fn is_of_the_network(name: &str, kind: Dtype) -> Result<bool, String> {
+    match kind {
+        Dtype::F32 => Ok(true),
+        Dtype::I64 if name.ends_with("num_batches_tracked") => Ok(false),
+        other => Err(format!("holds {} as {other:?}; expected F32", shortened(name))),
+    }
 }
 
 #[cfg(test)]

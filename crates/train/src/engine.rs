@@ -6,7 +6,7 @@ use crate::cpu_network::CpuNetwork;
 use crate::names;
 use candle_core::{DType, Tensor};
 use kernels::InstructionSet;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use study::{Architecture, Device, Numerics, Optimizer};
 
 /// Named tensors, by the model zoo's names, in PyTorch's layout. Batch counters are the checkpoint's business.
@@ -92,7 +92,7 @@ pub(crate) fn momentum_tensors(tensors: &[TensorSpec], given: &Weights) -> Vec<T
 pub trait Engine {
     /// Parameters and running statistics.
     fn weights(&self) -> Result<Weights, TrainError>;
-    /// Sets them all; the error names every missing, extra and misshapen tensor.
+    /// Sets them all; the error names missing, extra and misshapen tensors.
     fn set_weights(&mut self, weights: &Weights) -> Result<(), TrainError>;
     /// The optimizer's momentum, by parameter. After steps of [`Optimizer::Dot`] that of the labels' gradients has the parameter's
     /// name, and that of the distillation's stands beside it under [`DISTILLATION`] and the parameter's name.
@@ -235,24 +235,43 @@ fn preferred_instruction_set() -> Result<InstructionSet, TrainError> {
     }
 }
 
-/// Compares what was given with what the network has: `None` where they agree, else a sentence naming every difference.
+/// Compares what was given with what the network has: `None` where they agree, else a sentence as [`differences`] says it.
 pub(crate) fn mismatches(expected: &[TensorSpec], given: &Weights) -> Option<String> {
-    let mut problems = Vec::new();
-    for tensor in expected {
-        match given.get(&tensor.name) {
-            None => problems.push(format!("{} is missing", tensor.name)),
-            Some(values)
-                if values.shape != tensor.shape || values.values.len() != tensor.shape.iter().product::<usize>() =>
-            {
-                problems.push(format!("{} is {:?}, expected {:?}", tensor.name, values.shape, tensor.shape));
-            }
-            Some(_) => {}
+    differences(expected, &given.iter().map(|(name, of)| (name.as_str(), (&of.shape[..], of.values.len()))).collect())
+}
+
+/// A tensor's shape, and how many numbers there are of it.
+pub(crate) type Given<'a> = (&'a [usize], usize);
+
+/// Of tensors by name: `None` where they are those of the network, else a sentence naming the first of those that are missing or
+/// misshapen, and of those that are none of its own. It is short whatever a stranger's file is like.
+pub(crate) fn differences(expected: &[TensorSpec], given: &BTreeMap<&str, Given<'_>>) -> Option<String> {
+    const NAMED_MAX: usize = 10;
+    let problem = |tensor: &TensorSpec| match given.get(tensor.name.as_str()) {
+        None => Some(format!("{} is missing", tensor.name)),
+        Some((shape, count)) if *shape != tensor.shape || *count != tensor.shape.iter().product::<usize>() => {
+            Some(format!("{} is {}, expected {:?}", tensor.name, shortened(&format!("{shape:?}")), tensor.shape))
         }
+        Some(_) => None,
+    };
+    let lacking: Vec<String> = expected.iter().filter_map(problem).collect();
+    let own: BTreeSet<&str> = expected.iter().map(|tensor| tensor.name.as_str()).collect();
+    let others: Vec<&str> = given.keys().copied().filter(|name| !own.contains(name)).collect();
+    let of_others = others.iter().take(NAMED_MAX).map(|name| format!("{} is not in this network", shortened(name)));
+    let mut named: Vec<String> = lacking.iter().take(NAMED_MAX).cloned().chain(of_others).collect();
+    let more = lacking.len() + others.len() - named.len();
+    if more > 0 {
+        named.push(format!("and {more} more"));
     }
-    for name in given.keys().filter(|name| expected.iter().all(|tensor| tensor.name != **name)) {
-        problems.push(format!("{name} is not in this network"));
-    }
-    (!problems.is_empty()).then(|| problems.join("; "))
+    (!named.is_empty()).then(|| named.join("; "))
+}
+
+/// Names and messages that a stranger's file makes up, in no more than a line.
+pub(crate) fn shortened(text: &str) -> String {
+    const LETTERS_MAX: usize = 100;
+    let mut letters = text.chars();
+    let begin: String = letters.by_ref().take(LETTERS_MAX).collect();
+    if letters.next().is_some() { format!("{begin}…") } else { begin }
 }
 
 #[cfg(test)]
@@ -280,6 +299,24 @@ mod tests {
         assert!(open_for_evaluation(&shape, Numerics::CandleF32, Device::Cuda(97), 1).is_err());
         let odd = NetworkShape { image_size: 27, ..shape };
         assert!(open(&odd, Numerics::CpuF32, Device::Cpu, 1, 8).is_err());
+    }
+
+    #[test]
+    fn what_is_said_of_a_strangers_tensors_is_short() {
+        let expected: Vec<TensorSpec> =
+            (0..12).map(|n| TensorSpec { name: format!("own.{n}"), shape: vec![2], trained: true }).collect();
+        let given: BTreeMap<String, Vec<usize>> = (0..100_000).map(|n| (format!("{n:0500}"), vec![])).collect();
+        let mut given: BTreeMap<&str, Given<'_>> =
+            given.iter().map(|(name, shape)| (name.as_str(), (&shape[..], 1))).collect();
+        let long = vec![1; 10_000];
+        given.insert("own.0", (&long, 1));
+        let said = differences(&expected, &given).expect("they are others");
+        assert!(said.len() < 4_000, "{} bytes", said.len());
+        assert!(said.starts_with("own.0 is [1, 1, ") && said.contains("own.9 is missing; 000"), "{said}");
+        assert!(said.ends_with("… is not in this network; and 99992 more"), "{said}");
+        let two = [("own.0", (&[2][..], 2)), ("own.1", (&[2][..], 2))].into();
+        assert_eq!(differences(&expected[..2], &two), None);
+        assert_eq!(differences(&expected[..1], &two).as_deref(), Some("own.1 is not in this network"));
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub enum TrainError {
     /// A checkpoint's bytes are not those that were written, or do not fit the network.
     #[error("checkpoint {}: {problem}", path.display())]
     Checkpoint { path: PathBuf, problem: String },
-    /// Weights that do not fit the network; `problem` names every tensor that is missing, extra or misshapen.
+    /// Weights that do not fit the network; `problem` names tensors that are missing, extra or misshapen.
     #[error("the weights do not fit the network: {problem}")]
     Weights { problem: String },
     /// `segment.json` cannot be understood by this version of the program.

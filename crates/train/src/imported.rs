@@ -2,100 +2,74 @@
 
 use crate::TrainError;
 use crate::augmentation::Normalisation;
-use crate::checkpoint::{Metadata, architecture, decode, encode, numbers};
-use crate::engine::{NetworkShape, Weights, mismatches};
+use crate::checkpoint::{self, Metadata, architecture, decode, encode, is_of_the_network, numbers};
+use crate::engine::{Given, NetworkShape, Weights, differences};
 use crate::folder::{imported_path, make_folder, write_whole};
-use serde_json::{Value, json};
+use safetensors::tensor::{Metadata as Header, TensorInfo};
+use serde_json::json;
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     io::{self, Read},
     path::Path,
 };
 use study::{Architecture, ImportedTeacher, TeacherNetwork, WeightsDigest};
 
-/// What a file of weights does not say by itself.
-#[derive(Clone, Debug)]
-pub struct Described {
-    pub architecture: Architecture,
-    /// What a person calls it.
-    pub name: String,
-    /// By colour channel, of pixel values from 0 to 1: what is taken off an image, and what it is divided by.
-    pub mean: Vec<f32>,
-    pub deviation: Vec<f32>,
-}
-
-/// What a file says of itself, such as one that was exported by this program, or what a person says of it; `None` of what is not said.
+/// What a file of weights says of itself, such as one that was exported by this program, or what a person says of it; `None` of what is
+/// not said.
 #[derive(Clone, Debug, Default)]
 pub struct OfItself {
     pub architecture: Option<Architecture>,
-    /// Mean and deviation, see [`Described`].
+    /// By colour channel, of pixel values from 0 to 1: what is taken off an image, and what it is divided by, which is above 0.
     pub normalisation: Option<[Vec<f32>; 2]>,
 }
 
-/// Reads what a file says of itself.
-///
-/// # Errors
-/// A file that is not safetensors.
-pub fn said_of_itself(from: &Path) -> Result<OfItself, TrainError> {
-    let (_, metadata) = decode(from, &read(from)?)?;
-    let normalisation = || Some([numbers(&metadata, "mean")?, numbers(&metadata, "deviation")?]);
-    let architecture = metadata.get("architecture").and_then(|name| name.parse().ok());
-    Ok(OfItself { architecture, normalisation: normalisation() })
+/// What is taken of a file once its header was looked at.
+struct Fitting {
+    shape: NetworkShape,
+    normalisation: [Vec<f32>; 2],
+    /// Of all tensors, behind the header.
+    bytes: usize,
 }
 
-/// What a file is: as it is `said` to be, and of what is not said, as it says of itself.
+/// Brings a safetensors file with weights in the model zoo's names into the shared folder. It is as it is `said` to be, and of what is
+/// not said, as it says of itself; `name`: what a person calls it. The same file twice is one teacher.
+///
+/// Only a file whose header fits is read, once: then it is in memory twice, as it lies there and as numbers.
 ///
 /// # Errors
-/// A file that is not safetensors, or of which nobody says which network it is, or how its inputs are normalised.
-pub fn described(from: &Path, said: OfItself, name: String) -> Result<Described, TrainError> {
-    let of_itself = said_of_itself(from)?;
-    let lacking = |problem: &str| TrainError::Checkpoint { path: from.into(), problem: problem.into() };
-    let architecture = said
-        .architecture
-        .or(of_itself.architecture)
-        .ok_or_else(|| lacking("does not say which network it is: name its architecture, such as wrn-40-2"))?;
-    let [mean, deviation] = said
-        .normalisation
-        .or(of_itself.normalisation)
-        .ok_or_else(|| lacking("does not say how its inputs are normalised: say it by mean and deviation"))?;
-    Ok(Described { architecture, name, mean, deviation })
-}
-
-/// Brings a safetensors file with weights in the model zoo's names into the shared folder. The same file twice is one teacher.
-///
-/// # Errors
-/// Every tensor that is missing, extra or misshapen for the architecture, numbers that are not finite, and a normalisation that
-/// does not fit the network's colours.
-pub fn import(shared: &Path, from: &Path, described: &Described) -> Result<ImportedTeacher, TrainError> {
-    let (weights, _) = decode(from, &read(from)?)?;
+/// A file that is not safetensors, or of which nobody says which network it is, or how its inputs are normalised; tensors that are
+/// missing, extra or misshapen for the architecture, numbers that are not finite, and a normalisation that does not fit the network's
+/// colours.
+pub fn import(shared: &Path, from: &Path, said: OfItself, name: &str) -> Result<ImportedTeacher, TrainError> {
     let wrong = |problem: String| TrainError::Checkpoint { path: from.into(), problem };
-    let size = |name: &str, dimension: usize| weights.get(name).and_then(|tensor| tensor.shape.get(dimension).copied());
-    let channels =
-        size("conv1.weight", 1).ok_or_else(|| wrong("has no conv1.weight, which says how many colours".into()))?;
-    let classes = size("fc.weight", 0).ok_or_else(|| wrong("has no fc.weight, which says how many classes".into()))?;
-    let shape = NetworkShape { architecture: described.architecture, channels, image_size: 32, classes };
-    if let Some(problem) = mismatches(&shape.tensors(), &weights) {
-        return Err(wrong(format!(
-            "is no {} of {channels} colours and {classes} classes: {problem}",
-            described.architecture
-        )));
+    let failed = |source| TrainError::Io { doing: "read", path: from.into(), source };
+    let mut file = File::open(from).map_err(failed)?;
+    let (mut bytes, header) = header(&mut file).map_err(failed)?.map_err(wrong)?;
+    let Fitting { shape, normalisation, bytes: expected } = fitting(&header, said).map_err(wrong)?;
+    let length = file.metadata().map_err(failed)?.len();
+    let expected = bytes.len() + expected;
+    if length != expected as u64 {
+        return Err(wrong(checkpoint::not_safetensors(format!("it has {length} bytes; its header says {expected}"))));
     }
-    let finite = |weights: &Weights| weights.values().flat_map(|tensor| &tensor.values).all(|value| value.is_finite());
-    if !finite(&weights) {
+    bytes.reserve_exact(expected - bytes.len());
+    file.read_to_end(&mut bytes).map_err(failed)?;
+    let (weights, _) = decode(from, &bytes)?;
+    drop(bytes);
+    if !weights.values().flat_map(|tensor| &tensor.values).all(|value| value.is_finite()) {
         return Err(wrong("holds numbers that are not finite".into()));
     }
-    let fits = described.mean.len() == channels && described.deviation.len() == channels;
-    if !fits || !described.deviation.iter().all(|deviation| *deviation > 0.0) {
-        return Err(wrong(format!("has {channels} colours: give {channels} means, and as many deviations above 0")));
-    }
+    let NetworkShape { architecture, channels, classes, .. } = shape;
+    let [mean, deviation] = normalisation;
+    let name = plain(name);
     let metadata: Metadata = [
         ("format", "pt".to_owned()),
-        ("architecture", described.architecture.to_string()),
-        ("name", described.name.clone()),
+        ("architecture", architecture.to_string()),
+        ("name", name.clone()),
         ("channels", channels.to_string()),
         ("classes", classes.to_string()),
-        ("mean", json!(described.mean).to_string()),
-        ("deviation", json!(described.deviation).to_string()),
+        ("mean", json!(mean).to_string()),
+        ("deviation", json!(deviation).to_string()),
     ]
     .map(|(key, value)| (key.to_owned(), value))
     .into();
@@ -107,11 +81,63 @@ pub fn import(shared: &Path, from: &Path, described: &Described) -> Result<Impor
     make_folder(path.parent().unwrap_or(shared))?;
     write_whole(&path, &bytes)?;
     Ok(ImportedTeacher {
-        network: TeacherNetwork { architecture: described.architecture, imported: Some(digest) },
-        name: described.name.clone(),
+        network: TeacherNetwork { architecture, imported: Some(digest) },
+        name,
         channels: channels as u32,
         classes: classes as u32,
     })
+}
+
+/// What a file is by its header, if that is a network's whose inputs somebody knows; else a sentence's end about the file.
+fn fitting(header: &Header, said: OfItself) -> Result<Fitting, String> {
+    let metadata: Metadata = header.metadata().clone().into_iter().flatten().collect();
+    let named = || metadata.get("architecture").and_then(|name| name.parse().ok());
+    let architecture = said.architecture.or_else(named);
+    let architecture =
+        architecture.ok_or("does not say which network it is: name its architecture, such as wrn-40-2")?;
+    let noted = || Some([numbers(&metadata, "mean")?, numbers(&metadata, "deviation")?]);
+    let normalisation = said.normalisation.or_else(noted);
+    let normalisation =
+        normalisation.ok_or("does not say how its inputs are normalised: say it by mean and deviation")?;
+
+    // In an order, so that of several wrong ones it is always the same that is told.
+    let tensors: BTreeMap<String, &TensorInfo> = header.tensors().into_iter().collect();
+    let mut given: BTreeMap<&str, Given<'_>> = BTreeMap::new();
+    for (name, tensor) in &tensors {
+        if is_of_the_network(name, tensor.dtype)? {
+            let (begin, end) = tensor.data_offsets;
+            given.insert(name, (&tensor.shape, (end - begin) / size_of::<f32>()));
+        }
+    }
+    let size = |name: &str, dimension: usize| given.get(name).and_then(|(shape, _)| shape.get(dimension).copied());
+    let channels = size("conv1.weight", 1).ok_or("has no conv1.weight, which says how many colours")?;
+    if ![1, 3].contains(&channels) {
+        return Err(format!("is for images of {channels} colours; allowed: 1 (grey) or 3"));
+    }
+    let classes = size("fc.weight", 0).ok_or("has no fc.weight, which says how many classes")?;
+    if !(2..=256).contains(&classes) {
+        return Err(format!("knows {classes} classes; allowed: 2 to 256"));
+    }
+    let shape = NetworkShape { architecture, channels, image_size: 32, classes };
+    if let Some(problem) = differences(&shape.tensors(), &given) {
+        return Err(format!("is no {architecture} of {channels} colours and {classes} classes: {problem}"));
+    }
+    let [mean, deviation] = &normalisation;
+    let fits = mean.len() == channels && deviation.len() == channels;
+    let finite = mean.iter().chain(deviation).all(|number| number.is_finite());
+    if !fits || !finite || !deviation.iter().all(|deviation| *deviation > 0.0) {
+        return Err(format!(
+            "has {channels} colours: give {channels} means, and as many deviations above 0, all of them finite"
+        ));
+    }
+    Ok(Fitting { shape, normalisation, bytes: header.data_len() })
+}
+
+/// A name as pages can show it.
+fn plain(name: &str) -> String {
+    const LETTERS_MAX: usize = 100;
+    let name: String = name.chars().filter(|letter| !letter.is_control()).take(LETTERS_MAX).collect();
+    if name.trim().is_empty() { "a teacher".into() } else { name }
 }
 
 /// Every teacher in the shared folder, by name. A file that is none is passed over.
@@ -135,8 +161,8 @@ pub fn list(shared: &Path) -> io::Result<Vec<ImportedTeacher>> {
 }
 
 fn listed(path: &Path, digest: WeightsDigest) -> Option<ImportedTeacher> {
-    let metadata = header(path).ok()?;
-    let said = |key: &str| metadata.get("__metadata__")?.get(key)?.as_str();
+    let (_, header) = header(&mut File::open(path).ok()?).ok()?.ok()?;
+    let said = |key: &str| header.metadata().as_ref()?.get(key);
     Some(ImportedTeacher {
         network: TeacherNetwork { architecture: said("architecture")?.parse().ok()?, imported: Some(digest) },
         name: said("name")?.to_owned(),
@@ -145,16 +171,21 @@ fn listed(path: &Path, digest: WeightsDigest) -> Option<ImportedTeacher> {
     })
 }
 
-/// A safetensors file's header, without the tensors behind it.
-fn header(path: &Path) -> io::Result<Value> {
+/// The beginning of a safetensors file, without the tensors behind it: its bytes, and the header that stands there behind its length;
+/// of another kind of file a sentence's end about it.
+fn header(file: &mut File) -> io::Result<Result<(Vec<u8>, Header), String>> {
     const BYTES_MAX: u64 = 10_000_000;
-    let mut file = File::open(path)?;
-    let mut length = [0; 8];
-    file.read_exact(&mut length)?;
-    let length = u64::from_le_bytes(length).min(BYTES_MAX);
-    let mut text = Vec::new();
-    file.take(length).read_to_end(&mut text)?;
-    Ok(serde_json::from_slice(&text)?)
+    let mut bytes = Vec::new();
+    file.by_ref().take(size_of::<u64>() as u64).read_to_end(&mut bytes)?;
+    let Some(length) = bytes.first_chunk().map(|length| u64::from_le_bytes(*length)) else {
+        return Ok(Err(checkpoint::not_safetensors("it has no header")));
+    };
+    if length > BYTES_MAX {
+        return Ok(Err(checkpoint::not_safetensors(format!("its header would have {length} bytes"))));
+    }
+    file.take(length).read_to_end(&mut bytes)?;
+    let read = serde_json::from_slice(&bytes[size_of::<u64>()..]);
+    Ok(read.map_err(checkpoint::not_safetensors).map(|header| (bytes, header)))
 }
 
 /// An imported teacher's weights, and how its inputs are normalised.

@@ -8,9 +8,7 @@ use crate::{
     error::CommandError,
     examples,
     executor::local,
-    http::{
-        self, Shutdown, Site, connections, download::Downloads, guard, password, password::Password, upload::Uploads,
-    },
+    http::{self, Shutdown, Site, connections, guard, password, password::Password},
     machine, process,
     runner::{self, Runner},
     votes::Votes,
@@ -91,16 +89,14 @@ pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
     let (kept_in, machine, samples) =
         (folder.path().to_owned(), laboratory.machine.clone(), laboratory.samples.clone());
     let shelf = Shelf::new(kept_in, places, paths, machine, samples, store.clone());
-    let uploads = Uploads { shelf: shelf.clone(), bytes_max: arguments.upload_limit };
-    let downloads = Downloads { shelf, from: arguments.download_from, told: laboratory.downloads.clone() };
     let options = LeptosOptions::builder().output_name("stillroom").site_addr(address).env(Env::PROD).build();
     let site = Site {
         laboratory,
         options,
         password: password.map(Arc::new),
         shutdown: Shutdown(shutdown.clone()),
-        uploads,
-        downloads,
+        shelf,
+        download_from: arguments.download_from,
     };
     let host = train::worker::host();
     let router = http::router(site, guard::Names::new(address, public_url.as_deref(), host.as_deref()));

@@ -21,7 +21,15 @@ use serde_json::{Value, json};
 use std::str::FromStr;
 use study::{Outlook, Report, Snapshot, Study};
 
+/// What the paths of all routes begin with.
+pub const ROOT: &str = "/api/v1";
+/// Below [`ROOT`]: where a form with a file may be posted, which its route reads itself.
+pub const WITH_A_FILE: [&str; 2] = [DATASETS, TEACHERS];
+const DATASETS: &str = "/datasets";
+const TEACHERS: &str = "/teachers";
+
 pub fn routes() -> Router<Site> {
+    let unbounded = DefaultBodyLimit::disable;
     Router::new()
         .route("/studies", get(list).post(create))
         .route("/studies/{id}", get(read).delete(remove))
@@ -33,8 +41,8 @@ pub fn routes() -> Router<Site> {
         .route("/studies/{id}/confusion.json", get(confusion))
         .route("/studies/{id}/metrics.csv", get(metrics_csv))
         .route("/studies/{id}/metrics.json", get(metrics_json))
-        .route("/datasets", get(datasets).post(upload::upload).layer(DefaultBodyLimit::disable()))
-        .route("/teachers", get(teachers::list).post(teachers::bring).layer(DefaultBodyLimit::disable()))
+        .route(DATASETS, get(datasets).post(upload::upload).layer(unbounded()))
+        .route(TEACHERS, get(teachers::list).post(teachers::bring).layer(unbounded()))
         .route("/datasets/{name}/download", post(download::begin))
         .route("/shares", get(shares).post(share))
         .route("/shares/{id}", delete(revoke))

@@ -24,12 +24,11 @@ const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// What downloads need.
 #[derive(Clone)]
-pub struct Downloads {
-    pub shelf: Shelf,
-    /// Another server than those where the files are published, with a folder for each data set.
-    pub from: Option<String>,
+struct Downloads {
+    shelf: Shelf,
+    from: Option<String>,
     /// How far each one is, as the page says it.
-    pub told: Current<BTreeMap<Dataset, Download>>,
+    told: Current<BTreeMap<Dataset, Download>>,
 }
 
 impl Downloads {
@@ -85,7 +84,7 @@ pub async fn begin(State(site): State<Site>, Path(name): Path<String>, headers: 
     let Some(dataset) = name.parse().ok().filter(|dataset| can_be_downloaded(*dataset)) else {
         return refuse(StatusCode::NOT_FOUND, "This is no data set that can be downloaded.");
     };
-    let downloads = site.downloads;
+    let downloads = Downloads { shelf: site.shelf, from: site.download_from, told: site.laboratory.downloads };
     match downloads.shelf.begin(dataset) {
         Ok(coming) => {
             downloads.say(dataset, Download::Begun);

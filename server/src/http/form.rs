@@ -1,19 +1,22 @@
-//! A form with a file, from a page or a program: bounded in how long it may be silent, in what is held of it in memory, and in its bytes.
+//! A form with a file, from a page or a program: bounded in how long it may be silent and may take, in what is held of it in memory, and in
+//! its bytes.
 
-use super::{To, refusal};
+use super::{To, api, refusal};
 use axum::{
+    Json,
     body::{Body, BodyDataStream},
     extract::{
         FromRequest, Multipart, Request,
         multipart::{Field, MultipartError},
     },
     http::{HeaderMap, Method, StatusCode, header},
-    response::Response,
+    response::{IntoResponse, Redirect, Response},
 };
 use futures::{StreamExt, stream};
+use serde::Serialize;
 use std::{
-    io,
-    path::Path,
+    fs, io,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -21,21 +24,31 @@ use std::{
     time::Duration,
 };
 use study::cost::bytes_in_words;
-use tokio::{fs::File, io::AsyncWriteExt, sync::Mutex, task, time};
+use tokio::{
+    fs::File,
+    io::AsyncWriteExt,
+    sync::Mutex,
+    task,
+    time::{self, Instant},
+};
 
-/// Where forms with files are sent.
-const PATHS: [&str; 2] = ["/api/v1/datasets", "/api/v1/teachers"];
 /// A client that sends nothing for so long has gone away.
 const SILENT_FOR: Duration = Duration::from_secs(30);
+/// A form may take so long, and so much longer as its file would at [`BYTES_A_SECOND_MIN`].
+const WITHIN: Duration = Duration::from_mins(10);
+const BYTES_A_SECOND_MIN: u64 = 10_000;
 /// How long what is not taken is listened to.
 const HEAR_OUT: Duration = Duration::from_secs(60);
 /// What may have come of a form without being handed on, before more is let come: its boundaries and the heads of its parts are short.
 const HELD_BYTES_MAX: u64 = 1 << 16;
 const TEXT_BYTES_MAX: usize = 200;
+/// Of a part that nobody asked for.
+const PASSED_OVER_BYTES_MAX: usize = 1 << 20;
 
 /// Whether a request is one whose body is not read before its route reads it.
 pub fn has_a_file(request: &Request) -> bool {
-    request.method() == Method::POST && PATHS.contains(&request.uri().path())
+    let below = request.uri().path().strip_prefix(api::ROOT);
+    request.method() == Method::POST && below.is_some_and(|path| api::WITH_A_FILE.contains(&path))
 }
 
 /// Why a form is not taken, in a sentence.
@@ -59,20 +72,74 @@ pub(super) fn not_kept(error: io::Error) -> NotTaken {
     NotTaken(StatusCode::INTERNAL_SERVER_ERROR, "The file could not be kept; the server’s log says why.".into())
 }
 
-/// The form of a request, and its body as it comes. `fields`: those it must have, in words; `bytes_max`: bytes that its file may have,
-/// 0 where none is taken.
+/// A folder for what is being sent, which goes away unless it is kept.
+pub(super) struct Unfinished {
+    path: PathBuf,
+    is_kept: bool,
+}
+
+impl Unfinished {
+    /// Empty, whatever was there.
+    pub(super) async fn new(path: PathBuf) -> Result<Unfinished, NotTaken> {
+        // One that could not be removed before.
+        let _ = tokio::fs::remove_dir_all(&path).await;
+        tokio::fs::create_dir_all(&path).await.map_err(not_kept)?;
+        Ok(Unfinished { path, is_kept: false })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// It is what it was to become: whoever has it now has given it another name.
+    pub(super) fn keep(mut self) {
+        self.is_kept = true;
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            // What cannot be removed is in nobody's way: its name is none that anybody looks for.
+            let _ = fs::remove_dir_all(&self.path);
+        }
+    }
+}
+
+/// Answers a form by what `take` makes of it: a program is told that, a browser is led to where it is shown. `fields`: those that it must
+/// have, in words; `bytes_max`: bytes that its file may have, 0 where none is taken.
+pub(super) async fn answer<T: Serialize, Taken: Future<Output = Result<T, NotTaken>>>(
+    request: Request,
+    bytes_max: u64,
+    fields: &str,
+    take: impl FnOnce(Multipart, Sent) -> Taken,
+    shown_at: impl FnOnce(&T) -> String,
+) -> Response {
+    let to = To::of(request.headers());
+    let (form, sent) = match open(request, bytes_max, fields).await {
+        Ok(opened) => opened,
+        Err(refusal) => return refusal,
+    };
+    match (take(form, sent.clone()).await, to) {
+        (Ok(taken), To::Page) => Redirect::to(&shown_at(&taken)).into_response(),
+        (Ok(taken), To::Program) => (StatusCode::CREATED, Json(taken)).into_response(),
+        (Err(refused), to) => refuse(to, refused, Some(sent)).await,
+    }
+}
+
+/// The form of a request, and its body as it comes.
 ///
 /// # Errors
 /// The answer to one that is no such form, or says beforehand that it is too long.
-pub(super) async fn open(request: Request, bytes_max: u64, fields: &str) -> Result<(Multipart, Sent), Response> {
+async fn open(request: Request, bytes_max: u64, fields: &str) -> Result<(Multipart, Sent), Response> {
     let to = To::of(request.headers());
     // Such a client sends nothing before it is told to, which the first look at its body does.
     let waits = request.headers().contains_key(header::EXPECT);
     if let Some(refused) = refuse_by_head(request.headers(), bytes_max, fields) {
-        return Err(refuse(to, refused, (!waits).then(|| Sent::new(request.into_body()))).await);
+        return Err(refuse(to, refused, (!waits).then(|| Sent::new(request.into_body(), HEAR_OUT))).await);
     }
     let (head, body) = request.into_parts();
-    let sent = Sent::new(body);
+    let sent = Sent::new(body, WITHIN + Duration::from_secs(bytes_max / BYTES_A_SECOND_MIN));
     match Multipart::from_request(Request::from_parts(head, sent.form()), &()).await {
         Ok(form) => Ok((form, sent)),
         Err(_) => Err(refuse(to, not_a_form(fields), Some(sent)).await),
@@ -80,7 +147,7 @@ pub(super) async fn open(request: Request, bytes_max: u64, fields: &str) -> Resu
 }
 
 /// The answer to a form that is not taken. What is `unheard` of it is listened to first: whoever still sends would not hear the answer.
-pub(super) async fn refuse(to: To, NotTaken(status, sentence): NotTaken, unheard: Option<Sent>) -> Response {
+async fn refuse(to: To, NotTaken(status, sentence): NotTaken, unheard: Option<Sent>) -> Response {
     if let Some(sent) = unheard {
         let _ = time::timeout(HEAR_OUT, sent.hear_out()).await;
     }
@@ -115,12 +182,16 @@ pub(super) struct Sent {
     handed_on: Arc<AtomicU64>,
     /// More came than may be held.
     is_endless: Arc<AtomicBool>,
+    /// How long all of it may take, and when that is over: who sends a byte now and then would hold a place and a name for ever.
+    within: Duration,
+    deadline: Instant,
 }
 
 impl Sent {
-    fn new(body: Body) -> Sent {
+    fn new(body: Body, within: Duration) -> Sent {
         let body = Arc::new(Mutex::new(body.into_data_stream()));
-        Sent { body, handed_on: Arc::default(), is_endless: Arc::default() }
+        let deadline = Instant::now() + within;
+        Sent { body, handed_on: Arc::default(), is_endless: Arc::default(), within, deadline }
     }
 
     /// For whoever finds the form's parts: it fails once more came than may be held.
@@ -147,10 +218,17 @@ impl Sent {
     }
 
     /// What comes next of a form; `None` at its end.
+    ///
+    /// # Errors
+    /// 400 where it breaks off or more of it came than may be held; 408 where nothing comes, or all of it takes too long.
     pub(super) async fn next<T>(
         &self,
         next: impl Future<Output = Result<Option<T>, MultipartError>>,
     ) -> Result<Option<T>, NotTaken> {
+        if Instant::now() >= self.deadline {
+            let sentence = format!("A file may take {} minutes.", self.within.as_secs() / 60);
+            return Err(NotTaken(StatusCode::REQUEST_TIMEOUT, sentence));
+        }
         match time::timeout(SILENT_FOR, next).await {
             Ok(Ok(next)) => Ok(next),
             Ok(Err(_)) if self.is_endless.load(Ordering::Relaxed) => {
@@ -190,6 +268,18 @@ pub(super) async fn text(mut field: Field<'_>, sent: &Sent) -> Result<String, No
     String::from_utf8(bytes).map_err(|_| NotTaken::wrong("A field is not text."))
 }
 
+/// Lets a part come that nobody asked for, and keeps nothing of it.
+pub(super) async fn pass_over(mut field: Field<'_>, sent: &Sent) -> Result<(), NotTaken> {
+    let mut bytes = 0;
+    while let Some(chunk) = sent.chunk(&mut field).await? {
+        bytes += chunk.len();
+        if bytes > PASSED_OVER_BYTES_MAX {
+            return Err(NotTaken::wrong("The form has a long part that is none of its fields."));
+        }
+    }
+    Ok(())
+}
+
 /// Writes a part of up to so many bytes into a file.
 pub(super) async fn write(mut field: Field<'_>, sent: &Sent, path: &Path, bytes_max: u64) -> Result<(), NotTaken> {
     let mut file = File::create(path).await.map_err(not_kept)?;
@@ -217,8 +307,8 @@ mod tests {
             count.fetch_add(1, Ordering::Relaxed);
             piece(index).map(Ok::<_, Infallible>)
         }));
-        let sent = Sent::new(Body::from_stream(pieces));
-        let request = Request::post(PATHS[0]).header(header::CONTENT_TYPE, "multipart/form-data; boundary=edge");
+        let sent = Sent::new(Body::from_stream(pieces), WITHIN);
+        let request = Request::post("/").header(header::CONTENT_TYPE, "multipart/form-data; boundary=edge");
         let form = Multipart::from_request(request.body(sent.form()).expect("a request"), &()).await;
         (form.expect("a form"), sent, asked)
     }
@@ -260,6 +350,47 @@ mod tests {
         assert_eq!(bytes, pieces * PIECE);
         drop(field);
         assert!(sent.next(form.next_field()).await.expect("it ends").is_none());
+    }
+
+    #[tokio::test]
+    async fn a_part_that_nobody_asked_for_is_let_come_and_not_for_ever() {
+        // Longer than may be held of what is not handed on.
+        for (pieces, is_taken) in [(PASSED_OVER_BYTES_MAX / PIECE, true), (PASSED_OVER_BYTES_MAX / PIECE + 1, false)] {
+            let piece = move |index| match index {
+                0 => Some(Bytes::from("--edge\r\ncontent-disposition: form-data; name=\"picture\"\r\n\r\n")),
+                last if last == pieces + 1 => Some(Bytes::from("\r\n--edge--\r\n")),
+                past if past > pieces => None,
+                _ => Some(Bytes::from(vec![b'a'; PIECE])),
+            };
+            let (mut form, sent, _) = form(piece).await;
+            let field = sent.next(form.next_field()).await.expect("it goes on").expect("a part");
+            let passed = pass_over(field, &sent).await;
+            assert_eq!(passed.is_ok(), is_taken, "{passed:?}");
+            if is_taken {
+                assert!(sent.next(form.next_field()).await.expect("it ends").is_none());
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_comes_forever_though_never_silent_is_given_up() {
+        let (mut form, mut sent, _) = form(|_| Some(Bytes::from(vec![b'a'; PIECE]))).await;
+        sent.deadline = Instant::now();
+        let refused = sent.next(form.next_field()).await.map(drop).expect_err("its time is over");
+        assert_eq!((refused.0, refused.1.as_str()), (StatusCode::REQUEST_TIMEOUT, "A file may take 10 minutes."));
+    }
+
+    #[tokio::test]
+    async fn a_folder_for_what_is_sent_is_empty_and_goes_away_unless_it_is_kept() {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        let path = root.path().join("flowers@8.upload");
+        fs::create_dir_all(path.join("of before")).expect("a folder");
+        let unfinished = Unfinished::new(path.clone()).await.expect("a folder");
+        assert_eq!(fs::read_dir(unfinished.path()).expect("a folder").count(), 0);
+        drop(unfinished);
+        assert!(!path.exists());
+        Unfinished::new(path.clone()).await.expect("a folder").keep();
+        assert!(path.exists());
     }
 
     #[test]

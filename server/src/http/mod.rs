@@ -19,6 +19,7 @@ pub mod password;
 pub mod teachers;
 pub mod upload;
 
+use crate::datasets::Shelf;
 use app::laboratory::Laboratory;
 use axum::{
     Json, Router,
@@ -27,14 +28,12 @@ use axum::{
     middleware,
     response::{Html, IntoResponse, Response},
 };
-use download::Downloads;
 use guard::Names;
 use leptos::config::LeptosOptions;
 use password::Password;
 use std::sync::Arc;
 use tokio::sync::watch;
 use tower_http::{CompressionLevel, compression::CompressionLayer};
-use upload::Uploads;
 
 /// How hard answers are compressed as they are made: Brotli, even at its quickest, took as long for a large page as making it. The
 /// program's own files lie there compressed by it once and for all.
@@ -49,8 +48,10 @@ pub struct Site {
     pub password: Option<Arc<Password>>,
     /// Turns true when the server stops: streams end then.
     pub shutdown: Shutdown,
-    pub uploads: Uploads,
-    pub downloads: Downloads,
+    /// Where data sets and teachers come.
+    pub shelf: Shelf,
+    /// Another server than those where data sets are published, with a folder for each of them.
+    pub download_from: Option<String>,
 }
 
 /// Turns true when the server stops.
@@ -61,7 +62,7 @@ pub struct Shutdown(pub watch::Receiver<bool>);
 pub fn router(site: Site, names: Names) -> Router {
     let password = site.password.clone();
     let routes = Router::new()
-        .nest("/api/v1", api::routes())
+        .nest(api::ROOT, api::routes())
         .merge(login::routes())
         .merge(events::routes())
         .merge(pages::routes(&site))

@@ -1,24 +1,24 @@
 //! Teachers that were trained elsewhere: what `stillroom import-teacher` does, for pages and programs.
 
 use super::{
-    Site, To,
-    form::{self, NotTaken, Sent, not_kept},
+    Site,
+    form::{self, NotTaken, Sent, Unfinished, not_kept},
 };
+use crate::datasets::Shelf;
 use axum::{
     Json,
     extract::{Multipart, Request, State, multipart::Field},
-    http::StatusCode,
-    response::{IntoResponse, Redirect, Response},
+    response::{IntoResponse, Response},
 };
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     sync::atomic::{AtomicU64, Ordering},
 };
 use study::ImportedTeacher;
 use tokio::task;
 use train::{
     TrainError,
-    imported::{OfItself, described, import},
+    imported::{OfItself, import},
 };
 
 /// Those that are here, by name.
@@ -29,44 +29,36 @@ pub async fn list(State(site): State<Site>) -> Response {
 /// A form with `architecture`, `mean`, `deviation` and `name`, each of which may be left out where the file says it itself, and behind
 /// them `weights`, a safetensors file. Programs are told what became of it; a browser is led to where it is shown.
 pub async fn bring(State(site): State<Site>, request: Request) -> Response {
-    let to = To::of(request.headers());
-    let bytes_max = site.uploads.bytes_max;
-    let (mut form, sent) =
-        match form::open(request, bytes_max, "architecture, mean, deviation, name and, behind them, weights").await {
-            Ok(opened) => opened,
-            Err(refusal) => return refusal,
-        };
-    match (take(&site.uploads.shelf.data_dir, bytes_max, &mut form, &sent).await, to) {
-        (Ok(_), To::Page) => Redirect::to("/data#teachers").into_response(),
-        (Ok(teacher), To::Program) => (StatusCode::CREATED, Json(teacher)).into_response(),
-        (Err(refused), to) => form::refuse(to, refused, Some(sent)).await,
-    }
+    let (shelf, bytes_max) = (site.shelf, site.laboratory.upload_limit);
+    let fields = "architecture, mean, deviation, name and, behind them, weights";
+    let take = |form, sent| take(shelf, bytes_max, form, sent);
+    form::answer(request, bytes_max, fields, take, |_| "/data#teachers".to_owned()).await
 }
 
-async fn take(data_dir: &Path, bytes_max: u64, form: &mut Multipart, sent: &Sent) -> Result<ImportedTeacher, NotTaken> {
+async fn take(shelf: Shelf, bytes_max: u64, mut form: Multipart, sent: Sent) -> Result<ImportedTeacher, NotTaken> {
     let (mut said, mut name) = (OfItself::default(), None);
     let (mut mean, mut deviation) = (None, None);
     while let Some(field) = sent.next(form.next_field()).await? {
         match field.name() {
             Some("architecture") => {
-                let text = form::text(field, sent).await?;
+                let text = form::text(field, &sent).await?;
                 let read = |text: &str| {
                     text.parse().map_err(|wrong| NotTaken::wrong(format!("architecture: {text:?} is {wrong}.")))
                 };
                 said.architecture = given(&text).map(read).transpose()?;
             }
-            Some("mean") => mean = numbers("mean", &form::text(field, sent).await?)?,
-            Some("deviation") => deviation = numbers("deviation", &form::text(field, sent).await?)?,
-            Some("name") => name = given(&form::text(field, sent).await?).map(str::to_owned),
+            Some("mean") => mean = numbers("mean", &form::text(field, &sent).await?)?,
+            Some("deviation") => deviation = numbers("deviation", &form::text(field, &sent).await?)?,
+            Some("name") => name = given(&form::text(field, &sent).await?).map(str::to_owned),
             Some("weights") => {
                 said.normalisation = match (mean, deviation) {
                     (Some(mean), Some(deviation)) => Some([mean, deviation]),
                     (None, None) => None,
                     _ => return Err(NotTaken::wrong("mean and deviation are given both or not at all.")),
                 };
-                return weights(data_dir, bytes_max, said, name, field, sent).await;
+                return weights(shelf, bytes_max, said, name, field, &sent).await;
             }
-            _ => {}
+            _ => form::pass_over(field, &sent).await?,
         }
     }
     Err(NotTaken::wrong("The form has no weights."))
@@ -86,21 +78,11 @@ fn numbers(field: &str, text: &str) -> Result<Option<Vec<f32>>, NotTaken> {
     read.map(Some).map_err(|_| wrong())
 }
 
-/// Counts those that come, so that each has a file of its own.
+/// Counts those that come, so that each has a folder of its own.
 static BROUGHT: AtomicU64 = AtomicU64::new(0);
 
-/// A file that goes away.
-struct Passing(PathBuf);
-
-impl Drop for Passing {
-    fn drop(&mut self) {
-        // What cannot be removed is in nobody's way: it has no teacher's name.
-        let _ = std::fs::remove_file(&self.0);
-    }
-}
-
 async fn weights(
-    data_dir: &Path,
+    shelf: Shelf,
     bytes_max: u64,
     said: OfItself,
     name: Option<String>,
@@ -108,15 +90,16 @@ async fn weights(
     sent: &Sent,
 ) -> Result<ImportedTeacher, NotTaken> {
     let of_file = field.file_name().and_then(|name| Path::new(name).file_stem()?.to_str()).map(str::to_owned);
-    let name = name.or(of_file).unwrap_or_else(|| "a teacher".into());
-    let folder = data_dir.join("uploads");
-    tokio::fs::create_dir_all(&folder).await.map_err(not_kept)?;
-    let part = Passing(folder.join(format!("{}.safetensors", BROUGHT.fetch_add(1, Ordering::Relaxed))));
-    form::write(field, sent, &part.0, bytes_max).await?;
-    let data_dir = data_dir.to_owned();
+    let name = name.or(of_file).unwrap_or_default();
+    let number = BROUGHT.fetch_add(1, Ordering::Relaxed).to_string();
+    let part = Unfinished::new(shelf.uploads().join(number)).await?;
+    let file = part.path().join("weights.safetensors");
+    form::write(field, sent, &file, bytes_max).await?;
     let imported = task::spawn_blocking(move || {
-        let described = described(&part.0, said, name)?;
-        import(&data_dir, &part.0, &described)
+        let _turn = shelf.turn();
+        let imported = import(&shelf.data_dir, &file, said, &name);
+        drop(part);
+        imported
     });
     let imported = imported.await.map_err(|ended| not_kept(std::io::Error::other(ended)))?;
     imported.map_err(|error| match error {

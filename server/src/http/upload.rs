@@ -2,48 +2,32 @@
 //! and is a data set at once if all of it can be read.
 
 use super::{
-    Site, To,
-    form::{self, NotTaken, Sent, not_kept},
+    Site,
+    form::{self, NotTaken, Sent, Unfinished, not_kept},
 };
 use crate::{
     datasets::{Coming, NotBrought, Shelf, built_in},
     download::beside,
 };
 use axum::{
-    Json,
     extract::{Multipart, Request, State, multipart::Field},
     http::StatusCode,
-    response::{IntoResponse, Redirect, Response},
+    response::Response,
 };
-use std::{fs, path::PathBuf};
+use std::{fs, io, path::Path};
 use study::{Dataset, DatasetFacts};
 use tokio::task;
 use train::folder::sync_folder;
 
 const ENDINGS: [&str; 4] = [".zip", ".tar.gz", ".tgz", ".tar"];
 
-/// What uploads need.
-#[derive(Clone)]
-pub struct Uploads {
-    pub shelf: Shelf,
-    /// Bytes that an archive may have; 0: none is taken.
-    pub bytes_max: u64,
-}
-
 /// A form with `name` (such as flowers@64) and, behind it, `archive`. Programs are told the data set's facts; a browser is led to
 /// where it is shown.
 pub async fn upload(State(site): State<Site>, request: Request) -> Response {
-    let to = To::of(request.headers());
-    let uploads = site.uploads;
-    let (mut form, sent) = match form::open(request, uploads.bytes_max, "name and, behind it, archive").await {
-        Ok(opened) => opened,
-        Err(refusal) => return refusal,
-    };
-    match (take(&uploads, &mut form, &sent).await, to) {
-        (Ok(facts), To::Page) => Redirect::to(&format!("/data#{}", facts.dataset)).into_response(),
-        (Ok(facts), To::Program) => (StatusCode::CREATED, Json(facts)).into_response(),
-        (Err(refused), to) => form::refuse(to, refused, Some(sent)).await,
-    }
+    let (shelf, bytes_max) = (site.shelf, site.laboratory.upload_limit);
+    let take = |form, sent| take(shelf, bytes_max, form, sent);
+    let shown_at = |facts: &DatasetFacts| format!("/data#{}", facts.dataset);
+    form::answer(request, bytes_max, "name and, behind it, archive", take, shown_at).await
 }
 
 /// Of a data set that comes, or is here, already.
@@ -58,23 +42,29 @@ fn has_a_place(dataset: Dataset, why: NotBrought) -> NotTaken {
     NotTaken(StatusCode::CONFLICT, sentence)
 }
 
-async fn take(uploads: &Uploads, form: &mut Multipart, sent: &Sent) -> Result<DatasetFacts, NotTaken> {
+async fn take(shelf: Shelf, bytes_max: u64, mut form: Multipart, sent: Sent) -> Result<DatasetFacts, NotTaken> {
     let mut name = None;
     while let Some(field) = sent.next(form.next_field()).await? {
         match field.name() {
-            Some("name") => name = Some(form::text(field, sent).await?),
+            Some("name") => name = Some(form::text(field, &sent).await?),
             Some("archive") => {
                 let name =
                     name.as_deref().ok_or_else(|| NotTaken::wrong("The form’s name must come before its archive."))?;
                 let dataset = named(name)?;
-                let coming = uploads.shelf.begin(dataset).map_err(|why| has_a_place(dataset, why))?;
-                if tokio::fs::try_exists(uploads.shelf.folder(dataset)).await.map_err(not_kept)? {
+                let coming = shelf.begin(dataset).map_err(|why| has_a_place(dataset, why))?;
+                let folder = shelf.folder(dataset);
+                if tokio::fs::try_exists(&folder).await.map_err(not_kept)? {
                     return Err(has_a_place(dataset, NotBrought::HasAPlace));
                 }
-                let part = receive(uploads, field, &coming, sent).await?;
-                return add(uploads.shelf.clone(), coming, part).await;
+                let part = receive(&folder, bytes_max, field, &sent).await?;
+                let added = task::spawn_blocking(move || add(&shelf, coming, part));
+                return added.await.unwrap_or_else(|ended| {
+                    tracing::error!(%ended, "reading an upload ended by itself");
+                    let sentence = "The archive could not be read; the server’s log says why.";
+                    Err(NotTaken(StatusCode::INTERNAL_SERVER_ERROR, sentence.into()))
+                });
             }
-            _ => {}
+            _ => form::pass_over(field, &sent).await?,
         }
     }
     Err(NotTaken::wrong("The form has no archive."))
@@ -90,54 +80,95 @@ fn named(name: &str) -> Result<Dataset, NotTaken> {
     }
 }
 
-/// A folder that goes away unless it is kept.
-struct Unfinished(PathBuf);
-
-impl Unfinished {
-    fn keep(mut self) {
-        // What is left to remove has no path.
-        self.0 = PathBuf::new();
-    }
-}
-
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        // What cannot be removed is in nobody's way: it has no data set's name.
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 /// Writes the archive into a folder beside that which it is to have.
-async fn receive(uploads: &Uploads, field: Field<'_>, coming: &Coming, sent: &Sent) -> Result<Unfinished, NotTaken> {
+async fn receive(folder: &Path, bytes_max: u64, field: Field<'_>, sent: &Sent) -> Result<Unfinished, NotTaken> {
     let given = field.file_name().unwrap_or_default().to_lowercase();
     let ending = ENDINGS.into_iter().find(|ending| given.ends_with(ending));
     let ending =
         ending.ok_or_else(|| NotTaken::wrong(format!("The archive’s name must end with {}.", ENDINGS.join(", "))))?;
-    let part = Unfinished(beside(&uploads.shelf.folder(coming.dataset), "upload"));
-    // One that could not be removed before.
-    let _ = tokio::fs::remove_dir_all(&part.0).await;
-    tokio::fs::create_dir_all(&part.0).await.map_err(not_kept)?;
-    form::write(field, sent, &part.0.join(format!("images{ending}")), uploads.bytes_max).await?;
+    let part = Unfinished::new(beside(folder, "upload")).await?;
+    form::write(field, sent, &part.path().join(format!("images{ending}")), bytes_max).await?;
     Ok(part)
 }
 
 /// Reads all of it: then it gets its name and is a data set of this machine, or it goes away, also where nobody waits for the answer any
-/// more. Only then may the same data set come in another way.
-async fn add(shelf: Shelf, coming: Coming, part: Unfinished) -> Result<DatasetFacts, NotTaken> {
-    let added = task::spawn_blocking(move || {
-        let read = shelf.read(coming.dataset, &part.0);
-        let read = read.map_err(|error| NotTaken::wrong(format!("The archive cannot be used: {error}.")))?;
-        let folder = shelf.folder(coming.dataset);
-        fs::rename(&part.0, &folder).and_then(|()| sync_folder(&folder)).map_err(not_kept)?;
-        part.keep();
-        let facts = read.0.clone();
-        shelf.add(read, &folder);
-        drop(coming);
-        Ok(facts)
-    });
-    added.await.unwrap_or_else(|ended| {
-        tracing::error!(%ended, "reading an upload ended by itself");
-        let sentence = "The archive could not be read; the server’s log says why.";
-        Err(NotTaken(StatusCode::INTERNAL_SERVER_ERROR, sentence.into()))
-    })
+/// more. Only then may the same data set come in another way: `part` is let go of before `coming`, which stands before it.
+fn add(shelf: &Shelf, coming: Coming, part: Unfinished) -> Result<DatasetFacts, NotTaken> {
+    let read = shelf.read(coming.dataset, part.path());
+    let read = read.map_err(|error| NotTaken::wrong(format!("The archive cannot be used: {error}.")))?;
+    let folder = shelf.folder(coming.dataset);
+    put_in_place(part, &folder).map_err(not_kept)?;
+    let facts = read.0.clone();
+    shelf.add(read, &folder);
+    Ok(facts)
+}
+
+/// Gives it its name. From then on it is there, and a server that starts finds it.
+fn put_in_place(part: Unfinished, folder: &Path) -> io::Result<()> {
+    fs::rename(part.path(), folder)?;
+    part.keep();
+    if let Err(error) = sync_folder(folder) {
+        tracing::warn!(%error, "a data set that was sent may be gone after a power failure");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{datasets::DatasetPaths, machine};
+    use std::{os::unix::fs::PermissionsExt, thread};
+    use store::Store;
+    use train::dataset::Notes;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_name_of_a_refused_upload_is_free_once_its_folder_is_gone() {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        let store = Store::open(root.path()).await.expect("a store");
+        let (machine, samples) = machine::find(root.path(), &DatasetPaths::new(), Notes::None, Some(1), 0);
+        let paths = DatasetPaths::new();
+        let place = root.path().to_owned();
+        let shelf = Shelf::new(place, paths.clone(), paths.into(), machine.into(), samples.into(), store.clone());
+        let dataset = "flowers@8".parse().expect("a data set");
+        let coming = shelf.begin(dataset).expect("it comes");
+        let part = Unfinished::new(beside(&shelf.folder(dataset), "upload")).await.expect("a folder");
+        let folder = part.path().to_owned();
+        // So many that removing them takes longer than asking again does.
+        for file in 0..10_000 {
+            fs::write(folder.join(format!("{file}.txt")), b"").expect("a file");
+        }
+        let (own, waits) = (shelf.clone(), folder.clone());
+        let again = thread::spawn(move || {
+            let again = loop {
+                match own.begin(dataset) {
+                    Ok(coming) => break coming,
+                    Err(why) => assert_eq!(why, NotBrought::Comes),
+                }
+            };
+            (waits.exists(), again)
+        });
+        let refused = add(&shelf, coming, part).map(drop).expect_err("these are no images");
+        assert_eq!(refused.0, StatusCode::UNPROCESSABLE_ENTITY);
+        let (was_there, again) = again.join().expect("it may come again");
+        assert!(!was_there && !folder.exists(), "whoever comes next would have lost its folder");
+        drop(again);
+        store.close().await;
+    }
+
+    #[tokio::test]
+    async fn what_has_its_name_is_there_even_where_that_cannot_be_synced() {
+        if rustix::process::geteuid().is_root() {
+            eprintln!("skipped: root may open every folder");
+            return;
+        }
+        let root = tempfile::tempdir().expect("a temporary folder");
+        let folder = root.path().join("flowers@8");
+        let part = Unfinished::new(beside(&folder, "upload")).await.expect("a folder");
+        // Files in it can be named, and it cannot be opened.
+        fs::set_permissions(root.path(), fs::Permissions::from_mode(0o300)).expect("it is ours");
+        let put = put_in_place(part, &folder);
+        fs::set_permissions(root.path(), fs::Permissions::from_mode(0o700)).expect("it is ours");
+        put.expect("it has its name");
+        assert!(folder.is_dir());
+    }
 }

@@ -12,6 +12,29 @@ async fn bring(laboratory: &Laboratory, fields: &[(&str, &str)], weights: &[u8],
     send_form(laboratory, "/api/v1/teachers", fields, ("weights", "my <b>teacher.safetensors", weights), accept).await
 }
 
+/// How many files lie where those that are sent do for as long as they are looked at.
+fn left(laboratory: &Laboratory) -> usize {
+    fs::read_dir(laboratory.data_dir.join("uploads")).map_or(0, Iterator::count)
+}
+
+/// Numbers of this shape, all zeros, as a safetensors file's header has them from byte `begin` on, and where they end.
+fn tensor(name: &str, shape: &[usize], begin: usize) -> (String, usize) {
+    let end = begin + 4 * shape.iter().product::<usize>();
+    (format!(r#""{name}":{{"dtype":"F32","shape":{shape:?},"data_offsets":[{begin},{end}]}}"#), end)
+}
+
+/// A safetensors file: eight bytes with the header's length, the header, the numbers.
+fn file(tensors: &[(&str, &[usize])]) -> Vec<u8> {
+    let mut end = 0;
+    let mut place = |(name, shape): &(&str, &[usize])| {
+        let (said, behind) = tensor(name, shape, end);
+        end = behind;
+        said
+    };
+    let header = format!("{{{}}}", tensors.iter().map(&mut place).collect::<Vec<_>>().join(","));
+    [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &vec![0; end]].concat()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_network_from_elsewhere_is_sent_checked_listed_and_teaches() {
     let bench = Bench::new();
@@ -52,33 +75,89 @@ async fn a_network_from_elsewhere_is_sent_checked_listed_and_teaches() {
     let taught = format!("{STUDY}\nteacher = {{ architecture = \"{network}\" }}\ntreatment = {{ kd_stop_epoch = 1 }}");
     let id = laboratory.create(&taught).await;
     laboratory.until_finished(id).await;
-    let left = fs::read_dir(bench.folder.path().join("data/uploads")).expect("a folder").count();
-    assert_eq!(left, 0, "what came on the way is gone");
+    assert_eq!(left(&laboratory), 0, "what came on the way is gone");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_teacher_is_refused_with_all_that_is_wrong() {
     let bench = Bench::new();
     let laboratory = bench.serve("data");
-    // A safetensors file of one tensor: eight bytes with the header's length, the header, the numbers.
-    let head = br#"{"conv1.weight":{"dtype":"F32","shape":[1,1,1,1],"data_offsets":[0,4]}}"#;
-    let one = [&(head.len() as u64).to_le_bytes()[..], head, &[0; 4]].concat();
-    let cases: [(&[(&str, &str)], &str); 6] = [
-        (&[("architecture", "wrn-11-1")], "architecture: \"wrn-11-1\" is not a network; allowed: wrn-DEPTH-WIDTH"),
-        (&[("mean", "a lot")], "mean: \"a lot\" is no list of numbers"),
-        (&[("mean", "0.5")], "mean and deviation are given both or not at all."),
-        (&[], "does not say which network it is"),
-        (&[("architecture", "wrn-10-1")], "does not say how its inputs are normalised"),
-        (&[("architecture", "wrn-10-1"), ("mean", "0.5"), ("deviation", "0.2")], "has no fc.weight"),
+    let one = file(&[("conv1.weight", &[1, 1, 1, 1])]);
+    let grey = [("architecture", "wrn-10-1"), ("mean", "0.5"), ("deviation", "0.2")];
+    let with = |mean: &'static str, deviation: &'static str| [grey[0], ("mean", mean), ("deviation", deviation)];
+    let ended = |channels: usize, classes: usize| {
+        file(&[("conv1.weight", &[16, channels, 3, 3]), ("fc.weight", &[classes, 64]), ("fc.bias", &[classes])])
+    };
+    // Whatever is in it, no more of it is told than a line or two.
+    let names: Vec<String> =
+        (0..50_000).map(|n| format!("a tensor that is none of this network's, number {n}")).collect();
+    let of_others: Vec<(&str, &[usize])> = names.iter().map(|name| (name.as_str(), &[0][..])).collect();
+    let two: [(&str, &[usize]); 2] = [("conv1.weight", &[16, 1, 3, 3]), ("fc.weight", &[10, 64])];
+    let many = file(&[&two[..], &of_others[..]].concat());
+    let cases: [(&[(&str, &str)], &[u8], &str); 13] = [
+        (&[("architecture", "wrn-11-1")], &one, "\"wrn-11-1\" is not a network; allowed: wrn-DEPTH-WIDTH"),
+        (&[("mean", "a lot")], &one, "mean: \"a lot\" is no list of numbers"),
+        (&[("mean", "0.5")], &one, "mean and deviation are given both or not at all."),
+        (&[], &one, "does not say which network it is"),
+        (&grey[..1], &one, "does not say how its inputs are normalised"),
+        (&grey, &one, "has no fc.weight"),
+        (&grey, &ended(0, 10), "is for images of 0 colours; allowed: 1 (grey) or 3."),
+        (&grey, &ended(3, 1), "knows 1 classes; allowed: 2 to 256."),
+        (&grey, &ended(1, 300), "knows 300 classes; allowed: 2 to 256."),
+        (&grey, &ended(1, 10), "block1.layer.0.bn1.weight is missing; "),
+        (&grey, &many, "number 10000 is not in this network; "),
+        (&grey, b"short", "is not a safetensors file: it has no header."),
+        (&grey, b"no tensors", "is not a safetensors file: its header would have "),
     ];
-    for (fields, said) in cases {
-        let answer = bring(&laboratory, fields, &one, "*/*").await;
+    for (fields, weights, said) in cases {
+        let answer = bring(&laboratory, fields, weights, "*/*").await;
         assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY, "{said}");
         let error: Value = answer.json().await.expect("JSON");
-        assert!(error["error"].as_str().is_some_and(|error| error.contains(said)), "{said}: {error}");
+        let sentence = error["error"].as_str().expect("a sentence");
+        assert!(sentence.contains(said) && sentence.len() < 3_000, "{said}: {sentence}");
+        assert_eq!(left(&laboratory), 0, "{said}");
     }
+    // A whole network, of which somebody says what no number is.
+    let whole = whole_network();
+    for (mean, deviation) in
+        [("nan", "0.2"), ("inf", "0.2"), ("0.5", "nan"), ("0.5", "inf"), ("0.5", "0"), ("0.5,1", "1,1")]
+    {
+        let answer = bring(&laboratory, &with(mean, deviation), &whole, "*/*").await;
+        assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY, "{mean} {deviation}");
+        let said = answer.text().await.expect("text");
+        assert!(
+            said.contains("has 1 colours: give 1 means, and as many deviations above 0, all of them finite"),
+            "{said}"
+        );
+    }
+    let answer = bring(&laboratory, &grey, &whole[..whole.len() - 4], "*/*").await;
+    assert!(answer.text().await.expect("text").contains("is not a safetensors file: it has "));
+
     let answer = bring(&laboratory, &[("architecture", "wrn-10-1")], b"no tensors", "text/html").await;
     assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY);
     assert!(answer.text().await.expect("text").contains("This is not taken"));
     assert_eq!(laboratory.get("/api/v1/teachers").await, json!([]));
+    let imported = fs::read_dir(laboratory.data_dir.join("imported")).map_or(0, Iterator::count);
+    assert_eq!((left(&laboratory), imported), (0, 0));
+
+    // What nobody asked for is let come, and the same network is taken where all is said as it should be.
+    let picture = "x".repeat(100_000);
+    let fields = [("picture", &*picture), grey[0], grey[1], grey[2], ("name", "one\r\n\u{7}two")];
+    let answer = bring(&laboratory, &fields, &whole, "*/*").await;
+    assert_eq!(answer.status(), StatusCode::CREATED);
+    let teacher: Value = answer.json().await.expect("JSON");
+    assert_eq!(
+        (&teacher["name"], &teacher["channels"], &teacher["classes"]),
+        (&json!("onetwo"), &json!(1), &json!(10))
+    );
+    assert_eq!(left(&laboratory), 0);
+}
+
+/// wrn-10-1 of grey images and ten classes, all zeros.
+fn whole_network() -> Vec<u8> {
+    let architecture = "wrn-10-1".parse().expect("a network");
+    let shape = train::engine::NetworkShape { architecture, channels: 1, image_size: 32, classes: 10 };
+    let tensors = shape.tensors();
+    let tensors: Vec<(&str, &[usize])> = tensors.iter().map(|it| (it.name.as_str(), &it.shape[..])).collect();
+    file(&tensors)
 }

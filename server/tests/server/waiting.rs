@@ -68,10 +68,16 @@ async fn a_study_that_waits_for_images_goes_on_once_they_were_sent() {
 
     let datasets = bench.data_dir("data").join("datasets");
     fs::remove_dir_all(datasets.join("flowers@8")).expect("it was there");
-    // One that was on its way when a server was killed.
-    fs::create_dir(datasets.join("birds@8.upload")).expect("a folder");
+    // What was on its way when a server was killed, and a person's own.
+    let uploads = bench.data_dir("data/uploads");
+    for folder in [datasets.join("birds@8.upload"), uploads.join("0"), datasets.join("old.upload")] {
+        fs::create_dir_all(&folder).expect("a folder");
+        fs::write(folder.join("weights.safetensors"), b"").expect("a file");
+    }
     let laboratory = bench.serve("data");
-    assert_eq!(fs::read_dir(&datasets).expect("a folder").count(), 0);
+    let left = fs::read_dir(&datasets).expect("a folder").map(|entry| entry.expect("an entry").file_name());
+    assert_eq!(left.collect::<Vec<_>>(), ["old.upload"]);
+    assert!(!uploads.exists());
     assert_eq!(laboratory.status(press(&laboratory, "resume")).await, StatusCode::NO_CONTENT);
     // It is in no list of data sets that could be here, and is missed all the same: on its page, and among all.
     let waits = "Waiting for its images, 0 of 1 run is done: flowers@8 was not found";

@@ -7,14 +7,14 @@ use study::{Architecture, CheckpointId, Epoch, ImportedTeacher, Job, Optimizer, 
 use train::{
     checkpoint::{export, load_logits, load_weights},
     engine::NetworkShape,
-    imported::{Described, OfItself, import, list, said_of_itself},
+    imported::{OfItself, import, list},
     worker::{Outcome, work},
 };
 
 const ARCHITECTURE: Architecture = Architecture::WideResNet { depth: 10, width: 1 };
 
-fn described(mean: f32, deviation: f32) -> Described {
-    Described { architecture: ARCHITECTURE, name: "mine".into(), mean: vec![mean], deviation: vec![deviation] }
+fn said(mean: f32, deviation: f32) -> OfItself {
+    OfItself { architecture: Some(ARCHITECTURE), normalisation: Some([vec![mean], vec![deviation]]) }
 }
 
 /// Reads an imported teacher in, as a worker does.
@@ -94,12 +94,12 @@ fn an_imported_teacher_says_what_pytorch_says_by_its_own_normalisation() {
     let laboratory = Laboratory::new();
     let file = laboratory.root.path().join("teacher.safetensors");
     let expected = by_formula(&file);
-    let teacher = import(laboratory.root.path(), &file, &described(0.25, 0.4)).unwrap();
+    let teacher = import(laboratory.root.path(), &file, said(0.25, 0.4), "mine").unwrap();
     assert_eq!((teacher.channels, teacher.classes), (1, 10));
     assert_eq!(list(laboratory.root.path()).unwrap(), std::slice::from_ref(&teacher));
     // The same again is no other teacher; by another normalisation it is.
-    assert_eq!(import(laboratory.root.path(), &file, &described(0.25, 0.4)).unwrap(), teacher);
-    let other = import(laboratory.root.path(), &file, &described(0.5, 0.5)).unwrap();
+    assert_eq!(import(laboratory.root.path(), &file, said(0.25, 0.4), "mine").unwrap(), teacher);
+    let other = import(laboratory.root.path(), &file, said(0.5, 0.5), "mine").unwrap();
     assert_ne!(other.network, teacher.network);
     assert_eq!(list(laboratory.root.path()).unwrap().len(), 2);
 
@@ -127,10 +127,8 @@ fn what_is_exported_and_imported_again_teaches_the_same() {
     let trained = laboratory.segment.clone();
     let file = laboratory.root.path().join("exported.safetensors");
     export(&laboratory.train(&trained), Epoch(3), &file).unwrap();
-    let OfItself { architecture, normalisation } = said_of_itself(&file).unwrap();
-    let [mean, deviation] = normalisation.unwrap();
-    let described = Described { architecture: architecture.unwrap(), name: "again".into(), mean, deviation };
-    let imported = read_in(&laboratory, &import(laboratory.root.path(), &file, &described).unwrap());
+    let import = |said| import(laboratory.root.path(), &file, said, "again").unwrap();
+    let imported = read_in(&laboratory, &import(OfItself::default()));
     let test = |segment: &Segment, epoch| load_logits(&laboratory.folder(segment), Epoch(epoch)).unwrap().test;
     assert_eq!(test(&imported, 1), test(&trained, 3));
 
@@ -149,30 +147,101 @@ fn what_is_exported_and_imported_again_teaches_the_same() {
     };
     assert!(taught_by("by trained", &trained, 3) == taught_by("by imported", &imported, 1));
     // By another normalisation it is shown other numbers, and says something else.
-    let other = Described { mean: vec![0.5], deviation: vec![0.5], ..described };
-    let other = read_in(&laboratory, &import(laboratory.root.path(), &file, &other).unwrap());
+    let other = read_in(&laboratory, &import(OfItself { architecture: None, ..said(0.5, 0.5) }));
     assert!(taught_by("by other", &other, 1) != taught_by("by trained again", &trained, 3));
 }
 
 #[test]
-fn what_does_not_fit_is_refused_with_every_reason() {
+fn what_does_not_fit_is_refused_with_its_reasons() {
     let laboratory = Laboratory::new();
     let root = laboratory.root.path();
     let file = root.join("teacher.safetensors");
     by_formula(&file);
-    let told = |described: &Described| import(root, &file, described).unwrap_err().to_string();
-    let deeper = Described { architecture: Architecture::WideResNet { depth: 16, width: 1 }, ..described(0.25, 0.4) };
-    let missing = told(&deeper);
-    for name in ["block1.layer.1.conv1.weight is missing", "block3.layer.1.bn2.running_var is missing"] {
-        assert!(missing.contains(name), "{missing}");
+    let told = |said: OfItself| import(root, &file, said, "mine").unwrap_err().to_string();
+    let of = |name: &str| OfItself { architecture: Some(name.parse().unwrap()), ..said(0.25, 0.4) };
+    // A block of ten tensors in each of three groups.
+    let missing = told(of("wrn-16-1"));
+    assert!(missing.contains("block1.layer.1.conv1.weight is missing"), "{missing}");
+    assert!(missing.ends_with("and 20 more"), "{missing}");
+    let wider = told(of("wrn-10-2"));
+    assert!(wider.contains(" is [16], expected [32]; ") && wider.contains(" more"), "{wider}");
+    let of_colours = told(OfItself { normalisation: Some([vec![0.5; 3], vec![0.4]]), ..said(0.25, 0.4) });
+    assert!(of_colours.contains("has 1 colours"), "{of_colours}");
+    for [mean, deviation] in
+        [[0.25, 0.0], [0.25, -0.4], [f32::NAN, 0.4], [0.25, f32::NAN], [f32::INFINITY, 0.4], [0.25, f32::INFINITY]]
+    {
+        let refused = told(said(mean, deviation));
+        assert!(refused.contains("deviations above 0, all of them finite"), "{mean} {deviation}: {refused}");
     }
-    let wider =
-        told(&Described { architecture: Architecture::WideResNet { depth: 10, width: 2 }, ..described(0.25, 0.4) });
-    assert!(wider.contains("fc.weight is [10, 64], expected [10, 128]"), "{wider}");
-    let colours = told(&Described { mean: vec![0.5; 3], ..described(0.25, 0.4) });
-    assert!(colours.contains("has 1 colours"), "{colours}");
-    assert!(told(&described(0.25, 0.0)).contains("deviations above 0"));
-    fs::write(&file, b"not a file of tensors").unwrap();
-    assert!(told(&described(0.25, 0.4)).contains("is not a safetensors file"));
+    assert!(told(OfItself { architecture: None, ..said(0.25, 0.4) }).contains("does not say which network it is"));
+    assert!(told(OfItself { normalisation: None, ..said(0.25, 0.4) }).contains("how its inputs are normalised"));
     assert_eq!(list(root).unwrap(), []);
+}
+
+/// A safetensors file of these tensors with zeros in them, and `more` bytes behind.
+fn zeros(path: &Path, tensors: &[(String, Vec<usize>)], more: usize) {
+    let mut end = 0;
+    let place = |(name, shape): &(String, Vec<usize>)| {
+        let begin = end;
+        end += 4 * shape.iter().product::<usize>();
+        format!(r#""{name}":{{"dtype":"F32","shape":{shape:?},"data_offsets":[{begin},{end}]}}"#)
+    };
+    let header = format!("{{{}}}", tensors.iter().map(place).collect::<Vec<_>>().join(","));
+    let length = (header.len() as u64).to_le_bytes();
+    fs::write(path, [&length[..], header.as_bytes(), &vec![0; end + more]].concat()).unwrap();
+}
+
+#[test]
+fn a_file_that_no_network_could_be_of_is_refused_by_its_header() {
+    let laboratory = Laboratory::new();
+    let root = laboratory.root.path();
+    let file = root.join("teacher.safetensors");
+    let told = |mean: &[f32]| {
+        let normalisation = Some([mean.to_vec(), mean.to_vec()]);
+        import(root, &file, OfItself { normalisation, ..said(0.5, 0.5) }, "mine").unwrap_err().to_string()
+    };
+    let of = |channels: usize, classes: usize| {
+        let shape = NetworkShape { architecture: ARCHITECTURE, channels, image_size: 28, classes };
+        shape.tensors().into_iter().map(|tensor| (tensor.name, tensor.shape)).collect::<Vec<_>>()
+    };
+    for (channels, classes, expected) in [
+        (0, 10, "is for images of 0 colours; allowed: 1 (grey) or 3"),
+        (2, 10, "is for images of 2 colours; allowed: 1 (grey) or 3"),
+        (1, 1, "knows 1 classes; allowed: 2 to 256"),
+        (1, 257, "knows 257 classes; allowed: 2 to 256"),
+    ] {
+        zeros(&file, &of(channels, classes), 0);
+        let refused = told(&vec![0.5; channels]);
+        assert!(refused.ends_with(expected), "{refused}");
+    }
+    zeros(&file, &of(1, 10), 7);
+    assert!(told(&[0.5]).contains("is not a safetensors file: it has "));
+    let many: Vec<_> = (0..100_000).map(|n| (format!("{n}"), vec![0])).collect();
+    zeros(&file, &[of(1, 10), many].concat(), 0);
+    let refused = told(&[0.5]);
+    assert!(refused.len() < 1000 && refused.ends_with(" is not in this network; and 99990 more"), "{refused}");
+    let letters = "x".repeat(1_000_000);
+    zeros(&file, &[(letters, vec![0])], 0);
+    assert!(told(&[0.5]).ends_with("has no conv1.weight, which says how many colours"));
+    for (bytes, expected) in [
+        (&b"short"[..], "is not a safetensors file: it has no header"),
+        (b"not a file of tensors", "is not a safetensors file: its header would have 7"),
+        (b"\x02\0\0\0\0\0\0\0[]", "is not a safetensors file: invalid "),
+    ] {
+        fs::write(&file, bytes).unwrap();
+        let refused = told(&[0.5]);
+        assert!(refused.contains(expected), "{refused}");
+    }
+    assert_eq!(list(root).unwrap(), []);
+}
+
+#[test]
+fn a_name_is_one_that_pages_can_show() {
+    let laboratory = Laboratory::new();
+    let file = laboratory.root.path().join("teacher.safetensors");
+    by_formula(&file);
+    let named = |name: &str| import(laboratory.root.path(), &file, said(0.5, 0.5), name).unwrap().name;
+    assert_eq!(named("a\n\u{1b}[1m b"), "a[1m b");
+    assert_eq!(named(&"ö".repeat(70_000)), "ö".repeat(100));
+    assert_eq!(named("\n"), "a teacher");
 }

@@ -7,7 +7,7 @@ use study::{Architecture, CheckpointId, Epoch, Numerics, Optimizer, Schedule, Se
 use train::{
     checkpoint::load_logits,
     engine::NetworkShape,
-    imported::{Described, import},
+    imported::{OfItself, import},
     worker::{Outcome, work},
 };
 
@@ -84,9 +84,8 @@ fn each_engine_teaches_the_other() {
     let laboratory = Laboratory::new();
     let file = laboratory.root.path().join("resnet18.safetensors");
     let expected = by_formula(&file);
-    let described =
-        Described { architecture: ARCHITECTURE, name: "torchvision".into(), mean: vec![0.25], deviation: vec![0.4] };
-    let imported = import(laboratory.root.path(), &file, &described).unwrap().network.imported.unwrap();
+    let said = OfItself { architecture: Some(ARCHITECTURE), normalisation: Some([vec![0.25], vec![0.4]]) };
+    let imported = import(laboratory.root.path(), &file, said, "torchvision").unwrap().network.imported.unwrap();
     let teacher = Segment {
         key: key("resnet18"),
         start: Start::Imported(imported),
@@ -137,4 +136,27 @@ fn each_engine_teaches_the_other() {
     assert_eq!(cosines(&student), 5);
     let large = taught_by("large", &student, ARCHITECTURE, Numerics::CandleF32);
     assert_eq!(cosines(&large), 6);
+}
+
+/// As for the hand-written engine: what is lost is trained again to the same bits.
+#[test]
+fn left_and_killed_candle_ends_the_same() {
+    let laboratory = Laboratory::new();
+    let segment = |name: &str| Segment {
+        key: key(name),
+        architecture: ARCHITECTURE,
+        numerics: Numerics::CandleF32,
+        until: Epoch(2),
+        stops: [Epoch(2)].into(),
+        ends: [Epoch(2)].into(),
+        ..laboratory.segment.clone()
+    };
+    let expected = laboratory.train(&segment("in one go"));
+    // An epoch has three steps and one chunk of validation images: killed in the second, left in it.
+    let folder = laboratory.ask(&laboratory.job(&segment("interrupted")));
+    interrupted(&folder, 6, true);
+    tear_last_line(&folder);
+    interrupted(&folder, 2, false);
+    assert_eq!(work(&folder).unwrap(), Outcome::Finished);
+    assert_same_end(&folder, &expected, 2);
 }
