@@ -251,6 +251,10 @@ pub enum Bench {
     Augmentation(BenchAugmentation),
     /// The engine's innermost matrix product on numbers in the first cache: the most that this machine multiplies.
     Product(BenchProduct),
+    /// What estimates are made of where candle trains on the CPU, as one JSON object (other commands start it by themselves, with one
+    /// thread for candle).
+    #[command(hide = true)]
+    CandleSpeed,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -4,6 +4,7 @@
 #![recursion_limit = "512"]
 
 pub mod assets;
+pub mod candle_speed;
 pub mod command_line;
 pub mod commands;
 pub mod confusion;

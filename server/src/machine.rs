@@ -1,9 +1,17 @@
 //! What this machine can do: found at start, measured once, kept in the data folder.
 
-use crate::datasets::{self, Available, DatasetPaths};
+use crate::{
+    datasets::{self, Available, DatasetPaths},
+    executor::local::{CANDLE_THREADS, program},
+    process::keep_what_was_freed,
+};
 use serde::{Deserialize, Serialize};
-use std::{fs, io, path::Path};
-use study::{Architecture, DatasetFacts, DatasetSamples, Device, ImportedTeacher, Machine, Speed, TRAINING_VERSION};
+use std::{
+    fs, io,
+    path::Path,
+    process::{Command, Stdio},
+};
+use study::{DatasetSamples, Device, ImportedTeacher, Machine, Numerics, Speed, TRAINING_VERSION};
 use train::{TrainError, dataset::Notes, memory};
 
 /// A measured speed, in a file of the data folder.
@@ -18,19 +26,19 @@ struct Kept {
     speed: Speed,
 }
 
-/// Where the speed of an engine is kept in the data folder.
-#[derive(Clone, Copy)]
-enum Engine {
-    HandWritten,
-    Candle,
+/// Where the speed of an engine on the CPU is kept in the data folder.
+fn speed_file(numerics: Numerics) -> &'static str {
+    match numerics {
+        Numerics::CpuF32 => "speed.json",
+        Numerics::CandleF32 => "candle-speed.json",
+    }
 }
 
-impl Engine {
-    fn file(self) -> &'static str {
-        match self {
-            Engine::HandWritten => "speed.json",
-            Engine::Candle => "candle-speed.json",
-        }
+/// Threads that are busy at once while it is measured, of those that may train: candle is measured alone.
+fn busy(numerics: Numerics, threads: u32) -> u32 {
+    match numerics {
+        Numerics::CpuF32 => threads,
+        Numerics::CandleF32 => 1,
     }
 }
 
@@ -48,8 +56,8 @@ pub fn find(
     let threads = threads.unwrap_or_else(all_threads);
     let machine = Machine {
         threads,
-        speed: read_speed(data_dir, Engine::HandWritten, &instruction_set, threads),
-        candle_speed: read_speed(data_dir, Engine::Candle, &instruction_set, threads),
+        speed: read_speed(data_dir, Numerics::CpuF32, &instruction_set, threads),
+        candle_speed: read_speed(data_dir, Numerics::CandleF32, &instruction_set, threads),
         instruction_set,
         memory: memory::bytes(),
         teacher_logits_limit,
@@ -81,9 +89,10 @@ fn all_threads() -> u32 {
     std::thread::available_parallelism().map_or(1, |threads| threads.get() as u32)
 }
 
-fn read_speed(data_dir: &Path, engine: Engine, instruction_set: &str, threads: u32) -> Option<Speed> {
-    let kept: Kept = serde_json::from_slice(&fs::read(data_dir.join(engine.file())).ok()?).ok()?;
-    let ours = kept.version == version() && kept.instruction_set == instruction_set && kept.threads == threads;
+fn read_speed(data_dir: &Path, numerics: Numerics, instruction_set: &str, threads: u32) -> Option<Speed> {
+    let kept: Kept = serde_json::from_slice(&fs::read(data_dir.join(speed_file(numerics))).ok()?).ok()?;
+    let busy = busy(numerics, threads);
+    let ours = kept.version == version() && kept.instruction_set == instruction_set && kept.threads == busy;
     ours.then_some(kept.speed)
 }
 
@@ -101,37 +110,58 @@ pub fn measured(machine: Machine, needs_candle: bool, keep_in: Option<&Path>) ->
         let once = if keep_in.is_some() { ", once" } else { "" };
         eprintln!("Measuring how fast this machine trains{once}; it takes some seconds.");
     }
-    let measure = |engine: Engine, speed: Result<Speed, TrainError>| {
-        let keep = |speed: &Speed| match keep_in {
-            Some(folder) => write_speed(folder, engine, &machine.instruction_set, machine.threads, *speed),
-            None => Ok(()),
-        };
-        match speed.as_ref().map(keep) {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "the measured speed is not kept"),
-            Err(error) => tracing::warn!(%error, "the speed of this machine is not known: no time is estimated"),
-        }
-        speed.ok()
-    };
-    let hand_written = || measure(Engine::HandWritten, train::speed::speed(machine.threads));
-    let speed = machine.speed.or_else(hand_written);
+    let speed = machine.speed.or_else(|| measure(&machine, Numerics::CpuF32, keep_in));
     let candle_speed = match lacks_candle {
-        true => measure(Engine::Candle, train::speed::candle_speed()),
+        true => measure(&machine, Numerics::CandleF32, keep_in),
         false => machine.candle_speed,
     };
     Machine { speed, candle_speed, ..machine }
 }
 
-/// Whether images are here that networks see which candle trains on the CPU.
-pub fn may_need_candle(machine: &Machine) -> bool {
-    let sees =
-        |images: &DatasetFacts| Architecture::ImageNetResNet { depth: 18 }.image_sizes().contains(&images.image_size);
-    machine.devices.is_empty() && machine.datasets.iter().any(sees)
+/// Measures the speed of a thread by an engine on the CPU, for some seconds, and keeps it in `keep_in`. `None`, and a warning, where that
+/// fails.
+pub fn measure(machine: &Machine, numerics: Numerics, keep_in: Option<&Path>) -> Option<Speed> {
+    let measured = match numerics {
+        Numerics::CpuF32 => train::speed::speed(machine.threads).map_err(io::Error::other),
+        Numerics::CandleF32 => candle_speed(),
+    };
+    let speed = match measured {
+        Ok(speed) => speed,
+        Err(error) => {
+            tracing::warn!(%error, "the speed of this machine is not known: no time is estimated");
+            return None;
+        }
+    };
+    let keep = |folder| write_speed(folder, numerics, &machine.instruction_set, machine.threads, speed);
+    if let Some(Err(error)) = keep_in.map(keep) {
+        tracing::warn!(%error, "the measured speed is not kept");
+    }
+    Some(speed)
 }
 
-fn write_speed(data_dir: &Path, engine: Engine, instruction_set: &str, threads: u32, speed: Speed) -> io::Result<()> {
+/// By a process of its own: what it takes of memory is given back, and candle has one thread in it.
+fn candle_speed() -> io::Result<Speed> {
+    let mut measuring = Command::new(program()?);
+    measuring.args(["bench", "candle-speed"]).env(CANDLE_THREADS, "1").stdin(Stdio::null());
+    keep_what_was_freed(&mut measuring);
+    let measured = measuring.output()?;
+    if !measured.status.success() {
+        let said = String::from_utf8_lossy(&measured.stderr);
+        return Err(io::Error::other(format!("measuring it failed: {} {}", measured.status, said.trim())));
+    }
+    Ok(serde_json::from_slice(&measured.stdout)?)
+}
+
+fn write_speed(
+    data_dir: &Path,
+    numerics: Numerics,
+    instruction_set: &str,
+    threads: u32,
+    speed: Speed,
+) -> io::Result<()> {
+    let threads = busy(numerics, threads);
     let kept = Kept { version: version(), instruction_set: instruction_set.into(), threads, speed };
-    fs::write(data_dir.join(engine.file()), serde_json::to_vec_pretty(&kept)?)
+    fs::write(data_dir.join(speed_file(numerics)), serde_json::to_vec_pretty(&kept)?)
 }
 
 #[cfg(test)]
@@ -144,14 +174,18 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let pace = Pace { seconds_per_multiply_accumulate: 1e-10, seconds_per_activation: 0.1 + 0.2 };
         let speed = Speed { step: pace, evaluation: pace };
-        let read = |engine, instruction_set, threads| read_speed(folder.path(), engine, instruction_set, threads);
-        assert_eq!(read(Engine::HandWritten, "avx2", 2), None);
-        write_speed(folder.path(), Engine::HandWritten, "avx2", 2, speed).expect("it is written");
-        assert_eq!(read(Engine::HandWritten, "avx2", 2), Some(speed));
-        assert_eq!(read(Engine::Candle, "avx2", 2), None);
-        assert_eq!((read(Engine::HandWritten, "avx512", 2), read(Engine::HandWritten, "avx2", 1)), (None, None));
+        let read = |numerics, instruction_set, threads| read_speed(folder.path(), numerics, instruction_set, threads);
+        let [by_hand, candle] = [Numerics::CpuF32, Numerics::CandleF32];
+        assert_eq!(read(by_hand, "avx2", 2), None);
+        write_speed(folder.path(), by_hand, "avx2", 2, speed).expect("it is written");
+        assert_eq!(read(by_hand, "avx2", 2), Some(speed));
+        assert_eq!(read(candle, "avx2", 2), None);
+        assert_eq!((read(by_hand, "avx512", 2), read(by_hand, "avx2", 1)), (None, None));
         fs::write(folder.path().join("speed.json"), b"{").expect("it is written");
-        assert_eq!(read(Engine::HandWritten, "avx2", 2), None);
+        assert_eq!(read(by_hand, "avx2", 2), None);
+        // However many threads may train.
+        write_speed(folder.path(), candle, "avx2", 2, speed).expect("it is written");
+        assert_eq!((read(candle, "avx2", 2), read(candle, "avx2", 16)), (Some(speed), Some(speed)));
     }
 
     #[test]

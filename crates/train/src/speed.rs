@@ -219,22 +219,22 @@ fn both_paces() -> Result<[[f64; 2]; 2], TrainError> {
     Ok(paces)
 }
 
-/// As [`speed`], of candle on the CPU, by two networks that the hand-written engine has no operators for. candle takes all of this
-/// process's threads for one network: what passes meanwhile counts for each of them.
+/// As [`speed`], of candle on the CPU, by two networks that the hand-written engine has no operators for. Most of candle's work for a step
+/// is done by one thread however many there are; what all of this process's threads do counts, so that it is to be one of its own, whose
+/// operators are given one thread.
 pub fn candle_speed() -> Result<Speed, TrainError> {
-    let threads = thread::available_parallelism().map_or(1, usize::from) as f64;
-    let [one, other] = CANDLE_MEASURED.map(|depth| measure_candle(Architecture::ImageNetResNet { depth }, threads));
+    let [one, other] = CANDLE_MEASURED.map(|depth| measure_candle(Architecture::ImageNetResNet { depth }));
     let ([step, evaluation], [other_step, other_evaluation]) = (one?, other?);
     Ok(Speed { step: Pace::through(step, other_step), evaluation: Pace::through(evaluation, other_evaluation) })
 }
 
 /// A step and an evaluation of one image.
-fn measure_candle(architecture: Architecture, threads: f64) -> Result<[Measured; 2], TrainError> {
+fn measure_candle(architecture: Architecture) -> Result<[Measured; 2], TrainError> {
     let shape = NetworkShape { architecture, channels: 3, image_size: CANDLE_IMAGE_SIZE, classes: 10 };
     let network = CandleNetwork::new(&shape, &Device::Cpu, DType::F32)?;
     let mut probe = Probe::new(Box::new(network), &shape, CANDLE_BATCH)?;
     let mut least = |run: &dyn Fn(&mut Probe) -> Result<(), TrainError>| {
-        let timed = |least: f64, _| Ok::<f64, TrainError>(least.min(seconds(PASSED, || run(&mut probe))?));
+        let timed = |least: f64, _| Ok::<f64, TrainError>(least.min(seconds(OF_THIS_PROCESS, || run(&mut probe))?));
         (0..CANDLE_TIMES).try_fold(f64::INFINITY, timed)
     };
     let of_batches = [least(&|probe| probe.step())?, least(&|probe| probe.evaluate())?];
@@ -242,7 +242,7 @@ fn measure_candle(architecture: Architecture, threads: f64) -> Result<[Measured;
     Ok(of_batches.map(|seconds| Measured {
         multiply_accumulates: architecture.multiply_accumulates(3, size, 10) as f64,
         activations: architecture.activations(3, size, 10) as f64,
-        seconds: seconds * threads / CANDLE_BATCH as f64,
+        seconds: seconds / CANDLE_BATCH as f64,
     }))
 }
 
@@ -293,6 +293,8 @@ impl Probe {
 const PASSED: ClockId = ClockId::Monotonic;
 /// What this thread has had of the processor.
 const OF_THIS_THREAD: ClockId = ClockId::ThreadCPUTime;
+/// What all threads of this process have had of it, whoever else is at work.
+const OF_THIS_PROCESS: ClockId = ClockId::ProcessCPUTime;
 
 /// Seconds by `clock` that `work` takes.
 fn seconds(clock: ClockId, work: impl FnOnce() -> Result<(), TrainError>) -> Result<f64, TrainError> {

@@ -3,6 +3,7 @@
 use crate::{
     command_line::{BenchAugmentation, BenchNetwork, BenchProduct},
     error::CommandError,
+    terminal::tell,
 };
 use serde_json::{Value, json};
 use study::{Architecture, machine::fits};
@@ -114,4 +115,9 @@ pub fn product(arguments: &BenchProduct) -> Result<(), CommandError> {
         rate.gflops_median
     );
     Ok(())
+}
+
+/// [`study::Speed`], for whoever started this process.
+pub fn candle_speed() -> Result<(), CommandError> {
+    tell(&format!("{}\n", json!(speed::candle_speed()?)))
 }

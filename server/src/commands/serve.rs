@@ -1,6 +1,7 @@
 //! `stillroom serve`: the laboratory, with its pages.
 
 use crate::{
+    candle_speed::measure_once_needed,
     command_line::Serve,
     confusion::Confusions,
     data_folder::DataFolder,
@@ -19,11 +20,13 @@ use std::{
     collections::BTreeMap,
     env, fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::Path,
     sync::Arc,
 };
 use store::Store;
-use tokio::{net::TcpListener, task};
-use train::dataset::Notes;
+use study::Machine;
+use tokio::{net::TcpListener, sync::watch, task};
+use train::dataset::{Notes, forget};
 
 pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
     let password = password(&arguments)?;
@@ -43,8 +46,8 @@ pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
     let images = train::folder::images_path(folder.path());
     let limit = arguments.installation.teacher_logits_limit;
     let (machine, samples) = machine::find(folder.path(), &places, Notes::Kept(&images), arguments.threads, limit);
-    let needs_candle = machine::may_need_candle(&machine);
-    let machine = machine::measured(machine, needs_candle, Some(folder.path()));
+    forget_images(&store, &machine, &images).await?;
+    let machine = machine::measured(machine, false, Some(folder.path()));
     if let Some(notice) = machine.notice() {
         eprintln!("{notice}");
     }
@@ -88,7 +91,13 @@ pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
     };
     let (kept_in, machine, samples) =
         (folder.path().to_owned(), laboratory.machine.clone(), laboratory.samples.clone());
-    let shelf = Shelf::new(kept_in, places, paths, machine, samples, store.clone());
+    let shelf = Shelf::new(kept_in.clone(), places, paths, machine.clone(), samples, store.clone());
+    let measured_for = store.clone();
+    let measure_candle = async move {
+        if let Err(error) = measure_once_needed(&measured_for, &machine, kept_in).await {
+            tracing::warn!(%error, "how slow networks for large images are here is not measured");
+        }
+    };
     let options = LeptosOptions::builder().output_name("stillroom").site_addr(address).env(Env::PROD).build();
     let site = Site {
         laboratory,
@@ -102,6 +111,7 @@ pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
     let router = http::router(site, guard::Names::new(address, public_url.as_deref(), host.as_deref()));
 
     let runner = task::spawn(runner::run(runner, shutdown.clone()));
+    task::spawn(until(shutdown.clone(), measure_candle));
     println!("Stillroom is at {url}");
     if let Some(host) = host.filter(|_| address.ip().is_unspecified()) {
         println!(
@@ -114,6 +124,25 @@ pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
     // Its own troubles it has told already; here it only counts that it is through.
     let _ = runner.await;
     store.close().await;
+    Ok(())
+}
+
+/// Works until it is through or the server stops.
+async fn until(mut shutdown: watch::Receiver<bool>, work: impl Future<Output = ()>) {
+    tokio::select! {
+        () = work => {}
+        _ = shutdown.wait_for(|shutdown| *shutdown) => {}
+    }
+}
+
+/// Removes from the folder of unpacked images what neither a data set that is here nor a study has any use for.
+async fn forget_images(store: &Store, machine: &Machine, images: &Path) -> Result<(), CommandError> {
+    let studies = store.studies().await?;
+    let of_studies = studies.iter().flat_map(|study| &study.plan.segments).map(|segment| &segment.dataset);
+    let needed = machine.datasets.iter().chain(of_studies).map(|facts| facts.checksum.clone()).collect();
+    if let Err(error) = forget(images, &needed) {
+        tracing::warn!(%error, "images that nobody needs stay in the data folder");
+    }
     Ok(())
 }
 

@@ -12,8 +12,8 @@ use std::{
 /// What a worker says on its standard error, beside its events.
 pub const WORDS: &str = "worker.log";
 
-/// How many threads candle's operators use in a process.
-const CANDLE_THREADS: &str = "RAYON_NUM_THREADS";
+/// The environment variable that says how many threads candle's operators use in a process.
+pub const CANDLE_THREADS: &str = "RAYON_NUM_THREADS";
 
 /// The process of a worker.
 #[derive(Debug)]

@@ -8,6 +8,7 @@ mod data;
 mod epochs;
 mod faults;
 mod laboratory;
+mod large_images;
 mod memory;
 mod sharing;
 mod survival;
