@@ -3,7 +3,7 @@
 use crate::TrainError;
 use crate::augmentation::Normalisation;
 use crate::checkpoint::{self, Metadata, architecture, decode, encode, is_of_the_network, numbers};
-use crate::engine::{Given, NetworkShape, Weights, differences};
+use crate::engine::{Given, NetworkShape, Weights, differences, shortened};
 use crate::folder::{imported_path, make_folder, write_whole};
 use safetensors::tensor::{Metadata as Header, TensorInfo};
 use serde_json::json;
@@ -56,8 +56,8 @@ pub fn import(shared: &Path, from: &Path, said: OfItself, name: &str) -> Result<
     file.read_to_end(&mut bytes).map_err(failed)?;
     let (weights, _) = decode(from, &bytes)?;
     drop(bytes);
-    if !weights.values().flat_map(|tensor| &tensor.values).all(|value| value.is_finite()) {
-        return Err(wrong("holds numbers that are not finite".into()));
+    if let Some(problem) = impossible(&weights) {
+        return Err(wrong(problem));
     }
     let NetworkShape { architecture, channels, classes, .. } = shape;
     let [mean, deviation] = normalisation;
@@ -103,24 +103,36 @@ fn fitting(header: &Header, said: OfItself) -> Result<Fitting, String> {
     // In an order, so that of several wrong ones it is always the same that is told.
     let tensors: BTreeMap<String, &TensorInfo> = header.tensors().into_iter().collect();
     let mut given: BTreeMap<&str, Given<'_>> = BTreeMap::new();
+    let mut problems = Vec::new();
     for (name, tensor) in &tensors {
-        if is_of_the_network(name, tensor.dtype)? {
-            let (begin, end) = tensor.data_offsets;
-            given.insert(name, (&tensor.shape, (end - begin) / size_of::<f32>()));
+        let (begin, end) = tensor.data_offsets;
+        match is_of_the_network(name, tensor.dtype) {
+            Ok(true) => drop(given.insert(name, (&tensor.shape, (end - begin) / size_of::<f32>()))),
+            Ok(false) => {}
+            Err(kind) => {
+                problems.push(kind);
+                given.insert(name, (&tensor.shape, tensor.shape.iter().product()));
+            }
         }
     }
+    problems.extend(prefix(&given));
     let size = |name: &str, dimension: usize| given.get(name).and_then(|(shape, _)| shape.get(dimension).copied());
-    let channels = size("conv1.weight", 1).ok_or("has no conv1.weight, which says how many colours")?;
-    if ![1, 3].contains(&channels) {
+    let (channels, classes) = (size("conv1.weight", 1), size("fc.weight", 0));
+    if let Some(channels) = channels.filter(|channels| ![1, 3].contains(channels)) {
         return Err(format!("is for images of {channels} colours; allowed: 1 (grey) or 3"));
     }
-    let classes = size("fc.weight", 0).ok_or("has no fc.weight, which says how many classes")?;
-    if !(2..=256).contains(&classes) {
+    if let Some(classes) = classes.filter(|classes| !(2..=256).contains(classes)) {
         return Err(format!("knows {classes} classes; allowed: 2 to 256"));
     }
+    // Where one is missing that says it, that is told, and any will do to find what else is.
+    let (channels, classes) = (channels.unwrap_or(3), classes.unwrap_or(10));
     let shape = NetworkShape { architecture, channels, image_size: 32, classes };
-    if let Some(problem) = differences(&shape.tensors(), &given) {
-        return Err(format!("is no {architecture} of {channels} colours and {classes} classes: {problem}"));
+    problems.extend(differences(&shape.tensors(), &given));
+    if !problems.is_empty() {
+        return Err(format!(
+            "is no {architecture} of {channels} colours and {classes} classes: {}",
+            problems.join("; ")
+        ));
     }
     let [mean, deviation] = &normalisation;
     let fits = mean.len() == channels && deviation.len() == channels;
@@ -131,6 +143,31 @@ fn fitting(header: &Header, said: OfItself) -> Result<Fitting, String> {
         ));
     }
     Ok(Fitting { shape, normalisation, bytes: header.data_len() })
+}
+
+/// What stands before every name where a network was wrapped before it was kept, such as "module.".
+fn prefix(given: &BTreeMap<&str, Given<'_>>) -> Option<String> {
+    let before = given.keys().filter_map(|name| name.strip_suffix("conv1.weight"));
+    let of_all = |prefix: &&str| !prefix.is_empty() && given.keys().all(|name| name.starts_with(*prefix));
+    before.filter(of_all).min().map(|prefix| {
+        let prefix = shortened(prefix);
+        format!("all names begin with \"{prefix}\", and the model zoo’s do not: keep the network that was wrapped")
+    })
+}
+
+/// What no network can compute with.
+fn impossible(weights: &Weights) -> Option<String> {
+    let named = |is_wrong: &dyn Fn(&str, f32) -> bool| -> Vec<&str> {
+        let wrong = weights.iter().filter(|(name, tensor)| tensor.values.iter().any(|value| is_wrong(name, *value)));
+        wrong.map(|(name, _)| name.as_str()).collect()
+    };
+    let infinite = named(&|_, value| !value.is_finite());
+    let negative = named(&|name, value| name.ends_with("running_var") && value < 0.0);
+    match (infinite.as_slice(), negative.as_slice()) {
+        ([], []) => None,
+        ([], negative) => Some(format!("holds variances below 0: {}", negative.join(", "))),
+        (infinite, _) => Some(format!("holds numbers that are not finite: {}", infinite.join(", "))),
+    }
 }
 
 /// A name as pages can show it.

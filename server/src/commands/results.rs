@@ -48,7 +48,7 @@ fn files(document_path: &Path, recorded: &[Example]) -> Vec<(PathBuf, String)> {
         .collect();
     let drawn = recorded
         .iter()
-        .map(|it| (pictures.join(format!("{}.svg", it.name)), app::final_accuracy_svg(&it.snapshot.report)));
+        .map(|it| (pictures.join(format!("{}.svg", it.name)), app::picture_svg(&it.snapshot.report)));
     std::iter::once((document_path.to_owned(), document(&studies))).chain(drawn).collect()
 }
 
