@@ -106,7 +106,7 @@ fn there_may_be_as_many_seeds_as_a_new_study_may_have() {
     assert!(refused(&grown, &longer, 1).problem.contains("as many as there may be"));
 
     // 10,000 runs are reached first where there are many arms: 151 of them, with one seed each.
-    let weights: Vec<String> = (1u32..=50).map(|weight| format!("{}", f64::from(weight) / 100.0)).collect();
+    let weights: Vec<String> = (1u32..=50).map(|weight| (f64::from(weight) / 100.0).to_string()).collect();
     let many = STUDY.replace("seeds = 3", "seeds = 1").replace(
         "treatment = { kd_stop_epoch = [0, 4] }",
         &format!(
