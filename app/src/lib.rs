@@ -30,7 +30,7 @@ mod snapshot_html;
 mod update;
 
 #[cfg(feature = "ssr")]
-pub use chart::final_accuracy::final_accuracy_svg;
+pub use chart::at_the_end::picture_svg;
 #[cfg(feature = "ssr")]
 pub use shell::{App, AssetVersions, shell};
 #[cfg(feature = "ssr")]

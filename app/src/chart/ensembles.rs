@@ -1,6 +1,6 @@
 //! Test accuracy of ensembles by their size: what a sequence's generations come to together, beside as many students of labels alone.
 
-use super::{across, labels, pixels, scale::Scale, swept::Tint};
+use super::{across, pixels, scale::Scale, swept::Tint};
 use crate::numbers;
 use leptos::prelude::*;
 use study::ensembles::{EnsembleLine, EnsemblePoint, Ensembles, Members};
@@ -8,8 +8,6 @@ use study::ensembles::{EnsembleLine, EnsemblePoint, Ensembles, Members};
 const PLOT: f64 = 230.0;
 const ABOVE: f64 = 26.0;
 const BELOW: f64 = 48.0;
-/// Between the feet of two labels at the right.
-const LABEL: f64 = 15.0;
 /// Between the marks of two lines at the same size, and what lies free at both ends: shares of the width.
 const DODGE: f64 = 0.02;
 const EDGE: f64 = 0.06;
@@ -63,52 +61,39 @@ pub fn ensembles(found: &Ensembles, name: &str) -> impl IntoView + use<> {
                 <circle class="mean" cx=at.clone() cy=pixels(height(point.mean)) r="4.5"></circle>
             }
         });
-        view! { <g class=Tint::of_line(index).class()>{strokes.collect_view()} {marks.collect_view()}</g> }
+        view! { <g class=tint(index, line).class()>{strokes.collect_view()} {marks.collect_view()}</g> }
     });
-    let ends: Vec<(f64, f64, &str)> = found
-        .lines
-        .iter()
-        .enumerate()
-        .filter_map(|(index, line)| {
-            let last = line.points.last()?;
-            Some((place(last.members) + aside(index), height(last.mean), line.label.as_str()))
-        })
-        .collect();
-    let wanted: Vec<f64> = ends.iter().map(|end| end.1).collect();
-    let feet = labels::spread(&wanted, LABEL, PLOT);
-    let longest = ends.iter().map(|end| end.2.chars().count()).max().unwrap_or(0);
-    let ends = ends.into_iter().zip(feet).enumerate().map(|(index, ((from, height, label), foot))| {
-        let at = pixels(height);
-        view! {
-            <g class=Tint::of_line(index).class()>
-                <line class="reach" x1=across(from) x2="100%" y1=at.clone() y2=at></line>
-                <svg x="100%" overflow="visible">
-                    <path class="leader" d=format!("M0 {height:.1}L11 {foot:.1}")></path>
-                    <text class="end-label" x="14" y=pixels(foot) dy="0.35em">{label.to_owned()}</text>
-                </svg>
-            </g>
-        }
+    let key = found.lines.iter().enumerate().map(|(index, line)| {
+        view! { <li class=tint(index, line).class()><span class="swatch"></span><span class="legend-label">{line.label.clone()}</span></li> }
     });
 
     let (title_id, description_id) = (format!("{name}-title"), format!("{name}-description"));
     let labelled = format!("{title_id} {description_id}");
     view! {
         <svg
-            class=format!("chart swept {}", labels::room(longest))
+            class="chart"
             height=pixels(ABOVE + PLOT + BELOW)
             role="img"
             aria-labelledby=labelled
         >
             <title id=title_id>"Test accuracy of ensembles by their size"</title>
             <desc id=description_id>{description(found)}</desc>
-            <text class="axis-title" x="-44" y="-14">"test accuracy, %"</text>
+            <text class="axis-title" x="-40" y="-14">"test accuracy, %"</text>
             {grid.collect_view()}
             <line class="axis" x1="0" x2="100%" y1=pixels(PLOT) y2=pixels(PLOT)></line>
             {below.collect_view()}
             <text class="axis-title" x="50%" y=pixels(PLOT + 40.0) text-anchor="middle">"networks that vote together"</text>
             {lines.collect_view()}
-            {ends.collect_view()}
         </svg>
+        <div class="legend"><ul>{key.collect_view()}</ul></div>
+    }
+}
+
+/// Networks from labels alone are neutral, as everywhere.
+fn tint(index: usize, line: &EnsembleLine) -> Tint {
+    match line.members {
+        Members::Generations => Tint::of_line(index),
+        Members::Seeds => Tint::Labels,
     }
 }
 

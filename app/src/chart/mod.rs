@@ -7,7 +7,7 @@
 
 pub mod curves;
 pub mod ensembles;
-pub mod final_accuracy;
+pub mod at_the_end;
 pub mod labels;
 pub mod scale;
 pub mod swept;

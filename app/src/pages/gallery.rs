@@ -1,13 +1,13 @@
 use super::{data::lacking, examples::address};
 use crate::{
-    form::{Fields, preview},
+    form::{Fields, Preview, preview},
     laboratory::Laboratory,
     numbers,
 };
 use leptos::prelude::*;
 use leptos_meta::Title;
 use study::{
-    Dataset, ExampleCard, Machine, Unusable,
+    Dataset, ExampleCard, Machine, Outlook, Plan, Unusable,
     gallery::{CARDS, Card, Size},
 };
 
@@ -66,16 +66,23 @@ fn missing(machine: &Machine) -> impl IntoView + use<> {
     said.collect_view()
 }
 
-/// How much it is and how long that takes here, or what this machine lacks for it.
+/// How much it is and how long that takes here, and what this machine lacks for it.
 fn comes_to(form: &Fields, machine: &Machine) -> String {
-    let preview = preview(form, machine);
-    let Some((plan, outlook)) = preview.planned else {
-        let lacking = preview.errors.iter().map(|error| match error.field.as_str() {
-            "dataset" => format!("needs {}, which is not on this machine", error.given.trim_matches('"')),
-            _ => format!("{} {}", error.field, error.problem),
-        });
-        return lacking.collect::<Vec<_>>().join("; ");
-    };
+    let Preview { errors, planned } = preview(form, machine);
+    let lacking = errors.iter().map(|error| match error.field.as_str() {
+        "dataset" => format!("needs {}, which is not on this machine", error.given.trim_matches('"')),
+        _ => format!("{} {}", error.field, error.problem),
+    });
+    planned
+        .as_ref()
+        .map(|(plan, outlook)| in_short(plan, outlook))
+        .into_iter()
+        .chain(lacking)
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+fn in_short(plan: &Plan, outlook: &Outlook) -> String {
     let runs = numbers::counted(plan.runs.len() as u64, "run");
     let epochs = numbers::counted(plan.epochs, "epoch");
     let time = outlook.time().map(|time| format!(" · {time}"));

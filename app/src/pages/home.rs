@@ -1,7 +1,7 @@
 use super::{examples::address, refused};
 use crate::{
     api,
-    chart::final_accuracy::final_accuracy,
+    chart::at_the_end::final_accuracy,
     live::Live,
     numbers,
     pointer::Pointer,

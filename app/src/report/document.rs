@@ -1,9 +1,9 @@
 //! What studies found, as one document in Markdown: for each its answer, its picture, its table, and what the paper says of it.
 
-use super::{provenance::machines, setup::what};
-use crate::numbers;
+use super::{mimicry::left_in_words, provenance::machines, setup::what};
+use crate::{chart::at_the_end::picture_title, numbers};
 use study::{
-    Difference, Metric, Report, Verdict,
+    Difference, Report, Verdict,
     agreement::{Agreement, Peer, agreements},
     claims::{Claim, Judged, Judgement, judge},
     gallery::Card,
@@ -32,7 +32,7 @@ fn section(study: &Recorded<'_>) -> String {
         format!("## {}", escaped(&report.study.title)),
         format!("{}. {}", what(report), machines(report)),
         format!("**{}**", escaped(&report.comparison.answer)),
-        format!("![{}]({})", escaped(&format!("Final test accuracy by arm: {}", report.study.title)), study.picture),
+        format!("![{}]({})", escaped(&format!("{}: {}", picture_title(report), report.study.title)), study.picture),
         table(report),
         format!("Intervals by the model {}.", report.comparison.model),
     ];
@@ -110,7 +110,10 @@ fn beside_the_peer(report: &Report, peer: &Peer) -> Option<String> {
 /// What the paper found, and what of it was found here.
 fn against_the_paper(card: &Card, report: &Report) -> String {
     let said: Vec<String> = match card.claim {
-        Claim::KdLossGrows => kd_loss_left(report).into_iter().collect(),
+        Claim::KdLossGrows => {
+            let left = left_in_words(report).map(|left| escaped(&left));
+            left.map(|left| format!("left of the KD loss on held-out images: {left}")).into_iter().collect()
+        }
         _ => judge(report).iter().map(|it| judged(it, report)).collect(),
     };
     let here = if said.is_empty() { "nothing can be said of it yet".to_owned() } else { said.join("; ") };
@@ -132,16 +135,6 @@ fn judged(it: &Judgement, report: &Report) -> String {
     }
 }
 
-/// The KD loss of each arm on held-out images at its end.
-fn kd_loss_left(report: &Report) -> Option<String> {
-    let (_, series) = report.curves.iter().find(|(metric, _)| *metric == Metric::KdLossValidation)?;
-    let left = series.iter().filter_map(|series| {
-        let last = series.points.last()?;
-        Some(format!("{} {}", escaped(&series.label), numbers::with_interval(last.mean, last.band())))
-    });
-    Some(format!("the KD loss that is left on held-out images is {}", left.collect::<Vec<_>>().join(", ")))
-}
-
 /// A text in which nothing means anything to Markdown.
 fn escaped(text: &str) -> String {
     let special = |letter: char| matches!(letter, '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '|' | '#');
@@ -151,7 +144,7 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{chart::final_accuracy::final_accuracy_svg, report::tests::report};
+    use crate::{chart::at_the_end::picture_svg, report::tests::report};
     use study::{Epoch, Seed, agreement::PeerRun};
 
     #[test]
@@ -215,7 +208,7 @@ mod tests {
     /// Each element is closed, by its own name and in order; and a file of its own holds its style.
     #[test]
     fn a_picture_alone_is_whole() {
-        let picture = final_accuracy_svg(&report());
+        let picture = picture_svg(&report());
         assert!(
             picture.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\"") && picture.trim_end().ends_with("</svg>")
         );

@@ -20,6 +20,7 @@ pub fn ensembles(report: &Report) -> Option<impl IntoView + use<>> {
                 {beside}
                 "Large dot: the mean."
             </p>
+            {found.answer().map(|answer| view! { <p>{answer}</p> })}
             {drawn(found, "ensembles")}
         </section>
     })

@@ -7,6 +7,7 @@ mod ensembles;
 mod evidence;
 mod incidents;
 pub mod metric;
+pub mod mimicry;
 mod provenance;
 mod search;
 mod setup;
@@ -23,7 +24,7 @@ pub use teachers::teachers_in_training;
 
 use crate::{
     chart::{
-        final_accuracy::final_accuracy,
+        at_the_end::final_accuracy,
         swept::{ruled, sweep},
     },
     numbers,
@@ -34,6 +35,7 @@ use ensembles::ensembles;
 use evidence::evidence;
 use incidents::what_failed;
 use leptos::prelude::*;
+use mimicry::mimicry;
 use provenance::how_it_was_trained;
 use search::search;
 use study::{
@@ -56,16 +58,22 @@ pub fn report_view(report: &Report, curve: &Curve, downloads: Option<StudyId>) -
         true => final_accuracy(report, "final-accuracy"),
         false => view! { <p class="empty">{nothing_yet(report.progress.state)}</p> }.into_any(),
     };
+    let (first, later) = match mimicry::is_asked(report) {
+        true => (mimicry(report), None),
+        false => (None, mimicry(report)),
+    };
     // A file that goes by mail runs nothing.
     let pointer = matches!(curve, Curve::Picked { .. }).then(|| view! { <Pointer/> });
     view! {
         {what_failed(report)}
+        {first}
         <section class="panel picture" aria-labelledby="picture-heading">
             <h2 id="picture-heading">"Final test accuracy"</h2>
             {picture}
             {under_the_picture(report)}
         </section>
         {evidence(report, curve)}
+        {later}
         {closer(report, curve)}
         {search(report)}
         {ensembles(report)}
@@ -94,7 +102,9 @@ pub fn answer(report: &Report) -> impl IntoView + use<> {
             </p>
         }
     });
+    let left = mimicry::left_in_words(report).filter(|_| mimicry::is_asked(report));
     view! {
+        {left.map(|left| view! { <p class="answer">"Left of the KD loss on held-out images: "{left}"."</p> })}
         <p class="answer" aria-live="polite">{report.comparison.answer.clone()}</p>
         {made_up}
     }
@@ -161,18 +171,25 @@ fn published_in_words(report: &Report) -> Option<String> {
     let any = |reading| found.iter().flatten().any(|found| found.reading == reading);
     let read = match (any(Reading::Exact), any(Reading::Digitised)) {
         (false, false) => return None,
-        (true, false) => "exact, from a table",
-        (false, true) => "digitised, from figures, to about ±0.01 points",
-        (true, true) => {
-            "exact from a table, or digitised from figures to about ±0.01 points: each says which where it is pointed at"
-        }
+        (true, false) => "circles are exact, from a table",
+        (false, true) => "squares are digitised, from figures, to about ±0.01 points",
+        (true, true) => "circles are exact, from a table; squares are digitised, from figures, to about ±0.01 points",
     };
     let has_bars = found.iter().flatten().any(|found| found.interval.is_some());
     let bars = if has_bars { " Bars: 95 % intervals of the mean, where the paper gives a deviation." } else { "" };
     let (runs, epochs) = (published::RUNS, published::EPOCHS);
+    // It does not say that it held images out.
+    let fewer = report.images.as_ref().filter(|images| images.validation > 0).map(|images| {
+        let ours = numbers::count(u64::from(images.train));
+        format!(
+            " Theirs were trained on all {} images, as far as is known, ours on {ours}.",
+            numbers::count(u64::from(images.train + images.validation))
+        )
+    });
     Some(format!(
         "Hollow: published by Cho & Hariharan (ICCV 2019), students of {epochs} epochs on CIFAR-10, mean of {runs} runs; \
-         {read}.{bars} They are in none of our averages."
+         {read}.{bars}{} They are in none of our averages.",
+        fewer.unwrap_or_default()
     ))
 }
 

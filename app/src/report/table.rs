@@ -60,7 +60,10 @@ fn table(report: &Report) -> impl IntoView + use<> {
     let p = has_p.then_some("p: two-sided, Holm-corrected over the study’s comparisons.");
     let validation = has_validation
         .then_some("Validation: accuracy on held-out images after the last epoch, by which an arm is chosen. ");
-    let notes = [validation, at_best, p].into_iter().flatten().collect::<String>();
+    let searched = (report.search.is_some() && has_p).then_some(
+        " The arm was found by a search on validation; the interval speaks of that arm, and another search may find another.",
+    );
+    let notes = [validation, at_best, p, searched].into_iter().flatten().collect::<String>();
     view! {
             <div class="scrolled" role="region" aria-label="Table of arms" tabindex="0">
                 <table role="table" class=class>

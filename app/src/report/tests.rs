@@ -1,5 +1,6 @@
-use super::{Curve, report_view};
+use super::{Curve, answer, report_view};
 use crate::{
+    chart::at_the_end::picture_svg,
     chart::swept::{Quantity, Tint, ruled, sweep, tints},
     snapshot_html,
 };
@@ -9,6 +10,7 @@ use study::{
     Distillation, Ensembles, Epoch, Failure, Happened, Incident, Line, Metric, Number, Numerics, Plan, Point, Progress,
     Provenance, Report, RunId, Scheme, SearchReport, Seed, Series, Snapshot, State, Study, Verdict,
     ensembles::{EnsembleLine, EnsemblePoint, Members},
+    gallery::Card,
     progress::RunProgress,
     search::{Round, RoundReport, Scored},
 };
@@ -489,7 +491,9 @@ fn labels_alone_stand_beside_an_axis_on_which_they_have_no_value() {
         (swept.quantity, swept.beside.clone(), swept.lines.len()),
         (Quantity::Number(Number::Temperature), vec![0], 1)
     );
-    let html = page(&one);
+    // In the picture of accuracies.
+    let picture = |report: &Report| page(report).split("id=\"mimicry\"").next().unwrap().to_owned();
+    let html = picture(&one);
     // The mark is drawn with its interval and its dots, as any other.
     assert_eq!(html.matches("class=\"interval\"").count(), 4);
     assert!(html.contains(">labels</text>") && html.contains(">only</text>"));
@@ -498,7 +502,7 @@ fn labels_alone_stand_beside_an_axis_on_which_they_have_no_value() {
     let two = planned("fashion-mnist-12k", two_students, ONE_TEACHER, treatment);
     let swept = sweep(&two.arms).unwrap();
     assert_eq!((swept.beside.len(), swept.lines.len()), (2, 2));
-    let html = page(&two);
+    let html = picture(&two);
     assert_eq!(html.matches("class=\"rule\"").count(), 2, "a rule for each baseline");
     assert_eq!(html.matches("class=\"interval\"").count(), 8);
     assert!(html.contains("Dashed: the baselines"));
@@ -523,7 +527,12 @@ fn the_published_points_stand_hollow_in_the_same_picture_and_in_no_average() {
     let teachers = "architecture = \"wrn-16-3\"\nepochs = [35, 50, 65, 80, 200]";
     let of = |dataset| page(&planned(dataset, student, teachers, "kd_stop_epoch = [0, 60]"));
     let html = of("cifar-10");
-    assert_eq!(html.matches("r=\"4\" class=\"published\"").count(), 6, "five teachers and labels alone");
+    assert_eq!(html.matches("r=\"4\" class=\"published\"").count(), 1, "labels alone, of a table");
+    assert_eq!(
+        html.matches("height=\"7\" transform=\"translate(-3.5 -3.5)\" class=\"published\"").count(),
+        5,
+        "of figures"
+    );
     assert_eq!(html.matches("class=\"published\"").count(), 8, "intervals where there is a deviation");
     for expected in
         ["published: 92.58 % (digitised)", "published: 91.25 ±\u{202f}0.16 % (exact)", "in none of our averages"]
@@ -531,6 +540,31 @@ fn the_published_points_stand_hollow_in_the_same_picture_and_in_no_average() {
         assert!(html.contains(expected), "{expected}");
     }
     assert!(!of("fashion-mnist-12k").contains("ublished"));
+}
+
+#[test]
+fn whether_students_can_mimic_stands_in_a_picture_of_its_own_and_first_where_that_is_asked() {
+    let teachers = "architecture = [\"wrn-10-1\", \"wrn-10-2\", \"wrn-10-4\"]\nepochs = 20";
+    let mut report = planned("fashion-mnist-12k", ONE_STUDENT, teachers, "kd_weight = 1.0");
+    let places = |html: &str| {
+        ["mimicry-heading\"", "picture-heading\""].map(|heading| html.find(&format!("id=\"{heading}")).unwrap())
+    };
+    let html = page(&report);
+    let [mimicry, picture] = places(&html);
+    assert!(picture < mimicry && html.contains("KD loss, T²·KL"), "{picture} {mimicry}");
+    assert!(picture_svg(&report).contains("Final test accuracy by arm"));
+
+    report.study.title = Card::of_slug("mimicking").unwrap().question.into();
+    let [mimicry, picture] = places(&page(&report));
+    assert!(mimicry < picture, "{picture} {mimicry}");
+    assert!(picture_svg(&report).contains("KD loss that is left, by arm"));
+    let said = Owner::new().with(|| answer(&report).to_html());
+    assert!(said.contains("Left of the KD loss on held-out images: ") && said.contains("wrn-10-4"), "{said}");
+
+    // One arm that distils has nobody to be compared with.
+    assert!(
+        !page(&planned("fashion-mnist-12k", ONE_STUDENT, ONE_TEACHER, "kd_stop_epoch = [0, 20]")).contains("mimicry")
+    );
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use crate::{
     ArmSummary, Difference, Plan, State, Verdict,
+    arms::distilling,
     numbers::{self, kept_together},
     progress::{RunProgress, WaitsFor},
 };
@@ -33,7 +34,7 @@ pub(crate) fn answer(arms: &[ArmSummary], plan: &Plan, runs: &[RunProgress], sta
     let compared = with_differences(arms);
     let said = match compared[..] {
         [] => alone(arms, plan),
-        [(arm, difference)] => of_one(arms, arm, difference, ""),
+        [(arm, difference)] => of_one(arms, arm, difference, &searched(plan)),
         _ => match best_on_validation(&compared) {
             Some((arm, difference)) => {
                 let chosen = format!(", best of {} arms on validation,", compared.len());
@@ -56,6 +57,12 @@ pub(crate) fn difference_told(arms: &[ArmSummary]) -> Option<&Difference> {
 
 fn with_differences(arms: &[ArmSummary]) -> Vec<(&ArmSummary, &Difference)> {
     arms.iter().filter_map(|arm| Some((arm, arm.difference.as_ref()?))).collect()
+}
+
+/// How the one arm that a search tested was found; empty where nothing was searched.
+fn searched(plan: &Plan) -> String {
+    let arms = numbers::counted(distilling(&plan.arms).count() as u64, "arm");
+    if plan.rounds.is_empty() { String::new() } else { format!(", found by searching {arms},") }
 }
 
 /// Of several arms the one that a person would take, who must not look at test accuracies to choose: the first of those that are

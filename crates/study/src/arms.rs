@@ -1,7 +1,7 @@
 //! A study's arms: the cross product of its choices, made canonical, told apart by what varies, each with its baseline.
 
 use crate::{
-    Architecture, Arm, Chain, Choices, Distillation, Epoch, Line, Number, Study, Treatment,
+    Architecture, Arm, Chain, Choices, Distillation, Epoch, Line, Method, Number, Scheme, Study, Treatment,
     labels::labels,
     ordered::{map, set},
 };
@@ -127,6 +127,33 @@ pub(crate) fn baseline_remark(arms: &[Arm]) -> Option<String> {
         }
         (false, _) => None,
     }
+}
+
+/// What a reader must know of methods that are not in every arm what they are asked for to be.
+pub(crate) fn method_remarks(study: &Study, arms: &[Arm]) -> Vec<String> {
+    let asks = |method: Method| study.treatment.as_ref().is_some_and(|it| it.method.0.contains(&method));
+    let mut remarks = Vec::new();
+    let warm_up = |it: &Distillation| match it.scheme {
+        Scheme::Dkd { warm_up_epochs, .. } if warm_up_epochs > it.kd_stop_epoch.0 => Some(warm_up_epochs),
+        _ => None,
+    };
+    if let Some(warm_up) = distilling(arms).find_map(warm_up) {
+        remarks
+            .push(format!("DKD’s weight rises over {warm_up} epochs, and in some arms KD stops before it is there."));
+    }
+    let has_one_anchor =
+        |it: &Distillation| it.teacher.imported.is_some() || it.kd_stop_epoch.min(it.teacher_stop_epoch) < Epoch(2);
+    if asks(Method::Rco) && distilling(arms).any(|it| it.scheme.method() == Method::Kd && has_one_anchor(it)) {
+        remarks.push("RCO needs several checkpoints of a teacher: of one that has a single one, it is KD.".into());
+    }
+    let curricula = || distilling(arms).filter(|it| it.scheme.method() == Method::Rco);
+    if differ(curricula().map(|it| it.kd_stop_epoch)) {
+        remarks.push(
+            "RCO’s anchors are spread over the epochs until KD stops: where it stops earlier, they follow faster."
+                .into(),
+        );
+    }
+    remarks
 }
 
 /// What adds labels-only arms to a study that has none. With students of several lengths "to the end" is no number to be listed

@@ -1,7 +1,7 @@
 //! Networks that vote together: whether a sequence of generations is worth more than as many networks that learnt from labels alone
 //! (Cho & Hariharan 2019, section 4.2, of born-again networks, Furlanello et al. 2018).
 
-use crate::{Arm, CheckpointId, Distillation, Epoch, Line, Plan, Run, statistics};
+use crate::{Arm, CheckpointId, Distillation, Epoch, Line, Plan, Run, numbers, statistics};
 use serde::{Deserialize, Serialize};
 
 /// The test accuracy of ensembles by their size, a line for each way of coming to members.
@@ -63,7 +63,11 @@ impl Ensembles {
             };
             let members = Members::Generations;
             let points = (1..=arms.len()).map_while(|size| point(members, size, ensembles(size))).collect();
-            lines.push(EnsembleLine { label: plan.arms[last].label.clone(), members, points });
+            // "generation 3" is said of the last one.
+            let label = &plan.arms[last].label;
+            let label =
+                label.replace(&format!("generation {}", arms.len()), &format!("generations 1 to {}", arms.len()));
+            lines.push(EnsembleLine { label, members, points });
         }
         let longest = lines.iter().map(|line| line.points.len()).max().filter(|longest| *longest > 1)?;
         let alone = plan.arms.iter().enumerate().filter(|(_, arm)| arm.distillation.is_none());
@@ -76,6 +80,32 @@ impl Ensembles {
         }
         lines.retain(|line| !line.points.is_empty());
         Some(Ensembles { lines })
+    }
+
+    /// Each sequence beside as many networks from labels alone, as many as both have, in a sentence each; `None` where there are no two
+    /// of either.
+    pub fn answer(&self) -> Option<String> {
+        let of = |members: Members| self.lines.iter().filter(move |line| line.members == members);
+        let alone = of(Members::Seeds).next()?;
+        let sentence = |line: &EnsembleLine| {
+            let size = line.points.len().min(alone.points.len());
+            let (together, others) = (line.points[..size].last()?, alone.points[..size].last()?);
+            let difference = together.mean - others.mean;
+            let side = if difference < 0.0 { "below" } else { "above" };
+            (size > 1).then(|| {
+                format!(
+                    "{size} of {} reach {}{percent} together, {} points {side} {size} networks of {} ({}{percent}).",
+                    line.label,
+                    numbers::with_interval(together.mean, together.interval),
+                    numbers::fixed(difference.abs(), 2),
+                    alone.label,
+                    numbers::fixed(others.mean, 2),
+                    percent = numbers::PERCENT,
+                )
+            })
+        };
+        let sentences: Vec<String> = of(Members::Generations).filter_map(sentence).collect();
+        (!sentences.is_empty()).then(|| sentences.join(" "))
     }
 }
 

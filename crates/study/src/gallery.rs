@@ -14,6 +14,8 @@ pub struct Card {
     pub finding: &'static str,
     /// Which arms it says are above which.
     pub claim: Claim,
+    /// By size.
+    students: [&'static str; 3],
     /// Teacher and treatment, by size.
     bodies: [&'static str; 3],
 }
@@ -23,7 +25,7 @@ pub struct Card {
 pub enum Size {
     /// Small networks on a part of Fashion-MNIST, which is built in.
     Minutes,
-    /// The paper's student on all of Fashion-MNIST.
+    /// A student of the paper on all of Fashion-MNIST.
     Overnight,
     /// CIFAR-10, 200 epochs with a drop every 60, five seeds.
     AsPublished,
@@ -50,20 +52,26 @@ impl Size {
     }
 
     /// Data, student and recipe. Stops are chosen on images held out of the training split, where the paper's look chosen on test.
-    fn head(self) -> String {
-        let student = match self {
-            Size::Minutes => "seeds = 3\nstudent = { architecture = \"wrn-10-1\", epochs = 12 }",
-            Size::Overnight => "seeds = 3\nstudent = { architecture = \"wrn-16-1\", epochs = 30 }",
-            Size::AsPublished => "seeds = 5\nstudent = { architecture = \"wrn-16-1\", epochs = 200 }",
+    fn head(self, student: &str) -> String {
+        let (seeds, epochs) = match self {
+            Size::Minutes => (3, 12),
+            Size::Overnight => (3, 30),
+            Size::AsPublished => (5, 200),
         };
-        format!("dataset = \"{}\"\n{student}\n", self.dataset())
+        let student = format!("{{ architecture = \"{student}\", epochs = {epochs} }}");
+        format!("dataset = \"{}\"\nseeds = {seeds}\nstudent = {student}\n", self.dataset())
     }
 }
 
 impl Card {
     /// The study, of this size.
     pub fn study(&self, size: Size) -> Study {
-        let text = format!("title = \"{}\"\n{}{}", self.question, size.head(), self.bodies[size as usize]);
+        let text = format!(
+            "title = \"{}\"\n{}{}",
+            self.question,
+            size.head(self.students[size as usize]),
+            self.bodies[size as usize]
+        );
         Study::from_toml(&text).expect("every card is read by a test")
     }
 
@@ -77,13 +85,17 @@ impl Card {
     }
 }
 
-/// In the paper's order.
-pub const CARDS: [Card; 9] = [
+/// The student of most of them.
+const WRN: [&str; 3] = ["wrn-10-1", "wrn-16-1", "wrn-16-1"];
+
+/// In the paper's order, and then those of its other students.
+pub const CARDS: [Card; 12] = [
     Card {
         slug: "wider-teachers",
         question: "Is the wider teacher the better one?",
         finding: "Teachers become more accurate with their width. Their students do so at first, and then become worse.",
         claim: Claim::SmallestTeacherAboveLargest,
+        students: WRN,
         bodies: [
             "teacher = { architecture = [\"wrn-10-1\", \"wrn-10-2\", \"wrn-10-4\"], epochs = 12 }\n\
              treatment = { kd_stop_epoch = [0, 12] }\n",
@@ -98,6 +110,7 @@ pub const CARDS: [Card; 9] = [
         question: "Is the deeper teacher the better one?",
         finding: "It is not: from 40 to 250 layers teachers become more accurate, and their students do not.",
         claim: Claim::SmallestTeacherAboveLargest,
+        students: WRN,
         bodies: [
             "teacher = { architecture = [\"wrn-10-1\", \"wrn-16-1\", \"wrn-28-1\"], epochs = 12 }\n\
              treatment = { kd_stop_epoch = [0, 12] }\n",
@@ -108,10 +121,26 @@ pub const CARDS: [Card; 9] = [
         ],
     },
     Card {
+        slug: "denser-teachers",
+        question: "Is the larger DenseNet the better teacher?",
+        finding: "Three of four DenseNets have students that are better than from labels alone; those of the largest one are not.",
+        claim: Claim::SmallestTeacherAboveLargest,
+        students: WRN,
+        bodies: [
+            "teacher = { architecture = [\"densenet-bc-40-12\", \"densenet-bc-40-24\"], epochs = 12 }\n\
+             treatment = { kd_stop_epoch = [0, 12] }\n",
+            "teacher = { architecture = [\"densenet-bc-40-12\", \"densenet-bc-40-24\"], epochs = 30 }\n\
+             treatment = { kd_stop_epoch = [0, 30] }\n",
+            "teacher = { architecture = [\"densenet-bc-40-24\", \"densenet-bc-100-12\", \"densenet-bc-40-48\", \"densenet-bc-100-24\"], epochs = 200 }\n\
+             treatment = { kd_stop_epoch = [0, 200] }\n",
+        ],
+    },
+    Card {
         slug: "temperature",
         question: "Does a higher temperature make the larger teacher the better one?",
         finding: "A sure teacher could say too little; softening what it says does not change who teaches better.",
         claim: Claim::SmallestTeacherAboveLargest,
+        students: WRN,
         bodies: [
             "teacher = { architecture = [\"wrn-10-2\", \"wrn-10-4\"], epochs = 12 }\n\
              treatment = { temperature = [1.0, 4.0, 16.0], kd_stop_epoch = [0, 12] }\n",
@@ -126,6 +155,7 @@ pub const CARDS: [Card; 9] = [
         question: "Can the student mimic its teacher at all?",
         finding: "The larger the teacher, the larger the KD loss that is left, in training and on held-out images: look at these curves.",
         claim: Claim::KdLossGrows,
+        students: WRN,
         bodies: [
             "teacher = { architecture = [\"wrn-10-1\", \"wrn-10-2\", \"wrn-10-4\"], epochs = 12 }\n\
              treatment = { kd_weight = 1.0 }\n",
@@ -140,6 +170,7 @@ pub const CARDS: [Card; 9] = [
         question: "When does distillation stop helping?",
         finding: "Early on the distilled student is ahead of the one that learns from labels alone; at the end of its training it falls behind.",
         claim: Claim::LabelsAboveDistilled,
+        students: WRN,
         bodies: [
             "teacher = { architecture = \"wrn-16-2\", epochs = 12 }\n\
              treatment = { kd_stop_epoch = [0, 12] }\nrecipe = { evaluate_test = \"every-epoch\" }\n",
@@ -154,6 +185,7 @@ pub const CARDS: [Card; 9] = [
         question: "Where should distillation stop?",
         finding: "Stopped early (ESKD), the student does better than distilled to the end, and better than from labels alone.",
         claim: Claim::EarlyStopAboveEndAndLabels,
+        students: WRN,
         bodies: [
             "teacher = { architecture = \"wrn-16-2\", epochs = 12 }\n\
              treatment = { kd_stop_epoch = [0, 2, 4, 8, 12] }\n",
@@ -168,11 +200,12 @@ pub const CARDS: [Card; 9] = [
         question: "Does teaching in a sequence help?",
         finding: "The last of a sequence can be worse than one that learns from labels alone, and all of it together is no better than as many of those.",
         claim: Claim::LabelsAboveLastGeneration,
+        students: WRN,
         bodies: [
             "teacher = { architecture = \"wrn-10-1\", epochs = 12 }\n\
              treatment = { kd_stop_epoch = [0, 12], generations = 3 }\n",
             "teacher = { architecture = \"wrn-16-1\", epochs = 30 }\n\
-             treatment = { kd_stop_epoch = [0, 30], generations = 4 }\n",
+             treatment = { kd_stop_epoch = [0, 30], generations = 3 }\n",
             "teacher = { architecture = \"wrn-16-1\", epochs = 200 }\n\
              treatment = { kd_stop_epoch = [0, 200], generations = 5 }\n",
         ],
@@ -182,6 +215,7 @@ pub const CARDS: [Card; 9] = [
         question: "Do teachers of a shorter training teach better?",
         finding: "Large teachers trained for 35 to 80 epochs, by a schedule compressed to these, have better students than those trained for 200.",
         claim: Claim::ShortTeacherAboveLong,
+        students: WRN,
         bodies: [
             "teacher = { architecture = [\"wrn-10-2\", \"wrn-10-4\"], epochs = [4, 8, 12] }\n\
              treatment = { kd_stop_epoch = [0, 12] }\n",
@@ -196,6 +230,7 @@ pub const CARDS: [Card; 9] = [
         question: "Does it help to stop both, the teacher and the distillation?",
         finding: "On ImageNet the best students are of teachers stopped early, with distillation stopped early too.",
         claim: Claim::BothStopsAboveNone,
+        students: WRN,
         bodies: [
             "teacher = { architecture = \"wrn-16-2\", epochs = 12 }\n\
              treatment = { kd_stop_epoch = [0, 4, 12], teacher_stop_epoch = [5, 12] }\n",
@@ -203,6 +238,36 @@ pub const CARDS: [Card; 9] = [
              treatment = { kd_stop_epoch = [0, 10, 30], teacher_stop_epoch = [12, 30] }\n",
             "teacher = { architecture = \"wrn-16-8\", epochs = [65, 200] }\n\
              treatment = { kd_stop_epoch = [0, 60, 200] }\n",
+        ],
+    },
+    Card {
+        slug: "deeper-student",
+        question: "Do the same teachers suit a deeper student?",
+        finding: "A student of 28 layers has little of wider teachers trained in full, and more of those trained for 35 to 80 epochs.",
+        claim: Claim::ShortTeacherAboveLong,
+        students: ["wrn-16-1", "wrn-28-1", "wrn-28-1"],
+        bodies: [
+            "teacher = { architecture = [\"wrn-16-2\", \"wrn-16-4\"], epochs = [6, 12] }\n\
+             treatment = { kd_stop_epoch = [0, 12] }\n",
+            "teacher = { architecture = [\"wrn-28-2\", \"wrn-28-4\"], epochs = [15, 30] }\n\
+             treatment = { kd_stop_epoch = [0, 30] }\n",
+            "teacher = { architecture = [\"wrn-28-3\", \"wrn-28-4\", \"wrn-28-6\", \"wrn-28-8\"], epochs = [35, 50, 65, 80, 200] }\n\
+             treatment = { kd_stop_epoch = [0, 200] }\n",
+        ],
+    },
+    Card {
+        slug: "dense-student",
+        question: "Do the same teachers suit a DenseNet?",
+        finding: "They do not suit it better: the deepest and the widest teachers have worse students than smaller ones.",
+        claim: Claim::SmallestTeacherAboveLargest,
+        students: ["densenet-bc-40-12"; 3],
+        bodies: [
+            "teacher = { architecture = [\"wrn-10-1\", \"wrn-10-4\"], epochs = 12 }\n\
+             treatment = { kd_stop_epoch = [0, 12] }\n",
+            "teacher = { architecture = [\"wrn-16-1\", \"wrn-16-4\"], epochs = 30 }\n\
+             treatment = { kd_stop_epoch = [0, 30] }\n",
+            "teacher = { architecture = [\"wrn-40-1\", \"wrn-100-1\", \"wrn-250-1\", \"wrn-16-3\", \"wrn-16-4\", \"wrn-16-6\", \"wrn-16-8\", \"wrn-28-3\", \"wrn-28-4\", \"wrn-28-6\", \"wrn-28-8\"], epochs = 200 }\n\
+             treatment = { kd_stop_epoch = [0, 200] }\n",
         ],
     },
 ];

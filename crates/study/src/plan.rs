@@ -382,7 +382,8 @@ fn remarks(study: &Study, arms: &[Arm], segments: &[Segment]) -> Vec<String> {
             .to_owned()
     });
     let images = segments.first().and_then(|segment| images_remark(study, &segment.dataset));
-    [arms::baseline_remark(arms), unused, compressed, images].into_iter().flatten().collect()
+    let all = [arms::baseline_remark(arms), unused, compressed, images].into_iter().flatten();
+    all.chain(arms::method_remarks(study, arms)).collect()
 }
 
 /// How many images are left to train on, where a study says another split than is usual.

@@ -38,6 +38,10 @@ fn generations_of_a_seed_vote_together_and_seeds_in_a_circle() {
         .collect();
     assert_eq!(sizes, [(Members::Generations, vec![3, 3, 3]), (Members::Seeds, vec![3, 3, 1])]);
     assert_eq!(found.lines[1].label, "labels only");
+    assert_eq!(found.lines[0].label, "KD to the end, generations 1 to 3");
+    let answer = found.answer().expect("three of both");
+    assert!(answer.starts_with("3 of KD to the end, generations 1 to 3 reach 53.10 ±"), "{answer}");
+    assert!(answer.ends_with("together, 0.10 points above 3 networks of labels only (53.00\u{202f}%)."), "{answer}");
 
     // Of one seed throughout, each generation once.
     let of_three = asked.iter().filter(|members| members.len() == 3).collect::<Vec<_>>();

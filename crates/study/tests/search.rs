@@ -157,6 +157,7 @@ fn a_searched_study_is_reported_in_every_round_with_all_that_was_asked_for() {
     }
     let found = report_of(&study, &plan, &facts);
     assert_eq!(found.progress.state, State::Finished);
+    assert!(found.comparison.answer.contains(", found by searching 6 arms,"), "{}", found.comparison.answer);
     let search = found.search.unwrap();
     let dropped: Vec<Option<usize>> = (0..plan.arms.len()).map(|arm| search.dropped_in(arm)).collect();
     let count = |round: Option<usize>| dropped.iter().filter(|it| **it == round).count();

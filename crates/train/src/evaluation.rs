@@ -10,10 +10,7 @@ use crate::measures;
 use crate::objective::{self, named_classes, scalar};
 use candle_core::{DType, Device, Tensor};
 use std::path::{Path, PathBuf};
-use study::{Epoch, Scores};
-
-/// Images evaluated at a time.
-const EVALUATION_BATCH: usize = 500;
+use study::{Epoch, Scores, candle_bytes::evaluated_together};
 
 /// Logits (n, classes) of a split's images as they are, in their order, in double precision. `None` where `leave` says so.
 pub fn logits(
@@ -37,8 +34,8 @@ pub fn logits(
     Ok(Some(Tensor::cat(&logits, 0)?))
 }
 
-/// Gives `take` the logits of a split's images, [`EVALUATION_BATCH`] at a time, each part with the place of its first image; `false`
-/// where `leave` says so.
+/// Gives `take` the logits of a split's images, as many at a time as are [`evaluated_together`], each part with the place of its first
+/// image; `false` where `leave` says so, which is asked before each part: on large images one takes long.
 fn part_by_part(
     network: &mut dyn Engine,
     normalisation: &Normalisation,
@@ -48,14 +45,15 @@ fn part_by_part(
     mut take: impl FnMut(usize, Tensor) -> Result<(), TrainError>,
 ) -> Result<bool, TrainError> {
     let len = images.values_per_image();
-    let mut plain = vec![0.0; len * EVALUATION_BATCH.min(split.len())];
-    for (part, bytes) in split.images.chunks(len * EVALUATION_BATCH).enumerate() {
+    let together = evaluated_together(images.facts.image_size) as usize;
+    let mut plain = vec![0.0; len * together.min(split.len())];
+    for (part, bytes) in split.images.chunks(len * together).enumerate() {
         if leave() {
             return Ok(false);
         }
         let plain = &mut plain[..bytes.len()];
         normalisation.plain(bytes, plain);
-        take(part * EVALUATION_BATCH, network.evaluate(plain)?.to_dtype(DType::F64)?)?;
+        take(part * together, network.evaluate(plain)?.to_dtype(DType::F64)?)?;
     }
     Ok(true)
 }
@@ -161,6 +159,42 @@ pub fn from_values(values: &Values) -> Result<Tensor, TrainError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::{NetworkShape, open_for_evaluation};
+    use crate::initial::initial_weights;
+    use std::cell::Cell;
+    use study::{Architecture, DatasetFacts, Numerics, Seed};
+
+    /// Of 256 × 256 pixels 31 are evaluated together.
+    #[test]
+    fn who_evaluates_large_images_can_be_asked_to_leave_after_few_of_them() {
+        let (image_size, count) = (256, 32);
+        let architecture = Architecture::ResNet { depth: 8, width: 1 };
+        let facts = DatasetFacts {
+            dataset: "flowers@256".parse().expect("a data set"),
+            checksum: String::new(),
+            classes: 2,
+            channels: 1,
+            image_size,
+            train: count,
+            validation: 0,
+            test: 0,
+        };
+        let train = Split {
+            images: vec![100; (count * image_size * image_size) as usize].into(),
+            labels: vec![0; count as usize].into(),
+        };
+        let (validation, test) = Default::default();
+        let class_names = vec!["daisy".into(), "rose".into()];
+        let images = Images { facts, train, validation, test, mean: vec![0.5], deviation: vec![0.25], class_names };
+        let shape = NetworkShape { architecture, channels: 1, image_size: image_size as usize, classes: 2 };
+        let mut network = open_for_evaluation(&shape, Numerics::CandleF32, study::Device::Cpu, 1).expect("an engine");
+        network.set_weights(&initial_weights(&shape, Seed(0))).expect("its own weights");
+        let asked = Cell::new(0);
+        let leave = || asked.replace(asked.get() + 1) == 1;
+        let normalisation = Normalisation::of(&images);
+        let said = scores_in_training(network.as_mut(), &normalisation, &images, &images.train, &leave);
+        assert_eq!((said.expect("no error"), asked.get()), (None, 2));
+    }
 
     /// By hand: five images, three of them said to be of the class with a confidence in the same fifteenth. In that bin two are right
     /// at a mean confidence of 2.713/3, and each of the others is alone: one right at 0.65, one wrong at 0.7.

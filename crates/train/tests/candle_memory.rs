@@ -29,10 +29,12 @@ fn most(work: impl FnOnce()) -> Option<u64> {
 #[test]
 fn the_bytes_that_are_estimated_are_enough_and_not_far_too_many() {
     let mut child = Command::new(std::env::current_exe().expect("this test"));
-    child.args(["--ignored", "--exact", "measures"]).env("RAYON_NUM_THREADS", "2");
+    child.args(["--ignored", "--exact", "measures", "--nocapture"]).env("RAYON_NUM_THREADS", "2");
     let measured = child.envs([("MALLOC_MMAP_THRESHOLD_", "65536"), ("MALLOC_TRIM_THRESHOLD_", "65536")]).output();
     let measured = measured.expect("it runs");
-    assert!(measured.status.success(), "{}", String::from_utf8_lossy(&measured.stdout));
+    let said = String::from_utf8_lossy(&measured.stderr);
+    assert!(measured.status.success(), "{said}");
+    said.lines().filter(|line| line.starts_with("skipped: ")).for_each(|line| eprintln!("{line}"));
 }
 
 #[test]
@@ -73,6 +75,12 @@ fn measures() {
         });
         tell(format!("{name} in evaluation"), taken, architecture.evaluation_bytes(3, 32, 10, 1));
     }
+    if told.is_empty() {
+        // Such as in a container that may not count anew.
+        eprintln!("skipped: this system does not say how much memory a process took");
+        return;
+    }
+    assert_eq!(told.len(), 5, "{told:#?}");
     // Never more than was estimated, and not far less.
     let wrong = |(ratio, _): &&(f64, String)| !(0.6..=1.0).contains(ratio);
     assert_eq!(told.iter().filter(wrong).count(), 0, "{told:#?}");

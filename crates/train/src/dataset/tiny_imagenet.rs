@@ -32,8 +32,8 @@ pub(super) fn read(path: &Path) -> Result<Content, TrainError> {
     let labels: BTreeMap<&str, u8> = ids.iter().copied().zip(0..=u8::MAX).collect();
     let words: BTreeMap<&str, &str> = words.lines().filter_map(|line| line.trim().split_once('\t')).collect();
     // "goldfish, Carassius auratus": the first name is the plain one.
-    let name = |id: &&'_ str| words.get(id).and_then(|names| names.split(',').next()).unwrap_or(id).trim();
-    let class_names = class_names::shown(ids.iter().map(name)).map_err(wrong)?;
+    let names = ids.iter().map(|id| words.get(id).and_then(|names| names.split(',').next()).unwrap_or(id).trim());
+    let class_names = class_names::shown(names).map_err(wrong)?;
 
     let labelled = tree.pictures("train").map(|picture| {
         let id = picture.components().nth(1).and_then(|id| id.as_os_str().to_str());

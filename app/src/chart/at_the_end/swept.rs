@@ -1,6 +1,6 @@
 //! Arms along the axis of what the study sweeps.
 
-use super::{Picture, accuracies, said_of, said_of_published};
+use super::{Picture, point, said_of_published};
 use crate::chart::{
     across, labels, pixels,
     swept::{Quantity, Sweep, Tint},
@@ -92,13 +92,13 @@ fn axis(sweep: &Sweep, arms: &[Arm]) -> Axis {
 
 /// `longest`: characters of the longest label at the right.
 pub(super) fn drawn(picture: &Picture<'_>, sweep: &Sweep, longest: usize) -> impl IntoView + use<> {
-    let Picture { report, tints, ruled, published } = picture;
-    let y = accuracies(picture, 6);
+    let Picture { arms, marks, tints, ruled, published, axis: value_axis, .. } = picture;
+    let y = picture.scale(6);
     let height = |value: f64| PLOT * (1.0 - y.place(y.within(value)));
-    let Axis { places, dodge, evenly } = axis(sweep, &report.arms);
+    let Axis { places, dodge, evenly } = axis(sweep, arms);
     let aside = |index: usize, many: usize| (index as f64 - (many as f64 - 1.0) / 2.0) * dodge;
     let place = |arm: usize| {
-        let number = sweep.quantity.of(&report.arms[arm]).map(|value| value.number);
+        let number = sweep.quantity.of(&arms[arm]).map(|value| value.number);
         let share = places.iter().find(|place| place.number == number)?.share;
         if let Some(index) = sweep.beside.iter().position(|it| *it == arm) {
             return Some(share + aside(index, sweep.beside.len()));
@@ -107,7 +107,7 @@ pub(super) fn drawn(picture: &Picture<'_>, sweep: &Sweep, longest: usize) -> imp
         let its: Vec<usize> = (0..sweep.lines.len()).filter(|line| sweep.lines[*line].arms.contains(&arm)).collect();
         Some(share + if its.len() == 1 { aside(its[0], sweep.lines.len()) } else { 0.0 })
     };
-    let summary = |arm: usize| &report.comparison.arms[arm];
+    let mark = |arm: usize| &marks[arm];
 
     let grid = y.ticks.iter().map(|tick| (pixels(height(*tick)), y.written(*tick))).map(|(at, written)| {
         view! {
@@ -134,19 +134,18 @@ pub(super) fn drawn(picture: &Picture<'_>, sweep: &Sweep, longest: usize) -> imp
         (mark, lines)
     });
 
-    let rules =
-        ruled.iter().filter_map(|(arm, _)| Some((*arm, pixels(height(summary(*arm).mean?))))).map(|(arm, at)| {
-            view! {
-                <g class=tints[arm].class() data-arm=arm>
-                    <line class="rule" x1="0" x2="100%" y1=at.clone() y2=at></line>
-                </g>
-            }
-        });
+    let rules = ruled.iter().filter_map(|(arm, _)| Some((*arm, pixels(height(mark(*arm).mean?))))).map(|(arm, at)| {
+        view! {
+            <g class=tints[arm].class() data-arm=arm>
+                <line class="rule" x1="0" x2="100%" y1=at.clone() y2=at></line>
+            </g>
+        }
+    });
 
     let several = sweep.lines.len() > 1;
     let line_class = |index: usize| if several { Tint::of_line(index).class() } else { String::new() };
     let lines = sweep.lines.iter().enumerate().map(|(index, line)| {
-        let mean = |arm: usize| Some((place(arm)?, height(summary(arm).mean?)));
+        let mean = |arm: usize| Some((place(arm)?, height(mark(arm).mean?)));
         // No line goes over an arm that has no result yet.
         let pairs = line.arms.windows(2).filter_map(|pair| Some((mean(pair[0])?, mean(pair[1])?)));
         let strokes = pairs.map(|(from, to)| {
@@ -159,16 +158,16 @@ pub(super) fn drawn(picture: &Picture<'_>, sweep: &Sweep, longest: usize) -> imp
 
     // Where there is no room beside it, a seed's dot stands behind its mean.
     let seeds_aside = if sweep.lines.len() > LINES_WITH_ROOM { "" } else { "translate(-6 0)" };
-    let marks = (0..report.arms.len()).filter_map(|arm| {
+    let drawn = (0..arms.len()).filter_map(|arm| {
         let share = place(arm)?;
-        let summary = summary(arm);
-        let dots = summary.by_seed.iter().flatten().map(|accuracy| {
-            view! { <circle class="seed" cx=across(share) cy=pixels(height(*accuracy)) r="3" transform=seeds_aside></circle> }
+        let mark = mark(arm);
+        let dots = mark.by_seed.iter().map(|value| {
+            view! { <circle class="seed" cx=across(share) cy=pixels(height(*value)) r="3" transform=seeds_aside></circle> }
         });
-        let interval = summary.interval.map(|(low, high)| {
+        let interval = mark.interval.map(|(low, high)| {
             view! { <line class="interval" x1=across(share) x2=across(share) y1=pixels(height(low)) y2=pixels(height(high))></line> }
         });
-        let mean = summary.mean.map(|mean| {
+        let mean = mark.mean.map(|mean| {
             view! { <circle class="mean" cx=across(share) cy=pixels(height(mean)) r="4.5"></circle> }
         });
         let published = published[arm].map(|found| {
@@ -179,7 +178,7 @@ pub(super) fn drawn(picture: &Picture<'_>, sweep: &Sweep, longest: usize) -> imp
                 <g transform="translate(8 0)">
                     <title>{said_of_published(&found)}</title>
                     {bar}
-                    <circle class="published" cx=across(share) cy=pixels(height(found.accuracy)) r="4"></circle>
+                    {point(&found, across(share), pixels(height(found.accuracy)))}
                 </g>
             }
         });
@@ -188,7 +187,7 @@ pub(super) fn drawn(picture: &Picture<'_>, sweep: &Sweep, longest: usize) -> imp
                 class=tints[arm].class()
                 data-arm=arm
             >
-                <title>{said_of(summary)}</title>
+                <title>{mark.said.clone()}</title>
                 {interval}
                 {dots.collect_view()}
                 {mean}
@@ -199,13 +198,13 @@ pub(super) fn drawn(picture: &Picture<'_>, sweep: &Sweep, longest: usize) -> imp
 
     // A label for each rule and for each line, at the right, joined to it.
     let of_rules = ruled.iter().filter_map(|(arm, label)| {
-        let mean = summary(*arm).mean?;
+        let mean = mark(*arm).mean?;
         Some(End { class: tints[*arm].class(), label: label.clone(), from: 1.0, height: height(mean) })
     });
     let of_lines = sweep.lines.iter().enumerate().filter(|(_, line)| !line.label.is_empty());
     let of_lines = of_lines.filter_map(|(index, line)| {
-        let mut own = line.arms.iter().rev().filter(|arm| !sweep.is_shared(&report.arms[**arm]));
-        let (arm, mean) = own.find_map(|arm| Some((*arm, summary(*arm).mean?)))?;
+        let mut own = line.arms.iter().rev().filter(|arm| !sweep.is_shared(&arms[**arm]));
+        let (arm, mean) = own.find_map(|arm| Some((*arm, mark(*arm).mean?)))?;
         Some(End { class: line_class(index), label: line.label.clone(), from: place(arm)?, height: height(mean) })
     });
     let ends: Vec<End> = of_rules.chain(of_lines).collect();
@@ -230,7 +229,7 @@ pub(super) fn drawn(picture: &Picture<'_>, sweep: &Sweep, longest: usize) -> imp
     // Under a place with two lines of text there is a little less room.
     let title = PLOT + if sweep.beside.is_empty() { 40.0 } else { 46.0 };
     view! {
-        <text class="axis-title" x="-44" y="-14">"test accuracy, %"</text>
+        <text class="axis-title" x="-44" y="-14">{*value_axis}</text>
         {grid.collect_view()}
         <line class="axis" x1="0" x2="100%" y1=pixels(PLOT) y2=pixels(PLOT)></line>
         {below.collect_view()}
@@ -240,7 +239,7 @@ pub(super) fn drawn(picture: &Picture<'_>, sweep: &Sweep, longest: usize) -> imp
         {rules.collect_view()}
         {lines.collect_view()}
         {ends.collect_view()}
-        {marks.collect_view()}
+        {drawn.collect_view()}
     }
 }
 

@@ -1,12 +1,11 @@
 //! Arms side by side, one under the other, so that a label of any length has room on any screen.
 
-use super::{Picture, accuracies, said_of, said_of_published};
+use super::{Mark, Picture, point, said_of_published};
 use crate::{
     chart::{across, labels, pixels},
     numbers,
 };
 use leptos::prelude::*;
-use study::{ArmSummary, Report};
 
 /// Of a line of text, and of the mark under it with the space to the next row.
 const TEXT: f64 = 16.0;
@@ -24,7 +23,7 @@ struct Row {
     lines: usize,
 }
 
-fn row(arm: &ArmSummary) -> Row {
+fn row(arm: &Mark) -> Row {
     let label = labels::wrapped(&arm.label, (WIDTH / LABEL_CHARACTER) as usize);
     let value =
         arm.mean.map(|mean| format!("{} ({})", numbers::with_interval(mean, arm.interval), numbers::behind(arm.n)));
@@ -39,15 +38,15 @@ fn row_height(row: &Row) -> f64 {
     MARK + TEXT * row.lines as f64
 }
 
-pub(super) fn height(report: &Report) -> f64 {
-    report.comparison.arms.iter().map(|arm| row_height(&row(arm))).sum()
+pub(super) fn height(picture: &Picture<'_>) -> f64 {
+    picture.marks.iter().map(|arm| row_height(&row(arm))).sum()
 }
 
 pub(super) fn drawn(picture: &Picture<'_>) -> impl IntoView + use<> {
-    let Picture { report, tints, ruled, published } = picture;
-    let x = accuracies(picture, 5);
+    let Picture { marks, tints, ruled, published, axis, .. } = picture;
+    let x = picture.scale(5);
     let at = |value: f64| across(x.place(x.within(value)));
-    let bottom = height(report);
+    let bottom = height(picture);
     let grid = x.ticks.iter().map(|tick| (at(*tick), x.written(*tick))).map(|(at, written)| {
         view! {
             <line class="grid" x1=at.clone() x2=at.clone() y1="0" y2=pixels(bottom)></line>
@@ -56,9 +55,7 @@ pub(super) fn drawn(picture: &Picture<'_>) -> impl IntoView + use<> {
     });
     // A rule stands beside the marks alone: nothing runs through names and numbers.
     let mut top = 0.0;
-    let beside_marks: Vec<(f64, f64)> = report
-        .comparison
-        .arms
+    let beside_marks: Vec<(f64, f64)> = marks
         .iter()
         .map(|arm| {
             let row = row(arm);
@@ -67,18 +64,17 @@ pub(super) fn drawn(picture: &Picture<'_>) -> impl IntoView + use<> {
             (first, top)
         })
         .collect();
-    let rules =
-        ruled.iter().filter_map(|(arm, _)| Some((*arm, at(report.comparison.arms[*arm].mean?)))).map(|(arm, at)| {
-            let parts = beside_marks.iter().map(|(first, last)| {
-                view! { <line class="rule" x1=at.clone() x2=at.clone() y1=pixels(*first) y2=pixels(*last)></line> }
-            });
-            view! {
-                <g class=tints[arm].class() data-arm=arm>{parts.collect_view()}</g>
-            }
+    let rules = ruled.iter().filter_map(|(arm, _)| Some((*arm, at(marks[*arm].mean?)))).map(|(arm, at)| {
+        let parts = beside_marks.iter().map(|(first, last)| {
+            view! { <line class="rule" x1=at.clone() x2=at.clone() y1=pixels(*first) y2=pixels(*last)></line> }
         });
+        view! {
+            <g class=tints[arm].class() data-arm=arm>{parts.collect_view()}</g>
+        }
+    });
     let mut top = 0.0;
-    let marks = report.comparison.arms.iter().enumerate().map(|(arm, summary)| {
-        let row = row(summary);
+    let drawn = marks.iter().enumerate().map(|(arm, mark)| {
+        let row = row(mark);
         let foot = |line: usize| pixels(top + 14.0 + TEXT * line as f64);
         let label = row.label.iter().enumerate().map(|(line, text)| {
             view! { <text class="row-label" x="0" y=foot(line)>{text.clone()}</text> }
@@ -86,13 +82,13 @@ pub(super) fn drawn(picture: &Picture<'_>) -> impl IntoView + use<> {
         let (label, value_foot) = (label.collect_view(), foot(row.lines - 1));
         let middle = pixels(top + 14.0 + TEXT * row.lines as f64);
         top += row_height(&row);
-        let dots = summary.by_seed.iter().flatten().map(|accuracy| {
-            view! { <circle class="seed" cx=at(*accuracy) cy=middle.clone() r="3" transform="translate(0 7)"></circle> }
+        let dots = mark.by_seed.iter().map(|value| {
+            view! { <circle class="seed" cx=at(*value) cy=middle.clone() r="3" transform="translate(0 7)"></circle> }
         });
-        let interval = summary.interval.map(|(low, high)| {
+        let interval = mark.interval.map(|(low, high)| {
             view! { <line class="interval" x1=at(low) x2=at(high) y1=middle.clone() y2=middle.clone()></line> }
         });
-        let mean = summary.mean.map(|mean| {
+        let mean = mark.mean.map(|mean| {
             view! { <circle class="mean" cx=at(mean) cy=middle.clone() r="4.5"></circle> }
         });
         let published = published[arm].map(|found| {
@@ -103,7 +99,7 @@ pub(super) fn drawn(picture: &Picture<'_>) -> impl IntoView + use<> {
                 <g transform="translate(0 -7)">
                     <title>{said_of_published(&found)}</title>
                     {bar}
-                    <circle class="published" cx=at(found.accuracy) cy=middle.clone() r="4"></circle>
+                    {point(&found, at(found.accuracy), middle.clone())}
                 </g>
             }
         });
@@ -112,7 +108,7 @@ pub(super) fn drawn(picture: &Picture<'_>) -> impl IntoView + use<> {
                 class=tints[arm].class()
                 data-arm=arm
             >
-                <title>{said_of(summary)}</title>
+                <title>{mark.said.clone()}</title>
                 {label}
                 <text class="row-value" x="100%" y=value_foot text-anchor="end">{row.value}</text>
                 {interval}
@@ -122,12 +118,12 @@ pub(super) fn drawn(picture: &Picture<'_>) -> impl IntoView + use<> {
             </g>
         }
     });
-    let marks = marks.collect_view();
+    let drawn = drawn.collect_view();
     view! {
         {grid.collect_view()}
         <line class="axis" x1="0" x2="100%" y1=pixels(bottom) y2=pixels(bottom)></line>
-        <text class="axis-title" x="50%" y=pixels(bottom + 40.0) text-anchor="middle">"test accuracy, %"</text>
+        <text class="axis-title" x="50%" y=pixels(bottom + 40.0) text-anchor="middle">{*axis}</text>
         {rules.collect_view()}
-        {marks}
+        {drawn}
     }
 }
