@@ -94,6 +94,12 @@ pub async fn resume_study(id: StudyId) -> Result<(), ApiError> {
     done(laboratory::resume(&open_laboratory(), id).await)
 }
 
+/// Trains the study with more seeds of each arm.
+#[server(endpoint = "add-seeds")]
+pub async fn add_seeds(id: StudyId, more: u32) -> Result<(), ApiError> {
+    done(laboratory::add_seeds(&open_laboratory(), id, more).await)
+}
+
 #[server(endpoint = "delete")]
 pub async fn delete_study(id: StudyId) -> Result<(), ApiError> {
     done(laboratory::delete(&open_laboratory(), id).await)?;

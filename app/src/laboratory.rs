@@ -13,8 +13,9 @@ use std::{
 };
 use store::{Store, StoredStudy};
 use study::{
-    Confusion, Dataset, DatasetFacts, DatasetSamples, Ensembles, ExampleCard, Facts, ImportedTeacher, Machine, Plan,
-    Progress, Report, Share, ShareId, Snapshot, StudyCard, StudyId, Unusable, WaitsFor, report,
+    Confusion, Dataset, DatasetFacts, DatasetSamples, Ensembles, ExampleCard, Facts, Growth, ImportedTeacher, Machine,
+    Plan, Progress, Report, SeedAddition, Share, ShareId, Snapshot, SpecError, StudyCard, StudyId, Unusable, WaitsFor,
+    growth, numbers, report,
     search::{Asked, asked},
     teacher_logits::Held,
 };
@@ -130,6 +131,15 @@ impl Laboratory {
     }
 }
 
+/// A study as its owner sees it. Cheap to clone.
+#[derive(Clone)]
+pub struct Shown {
+    pub report: Arc<Report>,
+    /// What more seeds would come to; `None` where none can be added. That is of today and of this machine, so that it is no part of what
+    /// is frozen.
+    pub growth: Option<Growth>,
+}
+
 /// The report that was made last, with the store's revision: until that moves, a reader who looks at another metric, or another
 /// reader of the same study, is answered without the study's facts being read again.
 #[derive(Clone, Default)]
@@ -138,18 +148,18 @@ pub struct LatestReport(Arc<Mutex<Option<Latest>>>);
 struct Latest {
     study: StudyId,
     revision: u64,
-    report: Arc<Report>,
+    shown: Shown,
 }
 
 impl LatestReport {
-    fn get(&self, study: StudyId, revision: u64) -> Option<Arc<Report>> {
+    fn get(&self, study: StudyId, revision: u64) -> Option<Shown> {
         let latest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let same = |latest: &&Latest| (latest.study, latest.revision) == (study, revision);
-        latest.as_ref().filter(same).map(|latest| latest.report.clone())
+        latest.as_ref().filter(same).map(|latest| latest.shown.clone())
     }
 
-    fn set(&self, study: StudyId, revision: u64, report: Arc<Report>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Latest { study, revision, report });
+    fn set(&self, study: StudyId, revision: u64, shown: Shown) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Latest { study, revision, shown });
     }
 }
 
@@ -234,16 +244,23 @@ async fn waits_for(laboratory: &Laboratory, stored: &StoredStudy, facts: &Facts)
 }
 
 pub async fn report(laboratory: &Laboratory, id: StudyId) -> Result<Arc<Report>, ApiError> {
+    Ok(shown(laboratory, id).await?.report)
+}
+
+/// What the page of a study shows.
+pub async fn shown(laboratory: &Laboratory, id: StudyId) -> Result<Shown, ApiError> {
     // Taken before anything is read: a report may be newer than it is kept for, and is never older.
     let revision = *laboratory.store.changes().borrow();
-    if let Some(report) = laboratory.latest.get(id, revision) {
-        return Ok(report);
+    if let Some(shown) = laboratory.latest.get(id, revision) {
+        return Ok(shown);
     }
     let known = known(laboratory, id).await?;
-    let StoredStudy { study, plan, .. } = &known.stored;
-    let asked = known.asked();
-    let report = report::report(study, &asked, &known.facts, known.stopped(), &laboratory.machine.get());
+    let StoredStudy { study, plan, dataset, .. } = &known.stored;
+    let (asked, machine) = (known.asked(), laboratory.machine.get());
+    let report = report::report(study, &asked, &known.facts, known.stopped(), &machine);
     let report = known.with_what_it_waits_for(report);
+    let report = report.with_seed_additions(&laboratory.store.seed_additions(&id).await?);
+    let growth = Growth::of(&report, plan, dataset, &known.facts, &machine);
     let classes = plan.segments.first().map_or(0, |segment| segment.dataset.classes as usize);
     let confusion = match classes <= Confusion::CLASSES_MAX {
         true => laboratory.kept_networks.confusion(&asked.now, &known.facts).await,
@@ -251,9 +268,9 @@ pub async fn report(laboratory: &Laboratory, id: StudyId) -> Result<Arc<Report>,
     };
     let ensembles = laboratory.kept_networks.ensembles(&asked.now, &known.facts).await;
     let report = Report { started_at: Some(known.stored.created_at), confusion, ensembles, ..report };
-    let report = Arc::new(report);
-    laboratory.latest.set(id, revision, report.clone());
-    Ok(report)
+    let shown = Shown { report: Arc::new(report), growth };
+    laboratory.latest.set(id, revision, shown.clone());
+    Ok(shown)
 }
 
 /// What is taken for what on the test images; without arms where no run is at its end.
@@ -270,6 +287,34 @@ pub async fn stop(laboratory: &Laboratory, id: StudyId) -> Result<(), ApiError> 
 /// Goes on with a stopped study, and tries again what failed and may succeed now.
 pub async fn resume(laboratory: &Laboratory, id: StudyId) -> Result<(), ApiError> {
     laboratory.store.resume_study(&id).await?.then_some(()).ok_or_else(no_study)
+}
+
+/// Trains a study with `more` seeds of each arm, also one that was stopped. What is trained stays; that they came after a look at results
+/// is told from then on.
+///
+/// # Errors
+/// Why they cannot be added, by the field `seeds`.
+pub async fn add_seeds(laboratory: &Laboratory, id: StudyId, more: u32) -> Result<(), ApiError> {
+    let known = known(laboratory, id).await?;
+    let StoredStudy { study, plan, dataset, .. } = &known.stored;
+    let (grown, longer) = growth::with_more_seeds(study, plan, dataset, more).map_err(ApiError::Spec)?;
+    let added = SeedAddition {
+        seeds_before: study.seeds,
+        seeds_after: grown.seeds,
+        added_at: now(),
+        runs_seen: growth::runs_seen(plan, &known.facts),
+    };
+    if laboratory.store.add_seeds(&id, &grown, &longer, &added).await? {
+        return Ok(());
+    }
+    // It was deleted meanwhile, or somebody else was quicker.
+    stored(laboratory, id).await?;
+    Err(ApiError::Spec(vec![SpecError {
+        field: "seeds".into(),
+        problem: "were added by somebody else just now".into(),
+        given: numbers::counted(more.into(), "more seed"),
+        allowed: "to look at the study as it is now, and to ask again".into(),
+    }]))
 }
 
 /// Forgets a study, and the trainings that no other study uses. Shared links stay.

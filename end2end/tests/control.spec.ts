@@ -71,3 +71,31 @@ test("a training that went astray says so, names the run and offers nothing that
     await images.remove();
   }
 });
+
+test("a finished study gets more seeds, goes on and says that somebody looked before", async ({ browser }) => {
+  const images = await fewImages();
+  const server = await startServer({ more: ["--dataset", `fashion-mnist=${images.folder}`] });
+  const context = await browser.newContext({ baseURL: server.baseUrl });
+  const complaints = watch(context, server.baseUrl);
+  try {
+    const page = await context.newPage();
+    const made = await page.request.post("/api/v1/studies", { data: smallStudy("Are two seeds enough?", 1) });
+    const { id } = (await made.json()) as { id: number };
+    await page.goto(`/studies/${id}`);
+    await hydrated(page);
+    await expect(page.getByText("4 of 4 runs done")).toBeVisible({ timeout: 120_000 });
+    await page.getByText("Add seeds …").click();
+    await expect(page.getByText(/What is trained stays\. \d+ more seeds? (is|are) \d+ runs/)).toBeVisible();
+    await page.getByLabel("More seeds", { exact: true }).fill("1");
+    await page.getByRole("button", { name: "Train them" }).click();
+    await expect(page.getByText(/Seeds were added on .* \(2 to 3, when 4 runs could be seen\)/)).toBeVisible();
+    // The page that was finished keeps up again.
+    await expect(page.getByText("6 of 6 runs done")).toBeVisible({ timeout: 120_000 });
+    await expect(page.getByRole("table").first().getByRole("row", { name: /labels only/ })).toContainText("3 of 3");
+    expect(complaints).toEqual([]);
+  } finally {
+    await context.close();
+    await server.end();
+    await images.remove();
+  }
+});

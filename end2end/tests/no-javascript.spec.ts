@@ -33,6 +33,12 @@ test("without scripts a study is set up, put right, started, stopped, shared, ta
   await page.getByRole("button", { name: "Stop", exact: true }).click();
   await page.goto(address);
   await expect(page.getByRole("button", { name: "Resume", exact: true })).toBeVisible();
+  await page.getByText("Add seeds …").click();
+  await page.getByLabel("More seeds", { exact: true }).fill("1");
+  await page.getByRole("button", { name: "Train them" }).click();
+  await page.goto(address);
+  await page.getByRole("button", { name: "Stop", exact: true }).click();
+  await page.goto(address);
 
   await page.getByRole("button", { name: "Share", exact: true }).click();
   await expect(page).toHaveURL(/\/s\/[0-9a-f]{32}$/);

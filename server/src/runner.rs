@@ -22,7 +22,7 @@ use std::{
     sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
-use store::{Store, StoreError, StoredStudy};
+use store::{GoingOn, Store, StoreError, StoredStudy};
 use study::{
     CheckpointFile, CheckpointId, Event, Facts, Job, Plan, Segment, SegmentKey, StudyId, TRAINING_VERSION,
     teacher_logits::{TeacherLogits, Usage, teachers},
@@ -90,8 +90,8 @@ enum Ending {
 struct Bench {
     /// The store's revision when studies were looked at; `None`: look again.
     seen: Option<u64>,
-    /// Every study, and whether it goes on.
-    studies: BTreeMap<StudyId, bool>,
+    /// Every study, and how it goes on.
+    studies: BTreeMap<StudyId, GoingOn>,
     /// Where images lay when studies were looked at.
     datasets: Arc<DatasetPaths>,
     /// Those that are searched, with whole plans: what they ask for follows what is known.
@@ -169,12 +169,13 @@ async fn turn(runner: &Runner, bench: &mut Bench, revision: u64) -> Result<(), R
     Ok(())
 }
 
-/// Looks at the studies and at the images that are here. Where other studies go on, or of other images, plans anew what is wanted.
+/// Looks at the studies and at the images that are here. Where other studies go on, with more seeds or of other images, plans anew what
+/// is wanted.
 async fn look(runner: &Runner, bench: &mut Bench) -> Result<(), RunnerError> {
     // Asked often, so without the plans: every epoch that is told moves the revision.
     let mut going_on = runner.store.going_on().await?;
-    for (id, goes_on) in &mut going_on {
-        *goes_on &= runner.only.is_none_or(|only| only == *id);
+    for (id, study) in &mut going_on {
+        study.goes_on &= runner.only.is_none_or(|only| only == *id);
     }
     // A failure is cleared by a person, without any study beginning or ending.
     bench.stale |= bench.facts.values().any(|facts| facts.failure.is_some());
@@ -186,7 +187,7 @@ async fn look(runner: &Runner, bench: &mut Bench) -> Result<(), RunnerError> {
     studies.sort_by_key(|study| study.id);
     for study in &mut studies {
         // One that was begun in between is taken up with the revision that it moved.
-        if !going_on.get(&study.id).is_some_and(|goes_on| *goes_on) {
+        if !going_on.get(&study.id).is_some_and(|it| it.goes_on) {
             study.stopped_at = study.stopped_at.or(Some(study.created_at));
         }
     }

@@ -2,7 +2,7 @@ use super::refused;
 use crate::{
     about, api,
     error::{ApiError, answer_with_status_of},
-    laboratory::{self, Laboratory},
+    laboratory::{self, Laboratory, Shown},
     live::Live,
     numbers,
     pointer::ALONE,
@@ -13,8 +13,7 @@ use crate::{
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::{use_params_map, use_query_map};
-use std::sync::Arc;
-use study::{Metric, Progress, Report, State, StudyId};
+use study::{Growth, Metric, Progress, Report, State, StudyId};
 
 /// The curve that the address of `page` names: `?metric=kd_loss_validation`; validation accuracy where it names none. And the arm to
 /// be looked at closely: `&arm=3`.
@@ -35,7 +34,7 @@ pub fn StudyPage() -> impl IntoView {
         <Suspense>
             {Suspend::new(async move {
                 match read(id).await {
-                    Ok((id, report)) => found(id, &report, &curve).into_any(),
+                    Ok((id, shown)) => found(id, &shown, &curve).into_any(),
                     Err(error) => failed(error).into_any(),
                 }
             })}
@@ -43,9 +42,9 @@ pub fn StudyPage() -> impl IntoView {
     }
 }
 
-async fn read(id: Option<StudyId>) -> Result<(StudyId, Arc<Report>), ApiError> {
+async fn read(id: Option<StudyId>) -> Result<(StudyId, Shown), ApiError> {
     let found = match id {
-        Some(id) => laboratory::report(&expect_context::<Laboratory>(), id).await.map(|report| (id, report)),
+        Some(id) => laboratory::shown(&expect_context::<Laboratory>(), id).await.map(|shown| (id, shown)),
         None => Err(ApiError::NotFound("study".into())),
     };
     found.inspect_err(answer_with_status_of)
@@ -59,7 +58,8 @@ fn failed(error: ApiError) -> impl IntoView {
 }
 
 /// The page of a study that is there.
-fn found(id: StudyId, report: &Report, curve: &Curve) -> impl IntoView + use<> {
+fn found(id: StudyId, shown: &Shown, curve: &Curve) -> impl IntoView + use<> {
+    let report: &Report = &shown.report;
     let title = report.study.title.clone();
     let tab = match percent_done(&report.progress) {
         Some(percent) => format!("{percent} % · {title}"),
@@ -74,7 +74,7 @@ fn found(id: StudyId, report: &Report, curve: &Curve) -> impl IntoView + use<> {
             {setup(report)}
             {state_line(&report.progress, report.search.is_some())}
             {teachers_in_training(report).map(|said| view! { <p class="teacher-line">{said}</p> })}
-            {buttons(id, &report.progress)}
+            {buttons(id, &report.progress, shown.growth)}
             {report_view(report, curve, Some(id))}
             {can_change.then(|| view! { <Live/> })}
         </article>
@@ -113,9 +113,10 @@ fn state_line(progress: &Progress, is_searched: bool) -> impl IntoView + use<> {
 }
 
 /// What a person can do to a study. Plain forms: what was done shows on the page that follows.
-fn buttons(id: StudyId, progress: &Progress) -> impl IntoView + use<> {
+fn buttons(id: StudyId, progress: &Progress, growth: Option<Growth>) -> impl IntoView + use<> {
     let stop = ServerAction::<api::StopStudy>::new();
     let resume = ServerAction::<api::ResumeStudy>::new();
+    let add_seeds = ServerAction::<api::AddSeeds>::new();
     let delete = ServerAction::<api::DeleteStudy>::new();
     let hidden = move || view! { <input type="hidden" name="id" value=id.to_string()/> };
     let again = |label: &'static str| {
@@ -139,10 +140,12 @@ fn buttons(id: StudyId, progress: &Progress) -> impl IntoView + use<> {
         State::Failed | State::Finished => ().into_any(),
     };
     let share = refused(ServerAction::<api::ShareStudy>::new());
-    let refused = refused(stop).or_else(|| refused(resume)).or_else(|| refused(delete)).or(share);
+    let refused =
+        refused(stop).or_else(|| refused(resume)).or_else(|| refused(add_seeds)).or_else(|| refused(delete)).or(share);
     view! {
         <div class="actions">
             {stop_or_resume}
+            {growth.map(|growth| more_seeds(id, growth, add_seeds))}
             <ShareButton id=id/>
             <a class="button quiet" href=format!("/studies/new?from={id}")>"The same, but …"</a>
             <details class="confirm">
@@ -157,5 +160,68 @@ fn buttons(id: StudyId, progress: &Progress) -> impl IntoView + use<> {
             </details>
         </div>
         {refused.map(|error| view! { <Problem error=error/> })}
+    }
+}
+
+/// Asks how many seeds are to be added, with as many as would settle the answer filled in.
+fn more_seeds(id: StudyId, growth: Growth, add: ServerAction<api::AddSeeds>) -> impl IntoView + use<> {
+    view! {
+        <details class="confirm" id="add-seeds">
+            <summary class="button quiet">"Add seeds …"</summary>
+            <div class="confirm-body calm">
+                <ActionForm action=add>
+                    <input type="hidden" name="id" value=id.to_string()/>
+                    <label for="more-seeds">"More seeds"</label>
+                    <input type="number" id="more-seeds" name="more" min="1" max=growth.most value=growth.proposed required/>
+                    <p>{comes_to(&growth)}</p>
+                    <p>"p-values do not know that seeds were added after a look at results. Where there was anything to be seen, this page will say so."</p>
+                    <button type="submit" class="button">"Train them"</button>
+                </ActionForm>
+            </div>
+        </details>
+    }
+}
+
+/// "What is trained stays. 5 more seeds are 25 runs and 330 epochs, which take about 1 h 30 min."
+fn comes_to(growth: &Growth) -> String {
+    let are = if growth.proposed == 1 { "is" } else { "are" };
+    let time = growth.estimate.map(|estimate| format!(", which take {}", about(estimate.seconds)));
+    format!(
+        "What is trained stays. {} {are} {} and {}{}.",
+        numbers::counted(growth.proposed.into(), "more seed"),
+        numbers::counted(growth.runs, "run"),
+        numbers::counted(growth.epochs, "epoch"),
+        time.unwrap_or_default()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use study::Estimate;
+
+    const GROWTH: Growth =
+        Growth { proposed: 5, runs: 25, epochs: 1_330, estimate: Some(Estimate { seconds: 5_400.0 }), most: 97 };
+
+    #[test]
+    fn more_seeds_are_asked_for_by_a_form_that_works_without_scripts() {
+        let html = Owner::new().with(|| more_seeds(StudyId(7), GROWTH, ServerAction::new()).to_html());
+        let field = html.split("<input").find(|it| it.contains("type=\"number\"")).expect("a field for a number");
+        for expected in ["name=\"more\"", "min=\"1\"", "max=\"97\"", "value=\"5\"", "required"] {
+            assert!(field.contains(expected), "{expected} is not in {field}");
+        }
+        for expected in ["action=\"/api/add-seeds\"", "method=\"post\"", "name=\"id\"", "value=\"7\"", "after a look"] {
+            assert!(html.contains(expected), "{expected} is not in {html}");
+        }
+    }
+
+    #[test]
+    fn what_more_seeds_come_to_is_told_with_the_time_where_that_is_known() {
+        assert_eq!(
+            comes_to(&GROWTH),
+            "What is trained stays. 5 more seeds are 25 runs and 1,330 epochs, which take about 1 h 30 min."
+        );
+        let one = Growth { proposed: 1, runs: 2, epochs: 1, estimate: None, ..GROWTH };
+        assert_eq!(comes_to(&one), "What is trained stays. 1 more seed is 2 runs and 1 epoch.");
     }
 }

@@ -119,11 +119,11 @@ fn difference(summary: &ArmSummary, report: &Report) -> (Option<String>, Option<
 }
 
 fn verdict(difference: &Difference) -> Said {
-    let settled_by = |seeds| format!("about {} would settle it", numbers::counted(u64::from(seeds), "seed"));
+    let settled_by = |more| format!("about {} would settle it", numbers::counted(u64::from(more), "more seed"));
     match difference.verdict {
         Verdict::Better => ("better", None),
         Verdict::Worse => ("worse", None),
-        Verdict::NotDistinguishable => ("not distinguishable", difference.seeds_needed.map(settled_by)),
+        Verdict::NotDistinguishable => ("not distinguishable", difference.more_seeds_needed().map(settled_by)),
         Verdict::TooFewSeeds => ("too few seeds", None),
     }
 }

@@ -211,7 +211,7 @@ fn a_frozen_comparison_is_complete_without_scripts() {
         "89.12 ±\u{202f}0.28",
         "+0.72 ±\u{202f}0.38",
         "0.012",
-        "about 7 seeds would settle it",
+        "about 4 more seeds would settle it",
         "8 degrees of freedom",
         "15 runs, 16 segments, 272 epochs instead of 320",
         "Students of one teacher (seed 0)",

@@ -7,12 +7,13 @@
 mod cosines;
 mod error;
 mod facts;
+mod growth;
 mod record;
 mod shares;
 mod studies;
 
 pub use error::StoreError;
-pub use studies::StoredStudy;
+pub use studies::{GoingOn, StoredStudy};
 
 use sqlx::{
     Connection, Sqlite, SqlitePool, Transaction,

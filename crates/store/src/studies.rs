@@ -1,10 +1,12 @@
 //! Studies and their plans.
 
 use crate::{Store, StoreError, read_json, write_json};
+use sqlx::SqliteConnection;
 use std::collections::BTreeMap;
 use study::{DatasetFacts, Plan, Run, RunId, SegmentKey, Study, StudyId};
 
-/// A study as it was started. The plan is the one made then: a later program that would plan it differently loses no result.
+/// A study as it was started, or as it grew. The plan is the one made then: a later program that would plan it differently loses no
+/// result.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredStudy {
     pub id: StudyId,
@@ -17,6 +19,15 @@ pub struct StoredStudy {
     pub dataset: DatasetFacts,
 }
 
+/// What tells, without a study's plan, whether something else is to be trained for it than before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GoingOn {
+    /// Nobody stopped it.
+    pub goes_on: bool,
+    /// How often seeds were added to it: each time its plan grew.
+    pub seed_additions: u32,
+}
+
 impl Store {
     /// Starts a study. Segments that other studies brought are shared with them.
     pub async fn create_study(
@@ -27,10 +38,7 @@ impl Store {
         now: i64,
     ) -> Result<StudyId, StoreError> {
         let spec = write_json(study, "the study")?;
-        let segments =
-            write_json(&plan.segments.iter().map(|segment| &segment.key).collect::<Vec<_>>(), "the plan's segments")?;
-        let runs = write_json(&plan.runs.iter().map(|run| &run.id).collect::<Vec<_>>(), "the plan's runs")?;
-        let plan = write_json(plan, "the plan")?;
+        let planned = write_json(plan, "the plan")?;
         let dataset = write_json(dataset, "the data set")?;
 
         let mut transaction = self.begin().await?;
@@ -38,33 +46,13 @@ impl Store {
             r#"insert into study (created_at, spec, plan, dataset) values (?, ?, ?, ?) returning id as "id!""#,
             now,
             spec,
-            plan,
+            planned,
             dataset
         )
         .fetch_one(&mut *transaction)
         .await?
         .id;
-        sqlx::query!(
-            "insert into segment (key) select value from json_each(?) where true on conflict (key) do nothing",
-            segments
-        )
-        .execute(&mut *transaction)
-        .await?;
-        sqlx::query!(
-            "insert into study_segment (study, segment, position)
-             select ?, segment.id, asked.key from json_each(?) as asked join segment on segment.key = asked.value",
-            id,
-            segments
-        )
-        .execute(&mut *transaction)
-        .await?;
-        sqlx::query!(
-            "insert into study_run (run, study) select value, ? from json_each(?) where true on conflict do nothing",
-            id,
-            runs
-        )
-        .execute(&mut *transaction)
-        .await?;
+        record_plan(&mut transaction, id, plan).await?;
         transaction.commit().await?;
         self.changed();
         Ok(StudyId(id as u64))
@@ -80,11 +68,20 @@ impl Store {
             .collect()
     }
 
-    /// Every study, and whether it goes on: nobody stopped it. Without their plans, for whoever asks often.
-    pub async fn going_on(&self) -> Result<BTreeMap<StudyId, bool>, StoreError> {
-        let rows =
-            sqlx::query!(r#"select id as "id!", stopped_at from study order by id"#).fetch_all(&self.readers).await?;
-        Ok(rows.into_iter().map(|row| (StudyId(row.id as u64), row.stopped_at.is_none())).collect())
+    /// Every study, and how it goes on. Without their plans, for whoever asks often.
+    pub async fn going_on(&self) -> Result<BTreeMap<StudyId, GoingOn>, StoreError> {
+        let rows = sqlx::query!(
+            r#"select id as "id!", stopped_at,
+                      (select count(*) from seed_addition where seed_addition.study = study.id) as "seed_additions!: u32"
+               from study order by id"#
+        )
+        .fetch_all(&self.readers)
+        .await?;
+        let going_on = rows.into_iter().map(|row| {
+            let it = GoingOn { goes_on: row.stopped_at.is_none(), seed_additions: row.seed_additions };
+            (StudyId(row.id as u64), it)
+        });
+        Ok(going_on.collect())
     }
 
     /// The oldest study that goes on and has a worker now, on a segment that `id` does not ask for. `None`: no other has.
@@ -188,6 +185,37 @@ impl Store {
         self.changed();
         Ok(unused)
     }
+}
+
+/// Says which segments and runs a study has by its plan. What it has already stays, each segment at its place in this plan: new ones may
+/// stand between the old.
+pub(crate) async fn record_plan(connection: &mut SqliteConnection, id: i64, plan: &Plan) -> Result<(), StoreError> {
+    let segments =
+        write_json(&plan.segments.iter().map(|segment| &segment.key).collect::<Vec<_>>(), "the plan's segments")?;
+    let runs = write_json(&plan.runs.iter().map(|run| &run.id).collect::<Vec<_>>(), "the plan's runs")?;
+    sqlx::query!(
+        "insert into segment (key) select value from json_each(?) where true on conflict (key) do nothing",
+        segments
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query!(
+        "insert into study_segment (study, segment, position)
+         select ?, segment.id, asked.key from json_each(?) as asked join segment on segment.key = asked.value where true
+         on conflict (study, segment) do update set position = excluded.position",
+        id,
+        segments
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query!(
+        "insert into study_run (run, study) select value, ? from json_each(?) where true on conflict do nothing",
+        id,
+        runs
+    )
+    .execute(&mut *connection)
+    .await?;
+    Ok(())
 }
 
 /// The row an id stands for. No row has a number beyond SQLite's, nor a negative one.

@@ -31,8 +31,7 @@ pub(crate) fn answer(arms: &[ArmSummary], plan: &Plan, runs: &[RunProgress], sta
     if runs.iter().all(|run| run.state != State::Finished) {
         return NOTHING.into();
     }
-    let compared: Vec<(&ArmSummary, &Difference)> =
-        arms.iter().filter_map(|arm| Some((arm, arm.difference.as_ref()?))).collect();
+    let compared = with_differences(arms);
     let said = match compared[..] {
         [] => alone(arms, plan),
         [(arm, difference)] => of_one(arms, arm, difference, &searched(plan)),
@@ -45,6 +44,19 @@ pub(crate) fn answer(arms: &[ArmSummary], plan: &Plan, runs: &[RunProgress], sta
         },
     };
     format!("{said}.")
+}
+
+/// The difference that the answer is about once there is one; `None` where it is about none, or about all.
+pub(crate) fn difference_told(arms: &[ArmSummary]) -> Option<&Difference> {
+    let compared = with_differences(arms);
+    match compared[..] {
+        [(_, difference)] => Some(difference),
+        _ => best_on_validation(&compared).map(|(_, difference)| difference),
+    }
+}
+
+fn with_differences(arms: &[ArmSummary]) -> Vec<(&ArmSummary, &Difference)> {
+    arms.iter().filter_map(|arm| Some((arm, arm.difference.as_ref()?))).collect()
 }
 
 /// How the one arm that a search tested was found; empty where nothing was searched.
@@ -152,9 +164,10 @@ fn of_one(arms: &[ArmSummary], arm: &ArmSummary, difference: &Difference, chosen
             } else {
                 String::new()
             };
-            let settle = match difference.seeds_needed {
-                Some(needed) => {
-                    format!("; about {} would settle a difference this size", self::seeds(needed))
+            let settle = match difference.more_seeds_needed() {
+                Some(more) => {
+                    let more = kept_together(&numbers::counted(u64::from(more), "more seed"));
+                    format!("; about {more} would settle a difference this size")
                 }
                 None => String::new(),
             };

@@ -54,6 +54,13 @@ pub struct Difference {
     pub n: u32,
 }
 
+impl Difference {
+    /// Seeds beyond those with a result that would settle it; `None` where `seeds_needed` is.
+    pub fn more_seeds_needed(&self) -> Option<u32> {
+        self.seeds_needed.map(|needed| needed.saturating_sub(self.n))
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {

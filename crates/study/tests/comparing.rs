@@ -462,8 +462,8 @@ fn what_cannot_be_told_apart_is_said_with_the_seeds_that_would_settle_it() {
     assert_eq!(
         comparison.answer,
         "KD until 2, best of 2 arms on validation, is not distinguishable from labels only: +0.06\u{a0}±\u{202f}0.34 points \
-         (3\u{a0}seeds, p\u{a0}=\u{a0}1.00, Holm-corrected for 2 comparisons); about 91\u{a0}seeds would settle a difference \
-         this size."
+         (3\u{a0}seeds, p\u{a0}=\u{a0}1.00, Holm-corrected for 2 comparisons); about 88\u{a0}more\u{a0}seeds would settle a \
+         difference this size."
     );
     let lower = [[0.8810, 0.8843, 0.8795], [0.8802, 0.8830, 0.8795], [0.8790, 0.8831, 0.8802]];
     let comparison = compare(&study, &plan, &trained(&plan, &lower), false);

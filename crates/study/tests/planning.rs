@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use study::{
     Architecture, Arm, AugmentationSeed, CheckpointId, Choices, Dataset, DatasetFacts, Device, Epoch, EvaluateTest,
     Facts, Method, Numerics, Observer, Plan, Recipe, Scheme, Seed, SegmentKey, Start, Student, Study, TeacherChoices,
-    TeacherTraining, Term, Treatment,
+    TeacherTraining, Term, Treatment, growth::with_more_seeds,
 };
 
 const EXAMPLE: &str = include_str!("../../../examples/study.toml");
@@ -602,6 +602,30 @@ proptest! {
         prop_assert!(before.epochs <= after.epochs);
         let ids = |plan: &Plan| plan.runs.iter().map(|run| run.id.clone()).collect::<BTreeSet<_>>();
         prop_assert!(ids(&before).is_subset(&ids(&after)));
+    }
+
+    /// What was trained, who looked on and where runs end: all of it is there as it was, and nothing else is new than other seeds.
+    #[test]
+    fn seeds_that_come_later_leave_runs_and_segments_as_they_were(study in studies(), more in 1u32..=3) {
+        let before = plan(&study);
+        prop_assume!(before.arms.len() as u64 * u64::from(study.seeds + more) <= Plan::RUNS_MAX);
+        let (grown, after) = with_more_seeds(&study, &before, &dataset(), more).unwrap();
+        prop_assert_eq!(&grown, &Study { seeds: study.seeds + more, ..study.clone() });
+        prop_assert_eq!(&after, &plan(&grown));
+        prop_assert!(after.extends(&before));
+        prop_assert!(!before.extends(&after));
+
+        prop_assert_eq!(&after.arms, &before.arms);
+        let of_before: Vec<_> = after.runs.iter().filter(|run| run.seed.0 < study.seeds).collect();
+        prop_assert_eq!(of_before, before.runs.iter().collect::<Vec<_>>());
+        prop_assert_eq!(after.runs.len(), before.runs.len() + before.arms.len() * more as usize);
+        for segment in &before.segments {
+            prop_assert_eq!(after.segment(&segment.key), Some(segment));
+        }
+        let there = keys(&before);
+        for new in after.segments.iter().filter(|segment| !there.contains(&segment.key)) {
+            prop_assert!(new.seed.0 >= study.seeds);
+        }
     }
 
     #[test]

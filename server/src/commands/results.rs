@@ -57,12 +57,13 @@ async fn freeze_finished(data_dir: &Path, examples: &Path) -> Result<(), Command
     // Another process may hold the folder: nothing is written to it.
     let store = Store::open_read_only(data_dir).await?;
     let (machine, _) = machine::find(data_dir, &datasets::DatasetPaths::new(), Notes::None, None, 0);
-    for StoredStudy { study, plan, stopped_at, created_at, .. } in store.studies().await? {
+    for StoredStudy { id, study, plan, stopped_at, created_at, .. } in store.studies().await? {
         let facts = store.facts(&plan).await?;
         let found = report(&study, &asked(&study, &plan, &facts), &facts, stopped_at.is_some(), &machine);
         if found.progress.state != State::Finished || found.provenance.iter().any(Provenance::is_synthetic) {
             continue;
         }
+        let found = found.with_seed_additions(&store.seed_additions(&id).await?);
         let found = study::Report { started_at: Some(created_at), ..found };
         let snapshot = Snapshot::freeze(found, process::now());
         let path = examples.join(app::snapshot_file_name(&snapshot)).with_extension("json");

@@ -85,6 +85,7 @@ pub async fn run(arguments: command_line::Run, bar: ProgressBar) -> Result<(), C
     // Of a search every run that was ever asked for is told, and it has failed only where the last round has.
     let asked = asked(&study, &plan, &facts);
     let comparison = compare(&study, &asked, &facts, state == State::Stopped);
+    let comparison = comparison.with_seed_additions(&store.seed_additions(&id).await?);
     let told: &Plan = &asked.so_far;
     if arguments.json {
         let found = Some((&comparison, begin.elapsed().as_secs_f64()));

@@ -35,6 +35,7 @@ pub fn routes() -> Router<Site> {
         .route("/studies/{id}", get(read).delete(remove))
         .route("/studies/{id}/stop", post(stop))
         .route("/studies/{id}/resume", post(resume))
+        .route("/studies/{id}/seeds", post(add_seeds))
         .route("/studies/{id}/study.toml", get(study_file))
         .route("/studies/{id}/comparison", get(comparison))
         .route("/studies/{id}/snapshot.json", get(snapshot))
@@ -134,6 +135,14 @@ async fn stop(State(site): State<Site>, Path(study): Path<String>) -> Result<Sta
 
 async fn resume(State(site): State<Site>, Path(study): Path<String>) -> Result<StatusCode, Refused> {
     laboratory::resume(&site.laboratory, id(&study, "study")?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `{"more": 5}` trains five more seeds of each arm.
+async fn add_seeds(State(site): State<Site>, Path(study): Path<String>, body: Body) -> Result<StatusCode, Refused> {
+    let study = id(&study, "study")?;
+    let more = json::more_seeds(text(&body?)?).map_err(ApiError::Spec)?;
+    laboratory::add_seeds(&site.laboratory, study, more).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -98,11 +98,38 @@ pub fn study_id(body: &str) -> Result<StudyId, Vec<SpecError>> {
         None | Some(Value::Null) => Err(told("is missing", "nothing".into())),
         Some(value) => {
             let number = value.as_u64().map(StudyId);
-            // Of a longer text, an object or a list, its kind says enough.
-            let given = if value.is_number() || value.is_boolean() { value.to_string() } else { "no number".into() };
-            number.ok_or_else(|| told("is not the number of a study", given))
+            number.ok_or_else(|| told("is not the number of a study", in_place_of_a_number(value)))
         }
     }
+}
+
+/// How many seeds `{"more": 5}` asks for. How many there may be is not known here.
+///
+/// # Errors
+/// Field `more`, or whichever else stands there.
+pub fn more_seeds(body: &str) -> Result<u32, Vec<SpecError>> {
+    let told = |field: &str, problem: &str, given: String| {
+        let allowed = "an object {\"more\": NUMBER} with how many seeds to add".into();
+        vec![SpecError { field: field.into(), problem: problem.into(), given, allowed }]
+    };
+    let body: Value = serde_json::from_str(body)
+        .map_err(|error| told("more", &format!("cannot be read: {error}"), "the request's body".into()))?;
+    let others = body.as_object().and_then(|fields| fields.keys().find(|field| *field != "more"));
+    if let Some(field) = others {
+        return Err(told(field, "is not known here", format!("\"{field}\"")));
+    }
+    match body.get("more") {
+        None | Some(Value::Null) => Err(told("more", "is missing", "nothing".into())),
+        Some(value) => {
+            let number = value.as_u64().and_then(|number| u32::try_from(number).ok());
+            number.ok_or_else(|| told("more", "is not a number of seeds", in_place_of_a_number(value)))
+        }
+    }
+}
+
+/// What stands where a number should. Of a longer text, an object or a list, its kind says enough.
+fn in_place_of_a_number(value: &Value) -> String {
+    if value.is_number() || value.is_boolean() { value.to_string() } else { "no number".into() }
 }
 
 #[cfg(test)]
@@ -161,6 +188,30 @@ mod tests {
         {
             let errors = study_id(body).expect_err("no study");
             assert_eq!((errors.len(), errors[0].field.as_str()), (1, "study"), "{body}");
+        }
+    }
+
+    #[test]
+    fn seeds_are_added_by_a_number_and_nothing_else_is_said() {
+        assert_eq!(more_seeds("{\"more\": 5}"), Ok(5));
+        assert_eq!(
+            more_seeds("{\"more\": 0}"),
+            Ok(0),
+            "that none are added is refused where it is known how many may be"
+        );
+        for (body, field) in [
+            ("", "more"),
+            ("{}", "more"),
+            ("[5]", "more"),
+            ("{\"more\": null}", "more"),
+            ("{\"more\": \"5\"}", "more"),
+            ("{\"more\": -1}", "more"),
+            ("{\"more\": 1.5}", "more"),
+            ("{\"more\": 4294967296}", "more"),
+            ("{\"more\": 5, \"seeds\": 8}", "seeds"),
+        ] {
+            let errors = more_seeds(body).expect_err("no number of seeds");
+            assert_eq!((errors.len(), errors[0].field.as_str()), (1, field), "{body}");
         }
     }
 }

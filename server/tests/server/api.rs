@@ -221,6 +221,7 @@ async fn other_names_and_other_origins_are_refused_on_every_route() {
         (Method::POST, "/api/v1/studies"),
         (Method::POST, "/api/v1/studies/1/stop"),
         (Method::POST, "/api/v1/studies/1/resume"),
+        (Method::POST, "/api/v1/studies/1/seeds"),
         (Method::DELETE, "/api/v1/studies/1"),
         (Method::GET, "/api/v1/datasets"),
         (Method::POST, "/api/v1/datasets"),

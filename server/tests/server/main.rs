@@ -7,6 +7,7 @@ mod commands;
 mod data;
 mod epochs;
 mod faults;
+mod growth;
 mod laboratory;
 mod large_images;
 mod memory;

@@ -2,6 +2,7 @@
 
 mod examples;
 mod facts;
+mod growth;
 mod opening;
 mod shares;
 mod size;

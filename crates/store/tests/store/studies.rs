@@ -1,5 +1,5 @@
 use crate::examples::*;
-use store::StoredStudy;
+use store::{GoingOn, StoredStudy};
 use study::{Event, Failure, Numerics, Observer, Plan, RunId, Study, StudyId};
 
 #[tokio::test]
@@ -46,7 +46,9 @@ async fn studies_are_listed_newest_first_and_it_is_known_who_goes_on() {
     assert_eq!(listed, [ids[2], ids[1], ids[0]]);
 
     assert!(store.stop_study(&ids[1], 50).await.unwrap());
-    assert_eq!(store.going_on().await.unwrap(), [(ids[0], true), (ids[1], false), (ids[2], true)].into());
+    let nothing_added = |goes_on| GoingOn { goes_on, seed_additions: 0 };
+    let expected = [(ids[0], true), (ids[1], false), (ids[2], true)].map(|(id, goes_on)| (id, nothing_added(goes_on)));
+    assert_eq!(store.going_on().await.unwrap(), expected.into());
 }
 
 #[tokio::test]
