@@ -5,9 +5,9 @@
 //!
 //! What belongs to an arm says so (`data-arm`), so that the others can fade ([`crate::pointer`]).
 
+pub mod at_the_end;
 pub mod curves;
 pub mod ensembles;
-pub mod at_the_end;
 pub mod labels;
 pub mod scale;
 pub mod swept;

@@ -46,9 +46,8 @@ fn files(document_path: &Path, recorded: &[Example]) -> Vec<(PathBuf, String)> {
             peer: peer.as_ref(),
         })
         .collect();
-    let drawn = recorded
-        .iter()
-        .map(|it| (pictures.join(format!("{}.svg", it.name)), app::picture_svg(&it.snapshot.report)));
+    let drawn =
+        recorded.iter().map(|it| (pictures.join(format!("{}.svg", it.name)), app::picture_svg(&it.snapshot.report)));
     std::iter::once((document_path.to_owned(), document(&studies))).chain(drawn).collect()
 }
 

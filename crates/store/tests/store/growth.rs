@@ -85,9 +85,10 @@ async fn of_two_who_add_seeds_at_once_one_is_refused_and_changes_nothing() {
     let id = create(&store, "grows", &planned(&[1])).await;
     let (two, four) = (planned(&[1, 2, 3]), planned(&[1, 2, 3, 4, 5]));
     let (two_more, four_more) = (grown(5), grown(7));
+    let (to_five, to_seven) = (addition(3, 5), addition(3, 7));
     let (one, other) = tokio::join!(
-        store.add_seeds(&id, &two_more, &two, &addition(3, 5)),
-        store.add_seeds(&id, &four_more, &four, &addition(3, 7)),
+        store.add_seeds(&id, &two_more, &two, &to_five),
+        store.add_seeds(&id, &four_more, &four, &to_seven),
     );
     let (one, other) = (one.unwrap(), other.unwrap());
     assert!(one != other, "both or none: {one}");
