@@ -4,7 +4,6 @@
 #![recursion_limit = "512"]
 
 pub mod assets;
-pub mod candle_speed;
 pub mod command_line;
 pub mod commands;
 pub mod confusion;
@@ -20,6 +19,7 @@ pub mod machine;
 pub mod next_work;
 pub mod process;
 pub mod runner;
+pub mod speed_of_candle;
 pub mod summary;
 pub mod terminal;
 pub mod votes;

@@ -57,7 +57,7 @@ pub fn find(
     let machine = Machine {
         threads,
         speed: read_speed(data_dir, Numerics::CpuF32, &instruction_set, threads),
-        candle_speed: read_speed(data_dir, Numerics::CandleF32, &instruction_set, threads),
+        speed_of_candle: read_speed(data_dir, Numerics::CandleF32, &instruction_set, threads),
         instruction_set,
         memory: memory::bytes(),
         teacher_logits_limit,
@@ -105,17 +105,17 @@ fn version() -> String {
 /// (`None`: for this once). That of candle on the CPU is measured only where it is needed: it takes some seconds more. A folder that
 /// cannot be written to only means measuring again next time; without a speed no time is estimated.
 pub fn measured(machine: Machine, needs_candle: bool, keep_in: Option<&Path>) -> Machine {
-    let lacks_candle = needs_candle && machine.candle_speed.is_none();
+    let lacks_candle = needs_candle && machine.speed_of_candle.is_none();
     if machine.speed.is_none() || lacks_candle {
         let once = if keep_in.is_some() { ", once" } else { "" };
         eprintln!("Measuring how fast this machine trains{once}; it takes some seconds.");
     }
     let speed = machine.speed.or_else(|| measure(&machine, Numerics::CpuF32, keep_in));
-    let candle_speed = match lacks_candle {
+    let speed_of_candle = match lacks_candle {
         true => measure(&machine, Numerics::CandleF32, keep_in),
-        false => machine.candle_speed,
+        false => machine.speed_of_candle,
     };
-    Machine { speed, candle_speed, ..machine }
+    Machine { speed, speed_of_candle, ..machine }
 }
 
 /// Measures the speed of a thread by an engine on the CPU, for some seconds, and keeps it in `keep_in`. `None`, and a warning, where that
@@ -123,7 +123,7 @@ pub fn measured(machine: Machine, needs_candle: bool, keep_in: Option<&Path>) ->
 pub fn measure(machine: &Machine, numerics: Numerics, keep_in: Option<&Path>) -> Option<Speed> {
     let measured = match numerics {
         Numerics::CpuF32 => train::speed::speed(machine.threads).map_err(io::Error::other),
-        Numerics::CandleF32 => candle_speed(),
+        Numerics::CandleF32 => speed_of_candle(),
     };
     let speed = match measured {
         Ok(speed) => speed,
@@ -140,7 +140,7 @@ pub fn measure(machine: &Machine, numerics: Numerics, keep_in: Option<&Path>) ->
 }
 
 /// By a process of its own: what it takes of memory is given back, and candle has one thread in it.
-fn candle_speed() -> io::Result<Speed> {
+fn speed_of_candle() -> io::Result<Speed> {
     let mut measuring = Command::new(program()?);
     measuring.args(["bench", "candle-speed"]).env(CANDLE_THREADS, "1").stdin(Stdio::null());
     keep_what_was_freed(&mut measuring);

@@ -254,7 +254,7 @@ fn machine() -> Machine {
     Machine {
         threads: 2,
         speed: Some(Speed { step: PACE, evaluation: PACE }),
-        candle_speed: None,
+        speed_of_candle: None,
         instruction_set: "avx2".into(),
         memory: Some(8_000_000_000),
         teacher_logits_limit: 4_000_000_000,
@@ -314,8 +314,8 @@ fn a_network_that_is_slow_here_is_told_with_its_cost() {
         ..machine().datasets[0].clone()
     };
     let slow = Pace { seconds_per_multiply_accumulate: 1e-9, ..PACE };
-    let candle_speed = Some(Speed { step: slow, evaluation: slow });
-    let machine = Machine { datasets: vec![flowers], candle_speed, ..machine() };
+    let speed_of_candle = Some(Speed { step: slow, evaluation: slow });
+    let machine = Machine { datasets: vec![flowers], speed_of_candle, ..machine() };
     let mut form = Fields::first();
     form.set("dataset", "flowers@64".into());
     let outlook = |form: &Fields| preview(form, &machine).planned.unwrap().1;

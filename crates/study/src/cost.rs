@@ -78,7 +78,7 @@ struct Speeds {
 impl Speeds {
     /// A GPU's is not measured.
     fn of(plan: &Plan, machine: &Machine) -> Speeds {
-        Speeds { hand_written: machine.speed, candle: machine.candle_speed.filter(|_| plan.is_on_the_cpu()) }
+        Speeds { hand_written: machine.speed, candle: machine.speed_of_candle.filter(|_| plan.is_on_the_cpu()) }
     }
 
     fn get(&self, segment: &Segment) -> Option<Speed> {
@@ -90,14 +90,14 @@ impl Speeds {
 }
 
 /// Whether candle trains a part of the plan on the CPU, so that its speed there has to be known.
-pub fn needs_candle_speed(plan: &Plan) -> bool {
+pub fn needs_speed_of_candle(plan: &Plan) -> bool {
     plan.is_on_the_cpu() && plan.segments.iter().any(|segment| segment.numerics == Numerics::CandleF32)
 }
 
 /// "The CPU's own engine has no operators for resnet18, and candle's are slow there: resnet18 takes a thread about 410 ms an image in
 /// training and 32 ms in evaluation."; `None` where all networks are trained by the engine that is meant for the device.
 pub fn slow_in_words(plan: &Plan, machine: &Machine) -> Option<String> {
-    if !needs_candle_speed(plan) {
+    if !needs_speed_of_candle(plan) {
         return None;
     }
     let slow = || plan.segments.iter().filter(|segment| !segment.architecture.has_kernels());
@@ -122,7 +122,7 @@ pub fn slow_in_words(plan: &Plan, machine: &Machine) -> Option<String> {
         };
         networks.iter().map(of).collect::<Vec<_>>().join("; ")
     };
-    let cost = machine.candle_speed.map_or_else(|| "how slow was not measured yet".to_owned(), costs);
+    let cost = machine.speed_of_candle.map_or_else(|| "how slow was not measured yet".to_owned(), costs);
     Some(format!(
         "The CPU’s own engine has no operators for {}, and candle’s are slow there: {cost}.",
         names.join(", ")

@@ -1,8 +1,8 @@
 //! How many numbers an engine holds of a network, and so how much memory a training takes: here the hand-written engine, in
-//! `candle_bytes` candle, where that has no operators for it.
+//! `bytes_of_candle` candle, where that has no operators for it.
 
 use crate::{
-    Architecture, candle_bytes,
+    Architecture, bytes_of_candle,
     layout::{Blocks, Layout},
 };
 
@@ -13,7 +13,7 @@ impl Architecture {
     pub fn training_bytes(self, channels: u32, image_size: u32, classes: u32, batch: u32, threads: u32) -> u64 {
         let layout = self.layout();
         if !self.has_kernels() {
-            return candle_bytes::training_bytes(&layout, channels, image_size, classes, batch);
+            return bytes_of_candle::training_bytes(&layout, channels, image_size, classes, batch);
         }
         let sizes = Sizes::of(&layout, channels, image_size, classes);
         let turned = sizes.turned + sizes.turned_transformed + sizes.turned_shortcut;
@@ -37,7 +37,7 @@ impl Architecture {
     pub fn evaluation_bytes(self, channels: u32, image_size: u32, classes: u32, threads: u32) -> u64 {
         let layout = self.layout();
         if !self.has_kernels() {
-            return candle_bytes::evaluation_bytes(&layout, channels, image_size, classes);
+            return bytes_of_candle::evaluation_bytes(&layout, channels, image_size, classes);
         }
         let sizes = Sizes::of(&layout, channels, image_size, classes);
         // Scale and shift, two running statistics, seven numbers that kernels use, and two in double precision.
@@ -51,7 +51,7 @@ impl Architecture {
     pub fn activations(self, channels: u32, image_size: u32, classes: u32) -> u64 {
         let layout = self.layout();
         if !self.has_kernels() {
-            return candle_bytes::activations(&layout, channels, image_size, classes);
+            return bytes_of_candle::activations(&layout, channels, image_size, classes);
         }
         let sizes = Sizes::of(&layout, channels, image_size, classes);
         sizes.activations + sizes.read_again

@@ -11,7 +11,7 @@ mod answer;
 pub mod architecture;
 mod arms;
 mod blocks;
-pub mod candle_bytes;
+pub mod bytes_of_candle;
 pub mod chain;
 pub mod check;
 pub mod claims;

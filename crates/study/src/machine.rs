@@ -19,7 +19,7 @@ pub struct Machine {
     /// The same of networks that the hand-written engine has no operators for, where candle trains them on the CPU. `None`: not measured
     /// yet, as long as nobody needs it.
     #[serde(default)]
-    pub candle_speed: Option<Speed>,
+    pub speed_of_candle: Option<Speed>,
     pub instruction_set: String,
     /// Bytes of memory that programs here can have; `None` where that is not known, and then nothing is refused for it.
     pub memory: Option<u64>,

@@ -139,11 +139,11 @@ fn what_is_slow_is_told_with_its_cost_where_that_was_measured() {
     let said = cost::slow_in_words(&slow, &bare).unwrap();
     assert!(said.ends_with("for resnet18, and candle’s are slow there: how slow was not measured yet."), "{said}");
 
-    let candle_speed = Some(Speed {
+    let speed_of_candle = Some(Speed {
         step: Pace { seconds_per_multiply_accumulate: 3e-8, seconds_per_activation: 0.0 },
         evaluation: Pace { seconds_per_multiply_accumulate: 1e-9, seconds_per_activation: 0.0 },
     });
-    let measured = Machine { candle_speed, ..bare.clone() };
+    let measured = Machine { speed_of_candle, ..bare.clone() };
     // 148 million multiply-accumulates.
     let said = cost::slow_in_words(&slow, &measured).unwrap();
     let expected = "resnet18 takes a thread about 4.4 s an image in training and 148 ms in evaluation.";

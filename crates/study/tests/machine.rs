@@ -25,7 +25,7 @@ fn machine() -> Machine {
     Machine {
         threads: 2,
         speed: None,
-        candle_speed: None,
+        speed_of_candle: None,
         instruction_set: "portable".into(),
         memory: Some(8_000_000_000),
         teacher_logits_limit: 4_000_000_000,

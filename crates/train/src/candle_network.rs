@@ -8,7 +8,7 @@ use crate::names;
 use candle_core::{DType, Device, Tensor, Var};
 use std::collections::BTreeMap;
 use study::Optimizer;
-use study::candle_bytes::evaluated_together;
+use study::bytes_of_candle::evaluated_together;
 use study::layout::{Blocks, Convolution, StemSize};
 
 const EPSILON: f64 = 1e-5;

@@ -10,7 +10,7 @@ use crate::measures;
 use crate::objective::{self, named_classes, scalar};
 use candle_core::{DType, Device, Tensor};
 use std::path::{Path, PathBuf};
-use study::{Epoch, Scores, candle_bytes::evaluated_together};
+use study::{Epoch, Scores, bytes_of_candle::evaluated_together};
 
 /// Logits (n, classes) of a split's images as they are, in their order, in double precision. `None` where `leave` says so.
 pub fn logits(

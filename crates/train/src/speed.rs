@@ -222,7 +222,7 @@ fn both_paces() -> Result<[[f64; 2]; 2], TrainError> {
 /// As [`speed`], of candle on the CPU, by two networks that the hand-written engine has no operators for. Most of candle's work for a step
 /// is done by one thread however many there are; what all of this process's threads do counts, so that it is to be one of its own, whose
 /// operators are given one thread.
-pub fn candle_speed() -> Result<Speed, TrainError> {
+pub fn speed_of_candle() -> Result<Speed, TrainError> {
     let [one, other] = CANDLE_MEASURED.map(|depth| measure_candle(Architecture::ImageNetResNet { depth }));
     let ([step, evaluation], [other_step, other_evaluation]) = (one?, other?);
     Ok(Speed { step: Pace::through(step, other_step), evaluation: Pace::through(evaluation, other_evaluation) })

@@ -118,6 +118,6 @@ pub fn product(arguments: &BenchProduct) -> Result<(), CommandError> {
 }
 
 /// [`study::Speed`], for whoever started this process.
-pub fn candle_speed() -> Result<(), CommandError> {
-    tell(&format!("{}\n", json!(speed::candle_speed()?)))
+pub fn speed_of_candle() -> Result<(), CommandError> {
+    tell(&format!("{}\n", json!(speed::speed_of_candle()?)))
 }

@@ -43,7 +43,7 @@ pub async fn execute(command: Command, bar: ProgressBar) -> Result<(), CommandEr
             Bench::Evaluate(arguments) => bench::evaluate(&arguments),
             Bench::Augmentation(arguments) => bench::augmentation(&arguments),
             Bench::Product(arguments) => bench::product(&arguments),
-            Bench::CandleSpeed => bench::candle_speed(),
+            Bench::CandleSpeed => bench::speed_of_candle(),
         },
     }
 }

@@ -2,12 +2,12 @@
 
 use super::{Leaves, Planned, read_and_plan};
 use crate::{command_line, error::CommandError, machine, summary, terminal::tell};
-use study::{Outlook, cost::needs_candle_speed, teacher_logits::in_words};
+use study::{Outlook, cost::needs_speed_of_candle, teacher_logits::in_words};
 
 pub fn plan(arguments: &command_line::Plan) -> Result<(), CommandError> {
     let Planned { study, plan, machine, .. } =
         read_and_plan(&arguments.study, &arguments.installation, None, Leaves::Nothing)?;
-    let needs_candle = needs_candle_speed(&plan);
+    let needs_candle = needs_speed_of_candle(&plan);
     // Who only plans leaves nothing behind.
     let machine = machine::measured(machine, needs_candle, None);
     let outlook = Outlook::of(&study, &plan, &machine);

@@ -18,7 +18,7 @@ use std::{collections::BTreeSet, io::IsTerminal, sync::Arc, time::Instant};
 use store::{Store, StoreError, StoredStudy};
 use study::{
     EvaluateTest, Facts, Machine, Outlook, Plan, Progress, SegmentKey, State, Study, StudyId, comparison::compare,
-    cost::needs_candle_speed, numbers::at_most, search::asked, teacher_logits::in_words,
+    cost::needs_speed_of_candle, numbers::at_most, search::asked, teacher_logits::in_words,
 };
 use tokio::sync::watch;
 
@@ -28,7 +28,7 @@ pub async fn run(arguments: command_line::Run, bar: ProgressBar) -> Result<(), C
         read_and_plan(&arguments.study, &arguments.installation, arguments.threads, Leaves::Notes)?;
     let folder = DataFolder::open(&arguments.installation.data.dir, "`stillroom run`")?;
     let store = Store::open(folder.path()).await?;
-    let needs_candle = needs_candle_speed(&plan);
+    let needs_candle = needs_speed_of_candle(&plan);
     let machine = machine::measured(machine, needs_candle, Some(folder.path()));
     let outlook = Outlook::of(&study, &plan, &machine);
     eprintln!("{}\n{}", study.title, summary::counts(&plan, &outlook));
@@ -241,7 +241,7 @@ mod tests {
         let machine = Machine {
             threads: 1,
             speed: Some(Speed { step: pace, evaluation: pace }),
-            candle_speed: None,
+            speed_of_candle: None,
             teacher_logits_limit: 0,
             instruction_set: "portable".into(),
             memory: None,

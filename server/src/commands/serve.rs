@@ -1,7 +1,6 @@
 //! `stillroom serve`: the laboratory, with its pages.
 
 use crate::{
-    candle_speed::measure_once_needed,
     command_line::Serve,
     confusion::Confusions,
     data_folder::DataFolder,
@@ -12,6 +11,7 @@ use crate::{
     http::{self, Shutdown, Site, connections, guard, password, password::Password},
     machine, process,
     runner::{self, Runner},
+    speed_of_candle::measure_once_needed,
     votes::Votes,
 };
 use app::laboratory::{Current, Laboratory, LatestReport};

@@ -22,7 +22,7 @@ pub fn machine() -> Machine {
     Machine {
         threads: 2,
         speed: None,
-        candle_speed: None,
+        speed_of_candle: None,
         instruction_set: "portable".into(),
         memory: None,
         teacher_logits_limit: 0,

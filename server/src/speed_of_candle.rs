@@ -4,7 +4,7 @@ use crate::machine;
 use app::laboratory::Current;
 use std::{collections::BTreeSet, path::PathBuf};
 use store::{Store, StoreError};
-use study::{Architecture, DatasetFacts, Machine, Numerics, StudyId, cost::needs_candle_speed};
+use study::{Architecture, DatasetFacts, Machine, Numerics, StudyId, cost::needs_speed_of_candle};
 use tokio::task;
 
 /// Follows the store until images or a study are there for which it matters, measures it, keeps it in `data_dir`, and tells whoever
@@ -22,7 +22,7 @@ pub async fn measure_once_needed(
     loop {
         changes.borrow_and_update();
         let known = machine.get();
-        if known.candle_speed.is_some() {
+        if known.speed_of_candle.is_some() {
             return Ok(());
         }
         if has_large_images(&known) || is_planned(store, &mut seen).await? {
@@ -30,7 +30,7 @@ pub async fn measure_once_needed(
             let measure = move || machine::measure(&known, Numerics::CandleF32, Some(&data_dir));
             // Whatever ended it by itself, nothing else depends on it.
             if let Ok(Some(speed)) = task::spawn_blocking(measure).await {
-                machine.change(|machine| machine.candle_speed = Some(speed));
+                machine.change(|machine| machine.speed_of_candle = Some(speed));
                 store.touch();
             }
             return Ok(());
@@ -55,7 +55,7 @@ async fn is_planned(store: &Store, seen: &mut BTreeSet<StudyId>) -> Result<bool,
         return Ok(false);
     }
     *seen = all;
-    Ok(store.studies().await?.iter().any(|study| needs_candle_speed(&study.plan)))
+    Ok(store.studies().await?.iter().any(|study| needs_speed_of_candle(&study.plan)))
 }
 
 #[cfg(test)]
