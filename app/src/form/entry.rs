@@ -201,7 +201,7 @@ fn blocked(errors: &[SpecError]) -> impl IntoView + use<> {
         let before = if index == 0 { ": " } else { ", " };
         view! { {before}<a href=format!("#{}", fields::element_id(field.path))>{field.label}</a> }
     });
-    view! { {said} {links.collect_view()} "." }
+    view! { {said} {links.collect_view()} ". " }
 }
 
 /// At the top: everything that is wrong, each with a way to its field.
