@@ -1,12 +1,15 @@
 //! Both engines against PyTorch, for each kind of network: parameters and logits, and of one kind gradients. Those of the others are in
 //! `reference.rs`.
 
+mod formula;
+
 use candle_core::{DType, Device, Tensor};
+use formula::{filled, images};
 use kernels::InstructionSet;
 use study::Architecture;
 use train::candle_network::CandleNetwork;
 use train::cpu_network::CpuNetwork;
-use train::engine::{Engine, NetworkShape, OutputGradient, Values, Weights};
+use train::engine::{Engine, NetworkShape, OutputGradient};
 
 /// The script below in words: every tensor, in the zoo's order, is filled with a sequence that repeats after 1,009 numbers, and so is
 /// a batch of two images; then the logits in evaluation and in training.
@@ -206,32 +209,6 @@ const EXPECTED: [Expected; 7] = [
     },
 ];
 
-fn filled(shape: &NetworkShape) -> Weights {
-    let tensors = shape.tensors().into_iter().enumerate();
-    tensors
-        .map(|(nth, tensor)| {
-            let len: usize = tensor.shape.iter().product();
-            let fan: usize = tensor.shape.iter().skip(1).product();
-            let value = |place: usize| {
-                let u = ((place * 7919 + nth * 104_729) % 1009) as f64 / 1009.0 - 0.5;
-                match tensor.shape.len() {
-                    4 => u * (24.0 / fan as f64).sqrt(),
-                    2 => u * 0.5,
-                    _ if tensor.name.ends_with("weight") || tensor.name.ends_with("var") => 1.0 + u / 2.0,
-                    _ => u / 2.0,
-                }
-            };
-            let values = (0..len).map(|place| value(place) as f32).collect();
-            (tensor.name, Values { shape: tensor.shape, values })
-        })
-        .collect()
-}
-
-fn images(channels: usize, image_size: usize) -> Vec<f32> {
-    let len = 2 * channels * image_size * image_size;
-    (0..len).map(|place| (((place * 31 % 257) as f64 / 257.0 - 0.5) * 4.0) as f32).collect()
-}
-
 /// Of two images: those of all instruction sets, and candle's in double precision.
 fn engines(shape: &NetworkShape) -> Vec<(String, Box<dyn Engine>)> {
     let mut engines: Vec<(String, Box<dyn Engine>)> = InstructionSet::ALL
@@ -259,7 +236,7 @@ fn networks_are_pytorchs() {
     for Expected { name, channels, image_size, parameters, evaluated, trained } in EXPECTED {
         let shape = NetworkShape { architecture: name.parse().expect("a network"), channels, image_size, classes: 10 };
         assert_eq!(shape.architecture.parameters(channels as u32, 10), parameters, "{name}");
-        let images = images(channels, image_size);
+        let images = images(&shape, 2);
         for (engine_name, mut engine) in engines(&shape) {
             engine.set_weights(&filled(&shape)).expect("its own weights");
             let numbers = |logits: candle_core::Tensor| -> Vec<f64> {
@@ -322,7 +299,7 @@ fn gradients_of_a_densenet_with_bottlenecks_are_pytorchs() {
     let direction = Tensor::from_vec(direction, (2, 10), &Device::Cpu).expect("numbers");
     for (engine_name, mut engine) in engines(&shape) {
         engine.set_weights(&filled(&shape)).expect("its own weights");
-        engine.forward(&images(3, 8)).expect("logits");
+        engine.forward(&images(&shape, 2)).expect("logits");
         engine.backward(&OutputGradient::of_logits(direction.clone())).expect("gradients");
         let gradients = engine.gradients().expect("gradients");
         assert_eq!(gradients.len(), expected.len());

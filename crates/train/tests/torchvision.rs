@@ -1,12 +1,15 @@
 //! torchvision's ResNets against PyTorch: logits, gradients through logits and attention maps, steps; and a file of torchvision's names.
 
+mod formula;
+
 use candle_core::{DType, Device, Tensor};
+use formula::{filled, images};
 use std::collections::{BTreeMap, HashMap};
 use std::process::Command;
 use study::{Optimizer, Term};
 use train::candle_network::CandleNetwork;
 use train::cpu_network::CpuNetwork;
-use train::engine::{Engine, NetworkShape, OutputGradient, Values, Weights};
+use train::engine::{Engine, NetworkShape, OutputGradient, Values};
 use train::imported::{OfItself, import};
 use train::objective::{self, Outputs};
 
@@ -219,32 +222,6 @@ const LABELS: [u32; 3] = [3, 1, 8];
 
 fn shape(name: &str, image_size: usize) -> NetworkShape {
     NetworkShape { architecture: name.parse().expect("a network"), channels: 3, image_size, classes: 10 }
-}
-
-fn filled(shape: &NetworkShape) -> Weights {
-    let tensors = shape.tensors().into_iter().enumerate();
-    tensors
-        .map(|(nth, tensor)| {
-            let len: usize = tensor.shape.iter().product();
-            let fan: usize = tensor.shape.iter().skip(1).product();
-            let value = |place: usize| {
-                let u = ((place * 7919 + nth * 104_729) % 1009) as f64 / 1009.0 - 0.5;
-                match tensor.shape.len() {
-                    4 => u * (24.0 / fan as f64).sqrt(),
-                    2 => u * 0.5,
-                    _ if tensor.name.ends_with("weight") || tensor.name.ends_with("var") => 1.0 + u / 2.0,
-                    _ => u / 2.0,
-                }
-            };
-            let values = (0..len).map(|place| value(place) as f32).collect();
-            (tensor.name, Values { shape: tensor.shape, values })
-        })
-        .collect()
-}
-
-fn images(shape: &NetworkShape, count: usize) -> Vec<f32> {
-    let len = count * shape.channels * shape.image_size * shape.image_size;
-    (0..len).map(|place| (((place * 31 % 257) as f64 / 257.0 - 0.5) * 4.0) as f32).collect()
 }
 
 fn network(shape: &NetworkShape, dtype: DType) -> CandleNetwork {
