@@ -1,7 +1,7 @@
 //! Reading a page anew without leaving it: only what differs is changed, so that what a reader opened, typed or marked stays.
 
 use crate::error::is_trouble;
-use leptos::{prelude::*, task::spawn_local};
+use leptos::prelude::*;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{JsFuture, future_to_promise};
 use web_sys::{
