@@ -35,7 +35,7 @@ async fn what_was_acknowledged_is_there_without_closing() {
         std::fs::copy(folder.path().join(name), copy.path().join(name)).unwrap();
     }
     let recovered = Store::open(copy.path()).await.unwrap();
-    assert_eq!(recovered.facts(&plan).await.unwrap()[&key(1)].metrics, [metrics(1)]);
+    assert_eq!(*recovered.facts(&plan).await.unwrap()[&key(1)].metrics, [metrics(1)]);
     assert_eq!(recovered.offset(&key(1)).await.unwrap(), 99);
 }
 
