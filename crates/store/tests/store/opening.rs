@@ -60,7 +60,7 @@ async fn two_that_write_at_once_wait_for_each_other() {
     };
     tokio::join!(write(store.clone(), 0), write(other.clone(), 10));
     let facts = store.facts(&plan).await.unwrap();
-    assert_eq!(facts.values().filter(|facts| facts.metrics == [metrics(1)]).count(), 20);
+    assert_eq!(facts.values().filter(|facts| *facts.metrics == [metrics(1)]).count(), 20);
     assert_eq!(other.facts(&plan).await.unwrap(), facts);
 }
 
