@@ -26,6 +26,10 @@ async fn a_made_up_study_says_so_wherever_its_numbers_go_and_is_left_alone() {
     };
     let page = get("/studies/1".into()).await;
     assert!(page.contains(NOTICE) && page.contains("class=\"line\""), "{page}");
+    // Whoever has the page asks for what becomes another.
+    let part = get("/studies/1?metric=train_accuracy&part=evidence".into()).await;
+    assert!(part.contains("Running over the epoch") && part.contains("class=\"line\""), "{part}");
+    assert!(!part.contains("arms-heading") && part.len() < page.len(), "{} of {} bytes", part.len(), page.len());
     let answer = laboratory.request(Method::POST, "/api/v1/shares").json(&json!({ "study": 1 })).send().await;
     let shared: Value = answer.expect("an answer").json().await.expect("JSON");
     let token = shared["token"].as_str().expect("a token");
