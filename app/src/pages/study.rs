@@ -34,7 +34,7 @@ pub fn StudyPage() -> impl IntoView {
     view! {
         <Suspense>
             {Suspend::new(async move {
-                match read(id).await {
+                match read(id, &curve).await {
                     Ok((id, shown)) => found(id, &shown, &curve).into_any(),
                     Err(error) => failed(error).into_any(),
                 }
@@ -43,9 +43,11 @@ pub fn StudyPage() -> impl IntoView {
     }
 }
 
-async fn read(id: Option<StudyId>) -> Result<(StudyId, Shown), ApiError> {
+async fn read(id: Option<StudyId>, curve: &Curve) -> Result<(StudyId, Shown), ApiError> {
+    let laboratory = expect_context::<Laboratory>();
     let found = match id {
-        Some(id) => laboratory::shown(&expect_context::<Laboratory>(), id).await.map(|shown| (id, shown)),
+        Some(id) if curve.is_part() => laboratory::shown_last(&laboratory, id).await.map(|shown| (id, shown)),
+        Some(id) => laboratory::shown(&laboratory, id).await.map(|shown| (id, shown)),
         None => Err(ApiError::NotFound("study".into())),
     };
     found.inspect_err(answer_with_status_of)

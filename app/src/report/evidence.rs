@@ -19,6 +19,13 @@ pub enum Curve {
     Every,
 }
 
+impl Curve {
+    /// Whether whoever asks has the page already.
+    pub fn is_part(&self) -> bool {
+        matches!(self, Curve::Picked { part, .. } if *part != Part::Whole)
+    }
+}
+
 /// How much of a page is asked for: whoever has it already asks for what becomes another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {

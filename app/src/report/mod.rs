@@ -47,7 +47,7 @@ use teachers::teachers;
 
 /// What failed, picture, evidence, an arm closer, table and provenance. `downloads` names the study whose files can be fetched from here.
 pub fn report_view(report: &Report, curve: &Curve, downloads: Option<StudyId>) -> AnyView {
-    if matches!(curve, Curve::Picked { part, .. } if *part != Part::Whole) {
+    if curve.is_part() {
         return view! {
             {evidence(report, curve)}
             {closer(report, curve)}

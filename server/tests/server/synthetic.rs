@@ -51,4 +51,10 @@ async fn a_made_up_study_says_so_wherever_its_numbers_go_and_is_left_alone() {
     laboratory.until_finished(real).await;
     assert_eq!(laboratory.segments().len(), 2, "those of the real study");
     assert_eq!(made_up().await.expect("the study"), before);
+
+    // What is gone is not answered as it was last.
+    get("/studies/1".into()).await;
+    laboratory.request(Method::DELETE, "/api/v1/studies/1").send().await.expect("an answer");
+    let gone = laboratory.request(Method::GET, "/studies/1?part=evidence").send().await.expect("an answer");
+    assert_eq!(gone.status().as_u16(), 404);
 }
