@@ -167,7 +167,7 @@ impl LatestReport {
     }
 
     fn forget(&self, study: StudyId) {
-        self.latest().take_if(|latest| latest.study == study);
+        drop(self.latest().take_if(|latest| latest.study == study));
     }
 
     fn set(&self, study: StudyId, revision: u64, shown: Shown) {
