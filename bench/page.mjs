@@ -130,7 +130,8 @@ async function hover(page) {
 }
 
 /** From a click on another metric to the frame that shows its curves, in seconds. The page stands still before, as under a person who
- * has scrolled there and looks for the name: neither scrolling nor what the pointer faded on its way is counted. */
+ * has scrolled there and looks for the name: neither scrolling nor what the pointer faded on its way is counted. The pointer arrives
+ * and clicks at once, quicker than any person's: what the page asks for as the pointer arrives is not there before the click. */
 async function change(page) {
   const link = page.getByRole("link", { name: "Training accuracy" });
   await page.mouse.move(0, 0);

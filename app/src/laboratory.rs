@@ -6,7 +6,7 @@ use std::{
     collections::BTreeMap,
     pin::Pin,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{SystemTime, UNIX_EPOCH},
@@ -152,14 +152,26 @@ struct Latest {
 }
 
 impl LatestReport {
+    fn latest(&self) -> MutexGuard<'_, Option<Latest>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn get(&self, study: StudyId, revision: u64) -> Option<Shown> {
-        let latest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let same = |latest: &&Latest| (latest.study, latest.revision) == (study, revision);
-        latest.as_ref().filter(same).map(|latest| latest.shown.clone())
+        self.latest().as_ref().filter(same).map(|latest| latest.shown.clone())
+    }
+
+    /// Whatever has moved since.
+    fn of(&self, study: StudyId) -> Option<Shown> {
+        self.latest().as_ref().filter(|latest| latest.study == study).map(|latest| latest.shown.clone())
+    }
+
+    fn forget(&self, study: StudyId) {
+        drop(self.latest().take_if(|latest| latest.study == study));
     }
 
     fn set(&self, study: StudyId, revision: u64, shown: Shown) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Latest { study, revision, shown });
+        *self.latest() = Some(Latest { study, revision, shown });
     }
 }
 
@@ -273,6 +285,15 @@ pub async fn shown(laboratory: &Laboratory, id: StudyId) -> Result<Shown, ApiErr
     Ok(shown)
 }
 
+/// The same for whoever has that page and asks for a part of it. What moved since it was made last is not waited for: the page is no
+/// newer, and while it can change it follows by itself.
+pub async fn shown_last(laboratory: &Laboratory, id: StudyId) -> Result<Shown, ApiError> {
+    match laboratory.latest.of(id) {
+        Some(shown) => Ok(shown),
+        None => shown(laboratory, id).await,
+    }
+}
+
 /// What is taken for what on the test images; without arms where no run is at its end.
 pub async fn confusion(laboratory: &Laboratory, id: StudyId) -> Result<Confusion, ApiError> {
     let known = known(laboratory, id).await?;
@@ -322,6 +343,7 @@ pub async fn delete(laboratory: &Laboratory, id: StudyId) -> Result<(), ApiError
     stored(laboratory, id).await?;
     // The runner finds the folders that no study uses any more, also after a restart.
     laboratory.store.delete_study(&id).await?;
+    laboratory.latest.forget(id);
     Ok(())
 }
 

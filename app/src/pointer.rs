@@ -3,8 +3,15 @@
 
 use leptos::prelude::*;
 
-/// What an address says, beside a metric and an arm, to be answered with those and without the rest of the page.
-pub const ALONE: &str = "curves-alone";
+/// What an address says, beside a metric and an arm, to be answered with a part of the page: [`EVIDENCE`], [`CLOSER`], or [`BAND`]
+/// with an arm's number.
+pub const PART: &str = "part";
+/// The curves of another metric.
+pub const EVIDENCE: &str = "evidence";
+/// Another arm, closer.
+pub const CLOSER: &str = "closer";
+/// An arm's bands.
+pub const BAND: &str = "band-";
 
 /// Follows the pointer on the page around it. It shows nothing itself.
 #[island]
@@ -15,38 +22,64 @@ pub fn Pointer() -> impl IntoView {
 
 #[cfg(feature = "hydrate")]
 mod follow {
-    use super::ALONE;
+    use super::{BAND, CLOSER, EVIDENCE, PART};
     use crate::{
         readout::{self, Epochs},
         update::{self, Asked, Update},
     };
     use leptos::{ev, prelude::*, task::spawn_local};
+    use std::time::Duration;
     use wasm_bindgen::{JsCast, JsValue};
     use web_sys::{Element, EventTarget, MouseEvent, NodeList, PointerEvent};
 
+    /// How long an arm has to be pointed at before its bands are asked for: a pointer on its way passes many.
+    const BAND_AFTER: Duration = Duration::from_millis(60);
+    /// Where bands stand.
+    const BANDS: [&str; 2] = [".evidence .curves-whole .bands", ".evidence .curves-end .bands"];
+
     pub fn follow() {
         let lit = StoredValue::new(None::<String>);
+        // Of curves too many to show their bands, those of the arm that is pointed at, unless they are there.
+        let show_bands = move || {
+            let Some(arm) = lit.get_value() else { return };
+            let is_left_out = is_there(".evidence .curves.many") && !is_there(&format!(".bands [data-arm=\"{arm}\"]"));
+            if !is_left_out {
+                return;
+            }
+            let ask = move || {
+                if lit.with_value(|lit| lit.as_ref() == Some(&arm)) {
+                    let asked = update::ask(&part_of(&update::address(), &format!("{BAND}{arm}")));
+                    spawn_local(async move {
+                        // Where they do not come, the line is there without them.
+                        update::renew(&BANDS, asked).await;
+                        fade_others(lit.get_value().as_deref());
+                    });
+                }
+            };
+            set_timeout(ask, BAND_AFTER);
+        };
         let light = move |target: Option<EventTarget>| {
             let arm = target.and_then(|it| closest(&it, "[data-arm]")).and_then(|it| it.get_attribute("data-arm"));
             if lit.get_value() != arm {
                 fade_others(arm.as_deref());
                 lit.set_value(arm);
+                show_bands();
             }
         };
         // What a click would ask for is asked for as soon as the pointer, or the focus, is there: it comes the sooner.
-        let asked = StoredValue::new_local(None::<(String, Asked)>);
+        let asked = StoredValue::new_local(None::<(Picked, Asked)>);
         let let_go = move || {
             if let Some((_, answer)) = asked.try_update_value(Option::take).flatten() {
                 answer.let_go();
             }
         };
         let ahead = move |target: Option<EventTarget>| {
-            if let Some(address) = target.and_then(|target| picked(&target))
-                && asked.with_value(|asked| asked.as_ref().is_none_or(|(its, _)| *its != address))
+            if let Some(picked) = target.and_then(|target| picked(&target))
+                && asked.with_value(|asked| asked.as_ref().is_none_or(|(its, _)| *its != picked))
             {
                 let_go();
-                let answer = update::ask(&alone(&address));
-                asked.set_value(Some((address, answer)));
+                let answer = picked.ask();
+                asked.set_value(Some((picked, answer)));
             }
         };
         window_event_listener(ev::pointerover, move |event| {
@@ -77,24 +110,26 @@ mod follow {
             }
         });
 
-        // A page that is kept up to date loses what was made of it here: it is made again, and read at the next move.
-        window_event_listener_untyped(update::UPDATED, move |_| {
+        // A page that is read anew loses what was made of it here: it is made again, and read at the next move.
+        let make_again = move || {
             fade_others(lit.get_value().as_deref());
+            show_bands();
             read.set_value(None);
             let_go();
-        });
+        };
+        window_event_listener_untyped(update::UPDATED, move |_| make_again());
 
         window_event_listener(ev::click, move |event| {
-            let address = event.target().and_then(|target| picked(&target));
-            if let Some(address) = address.filter(|_| is_plain(&event)) {
+            let picked = event.target().and_then(|target| picked(&target));
+            if let Some(picked) = picked.filter(|_| is_plain(&event)) {
                 event.prevent_default();
-                let is_asked = asked.with_value(|asked| asked.as_ref().is_some_and(|(its, _)| *its == address));
+                let is_asked = asked.with_value(|asked| asked.as_ref().is_some_and(|(its, _)| *its == picked));
                 if !is_asked {
                     let_go();
                 }
                 let answer = asked.try_update_value(Option::take).flatten();
-                let answer = answer.map_or_else(|| update::ask(&alone(&address)), |(_, answer)| answer);
-                pick(address, answer);
+                let answer = answer.map_or_else(|| picked.ask(), |(_, answer)| answer);
+                pick(&picked, answer, make_again);
             }
         });
         window_event_listener(ev::popstate, |_| {
@@ -117,15 +152,24 @@ mod follow {
         elements(document().query_selector_all(selector))
     }
 
+    fn is_there(selector: &str) -> bool {
+        document().query_selector(selector).ok().flatten().is_some()
+    }
+
     fn closest(target: &EventTarget, selector: &str) -> Option<Element> {
         target.dyn_ref::<Element>()?.closest(selector).ok().flatten()
     }
 
     fn fade_others(lit: Option<&str>) {
-        for element in all("[data-arm]") {
-            let fades = lit.is_some() && element.get_attribute("data-arm").as_deref() != lit;
-            // It fails for names with spaces alone.
-            let _ = element.class_list().toggle_with_force("faded", fades);
+        // A page has many hundreds of them: the browser finds those that change. Names of classes without spaces can always be set.
+        let its = lit.map_or_else(String::new, |arm| format!("[data-arm=\"{arm}\"]"));
+        for element in all(&format!("{its}.faded")) {
+            let _ = element.class_list().remove_1("faded");
+        }
+        if lit.is_some() {
+            for element in all(&format!("[data-arm]:not({its}, .faded)")) {
+                let _ = element.class_list().add_1("faded");
+            }
         }
     }
 
@@ -184,27 +228,54 @@ mod follow {
         event.button() == 0 && !event.ctrl_key() && !event.meta_key() && !event.shift_key() && !event.alt_key()
     }
 
-    /// The address of the metric or arm that a link names.
-    fn picked(target: &EventTarget) -> Option<String> {
-        closest(target, ".metrics a")?.get_attribute("href")
+    /// A link to another metric or arm.
+    #[derive(PartialEq)]
+    struct Picked {
+        /// Of the page that shows it.
+        address: String,
+        /// The part that becomes another, as an address says it.
+        part: &'static str,
     }
 
-    /// The same address without the rest of the page.
-    fn alone(address: &str) -> String {
+    fn picked(target: &EventTarget) -> Option<Picked> {
+        let link = closest(target, ".metrics a")?;
+        let part = if closest(&link, ".closer").is_some() { CLOSER } else { EVIDENCE };
+        Some(Picked { address: link.get_attribute("href")?, part })
+    }
+
+    impl Picked {
+        fn ask(&self) -> Asked {
+            update::ask(&part_of(&self.address, self.part))
+        }
+
+        /// What becomes another; each panel's links name what the other one shows.
+        fn parts(&self) -> [&'static str; 2] {
+            if self.part == CLOSER { [".closer", ".evidence nav"] } else { [".evidence", ".closer nav"] }
+        }
+    }
+
+    /// The address of a part of a page.
+    fn part_of(address: &str, part: &str) -> String {
         let (page, _) = address.split_once('#').unwrap_or((address, ""));
-        format!("{page}&{ALONE}")
+        let joint = if page.contains('?') { '&' } else { '?' };
+        format!("{page}{joint}{PART}={part}")
     }
 
-    /// Shows the curves and the arm that an address names, as they were answered, and goes there.
-    fn pick(address: String, answer: Asked) {
+    /// Goes to what a link names, and shows it once it is answered. Going there first costs nothing while the answer is waited for.
+    fn pick(picked: &Picked, answer: Asked, make_again: impl Fn() + 'static) {
+        let history = window().history().ok();
+        let moved = history.map(|history| history.push_state_with_url(&JsValue::NULL, "", Some(&picked.address)));
+        if !matches!(moved, Some(Ok(()))) {
+            // The browser's own way says what is wrong.
+            let _ = window().location().set_href(&picked.address);
+            return;
+        }
+        let parts = picked.parts();
         spawn_local(async move {
-            // Each panel's links name what the other one shows.
-            let done = matches!(update::renew(&[".evidence", ".closer"], answer).await, Update::Done);
-            let history = window().history().ok().filter(|_| done);
-            let moved = history.map(|history| history.push_state_with_url(&JsValue::NULL, "", Some(&address)));
-            if !matches!(moved, Some(Ok(()))) {
+            match update::renew(&parts, answer).await {
+                Update::Done => make_again(),
                 // The browser's own way says what is wrong.
-                let _ = window().location().set_href(&address);
+                Update::Unreachable | Update::Elsewhere => drop(window().location().reload()),
             }
         });
     }

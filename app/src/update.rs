@@ -1,11 +1,12 @@
 //! Reading a page anew without leaving it: only what differs is changed, so that what a reader opened, typed or marked stays.
 
 use crate::error::is_trouble;
-use leptos::{prelude::*, task::spawn_local};
+use leptos::prelude::*;
 use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::JsFuture;
+use wasm_bindgen_futures::{JsFuture, future_to_promise};
 use web_sys::{
-    AbortController, Document, DomParser, Element, Event, Node, RequestInit, Response, SupportedType, js_sys::Promise,
+    AbortController, Document, DomParser, Element, Event, Node, RequestInit, Response,
+    js_sys::{Function, Promise, Reflect},
 };
 
 /// How it went.
@@ -21,20 +22,39 @@ pub enum Update {
 pub const UPDATED: &str = "updated";
 
 /// Where the browser is now.
-fn address() -> String {
+pub fn address() -> String {
     window().location().href().unwrap_or_default()
 }
 
 /// Makes this page what the server says where the browser is now. Where it went on meanwhile, there is nothing to do.
 pub async fn keep_up() -> Update {
-    let begin = address();
-    let page = read(ask(&begin)).await;
-    if address() == begin { show(&page, "main") } else { Update::Done }
+    let update = renew(&["main"], ask(&address())).await;
+    if matches!(update, Update::Done) {
+        // An event of this name can be made, and nobody cancels it.
+        let _ = Event::new(UPDATED).and_then(|event| window().dispatch_event(&event));
+    }
+    update
 }
 
-/// A page that the server was asked for.
+/// Makes parts of this page what the server answers. `parts`: selectors of one element each. Where the browser went on while the answer
+/// was waited for, there is nothing to do.
+pub async fn renew(parts: &[&str], asked: Asked) -> Update {
+    let begin = address();
+    let page = JsFuture::from(asked.page).await.unwrap_or_default();
+    if address() != begin {
+        return Update::Done;
+    }
+    match page.dyn_into::<Document>() {
+        Ok(page) => show(&page, parts),
+        Err(none) if none.is_null() => Update::Elsewhere,
+        Err(_) => Update::Unreachable,
+    }
+}
+
+/// A page that the server was asked for, also one that says that there is nothing. It is read as soon as it comes, whoever waits for it by
+/// then: `null` is one that the server led elsewhere for, and without one there is `undefined`.
 pub struct Asked {
-    answer: Promise,
+    page: Promise,
     abort: Option<AbortController>,
 }
 
@@ -42,7 +62,10 @@ pub struct Asked {
 pub fn ask(address: &str) -> Asked {
     let (abort, how) = (AbortController::new().ok(), RequestInit::new());
     how.set_signal(abort.as_ref().map(AbortController::signal).as_ref());
-    Asked { answer: window().fetch_with_str_and_init(address, &how), abort }
+    let answer = window().fetch_with_str_and_init(address, &how);
+    // That it does not come is no error of the page's.
+    let page = async move { Ok(read(answer).await.unwrap_or_default()) };
+    Asked { page: future_to_promise(page), abort }
 }
 
 impl Asked {
@@ -51,46 +74,36 @@ impl Asked {
         if let Some(abort) = self.abort {
             abort.abort();
         }
-        // That it does not come is then no error of the page's.
-        spawn_local(async move { drop(JsFuture::from(self.answer).await) });
     }
 }
 
-/// Makes parts of this page what the server answers. `parts`: selectors of one element each.
-pub async fn renew(parts: &[&str], asked: Asked) -> Update {
-    let answer = read(asked).await;
-    let shown = parts.iter().map(|part| show(&answer, part));
-    shown.reduce(|so_far, next| if matches!(so_far, Update::Done) { next } else { so_far }).unwrap_or(Update::Done)
-}
-
-type Answer = Result<Option<(Document, bool)>, JsValue>;
-
-fn show(answer: &Answer, part: &str) -> Update {
-    let Ok(Some((page, redirected))) = answer else { return Update::Unreachable };
-    let now = document().query_selector(part).ok().flatten();
-    let then = page.query_selector(part).ok().flatten();
-    match (now, then) {
-        (Some(now), Some(then)) if !*redirected => {
-            document().set_title(&page.title());
-            become_like(&now, &then);
-            // An event of this name can be made, and nobody cancels it.
-            let _ = Event::new(UPDATED).and_then(|event| window().dispatch_event(&event));
-            Update::Done
+fn show(page: &Document, parts: &[&str]) -> Update {
+    for part in parts {
+        let now = document().query_selector(part).ok().flatten();
+        let then = page.query_selector(part).ok().flatten();
+        match (now, then) {
+            (Some(now), Some(then)) => become_like(&now, &then),
+            (None, None) => {}
+            _ => return Update::Elsewhere,
         }
-        (None, None) if !*redirected => Update::Done,
-        _ => Update::Elsewhere,
     }
+    document().set_title(&page.title());
+    Update::Done
 }
 
-/// The page that was asked for, also one that says that there is nothing, and whether the server led elsewhere. `None`: none came.
-async fn read(asked: Asked) -> Answer {
-    let response: Response = JsFuture::from(asked.answer).await?.dyn_into()?;
+async fn read(answer: Promise) -> Result<JsValue, JsValue> {
+    let response: Response = JsFuture::from(answer).await?.dyn_into()?;
     if is_trouble(response.status()) {
-        return Ok(None);
+        return Ok(JsValue::UNDEFINED);
     }
-    let Some(text) = JsFuture::from(response.text()?).await?.as_string() else { return Ok(None) };
-    let page = DomParser::new()?.parse_from_string(&text, SupportedType::TextHtml)?;
-    Ok(Some((page, response.redirected())))
+    if response.redirected() {
+        return Ok(JsValue::NULL);
+    }
+    let text = JsFuture::from(response.text()?).await?;
+    // The browser hands it on to itself: on the way through this program's memory it would be copied twice.
+    let parser = DomParser::new()?;
+    let parse: Function = Reflect::get(&parser, &"parseFromString".into())?.dyn_into()?;
+    parse.call2(&parser, &text, &"text/html".into())
 }
 
 /// Changes `now`, an element of this page, into `then`, its like of another page.
@@ -98,9 +111,9 @@ fn become_like(now: &Element, then: &Element) {
     if now.is_equal_node(Some(then)) || now.local_name() == "leptos-island" {
         return;
     }
-    if now.local_name() == "svg" {
-        // Nothing in a picture is opened, typed or marked by its reader, and it may have many hundreds of elements. One that is in a
-        // page can be replaced.
+    if now.local_name() == "svg" || now.class_list().contains("curves") {
+        // Nothing in a picture, or in curves with their legend, is opened or typed by a reader, and there may be many hundreds of
+        // elements. One that is in a page can be replaced.
         let _ = now.replace_with_with_node_1(then);
         return;
     }

@@ -1,4 +1,8 @@
-import { expect, hydrated, test } from "./server";
+import { execFileSync } from "node:child_process";
+import { mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { binary, expect, hydrated, startServer, test, watch } from "./server";
 
 test("a report is read under the pointer, and another metric's curves come without leaving the page", async ({ page }) => {
   await page.goto("/examples/when-should-distillation-stop");
@@ -44,4 +48,43 @@ test("a report is read under the pointer, and another metric's curves come witho
   // The page was never left: what was opened is open.
   await expect(page.locator("html[data-still-here]")).toBeAttached();
   await expect(page.getByRole("region", { name: "Every run" })).toBeVisible();
+});
+
+test("of too many arms the one that is pointed at shows its band, and what is picked is asked for once and alone", async ({ browser }) => {
+  const dataFolder = await mkdtemp(join(tmpdir(), "stillroom-"));
+  // Ten arms, made up.
+  execFileSync(binary, ["fill-synthetic", "--data-dir", dataFolder, "--temperatures", "3", "--epochs", "8"], { stdio: "ignore" });
+  const server = await startServer({ dataFolder });
+  const context = await browser.newContext({ baseURL: server.baseUrl });
+  try {
+    const complaints = watch(context, server.baseUrl);
+    const page = await context.newPage();
+    await page.goto("/studies/1");
+    await hydrated(page);
+    const curves = page.getByRole("region", { name: "Learning curves" });
+    const bands = curves.locator("path.band");
+    await expect(bands).toHaveCount(0);
+    for (const place of [2, 3]) {
+      const row = page.getByRole("table").first().locator("tbody tr").nth(place);
+      await row.hover();
+      // In both charts, and no other arm's.
+      await expect(curves.locator(`path.band[data-arm="${await row.getAttribute("data-arm")}"]`)).toHaveCount(2);
+      await expect(bands).toHaveCount(2);
+      await expect(bands.first()).toBeVisible();
+    }
+
+    const asked: string[] = [];
+    page.on("request", (request) => asked.push(new URL(request.url()).search));
+    await curves.getByRole("link", { name: "Training accuracy" }).click();
+    await expect(curves.locator(".metric-explained")).toContainText("Running over the epoch");
+    await expect(page).toHaveURL(/\?metric=train_accuracy$/);
+    expect(asked.filter((search) => search.includes("metric=train_accuracy"))).toEqual(["?metric=train_accuracy&part=evidence"]);
+    await expect(bands).toHaveCount(0);
+    await page.goBack();
+    await expect(curves.getByRole("link", { name: "Validation accuracy" })).toHaveAttribute("aria-current", "true");
+    expect(complaints).toEqual([]);
+  } finally {
+    await context.close();
+    await server.end();
+  }
 });

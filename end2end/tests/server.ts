@@ -8,7 +8,7 @@ import { type BrowserContext, type Page, test as base, expect } from "@playwrigh
 
 export { expect };
 
-const binary = process.env.STILLROOM_BINARY ?? join(import.meta.dirname, "../../target/release/stillroom");
+export const binary = process.env.STILLROOM_BINARY ?? join(import.meta.dirname, "../../target/release/stillroom");
 
 export interface Server {
   /** Where it listens, without a slash at the end: `http://127.0.0.1:PORT`. */

@@ -10,7 +10,7 @@ use crate::{
 };
 use leptos::prelude::*;
 use study::{Metric, Point, Series};
-use window::{FINE, WIDTH, Window, has_too_many_bands, window};
+use window::{FINE, Trace, WIDTH, Window, has_too_many_bands, window};
 
 const PLOT: f64 = 270.0;
 const ABOVE: f64 = 26.0;
@@ -27,7 +27,7 @@ const LABELLED_MAX: usize = 12;
 pub const NOTHING_YET: &str = "No epoch of a student is finished yet: curves appear with the first.";
 
 /// The curves of one metric by arm, and their close-up. `planned`: epochs that the longest of them is to have; `name` tells these
-/// charts' elements from others on the page; `pointed`: the page follows the pointer.
+/// charts' elements from others on the page; `pointed`: the page follows the pointer, and asks for [`bands_of`] the arm that it meets.
 pub fn curves(metric: Metric, series: &[Series], tints: &[Tint], planned: u32, name: &str, pointed: bool) -> AnyView {
     drawn(series, Look { metric, tints, planned, of_arms: true, pointed }, name)
 }
@@ -37,19 +37,29 @@ pub fn other_curves(metric: Metric, series: &[Series], tints: &[Tint], planned: 
     drawn(series, Look { metric, tints, planned, of_arms: false, pointed: false }, name)
 }
 
+/// The bands that [`curves`] of too many arms leave out: those of one arm, in the places where they belong.
+pub fn bands_of(arm: usize, metric: Metric, series: &[Series], tints: &[Tint], planned: u32) -> AnyView {
+    let look = Look { metric, tints, planned, of_arms: true, pointed: true };
+    let (whole, end) = windows(series, look, Some(arm));
+    view! {
+        <div class="curves">
+            <div class="curves-whole"><svg>{bands(&whole.traces, look)}</svg></div>
+            {end.map(|end| view! { <div class="curves-end"><svg>{bands(&end.traces, look)}</svg></div> })}
+        </div>
+    }
+    .into_any()
+}
+
 fn drawn(series: &[Series], look: Look<'_>, name: &str) -> AnyView {
     let metric = look.metric;
-    let last = series.iter().flat_map(|series| &series.points).map(|point| point.epoch.0).max().unwrap_or(0);
+    let last = last_epoch(series);
     if last == 0 {
         return view! { <p class="empty">{NOTHING_YET}</p> }.into_any();
     }
     let names: Vec<String> = series.iter().map(|series| series.label.clone()).collect();
     let longest = names.iter().map(|label| label.chars().count()).max().unwrap_or(0);
     let fit_beside = names.len() <= LABELLED_MAX && longest <= 44;
-    let height = PLOT;
-    let whole = window(series, metric, 0, last.max(look.planned), height);
-    // Of a few epochs there is nothing to see closer.
-    let end = (last >= CLOSER_FROM).then(|| window(series, metric, last - last.div_ceil(5).max(2), last, height));
+    let (whole, end) = windows(series, look, None);
     let beside = if fit_beside { labels::room(longest) } else { "labels-none" };
     let alone = if end.is_some() { "" } else { " alone" };
     let many = if has_too_many_bands(series) { " many" } else { "" };
@@ -69,6 +79,18 @@ fn drawn(series: &[Series], look: Look<'_>, name: &str) -> AnyView {
         </div>
     }
     .into_any()
+}
+
+fn last_epoch(series: &[Series]) -> u32 {
+    series.iter().flat_map(|series| &series.points).map(|point| point.epoch.0).max().unwrap_or(0)
+}
+
+/// All epochs, and the last fifth; of a few epochs there is nothing to see closer. `only`: the one arm that is drawn.
+fn windows(series: &[Series], look: Look<'_>, only: Option<usize>) -> (Window, Option<Window>) {
+    let last = last_epoch(series);
+    let between = |from, until| window(series, look.metric, from, until, PLOT, only);
+    let end = (last >= CLOSER_FROM).then(|| between(last - last.div_ceil(5).max(2), last));
+    (between(0, last.max(look.planned)), end)
 }
 
 /// What both charts of a metric share.
@@ -130,10 +152,7 @@ fn drawing(
     let hairlines = drops.iter().map(|drop| across(x.place(*drop))).map(|at| {
         view! { <line class="drop" x1=at.clone() x2=at y1="0" y2=pixels(height)></line> }
     });
-    let bands = traces.iter().filter_map(|trace| {
-        let (arm, band) = (trace.arm, trace.band.clone()?);
-        Some(view! { <path class=format!("band {}", tints[arm].class()) data-arm=look.arm(arm) d=band></path> })
-    });
+    let bands = bands(&traces, look);
     let lines = traces.iter().map(|trace| {
         let (arm, id) = (trace.arm, format!("{name}-line-{}", trace.arm));
         let touch = format!("#{id}");
@@ -198,7 +217,7 @@ fn drawing(
             {zero}
             {hairlines.collect_view()}
             <svg width="100%" height=pixels(height) viewBox=format!("0 0 {} {}", WIDTH * FINE, height * FINE) preserveAspectRatio="none">
-                {bands.collect_view()}
+                {bands}
                 {lines.collect_view()}
             </svg>
             <line class="crosshair" y1="0" y2=pixels(height)></line>
@@ -210,6 +229,17 @@ fn drawing(
             <rect class="plot" x="0" y="0" width="100%" height=pixels(height)></rect>
         </svg>
     }
+}
+
+/// The bands of one chart. They have a place also where there are none: the browser puts those there that are asked for later.
+fn bands(traces: &[Trace], look: Look<'_>) -> impl IntoView + use<> {
+    let bands = traces.iter().filter_map(|trace| {
+        let (arm, band) = (trace.arm, trace.band.clone()?);
+        let class = format!("band {}", look.tints[arm].class());
+        Some(view! { <path class=class data-arm=look.arm(arm) d=band></path> })
+    });
+    let bands = bands.collect_view();
+    view! { <g class="bands">{bands}</g> }
 }
 
 /// Names the lines, holds their values at the epochs up to `last`, to be read under the pointer, and explains the marks of the `whole`

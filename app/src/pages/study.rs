@@ -5,9 +5,9 @@ use crate::{
     laboratory::{self, Laboratory, Shown},
     live::Live,
     numbers,
-    pointer::ALONE,
+    pointer::PART,
     problem::Problem,
-    report::{Curve, answer, metric, report_view, setup, state_class, state_in_words, teachers_in_training},
+    report::{Curve, Part, answer, metric, report_view, setup, state_class, state_in_words, teachers_in_training},
     share::ShareButton,
 };
 use leptos::prelude::*;
@@ -22,7 +22,8 @@ pub fn picked_curve(page: String) -> Curve {
     let query = query.read_untracked();
     let metric = query.get("metric").and_then(|text| metric::of_address(&text)).unwrap_or(Metric::ValidationAccuracy);
     let arm = query.get("arm").and_then(|text| text.parse().ok());
-    Curve::Picked { metric, arm, page, alone: query.get(ALONE).is_some() }
+    let part = query.get(PART).map_or(Part::Whole, |text| Part::of_address(&text));
+    Curve::Picked { metric, arm, page, part }
 }
 
 /// A study: what it found so far. While it can change, the page keeps up with it.
@@ -33,7 +34,7 @@ pub fn StudyPage() -> impl IntoView {
     view! {
         <Suspense>
             {Suspend::new(async move {
-                match read(id).await {
+                match read(id, &curve).await {
                     Ok((id, shown)) => found(id, &shown, &curve).into_any(),
                     Err(error) => failed(error).into_any(),
                 }
@@ -42,9 +43,11 @@ pub fn StudyPage() -> impl IntoView {
     }
 }
 
-async fn read(id: Option<StudyId>) -> Result<(StudyId, Shown), ApiError> {
+async fn read(id: Option<StudyId>, curve: &Curve) -> Result<(StudyId, Shown), ApiError> {
+    let laboratory = expect_context::<Laboratory>();
     let found = match id {
-        Some(id) => laboratory::shown(&expect_context::<Laboratory>(), id).await.map(|shown| (id, shown)),
+        Some(id) if curve.is_part() => laboratory::shown_last(&laboratory, id).await.map(|shown| (id, shown)),
+        Some(id) => laboratory::shown(&laboratory, id).await.map(|shown| (id, shown)),
         None => Err(ApiError::NotFound("study".into())),
     };
     found.inspect_err(answer_with_status_of)

@@ -1,6 +1,6 @@
 //! One arm, closer: where the two losses conflict in it, and what its networks take for what.
 
-use super::evidence::{Curve, address};
+use super::evidence::{Curve, Part, address};
 use crate::{
     chart::{curves::other_curves, swept::Tint},
     numbers,
@@ -16,7 +16,8 @@ pub fn closer(report: &Report, curve: &Curve) -> Option<impl IntoView + use<>> {
     let offered: Vec<usize> = (0..report.arms.len()).filter(|arm| measured(report, *arm)).collect();
     let usual = offered.iter().find(|arm| report.arms[**arm].distillation.is_some()).or(offered.first()).copied()?;
     let body = match curve {
-        Curve::Picked { metric, arm, page, .. } => {
+        Curve::Picked { part: Part::Band(_), .. } => return None,
+        Curve::Picked { metric, arm, page, part } => {
             let shown = arm.filter(|arm| offered.contains(arm)).unwrap_or(usual);
             let links = offered.iter().map(|offered| {
                 // Without scripts one comes back to where one was.
@@ -27,8 +28,10 @@ pub fn closer(report: &Report, curve: &Curve) -> Option<impl IntoView + use<>> {
             let links = links.collect_view();
             view! {
                 {(offered.len() > 1).then(|| view! { <nav class="metrics" aria-label="Arm shown"><ul>{links}</ul></nav> })}
-                {conflict(report, shown, CONFLICT.to_owned(), "conflict")}
-                {confusion(report, shown, CONFUSION.to_owned(), arm.is_some())}
+                {(*part != Part::Evidence).then(|| view! {
+                    {conflict(report, shown, CONFLICT.to_owned(), "conflict")}
+                    {confusion(report, shown, CONFUSION.to_owned(), arm.is_some())}
+                })}
             }
             .into_any()
         }

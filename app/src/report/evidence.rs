@@ -1,20 +1,53 @@
 //! The evidence: learning curves of one metric that a reader picks, or of all of them on paper.
 
 use super::metric;
-use crate::chart::{
-    curves::{NOTHING_YET, curves},
-    swept::tints,
+use crate::{
+    chart::{
+        curves::{NOTHING_YET, bands_of, curves},
+        swept::tints,
+    },
+    pointer::{BAND, CLOSER, EVIDENCE},
 };
 use leptos::prelude::*;
 use study::{Metric, Report, State};
 
 /// Which curves a page shows.
 pub enum Curve {
-    /// The one that the address names, and the arm that it names to be looked at closely; links to the others lie at `page`. `alone`:
-    /// without the rest of the page, which is there already.
-    Picked { metric: Metric, arm: Option<usize>, page: String, alone: bool },
+    /// The one that the address names, and the arm that it names to be looked at closely; links to the others lie at `page`.
+    Picked { metric: Metric, arm: Option<usize>, page: String, part: Part },
     /// Every one that says something, under each other, and every arm: for a page without links.
     Every,
+}
+
+impl Curve {
+    /// Whether whoever asks has the page already.
+    pub fn is_part(&self) -> bool {
+        matches!(self, Curve::Picked { part, .. } if *part != Part::Whole)
+    }
+}
+
+/// How much of a page is asked for: whoever has it already asks for what becomes another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    Whole,
+    /// Another metric's curves, and links to the arms.
+    Evidence,
+    /// Another arm closer, and links to the metrics.
+    Closer,
+    /// The bands of one arm, where curves are too many to show theirs.
+    Band(usize),
+}
+
+impl Part {
+    /// As an address says it.
+    pub fn of_address(text: &str) -> Part {
+        let band = || text.strip_prefix(BAND)?.parse().ok();
+        match text {
+            EVIDENCE => Part::Evidence,
+            CLOSER => Part::Closer,
+            _ => band().map_or(Part::Whole, Part::Band),
+        }
+    }
 }
 
 /// Where a page shows one metric, and one arm closely.
@@ -49,7 +82,12 @@ pub fn evidence(report: &Report, curve: &Curve) -> impl IntoView + use<> {
             view! { <p class="empty">"No epoch of a student was finished: there are no curves."</p> }.into_any()
         }
         _ if offered.is_empty() => view! { <p class="empty">{NOTHING_YET}</p> }.into_any(),
-        Curve::Picked { metric, arm, page, .. } => {
+        Curve::Picked { metric, part: Part::Band(arm), .. } => {
+            let shown = shown(*metric, &offered);
+            let series = measured(&shown).map_or(&[][..], |(_, series)| series);
+            bands_of(*arm, shown, series, &tints, planned)
+        }
+        Curve::Picked { metric, arm, page, part } => {
             let shown = shown(*metric, &offered);
             let links = offered.iter().map(|offered| {
                 let address = address(page, *offered, *arm);
@@ -59,7 +97,7 @@ pub fn evidence(report: &Report, curve: &Curve) -> impl IntoView + use<> {
             let links = links.collect_view();
             view! {
                 {(offered.len() > 1).then(|| view! { <nav class="metrics" aria-label="Curve shown"><ul>{links}</ul></nav> })}
-                {drawn(shown, "curves")}
+                {(*part != Part::Closer).then(|| drawn(shown, "curves"))}
             }
             .into_any()
         }

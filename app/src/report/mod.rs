@@ -18,7 +18,7 @@ mod teachers;
 pub mod tests;
 
 pub use document::{Recorded, document};
-pub use evidence::Curve;
+pub use evidence::{Curve, Part};
 pub use setup::setup;
 pub use teachers::teachers_in_training;
 
@@ -47,7 +47,7 @@ use teachers::teachers;
 
 /// What failed, picture, evidence, an arm closer, table and provenance. `downloads` names the study whose files can be fetched from here.
 pub fn report_view(report: &Report, curve: &Curve, downloads: Option<StudyId>) -> AnyView {
-    if matches!(curve, Curve::Picked { alone: true, .. }) {
+    if curve.is_part() {
         return view! {
             {evidence(report, curve)}
             {closer(report, curve)}

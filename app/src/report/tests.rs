@@ -1,4 +1,4 @@
-use super::{Curve, answer, report_view};
+use super::{Curve, Part, answer, report_view};
 use crate::{
     chart::at_the_end::picture_svg,
     chart::swept::{Quantity, Tint, ruled, sweep, tints},
@@ -343,7 +343,7 @@ const ONE_TEACHER: &str = "architecture = \"wrn-16-2\"\nepochs = 20";
 
 /// The page of a study that runs, or of a link, at an address.
 fn page_at(report: &Report, metric: Metric, arm: Option<usize>) -> String {
-    let curve = Curve::Picked { metric, arm, page: "/studies/7".into(), alone: false };
+    let curve = Curve::Picked { metric, arm, page: "/studies/7".into(), part: Part::Whole };
     Owner::new().with(|| report_view(report, &curve, None).to_html())
 }
 
@@ -658,14 +658,52 @@ fn a_rule_that_is_not_drawn_is_not_explained() {
     assert!(!page(&report).contains("Dashed"));
 }
 
+/// What a browser that has the page is answered for a part of it.
+fn part(report: &Report, part: Part) -> String {
+    let curve = Curve::Picked { metric: Metric::ValidationAccuracy, arm: None, page: "/examples/one".into(), part };
+    Owner::new().with(|| report_view(report, &curve, None).to_html())
+}
+
 #[test]
-fn whoever_has_the_page_gets_the_curves_alone() {
+fn whoever_has_the_page_gets_what_becomes_another_alone() {
     let report = report();
-    let curve =
-        Curve::Picked { metric: Metric::ValidationAccuracy, arm: None, page: "/examples/one".into(), alone: true };
-    let alone = Owner::new().with(|| report_view(&report, &curve, None).to_html());
-    assert!(alone.contains("class=\"metric-explained\"") && alone.contains("panel evidence"), "{alone}");
-    assert!(!alone.contains("arms-heading") && !alone.contains("picture-heading"), "{alone}");
+    let (drawn, closer, links) = ("class=\"metric-explained\"", "id=\"conflict-whole-title\"", "class=\"metrics\"");
+    for (asked, has_curves, has_arm) in [(Part::Evidence, true, false), (Part::Closer, false, true)] {
+        let html = part(&report, asked);
+        assert_eq!(html.contains("id=\"curves-whole-title\""), has_curves, "{html}");
+        assert_eq!((html.contains(closer), html.contains(drawn)), (has_arm, true), "{html}");
+        assert!(html.contains(links) && !html.contains("arms-heading") && !html.contains("picture-heading"), "{html}");
+    }
+    assert!(part(&report, Part::Whole).contains("arms-heading"));
+    for (text, expected) in [
+        ("evidence", Part::Evidence),
+        ("closer", Part::Closer),
+        ("band-12", Part::Band(12)),
+        ("band-", Part::Whole),
+        ("band-x", Part::Whole),
+        ("", Part::Whole),
+    ] {
+        assert_eq!(Part::of_address(text), expected, "{text}");
+    }
+}
+
+/// Where bands are too many to be told apart they would be half of the page, and nobody would see them.
+#[test]
+fn of_too_many_arms_a_band_is_answered_once_it_is_asked_for() {
+    let treatment = "kd_stop_epoch = [0, 1, 2, 4]\nteacher_stop_epoch = [1, 2]\ntemperature = [1.0, 2.0, 4.0, 8.0]";
+    let many = planned("fashion-mnist-12k", ONE_STUDENT, ONE_TEACHER, treatment);
+    let bands = |html: &str| html.matches("class=\"band ").count();
+    let whole = part(&many, Part::Whole);
+    assert_eq!((bands(&whole), bands(&page(&many))), (0, 0));
+    // Both charts, where there is a close-up.
+    let places = panel(&whole, "evidence-heading").matches("class=\"bands\"").count();
+    let one = part(&many, Part::Band(7));
+    assert_eq!((bands(&one), one.matches("class=\"bands\"").count()), (places, places));
+    assert_eq!(one.matches("data-arm=\"7\"").count(), places, "{one}");
+    assert!(!one.contains("class=\"line\"") && !one.contains("legend"), "{one}");
+    assert_eq!(bands(&part(&many, Part::Band(25))), 0, "there is no such arm");
+    let few = report();
+    assert!(bands(&part(&few, Part::Whole)) > 0);
 }
 
 #[test]

@@ -5,28 +5,49 @@ use futures::TryStreamExt;
 use sqlx::SqliteConnection;
 use std::collections::BTreeMap;
 use study::{
-    CheckpointFile, CheckpointId, Epoch, EpochMetrics, Facts, Failure, Fidelity, Kept, Observer, Plan, Provenance,
-    Scores, SegmentFacts, SegmentKey,
+    CheckpointFile, CheckpointId, Epoch, EpochMetrics, Facts, Failure, Fidelity, Kept, KnownEpochs, Observer, Plan,
+    Provenance, Scores, SegmentFacts, SegmentKey,
 };
 
 /// Facts by the segment's row.
 type FactsByRow = BTreeMap<i64, SegmentFacts>;
+/// Epochs by the segment's row.
+type EpochsByRow = BTreeMap<i64, Vec<EpochMetrics>>;
 
 impl Store {
     /// Everything known of a plan's segments, all as of one moment: epochs and checkpoints rising, notes as they were said,
     /// fidelity by teacher and temperature. Segments that no study uses are absent, so a plan that was never started can be
-    /// asked about too. The number of queries does not depend on the plan.
+    /// asked about too. The number of queries does not depend on the plan. Epochs are by far the most of it: only those of segments are
+    /// read that nobody read since they were last written to.
     pub async fn facts(&self, plan: &Plan) -> Result<Facts, StoreError> {
         let keys: Vec<_> = plan.segments.iter().map(|segment| &segment.key).collect();
+        let (moment, mut known) = self.lately.read(&keys);
         let keys = write_json(&keys, "the plan's segments")?;
 
         let mut snapshot = self.readers.begin().await?;
         let key_of_row = read_keys(&mut snapshot, &keys).await?;
-        let mut facts: FactsByRow = key_of_row.keys().map(|row| (*row, SegmentFacts::default())).collect();
-        read_epochs(&mut snapshot, &keys, &mut facts).await?;
-        let observers = read_observers(&mut snapshot, &keys).await?;
-        let on_test = read_test_fidelity(&mut snapshot, &keys).await?;
-        read_fidelity(&mut snapshot, &keys, &observers, &on_test, &mut facts).await?;
+        // From here on the database is seen as of one moment.
+        self.lately.retain_unwritten(&mut known, moment);
+        let is_unknown = |(_, key): &(&i64, &SegmentKey)| !known.contains_key(*key);
+        let unknown: BTreeMap<&i64, &SegmentKey> = key_of_row.iter().filter(is_unknown).collect();
+        let mut read = EpochsByRow::new();
+        if !unknown.is_empty() {
+            let keys = write_json(&unknown.values().collect::<Vec<_>>(), "the segments to be read")?;
+            read_epochs(&mut snapshot, &keys, &mut read).await?;
+            let observers = read_observers(&mut snapshot, &keys).await?;
+            let on_test = read_test_fidelity(&mut snapshot, &keys).await?;
+            read_fidelity(&mut snapshot, &keys, &observers, &on_test, &mut read).await?;
+        }
+        let found = unknown.into_iter().map(|(row, key)| (key.clone(), read.remove(row).unwrap_or_default().into()));
+        let found: BTreeMap<SegmentKey, KnownEpochs> = found.collect();
+        self.lately.keep(found.clone(), moment);
+        known.extend(found);
+
+        let of_row = |(row, key): (&i64, &SegmentKey)| {
+            let metrics = known.remove(key).unwrap_or_default();
+            (*row, SegmentFacts { metrics, ..SegmentFacts::default() })
+        };
+        let mut facts: FactsByRow = key_of_row.iter().map(of_row).collect();
         read_checkpoints(&mut snapshot, &keys, &mut facts).await?;
         read_failures(&mut snapshot, &keys, &mut facts).await?;
         read_provenance(&mut snapshot, &keys, &mut facts).await?;
@@ -55,7 +76,7 @@ async fn read_keys(connection: &mut SqliteConnection, keys: &str) -> Result<BTre
 
 // The two large tables are read row by row: all rows at once would be several times as large as what they say.
 
-async fn read_epochs(connection: &mut SqliteConnection, keys: &str, facts: &mut FactsByRow) -> Result<(), StoreError> {
+async fn read_epochs(connection: &mut SqliteConnection, keys: &str, read: &mut EpochsByRow) -> Result<(), StoreError> {
     let mut rows = sqlx::query!(
         r#"select segment, epoch as "epoch: u32", learning_rate, train_cross_entropy, train_accuracy,
                   train_clean_cross_entropy, train_clean_accuracy, validation_cross_entropy, validation_accuracy,
@@ -82,7 +103,7 @@ async fn read_epochs(connection: &mut SqliteConnection, keys: &str, facts: &mut 
             seconds: row.seconds,
             images_per_second: row.images_per_second,
         };
-        facts.entry(row.segment).or_default().metrics.push(metrics);
+        read.entry(row.segment).or_default().push(metrics);
     }
     Ok(())
 }
@@ -131,7 +152,7 @@ async fn read_fidelity(
     keys: &str,
     observers: &BTreeMap<i64, Observer>,
     on_test: &OnTest,
-    facts: &mut FactsByRow,
+    read: &mut EpochsByRow,
 ) -> Result<(), StoreError> {
     let mut rows = sqlx::query!(
         "select segment, epoch, observer, kd_loss_train, kd_loss_validation, agreement_train, agreement_validation,
@@ -144,7 +165,7 @@ async fn read_fidelity(
     while let Some(row) = rows.try_next().await? {
         let (kd_loss_test, agreement_test) =
             on_test.get(&(row.segment, row.epoch, row.observer)).copied().unwrap_or_default();
-        let epochs = &mut facts.entry(row.segment).or_default().metrics;
+        let epochs = read.entry(row.segment).or_default();
         let epoch = epochs.binary_search_by_key(&row.epoch, |metrics| i64::from(metrics.epoch.0)).ok();
         // Foreign keys promise both.
         if let (Some(epoch), Some(observer)) = (epoch, observers.get(&row.observer)) {
@@ -164,9 +185,9 @@ async fn read_fidelity(
         }
     }
     drop(rows);
-    facts.values_mut().for_each(|facts| facts.metrics.shrink_to_fit());
+    read.values_mut().for_each(Vec::shrink_to_fit);
     // Observers' rows are counted in the order in which they were first met, which no result may depend on.
-    for metrics in facts.values_mut().flat_map(|facts| &mut facts.metrics) {
+    for metrics in read.values_mut().flatten() {
         metrics
             .fidelity
             .sort_by(|a, b| a.teacher.cmp(&b.teacher).then_with(|| a.temperature.total_cmp(&b.temperature)));

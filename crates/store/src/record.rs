@@ -29,7 +29,9 @@ impl Store {
         for event in events {
             record_event(&mut transaction, segment, event).await?;
         }
+        let writing = self.lately.write(std::slice::from_ref(key));
         transaction.commit().await?;
+        drop(writing);
         if !events.is_empty() {
             self.changed();
         }

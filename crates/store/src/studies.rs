@@ -180,7 +180,9 @@ impl Store {
         .into_iter()
         .map(|row| SegmentKey(row.key))
         .collect();
+        let writing = self.lately.write(&unused);
         transaction.commit().await?;
+        drop(writing);
         unused.sort();
         self.changed();
         Ok(unused)

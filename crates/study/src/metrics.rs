@@ -1,6 +1,6 @@
 //! What is measured while training, and how a worker says it.
 
-use crate::{CheckpointId, Device, Epoch, EvaluateTest, Observer, Segment, SegmentKey};
+use crate::{CheckpointId, Device, Epoch, EvaluateTest, KnownEpochs, Observer, Segment, SegmentKey};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -278,8 +278,7 @@ impl Job {
 /// All that is known of a segment. Nothing here is a status: status is derived.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SegmentFacts {
-    /// By epoch, rising.
-    pub metrics: Vec<EpochMetrics>,
+    pub metrics: KnownEpochs,
     pub checkpoints: Vec<CheckpointFile>,
     pub failure: Option<Failure>,
     pub provenance: Option<Provenance>,

@@ -371,7 +371,7 @@ fn time_is_work_over_threads_and_never_less_than_the_longest_chain() {
         + 12.0 * 12e3 * teacher
         + 9.0 * 12e3 * student
         + 2.0 * 15e3 * (stops(true) * teacher + stops(false) * student);
-    let expected = work / 1e9 + 34.0 * 0.05 + 10.0 * 0.5;
+    let expected = work / 1e9 + 34.0 * 0.015 + 10.0 * 0.2;
     assert!((one - expected).abs() < 1e-6 * one, "{one} {expected}");
 
     // Once measured, an epoch costs what it cost, 2 seconds each, and evaluations in proportion.

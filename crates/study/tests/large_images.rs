@@ -183,7 +183,8 @@ fn an_engine_that_was_not_measured_is_promised_no_time() {
             seconds,
             images_per_second: 900.0 / seconds,
         };
-        let facts = |segment: &Segment| SegmentFacts { metrics: vec![epoch(segment)], ..SegmentFacts::default() };
+        let facts =
+            |segment: &Segment| SegmentFacts { metrics: vec![epoch(segment)].into(), ..SegmentFacts::default() };
         let facts = measured.iter().map(|segment| (segment.key.clone(), facts(segment))).collect();
         cost::estimate(&plan, &facts, &bare).map(|it| it.seconds)
     };

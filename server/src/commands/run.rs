@@ -231,7 +231,7 @@ mod tests {
             images_per_second: 1.0,
         };
         let checkpoint = CheckpointFile { epoch: segment.until, kept: Kept::Stop, digest: String::new(), bytes: 1 };
-        SegmentFacts { metrics: vec![metrics], checkpoints: vec![checkpoint], ..SegmentFacts::default() }
+        SegmentFacts { metrics: vec![metrics].into(), checkpoints: vec![checkpoint], ..SegmentFacts::default() }
     }
 
     #[test]

@@ -26,6 +26,10 @@ async fn a_made_up_study_says_so_wherever_its_numbers_go_and_is_left_alone() {
     };
     let page = get("/studies/1".into()).await;
     assert!(page.contains(NOTICE) && page.contains("class=\"line\""), "{page}");
+    // Whoever has the page asks for what becomes another.
+    let part = get("/studies/1?metric=train_accuracy&part=evidence".into()).await;
+    assert!(part.contains("Running over the epoch") && part.contains("class=\"line\""), "{part}");
+    assert!(!part.contains("arms-heading") && part.len() < page.len(), "{} of {} bytes", part.len(), page.len());
     let answer = laboratory.request(Method::POST, "/api/v1/shares").json(&json!({ "study": 1 })).send().await;
     let shared: Value = answer.expect("an answer").json().await.expect("JSON");
     let token = shared["token"].as_str().expect("a token");
@@ -47,4 +51,10 @@ async fn a_made_up_study_says_so_wherever_its_numbers_go_and_is_left_alone() {
     laboratory.until_finished(real).await;
     assert_eq!(laboratory.segments().len(), 2, "those of the real study");
     assert_eq!(made_up().await.expect("the study"), before);
+
+    // What is gone is not answered as it was last.
+    get("/studies/1".into()).await;
+    laboratory.request(Method::DELETE, "/api/v1/studies/1").send().await.expect("an answer");
+    let gone = laboratory.request(Method::GET, "/studies/1?part=evidence").send().await.expect("an answer");
+    assert_eq!(gone.status().as_u16(), 404);
 }

@@ -9,7 +9,7 @@ pub const WIDTH: f64 = 1000.0;
 pub const FINE: f64 = 10.0;
 /// As few points as this are drawn as dots too: a line alone would hide where they are.
 const DOTS_MAX: usize = 8;
-/// Bands that can be told apart; of more only that of the arm pointed at is drawn.
+/// Bands that can be told apart; of more only that of the arm pointed at is drawn, once it is.
 const BANDS_MAX: usize = 8;
 
 /// One arm's curve as it is drawn.
@@ -35,8 +35,9 @@ pub struct Window {
     pub drops: Vec<f64>,
 }
 
-/// The curves of `series` from one epoch until another, `height` pixels high, with axes that fit them.
-pub fn window(series: &[Series], metric: Metric, from: u32, until: u32, height: f64) -> Window {
+/// The curves of `series` from one epoch until another, `height` pixels high, with axes that fit them. Bands that are too many to be told
+/// apart are left out. With `only`, that arm is drawn alone, and its band with it, on the axes that fit all of them.
+pub fn window(series: &[Series], metric: Metric, from: u32, until: u32, height: f64, only: Option<usize>) -> Window {
     let in_sight = |point: &&Point| (from..=until).contains(&point.epoch.0);
     let points = || series.iter().flat_map(|series| series.points.iter().filter(in_sight));
     let are_many = has_too_many_bands(series);
@@ -56,7 +57,9 @@ pub fn window(series: &[Series], metric: Metric, from: u32, until: u32, height: 
     drops.sort_by(f64::total_cmp);
     drops.dedup();
     drops.retain(|drop| (x.low..=x.high).contains(drop));
-    let traces = series.iter().map(|series| trace(series, metric, &x, &y, height)).collect();
+    let banded = !are_many || only.is_some();
+    let drawn = series.iter().filter(|series| only.is_none_or(|arm| arm == series.arm));
+    let traces = drawn.map(|series| trace(series, metric, &x, &y, height, banded)).collect();
     Window { x, y, height, traces, drops }
 }
 
@@ -75,7 +78,7 @@ fn not_absurd<'a>(points: impl Iterator<Item = &'a Point>) -> impl Fn(&f64) -> b
     move |value| (low - 0.5 * room..=high + 0.5 * room).contains(value)
 }
 
-fn trace(series: &Series, metric: Metric, x: &Scale, y: &Scale, height: f64) -> Trace {
+fn trace(series: &Series, metric: Metric, x: &Scale, y: &Scale, height: f64, with_band: bool) -> Trace {
     // Points out of sight are drawn too, one before the window: the frame cuts them, and lines reach its edge.
     let first = series.points.iter().rposition(|point| f64::from(point.epoch.0) < x.low).unwrap_or(0);
     let points = &series.points[first.min(series.points.len())..];
@@ -92,7 +95,10 @@ fn trace(series: &Series, metric: Metric, x: &Scale, y: &Scale, height: f64) -> 
         true => stairs(points).into_iter().map(|(epoch, value)| drawn(epoch, value)).collect(),
         false => columns().flat_map(outline).map(|point| drawn(point.epoch.0, point.mean)).collect(),
     };
-    let banded: Vec<(u32, (f64, f64))> = columns().filter_map(envelope).filter(|_| !steps).collect();
+    let banded: Vec<(u32, (f64, f64))> = match with_band && !steps {
+        true => columns().filter_map(envelope).collect(),
+        false => Vec::new(),
+    };
     let band = banded.iter().any(|(_, (low, high))| high > low).then(|| {
         let above = banded.iter().map(|(epoch, (_, high))| drawn(*epoch, *high));
         let under = banded.iter().rev().map(|(epoch, (low, _))| drawn(*epoch, *low));
@@ -210,11 +216,11 @@ pub mod tests {
     #[test]
     fn a_window_shows_what_is_in_sight_and_fits_its_axis_to_it() {
         let all = [series(&[50.0, 80.0, 88.0, 90.0, 90.5, 91.0, 91.2, 91.3, 91.4, 91.5])];
-        let whole = window(&all, Metric::ValidationAccuracy, 0, 10, 270.0);
+        let whole = window(&all, Metric::ValidationAccuracy, 0, 10, 270.0, None);
         assert!(whole.y.low < 50.0 && whole.y.high > 91.5);
         assert_eq!(whole.drops, [3.0]);
         assert!(whole.traces[0].stop.is_some());
-        let end = window(&all, Metric::ValidationAccuracy, 8, 10, 270.0);
+        let end = window(&all, Metric::ValidationAccuracy, 8, 10, 270.0, None);
         assert!(end.y.low > 90.0, "{:?}", end.y);
         assert_eq!((end.drops.len(), end.traces[0].stop), (0, None));
         let (share, down) = end.traces[0].end.unwrap();
@@ -225,7 +231,7 @@ pub mod tests {
     fn a_band_of_two_seeds_spans_both_and_one_seed_has_none() {
         let mut two = series(&[80.0, 85.0]);
         two.points.iter_mut().for_each(|point| point.seeds = 2);
-        let drawn = |series: &Series| window(std::slice::from_ref(series), Metric::TrainAccuracy, 0, 3, 270.0);
+        let drawn = |series: &Series| window(std::slice::from_ref(series), Metric::TrainAccuracy, 0, 3, 270.0, None);
         let (narrow, wide) = (drawn(&two), drawn(&series(&[80.0, 85.0])));
         assert!(narrow.traces[0].band.is_some());
         assert!(narrow.y.low > wide.y.low, "{:?} {:?}", narrow.y, wide.y);
@@ -234,11 +240,25 @@ pub mod tests {
     }
 
     #[test]
+    fn of_too_many_arms_only_the_one_that_is_asked_for_has_its_band() {
+        let many: Vec<Series> = (0..9).map(|arm| Series { arm, ..series(&[80.0 + arm as f64, 85.0, 86.0]) }).collect();
+        let drawn = |series: &[Series], only| window(series, Metric::TrainAccuracy, 0, 3, 270.0, only);
+        let all = drawn(&many, None);
+        assert!(all.traces.len() == 9 && all.traces.iter().all(|trace| trace.band.is_none()));
+        let one = drawn(&many, Some(4));
+        assert_eq!(one.traces.len(), 1);
+        assert!(one.traces[0].arm == 4 && one.traces[0].band.is_some());
+        assert_eq!((one.y.low, one.y.high), (all.y.low, all.y.high), "it lies where its line is");
+        assert_eq!(one.traces[0].line, all.traces[4].line);
+        assert!(drawn(&many[..8], None).traces.iter().all(|trace| trace.band.is_some()));
+    }
+
+    #[test]
     fn more_points_than_pixels_are_drawn_by_what_they_reach() {
         let many: Vec<f64> =
             (0..20_000).map(|epoch| if epoch == 12_345 { 99.0 } else { 50.0 + f64::from(epoch % 7) }).collect();
         let all = [series(&many)];
-        let trace = &window(&all, Metric::TrainAccuracy, 0, 20_000, 270.0).traces[0];
+        let trace = &window(&all, Metric::TrainAccuracy, 0, 20_000, 270.0, None).traces[0];
         let corners = corners(&trace.line);
         assert!((1_000..=4_000).contains(&corners.len()), "{}", corners.len());
         let highest = corners.iter().map(|(_, y)| *y).min();
@@ -248,8 +268,8 @@ pub mod tests {
     #[test]
     fn no_share_is_drawn_beyond_all() {
         let all = [series(&[99.0, 99.6, 99.9, 100.0])];
-        assert_eq!(window(&all, Metric::TrainAccuracy, 0, 4, 270.0).y.high, 100.0);
-        assert!(window(&all, Metric::KdLossTrain, 0, 4, 270.0).y.high > 100.0);
+        assert_eq!(window(&all, Metric::TrainAccuracy, 0, 4, 270.0, None).y.high, 100.0);
+        assert!(window(&all, Metric::KdLossTrain, 0, 4, 270.0, None).y.high > 100.0);
     }
 
     #[test]
@@ -257,14 +277,14 @@ pub mod tests {
         let mut wild = series(&[90.0, 90.5, 91.0]);
         wild.points[0].low = -300.0;
         wild.points[0].high = 400.0;
-        let window = window(&[wild], Metric::ValidationAccuracy, 0, 3, 270.0);
+        let window = window(&[wild], Metric::ValidationAccuracy, 0, 3, 270.0, None);
         assert!(window.y.low > 85.0 && window.y.high < 95.0, "{:?}", window.y);
     }
 
     #[test]
     fn the_learning_rate_goes_in_steps_without_a_band() {
         let all = [series(&[0.1, 0.1, 0.02, 0.02])];
-        let trace = &window(&all, Metric::LearningRate, 0, 4, 270.0).traces[0];
+        let trace = &window(&all, Metric::LearningRate, 0, 4, 270.0, None).traces[0];
         let corners = corners(&trace.line);
         assert_eq!(corners.iter().map(|corner| corner.0).collect::<Vec<_>>(), [0, 5_000, 5_000, 10_000]);
         assert!(corners[0].1 == corners[1].1 && corners[1].1 < corners[2].1 && corners[2].1 == corners[3].1);
@@ -273,7 +293,7 @@ pub mod tests {
 
     #[test]
     fn a_series_without_points_draws_nothing_and_breaks_nothing() {
-        let window = window(&[series(&[])], Metric::TestAccuracy, 0, 3, 270.0);
+        let window = window(&[series(&[])], Metric::TestAccuracy, 0, 3, 270.0, None);
         assert_eq!((window.traces[0].line.as_str(), window.traces[0].end), ("", None));
     }
 }

@@ -47,7 +47,7 @@ async fn what_a_worker_told_comes_back_in_order() {
     keys.sort();
     assert_eq!(facts.keys().cloned().collect::<Vec<_>>(), keys);
     let expected = SegmentFacts {
-        metrics: vec![metrics(1), metrics(2), last],
+        metrics: vec![metrics(1), metrics(2), last].into(),
         checkpoints: vec![checkpoint(1, Kept::Best), checkpoint(2, Kept::Latest), checkpoint(3, Kept::Stop)],
         failure: None,
         provenance: Some(provenance("second")),
@@ -94,7 +94,40 @@ async fn a_later_line_of_an_epoch_never_loses_a_score() {
     let mut fidelity = vec![merged, measured_later];
     fidelity.sort_by(|a, b| a.teacher.cmp(&b.teacher));
     let expected = EpochMetrics { fidelity, seconds: 2.0, ..full };
-    assert_eq!(store.facts(&plan).await.unwrap()[&key(1)].metrics, [expected]);
+    assert_eq!(*store.facts(&plan).await.unwrap()[&key(1)].metrics, [expected]);
+}
+
+/// Of a large study that trains, one segment is another since it was last asked about: the others are not read again.
+#[tokio::test]
+async fn only_what_was_written_since_is_read_again() {
+    let (_folder, store) = empty_store().await;
+    let plan = plan(vec![segment(1, 20, Vec::new()), segment(2, 20, Vec::new())]);
+    let id = create(&store, "again", &plan).await;
+    for number in [1, 2] {
+        store.record(&key(number), &[Event::Epoch(metrics(1))], 1).await.unwrap();
+    }
+    let first = store.facts(&plan).await.unwrap();
+    let is_shared = |facts: &study::Facts, number| {
+        std::ptr::eq(facts[&key(number)].metrics.as_ptr(), first[&key(number)].metrics.as_ptr())
+    };
+    let again = store.facts(&plan).await.unwrap();
+    assert!(again == first && is_shared(&again, 1) && is_shared(&again, 2));
+
+    store
+        .record(&key(2), &[Event::Epoch(metrics(2)), Event::Checkpoint(checkpoint(2, Kept::Latest))], 2)
+        .await
+        .unwrap();
+    let later = store.clone().facts(&plan).await.unwrap();
+    assert_eq!(*later[&key(2)].metrics, [metrics(1), metrics(2)]);
+    assert_eq!(later[&key(2)].checkpoints, [checkpoint(2, Kept::Latest)]);
+    assert!(is_shared(&later, 1) && !is_shared(&later, 2));
+    assert_eq!(*first[&key(2)].metrics, [metrics(1)], "what was read stays as it was");
+
+    // A segment that is planned again begins anew.
+    store.delete_study(&id).await.unwrap();
+    assert!(store.facts(&plan).await.unwrap().is_empty());
+    create(&store, "anew", &plan).await;
+    assert_eq!(store.facts(&plan).await.unwrap()[&key(1)], SegmentFacts::default());
 }
 
 #[tokio::test]
@@ -153,7 +186,7 @@ async fn a_batch_with_a_metric_that_is_no_number_is_refused_whole() {
     let diverged = Scores { cross_entropy: f64::INFINITY, accuracy: 0.1, calibration_error: None };
     let diverged = EpochMetrics { train: diverged, validation: Some(diverged), ..metrics(2) };
     store.record(&key(1), &[Event::Epoch(diverged.clone())], 9).await.unwrap();
-    assert_eq!(store.facts(&plan).await.unwrap()[&key(1)].metrics, [diverged]);
+    assert_eq!(*store.facts(&plan).await.unwrap()[&key(1)].metrics, [diverged]);
 }
 
 #[tokio::test]

@@ -35,7 +35,7 @@ async fn what_was_acknowledged_is_there_without_closing() {
         std::fs::copy(folder.path().join(name), copy.path().join(name)).unwrap();
     }
     let recovered = Store::open(copy.path()).await.unwrap();
-    assert_eq!(recovered.facts(&plan).await.unwrap()[&key(1)].metrics, [metrics(1)]);
+    assert_eq!(*recovered.facts(&plan).await.unwrap()[&key(1)].metrics, [metrics(1)]);
     assert_eq!(recovered.offset(&key(1)).await.unwrap(), 99);
 }
 
@@ -60,7 +60,7 @@ async fn two_that_write_at_once_wait_for_each_other() {
     };
     tokio::join!(write(store.clone(), 0), write(other.clone(), 10));
     let facts = store.facts(&plan).await.unwrap();
-    assert_eq!(facts.values().filter(|facts| facts.metrics == [metrics(1)]).count(), 20);
+    assert_eq!(facts.values().filter(|facts| *facts.metrics == [metrics(1)]).count(), 20);
     assert_eq!(other.facts(&plan).await.unwrap(), facts);
 }
 
