@@ -3,7 +3,7 @@
 use crate::error::ApiError;
 use serde::Serialize;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
@@ -31,6 +31,8 @@ pub struct Laboratory {
     pub imported: ListImported,
     /// What this machine's data sets look like.
     pub samples: Current<Vec<DatasetSamples>>,
+    /// Those whose files lie where somebody said, and not in the data folder: they are not removed from here.
+    pub elsewhere: Arc<BTreeSet<Dataset>>,
     /// Data sets that are being downloaded, or could not be.
     pub downloads: Current<BTreeMap<Dataset, Download>>,
     /// Bytes that an uploaded archive of images may have.
@@ -54,6 +56,10 @@ pub enum Download {
     Coming { file: &'static str, bytes: u64, total: u64 },
     /// All files are here.
     BeingRead,
+    /// Somebody asked for it to end, and it has not yet: its server is waited for.
+    BeingCancelled,
+    /// It ended because somebody asked for that. What has come is kept.
+    Cancelled,
     /// It came to nothing.
     Ended { problem: String },
 }
@@ -61,7 +67,7 @@ pub enum Download {
 impl Download {
     /// Whether something may still come of it.
     pub fn goes_on(&self) -> bool {
-        !matches!(self, Download::Ended { .. })
+        !matches!(self, Download::Ended { .. } | Download::Cancelled)
     }
 }
 

@@ -208,6 +208,17 @@ fn listed(path: &Path, digest: WeightsDigest) -> Option<ImportedTeacher> {
     })
 }
 
+/// Removes an imported teacher's file from the shared folder: whether it was there.
+///
+/// # Errors
+/// Where the disk refuses.
+pub fn remove(shared: &Path, digest: WeightsDigest) -> io::Result<bool> {
+    match fs::remove_file(imported_path(shared, digest)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        removed => removed.map(|()| true),
+    }
+}
+
 /// The beginning of a safetensors file, without the tensors behind it: its bytes, and the header that stands there behind its length;
 /// of another kind of file a sentence's end about it.
 fn header(file: &mut File) -> io::Result<Result<(Vec<u8>, Header), String>> {

@@ -14,10 +14,13 @@ use axum::{
     http::StatusCode,
     response::Response,
 };
-use std::{fs, io, path::Path};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 use study::{Dataset, DatasetFacts};
 use tokio::task;
-use train::folder::sync_folder;
+use train::{TrainError, folder::sync_folder};
 
 const ENDINGS: [&str; 4] = [".zip", ".tar.gz", ".tgz", ".tar"];
 
@@ -32,12 +35,12 @@ pub async fn upload(State(site): State<Site>, request: Request) -> Response {
 
 /// Of a data set that comes, or is here, already.
 fn has_a_place(dataset: Dataset, why: NotBrought) -> NotTaken {
-    let remove =
-        format!("remove datasets/{dataset} from the data folder, if it lies there, and start Stillroom again.");
     let sentence = match (why, dataset) {
         (NotBrought::Comes, _) => format!("{dataset} is on its way here already: wait for it."),
-        (_, Dataset::Folder(_)) => format!("{dataset} has a place already: choose another name, or {remove}"),
-        _ => format!("{dataset} has a place already: {remove}"),
+        (_, Dataset::Folder(_)) => {
+            format!("{dataset} has a place already: choose another name, or remove it first, on the page Data.")
+        }
+        _ => format!("{dataset} has a place already: remove it first, on the page Data."),
     };
     NotTaken(StatusCode::CONFLICT, sentence)
 }
@@ -56,8 +59,8 @@ async fn take(shelf: Shelf, bytes_max: u64, mut form: Multipart, sent: Sent) -> 
                 if tokio::fs::try_exists(&folder).await.map_err(not_kept)? {
                     return Err(has_a_place(dataset, NotBrought::HasAPlace));
                 }
-                let part = receive(&folder, bytes_max, field, &sent).await?;
-                let added = task::spawn_blocking(move || add(&shelf, coming, part));
+                let received = receive(&folder, bytes_max, field, &sent).await?;
+                let added = task::spawn_blocking(move || add(&shelf, coming, received));
                 return added.await.unwrap_or_else(|ended| {
                     tracing::error!(%ended, "reading an upload ended by itself");
                     let sentence = "The archive could not be read; the server’s log says why.";
@@ -80,24 +83,47 @@ fn named(name: &str) -> Result<Dataset, NotTaken> {
     }
 }
 
+/// An archive that has come.
+struct Received {
+    /// Where it lies for as long as it is looked at.
+    part: Unfinished,
+    /// In that folder.
+    archive: PathBuf,
+    /// What it is called by who sent it.
+    called: String,
+}
+
+impl Received {
+    /// What is wrong with it, said of the file that was sent: where this server put it is nobody else's business.
+    fn as_sent(&self, problem: &TrainError) -> String {
+        let places = [self.archive.as_path(), self.part.path()].map(|place| place.display().to_string());
+        places.iter().fold(problem.to_string(), |said, place| said.replace(place, &self.called))
+    }
+}
+
 /// Writes the archive into a folder beside that which it is to have.
-async fn receive(folder: &Path, bytes_max: u64, field: Field<'_>, sent: &Sent) -> Result<Unfinished, NotTaken> {
+async fn receive(folder: &Path, bytes_max: u64, field: Field<'_>, sent: &Sent) -> Result<Received, NotTaken> {
+    const LETTERS_MAX: usize = 100;
+    let called = Path::new(field.file_name().unwrap_or_default()).file_name().unwrap_or_default();
+    let called: String = called.to_string_lossy().chars().take(LETTERS_MAX).collect();
     let given = field.file_name().unwrap_or_default().to_lowercase();
     let ending = ENDINGS.into_iter().find(|ending| given.ends_with(ending));
     let ending =
         ending.ok_or_else(|| NotTaken::wrong(format!("The archive’s name must end with {}.", ENDINGS.join(", "))))?;
     let part = Unfinished::new(beside(folder, "upload")).await?;
-    form::write(field, sent, &part.path().join(format!("images{ending}")), bytes_max).await?;
-    Ok(part)
+    let archive = part.path().join(format!("images{ending}"));
+    form::write(field, sent, &archive, bytes_max).await?;
+    Ok(Received { part, archive, called })
 }
 
 /// Reads all of it: then it gets its name and is a data set of this machine, or it goes away, also where nobody waits for the answer any
-/// more. Only then may the same data set come in another way: `part` is let go of before `coming`, which stands before it.
-fn add(shelf: &Shelf, coming: Coming, part: Unfinished) -> Result<DatasetFacts, NotTaken> {
-    let read = shelf.read(coming.dataset, part.path());
-    let read = read.map_err(|error| NotTaken::wrong(format!("The archive cannot be used: {error}.")))?;
+/// more. Only then may the same data set come in another way: `received` is let go of before `coming`, which stands before it.
+fn add(shelf: &Shelf, coming: Coming, received: Received) -> Result<DatasetFacts, NotTaken> {
+    let read = shelf.read(coming.dataset, received.part.path());
+    let refused = |error| NotTaken::wrong(format!("The archive cannot be used: {}.", received.as_sent(&error)));
+    let read = read.map_err(refused)?;
     let folder = shelf.folder(coming.dataset);
-    put_in_place(part, &folder).map_err(not_kept)?;
+    put_in_place(received.part, &folder).map_err(not_kept)?;
     let facts = read.0.clone();
     shelf.add(read, &folder);
     Ok(facts)
@@ -147,7 +173,8 @@ mod tests {
             };
             (waits.exists(), again)
         });
-        let refused = add(&shelf, coming, part).map(drop).expect_err("these are no images");
+        let (archive, called) = (folder.join("images.zip"), "flowers.zip".to_owned());
+        let refused = add(&shelf, coming, Received { part, archive, called }).map(drop).expect_err("these are no images");
         assert_eq!(refused.0, StatusCode::UNPROCESSABLE_ENTITY);
         let (was_there, again) = again.join().expect("it may come again");
         assert!(!was_there && !folder.exists(), "whoever comes next would have lost its folder");

@@ -8,7 +8,7 @@ use reqwest::{Response, StatusCode, header};
 use serde_json::{Value, json};
 use std::fs;
 
-async fn bring(laboratory: &Laboratory, fields: &[(&str, &str)], weights: &[u8], accept: &str) -> Response {
+pub async fn bring(laboratory: &Laboratory, fields: &[(&str, &str)], weights: &[u8], accept: &str) -> Response {
     send_form(laboratory, "/api/v1/teachers", fields, ("weights", "my <b>teacher.safetensors", weights), accept).await
 }
 
@@ -156,7 +156,7 @@ async fn what_is_no_teacher_is_refused_with_all_that_is_wrong() {
 }
 
 /// wrn-10-1 of grey images and ten classes, all zeros.
-fn whole_network() -> Vec<u8> {
+pub fn whole_network() -> Vec<u8> {
     let architecture = "wrn-10-1".parse().expect("a network");
     let shape = train::engine::NetworkShape { architecture, channels: 1, image_size: 32, classes: 10 };
     let tensors = shape.tensors();
