@@ -84,7 +84,7 @@ struct Text {
     pattern: Option<String>,
 }
 
-/// A form that sends a file: its name, label and endings. The server reads the fields before it, so they come first.
+/// A form that sends a file: its name, label and endings. What is wrong with the fields is told before it was sent, so they come first.
 fn sent_with(
     (file, file_label, endings): (&'static str, &'static str, &'static str),
     to: &'static str,

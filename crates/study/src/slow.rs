@@ -4,9 +4,7 @@ use crate::{
     Architecture, Facts, Machine, Numerics, Plan, Start,
     cost::{Speeds, costs, seconds_in_words, slow_in_words},
     numbers,
-    ordered::set,
 };
-use std::collections::BTreeSet;
 
 /// In sentences; `None` where nothing does.
 pub(crate) fn in_words(plan: &Plan, machine: &Machine) -> Option<String> {
@@ -18,7 +16,7 @@ pub(crate) fn in_words(plan: &Plan, machine: &Machine) -> Option<String> {
 /// What the hand-written engine was made for.
 const USUAL: Architecture = Architecture::WideResNet { depth: 16, width: 2 };
 /// Networks that take so much longer than that for each multiplication are told.
-const SLOWER: f64 = 2.0;
+const SLOWER: f64 = 2.5;
 
 /// "Many small layers are slow here: densenet-bc-40-12 takes a thread about 8.5 ms an image in training, 3.1 times as long as its
 /// multiplications take in wrn-16-2."; `None` where no network of the hand-written engine is trained that is so.
@@ -31,7 +29,12 @@ fn slow_for_their_size(plan: &Plan, machine: &Machine) -> Option<String> {
     let trained = plan.segments.iter().filter(|segment| {
         segment.numerics == Numerics::CpuF32 && !matches!(segment.start, Start::Imported(_))
     });
-    let networks: BTreeSet<Architecture> = set(trained.map(|segment| segment.architecture));
+    let mut networks: Vec<Architecture> = Vec::new();
+    for segment in trained {
+        if !networks.contains(&segment.architecture) {
+            networks.push(segment.architecture);
+        }
+    }
     let said = networks.into_iter().filter_map(|network| {
         let seconds = speed.step.seconds(network, images);
         let times = seconds / (usual * multiplications(network));

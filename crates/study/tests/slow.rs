@@ -20,7 +20,7 @@ fn machine(images: DatasetFacts) -> Machine {
 }
 
 fn outlook(machine: &Machine, study: &Study) -> Outlook {
-    let ready = machine.ready(&study.to_table()).unwrap_or_else(|errors| panic!("{errors:?}"));
+    let ready = machine.ready(&Study::table(&study.to_toml()).unwrap()).unwrap_or_else(|errors| panic!("{errors:?}"));
     Outlook::of(&ready.study, &ready.plan, machine)
 }
 
