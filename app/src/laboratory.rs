@@ -33,7 +33,7 @@ pub struct Laboratory {
     pub samples: Current<Vec<DatasetSamples>>,
     /// Those whose files lie where somebody said, and not in the data folder: they are not removed from here.
     pub elsewhere: Arc<BTreeSet<Dataset>>,
-    /// Data sets that are being downloaded, or could not be.
+    /// Data sets that are being downloaded or sent, or could not be downloaded.
     pub downloads: Current<BTreeMap<Dataset, Download>>,
     /// Bytes that an uploaded archive of images may have.
     pub upload_limit: u64,
@@ -46,7 +46,7 @@ pub struct Laboratory {
     pub kept_networks: Arc<dyn KeptNetworks>,
 }
 
-/// How far the download of a data set is.
+/// How far a data set is that comes, by a download or by an upload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum Download {
@@ -54,6 +54,8 @@ pub enum Download {
     Begun,
     /// Of a file's `total` bytes, `bytes` are here.
     Coming { file: &'static str, bytes: u64, total: u64 },
+    /// Somebody sends it: so many bytes have come, of about so many where the sender said that.
+    Sent { bytes: u64, total: Option<u64> },
     /// All files are here.
     BeingRead,
     /// Somebody asked for it to end, and it has not yet: its server is waited for.
@@ -356,7 +358,7 @@ pub struct DataSets {
     pub datasets: Vec<DatasetFacts>,
     /// The others that are known of.
     pub unusable: Vec<Unusable>,
-    /// Those of them that are being downloaded, or could not be.
+    /// Those of them that are being downloaded or sent, or could not be downloaded.
     pub downloads: BTreeMap<Dataset, Download>,
 }
 

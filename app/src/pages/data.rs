@@ -214,10 +214,16 @@ fn data_sets(
         }
     });
     let missing = missing.collect_view();
-    let live = downloads.values().any(Download::goes_on).then(|| view! { <Live/> });
+    // Folders that are on their way stand in neither list.
+    let known = |dataset: Dataset| machine.unusable.iter().any(|it| it.dataset == dataset && Dataset::PUBLISHED.contains(&dataset));
+    let coming = downloads.iter().filter(|(dataset, _)| !known(**dataset)).map(|(dataset, far)| {
+        view! { <li class="card"><h2>{dataset.title()}</h2> {download(*dataset, Some(far))}</li> }
+    });
+    let coming = coming.collect_view();
+    // Whoever sends a file from here stays here until it has come.
     view! {
-        <ul class="cards">{here} {missing}</ul>
-        {live}
+        <ul class="cards">{here} {missing} {coming}</ul>
+        <Live/>
     }
 }
 

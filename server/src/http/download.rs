@@ -20,8 +20,8 @@ use std::{
 };
 use study::Dataset;
 
-/// How often pages are told how far a download is.
-const TELL_EVERY: Duration = Duration::from_secs(1);
+/// How often pages are told how far what comes is.
+pub(super) const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// What downloads need.
 #[derive(Clone)]
@@ -115,7 +115,7 @@ pub async fn begin(State(site): State<Site>, Path(name): Path<String>, headers: 
             }
         }
         // Pressed twice, or on a page that was not up to date.
-        Err(NotBrought::Comes) if downloads.told.get().get(&dataset).is_some_and(Download::goes_on) => {}
+        Err(NotBrought::Comes) if !matches!(downloads.told.get().get(&dataset), None | Some(Download::Sent { .. })) => {}
         Err(NotBrought::Comes) => return refuse(StatusCode::CONFLICT, "An archive of it is being sent: wait for it."),
         Err(NotBrought::IsHere) if to == To::Page => {}
         Err(NotBrought::IsHere) => return refuse(StatusCode::CONFLICT, "This data set is here already."),

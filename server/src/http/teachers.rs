@@ -148,6 +148,6 @@ async fn receive(shelf: &Shelf, bytes_max: u64, field: Field<'_>, sent: &Sent) -
     let number = BROUGHT.fetch_add(1, Ordering::Relaxed).to_string();
     let part = Unfinished::new(shelf.uploads().join(number)).await?;
     let file = part.path().join("weights.safetensors");
-    form::write(field, sent, &file, bytes_max).await?;
+    form::write(field, sent, &file, bytes_max, |_| {}).await?;
     Ok(Weights { part, file, called })
 }

@@ -255,6 +255,10 @@ async fn a_data_set_comes_in_one_way_at_a_time_and_who_goes_away_blocks_nobody()
     let meanwhile = send(&laboratory, "flowers@8", "a.zip", &flowers(), "*/*").await;
     assert_eq!(meanwhile.status(), StatusCode::CONFLICT);
     assert!(meanwhile.text().await.expect("text").contains("on its way here already"));
+    // How far it is stands on the page, and programs are told.
+    let told = laboratory.get("/api/v1/datasets").await["downloads"]["flowers@8"].clone();
+    assert_eq!((&told["state"], &told["total"]), (&json!("sent"), &json!(900_000_000)), "{told}");
+    assert!(page(&laboratory, "/data").await.contains(" of 900 MB has come."));
     // Another one comes all the same.
     assert_eq!(send(&laboratory, "birds@8", "a.zip", &flowers(), "*/*").await.status(), StatusCode::CREATED);
     let closed = task::spawn_blocking(move || {
@@ -275,6 +279,7 @@ async fn a_data_set_comes_in_one_way_at_a_time_and_who_goes_away_blocks_nobody()
     assert_eq!(timeout(DEADLINE, again).await.expect("it is free again"), StatusCode::CREATED);
     let left = fs::read_dir(laboratory.data_dir.join("datasets")).expect("a folder").count();
     assert_eq!(left, 2);
+    assert_eq!(laboratory.get("/api/v1/datasets").await["downloads"], json!({}));
 }
 
 /// A server that answers every request with five bytes, and tells what it was asked for first.

@@ -25,6 +25,7 @@ pub(super) fn download(dataset: Dataset, begun: Option<&Download>) -> AnyView {
             view! { {going(dataset, coming(file, *bytes, *total), Some((*bytes, *total)))} {cancel(dataset)} }
                 .into_any()
         }
+        Some(Download::Sent { bytes, total }) => sent(dataset, *bytes, *total),
         Some(Download::BeingRead) => going(dataset, "It has come, and is being read.".into(), None),
         Some(Download::BeingCancelled) => {
             going(dataset, "The download is being cancelled, which may take half a minute.".into(), None)
@@ -49,9 +50,16 @@ fn begin(dataset: Dataset) -> impl IntoView {
     }
 }
 
+/// How far an upload is. Of one whose end is not known beforehand there is no bar.
+fn sent(dataset: Dataset, bytes: u64, total: Option<u64>) -> AnyView {
+    let of = total.map_or_else(String::new, |total| format!(" of {}", bytes_in_words(total)));
+    let said = format!("Being sent: {}{of} has come.", bytes_in_words(bytes));
+    going(dataset, said, total.map(|total| (bytes.min(total), total)))
+}
+
 /// `far`: bytes that are here, of how many.
 fn going(dataset: Dataset, said: String, far: Option<(u64, u64)>) -> AnyView {
-    let label = format!("Download of {}", dataset.title());
+    let label = format!("How much of {} has come", dataset.title());
     // A button, not a link: a link to this page's own address would only scroll.
     view! {
         <form method="get" action="/data">
@@ -102,6 +110,9 @@ mod tests {
         {
             assert_eq!(html(&state).contains(cancel), can_be_cancelled, "{state:?}");
         }
+        let sent = html(&Download::Sent { bytes: 17_000_000, total: Some(30_000_000) });
+        assert!(sent.contains("Being sent: 17 MB of 30 MB has come.") && sent.contains("max=\"30000000\""), "{sent}");
+        assert!(!sent.contains(cancel) && !html(&Download::Sent { bytes: 1, total: None }).contains("<progress"));
         let cancelled = html(&Download::Cancelled);
         for expected in ["What has come is kept", "Download MNIST", "/mnist/download\"", "/mnist/remove\""] {
             assert!(cancelled.contains(expected), "{expected} is not in {cancelled}");
