@@ -68,7 +68,8 @@ mod listening {
         // sends a file that takes long, and meanwhile this page says how far that is.
         window_event_listener(ev::submit, move |event| {
             let form = event.target().and_then(|form| form.dyn_into::<Element>().ok());
-            if !event.default_prevented() && !form.is_some_and(|form| form.has_attribute("enctype")) {
+            let kind = form.and_then(|form| form.get_attribute("enctype"));
+            if !event.default_prevented() && kind.as_deref() != Some("multipart/form-data") {
                 listening.set_value(None);
                 again.set_value(false);
             }

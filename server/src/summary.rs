@@ -3,8 +3,8 @@
 use serde::Serialize;
 use std::fmt::Write;
 use study::{
-    Architecture, Arm, ArmSummary, Comparison, Distillation, Epoch, Facts, Happened, Line, Outlook, Plan, RunId, Scheme,
-    Seed, TeacherNetwork, TeacherTraining, Verdict, numbers,
+    Architecture, Arm, ArmSummary, Comparison, Distillation, Epoch, Facts, Happened, Line, Outlook, Plan, RunId,
+    Scheme, Seed, TeacherNetwork, TeacherTraining, Verdict, numbers,
     teacher_logits::{Passes, TeacherLogits, in_words, passes},
 };
 

@@ -1,7 +1,8 @@
 use super::{Fields, Form, fields, preview};
 use leptos::prelude::*;
 use study::{
-    Architecture, Dataset, DatasetFacts, ImportedTeacher, Machine, Method, Speed, Study, TeacherNetwork, Unusable, cost::Pace,
+    Architecture, Dataset, DatasetFacts, ImportedTeacher, Machine, Method, Speed, Study, TeacherNetwork, Unusable,
+    cost::Pace,
 };
 
 const EXAMPLE: &str = include_str!("../../../examples/study.toml");

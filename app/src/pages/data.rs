@@ -215,7 +215,9 @@ fn data_sets(
     });
     let missing = missing.collect_view();
     // Folders that are on their way stand in neither list.
-    let known = |dataset: Dataset| machine.unusable.iter().any(|it| it.dataset == dataset && Dataset::PUBLISHED.contains(&dataset));
+    let known = |dataset: Dataset| {
+        machine.unusable.iter().any(|it| it.dataset == dataset && Dataset::PUBLISHED.contains(&dataset))
+    };
     let coming = downloads.iter().filter(|(dataset, _)| !known(**dataset)).map(|(dataset, far)| {
         view! { <li class="card"><h2>{dataset.title()}</h2> {download(*dataset, Some(far))}</li> }
     });

@@ -172,6 +172,10 @@ mod tests {
         for it in report.arms.iter_mut().filter_map(|arm| arm.distillation.as_mut()) {
             (it.teacher, it.teacher_name) = (network, Some("mine".into()));
         }
-        assert!(what(&report).starts_with("wrn-10-1 taught by wrn-40-2 “mine” (imported 01234567) · "), "{}", what(&report));
+        assert!(
+            what(&report).starts_with("wrn-10-1 taught by wrn-40-2 “mine” (imported 01234567) · "),
+            "{}",
+            what(&report)
+        );
     }
 }

@@ -26,9 +26,10 @@ fn slow_for_their_size(plan: &Plan, machine: &Machine) -> Option<String> {
     let multiplications =
         |network: Architecture| network.multiply_accumulates(images.channels, images.image_size, images.classes) as f64;
     let usual = speed.step.seconds(USUAL, images) / multiplications(USUAL);
-    let trained = plan.segments.iter().filter(|segment| {
-        segment.numerics == Numerics::CpuF32 && !matches!(segment.start, Start::Imported(_))
-    });
+    let trained = plan
+        .segments
+        .iter()
+        .filter(|segment| segment.numerics == Numerics::CpuF32 && !matches!(segment.start, Start::Imported(_)));
     let mut networks: Vec<Architecture> = Vec::new();
     for segment in trained {
         if !networks.contains(&segment.architecture) {

@@ -52,7 +52,14 @@ fn a_network_of_many_small_layers_is_told_with_its_cost() {
 #[test]
 fn what_stopping_loses_is_told_where_an_epoch_is_long() {
     let dataset: study::Dataset = "flowers@224".parse().unwrap();
-    let images = |train: u32| DatasetFacts { dataset, channels: 3, image_size: 224, train, validation: 0, ..fashion_mnist_12k() };
+    let images = |train: u32| DatasetFacts {
+        dataset,
+        channels: 3,
+        image_size: 224,
+        train,
+        validation: 0,
+        ..fashion_mnist_12k()
+    };
     // A millisecond for a million multiply-accumulates: resnet18 has 1,814 million on such images of ten classes.
     let pace = Pace { seconds_per_multiply_accumulate: 1e-9, seconds_per_activation: 0.0 };
     let speed_of_candle = Some(Speed { step: pace, evaluation: Pace { seconds_per_multiply_accumulate: 0.0, ..pace } });
@@ -77,6 +84,7 @@ fn what_stopping_loses_is_told_where_an_epoch_is_long() {
 fn every_experiment_of_the_overnight_size_is_through_by_the_morning() {
     let dataset = Size::Overnight.dataset();
     let machine = machine(dataset.as_published().unwrap());
-    let hours = CARDS.map(|card| (card.slug, outlook(&machine, &card.study(Size::Overnight)).estimate.unwrap().seconds / 3600.0));
+    let hours = CARDS
+        .map(|card| (card.slug, outlook(&machine, &card.study(Size::Overnight)).estimate.unwrap().seconds / 3600.0));
     assert!(hours.iter().all(|(_, hours)| *hours < 12.0), "{hours:.1?}");
 }

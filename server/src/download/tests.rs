@@ -289,7 +289,9 @@ fn a_data_set_has_its_name_once_all_of_it_is_there() {
     // Nothing came: nothing is left.
     let (url, _) = serve(vec![Answer::Status("404 Not Found")]);
     let base = url.trim_end_matches("file.gz");
-    let error = download(Dataset::Cifar10, &folder, Some(base), |_, _| ControlFlow::Continue(())).expect_err("it is not there").to_string();
+    let error = download(Dataset::Cifar10, &folder, Some(base), |_, _| ControlFlow::Continue(()))
+        .expect_err("it is not there")
+        .to_string();
     assert!(error.contains("cifar-10-binary.tar.gz: the server answers 404"), "{error}");
     assert!(names(data.path()).is_empty());
     // What has come is kept, without the name of a data set.

@@ -115,7 +115,8 @@ pub async fn begin(State(site): State<Site>, Path(name): Path<String>, headers: 
             }
         }
         // Pressed twice, or on a page that was not up to date.
-        Err(NotBrought::Comes) if !matches!(downloads.told.get().get(&dataset), None | Some(Download::Sent { .. })) => {}
+        Err(NotBrought::Comes) if !matches!(downloads.told.get().get(&dataset), None | Some(Download::Sent { .. })) => {
+        }
         Err(NotBrought::Comes) => return refuse(StatusCode::CONFLICT, "An archive of it is being sent: wait for it."),
         Err(NotBrought::IsHere) if to == To::Page => {}
         Err(NotBrought::IsHere) => return refuse(StatusCode::CONFLICT, "This data set is here already."),

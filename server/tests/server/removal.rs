@@ -64,7 +64,10 @@ async fn a_data_set_leaves_once_no_study_needs_it() {
     assert_eq!(laboratory.status(deleted).await, StatusCode::NO_CONTENT);
 
     let removed = press(&laboratory, "/api/v1/datasets/flowers@8/remove").await;
-    assert_eq!((removed.status(), &removed.headers()[header::LOCATION]), (StatusCode::SEE_OTHER, &"/data".parse().expect("a place")));
+    assert_eq!(
+        (removed.status(), &removed.headers()[header::LOCATION]),
+        (StatusCode::SEE_OTHER, &"/data".parse().expect("a place"))
+    );
     assert_eq!(left(&laboratory, "datasets"), 0);
     // Neither are its images kept unpacked, nor what was seen of them.
     let unpacked = fs::read_dir(laboratory.data_dir.join("images")).expect("a folder");
