@@ -138,7 +138,9 @@ pub async fn begin(State(site): State<Site>, Path(name): Path<String>, headers: 
 pub async fn cancel(State(site): State<Site>, Path(name): Path<String>, headers: HeaderMap) -> Response {
     let to = To::of(&headers);
     let refuse = |status, sentence: &str| refusal(to, status, "This is not cancelled", sentence);
-    let Ok(dataset) = name.parse() else { return refuse(StatusCode::NOT_FOUND, "This is no data set.") };
+    let Ok(dataset) = name.parse::<Dataset>() else {
+        return refuse(StatusCode::NOT_FOUND, "This is no data set.");
+    };
     let mut before = None;
     site.laboratory.downloads.change(|all| {
         before = all.get(&dataset).cloned();
