@@ -3,7 +3,7 @@
 use crate::error::ApiError;
 use serde::Serialize;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -31,7 +31,9 @@ pub struct Laboratory {
     pub imported: ListImported,
     /// What this machine's data sets look like.
     pub samples: Current<Vec<DatasetSamples>>,
-    /// Data sets that are being downloaded, or could not be.
+    /// Those whose files lie where somebody said, and not in the data folder: they are not removed from here.
+    pub elsewhere: Arc<BTreeSet<Dataset>>,
+    /// Data sets that are being downloaded or sent, or could not be downloaded.
     pub downloads: Current<BTreeMap<Dataset, Download>>,
     /// Bytes that an uploaded archive of images may have.
     pub upload_limit: u64,
@@ -44,7 +46,7 @@ pub struct Laboratory {
     pub kept_networks: Arc<dyn KeptNetworks>,
 }
 
-/// How far the download of a data set is.
+/// How far a data set is that comes, by a download or by an upload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum Download {
@@ -52,8 +54,14 @@ pub enum Download {
     Begun,
     /// Of a file's `total` bytes, `bytes` are here.
     Coming { file: &'static str, bytes: u64, total: u64 },
+    /// Somebody sends it: so many bytes have come, of about so many where the sender said that.
+    Sent { bytes: u64, total: Option<u64> },
     /// All files are here.
     BeingRead,
+    /// Somebody asked for it to end, and it has not yet: its server is waited for.
+    BeingCancelled,
+    /// It ended because somebody asked for that. What has come is kept.
+    Cancelled,
     /// It came to nothing.
     Ended { problem: String },
 }
@@ -61,7 +69,7 @@ pub enum Download {
 impl Download {
     /// Whether something may still come of it.
     pub fn goes_on(&self) -> bool {
-        !matches!(self, Download::Ended { .. })
+        !matches!(self, Download::Ended { .. } | Download::Cancelled)
     }
 }
 
@@ -372,7 +380,7 @@ pub struct DataSets {
     pub datasets: Vec<DatasetFacts>,
     /// The others that are known of.
     pub unusable: Vec<Unusable>,
-    /// Those of them that are being downloaded, or could not be.
+    /// Those of them that are being downloaded or sent, or could not be downloaded.
     pub downloads: BTreeMap<Dataset, Download>,
 }
 

@@ -21,7 +21,7 @@ mod listening {
     use leptos::{ev, html::Div, leptos_dom::helpers::IntervalHandle, prelude::*, task::spawn_local};
     use std::time::Duration;
     use wasm_bindgen::{JsCast, prelude::Closure};
-    use web_sys::{Event, EventSource, MessageEvent};
+    use web_sys::{Element, Event, EventSource, MessageEvent};
 
     /// How often a page in the background looks. A browser has six connections to a server for all its tabs together, so those
     /// that nobody sees do not hold one each.
@@ -64,9 +64,12 @@ mod listening {
         };
         listen();
         window_event_listener_untyped("visibilitychange", move |_| listen());
-        // A plain form leads to another page, and what it changes here, such as a study that is deleted, must not be read before.
+        // A plain form leads to another page, and what it changes here, such as a study that is deleted, must not be read before. Where it
+        // sends a file that takes long, and meanwhile this page says how far that is.
         window_event_listener(ev::submit, move |event| {
-            if !event.default_prevented() {
+            let form = event.target().and_then(|form| form.dyn_into::<Element>().ok());
+            let kind = form.and_then(|form| form.get_attribute("enctype"));
+            if !event.default_prevented() && kind.as_deref() != Some("multipart/form-data") {
                 listening.set_value(None);
                 again.set_value(false);
             }

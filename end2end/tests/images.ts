@@ -42,3 +42,34 @@ batch_size = 50
 device = "cpu"
 `;
 }
+
+// 8 × 8 pixels each, all red and all blue.
+const red = "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAEklEQVR4nGP8z4AdMOEQH6QSAM1BAQ/oQeJvAAAAAElFTkSuQmCC";
+const blue = "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAFElEQVR4nGNkYPjPgA0wYRUdtBIAy0MBD1YkjLoAAAAASUVORK5CYII=";
+
+/** An archive in the ustar format: a head of 512 bytes before each file, two empty ones behind the last. */
+function tar(files: [name: string, content: Buffer][]): Buffer {
+  const parts = files.map(([name, content]) => {
+    const head = Buffer.alloc(512);
+    head.write(name, 0);
+    head.write("0000644\0", 100);
+    head.write(`${content.length.toString(8).padStart(11, "0")}\0`, 124);
+    head.write("        0", 148);
+    head.write("ustar\x0000", 257);
+    const sum = head.reduce((sum, byte) => sum + byte, 0);
+    head.write(`${sum.toString(8).padStart(6, "0")}\0 `, 148);
+    return Buffer.concat([head, content, Buffer.alloc((512 - (content.length % 512)) % 512)]);
+  });
+  return Buffer.concat([...parts, Buffer.alloc(1024)]);
+}
+
+/** An archive of red and of blue squares: 2 of each to train on, and 1 of each to test. */
+export function colours(): Buffer {
+  const files = [red, blue].flatMap((picture, of) =>
+    ["train/1", "train/2", "test/1"].map((place): [string, Buffer] => {
+      const [split, number] = place.split("/");
+      return [`colours/${split}/${["red", "blue"][of]}/${number}.png`, Buffer.from(picture, "base64")];
+    }),
+  );
+  return tar(files);
+}

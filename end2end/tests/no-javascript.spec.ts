@@ -1,3 +1,4 @@
+import { colours } from "./images";
 import { expect, test } from "./server";
 
 test.use({ javaScriptEnabled: false });
@@ -53,4 +54,21 @@ test("without scripts a study is set up, put right, started, stopped, shared, ta
   await page.getByText("Delete …").click();
   await page.getByRole("button", { name: "Delete this study" }).click();
   await expect(page.getByRole("link", { name: "Does it work without scripts?" })).toHaveCount(0);
+});
+
+test("without scripts a data set is removed once it was meant", async ({ page }) => {
+  await page.goto("/data");
+  const own = page.getByRole("region", { name: "Images of your own" });
+  await own.getByLabel("Name").fill("squares@8");
+  await own.getByLabel("Archive").setInputFiles({ name: "squares.tar", mimeType: "application/x-tar", buffer: colours() });
+  await page.getByRole("button", { name: "Upload" }).click();
+  const card = page.getByRole("listitem").filter({ has: page.getByRole("heading", { name: "squares@8" }) });
+  await card.getByText("Remove …").click();
+  await card.getByRole("button", { name: "Remove this data set" }).click();
+  await expect(page).toHaveURL(/\/data$/);
+  await expect(card).toHaveCount(0);
+  // What comes with the program stays.
+  const built_in = page.getByRole("listitem").filter({ has: page.getByRole("heading", { name: "Fashion-MNIST, 12,000 images" }) });
+  await expect(built_in).toBeVisible();
+  await expect(built_in.getByText("Remove …")).toHaveCount(0);
 });

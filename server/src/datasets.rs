@@ -1,5 +1,9 @@
 //! Where the files of data sets lie on this machine: the installation's business, never the study's.
 
+mod removal;
+
+pub use removal::{NotRemoved, forget_images};
+
 use crate::download;
 use app::laboratory::Current;
 use std::{
@@ -76,6 +80,12 @@ pub fn find(data_dir: &Path, typed: &[NamedPath]) -> DatasetPaths {
     all.filter_map(|dataset| Some((dataset, place(dataset)?))).collect()
 }
 
+/// Those that lie where somebody said, outside the data folder: their files are not this program's to remove.
+pub fn elsewhere(data_dir: &Path, paths: &DatasetPaths) -> BTreeSet<Dataset> {
+    let others = paths.iter().filter(|(dataset, place)| **place != usual_folder(data_dir, **dataset));
+    others.map(|(dataset, _)| *dataset).collect()
+}
+
 /// What is here of all data sets.
 #[derive(Debug, Default)]
 pub struct Available {
@@ -94,7 +104,8 @@ pub fn available(paths: &DatasetPaths, notes: Notes<'_>) -> Available {
     for dataset in all {
         let path = paths.get(&dataset).map(PathBuf::as_path);
         if path.is_none() && !built_in(dataset) {
-            available.unusable.push(Unusable { dataset, reason: missing(dataset), found: false });
+            let reason = missing(dataset, "was not found when Stillroom started");
+            available.unusable.push(Unusable { dataset, reason, found: false });
             continue;
         }
         match look(dataset, path, notes) {
@@ -271,11 +282,11 @@ pub fn built_in(dataset: Dataset) -> bool {
     dataset == Dataset::FashionMnist12k
 }
 
-/// Of one that has official files.
-fn missing(dataset: Dataset) -> String {
+/// Of one that has official files. `why` it is not here: "was not found when Stillroom started".
+fn missing(dataset: Dataset, why: &str) -> String {
     format!(
-        "was not found when Stillroom started; start it again with --dataset {dataset}=PATH, or with {}=PATH in the environment, \
-         or once its official files are in the folder datasets/{dataset} of the data folder{}",
+        "{why}; start Stillroom again with --dataset {dataset}=PATH, or with {}=PATH in the environment, or \
+         once its official files are in the folder datasets/{dataset} of the data folder{}",
         variable(dataset),
         if download::can_be_downloaded(dataset) {
             format!(" (`stillroom download {dataset}` puts them there)")
@@ -379,7 +390,7 @@ mod tests {
         assert!(missing.contains("--dataset cifar-10=PATH"), "{missing}");
         assert!(missing.contains("STILLROOM_DATASET_CIFAR_10"), "{missing}");
         assert!(missing.contains("stillroom download cifar-10"), "{missing}");
-        assert!(missing.contains("start it again"), "a server that runs does not look again: {missing}");
+        assert!(missing.contains("start Stillroom again"), "a server that runs does not look again: {missing}");
         assert!(is_here(Dataset::FashionMnist12k, &paths) && is_here(Dataset::Mnist, &paths));
         assert!(!is_here(Dataset::Cifar10, &paths));
     }

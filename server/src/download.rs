@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read, Write},
+    ops::ControlFlow,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::Duration,
@@ -36,6 +37,9 @@ pub enum DownloadError {
     /// What was there stays, and the next attempt goes on from it.
     #[error("{url}: {problem}; what has come is kept, and the next attempt goes on from there")]
     BrokeOff { url: String, problem: String },
+    /// Whoever was told how far it is wants no more of it. What was there stays.
+    #[error("{url} is not asked for any more; what has come is kept, and the next attempt goes on from there")]
+    GivenUp { url: String },
     /// Nothing of it stays. `what` of it differs: its length or its SHA-256.
     #[error("{url} is not the file that was published: its {what} is {found}; expected {expected}")]
     AnotherFile { url: String, what: &'static str, found: String, expected: String },
@@ -46,7 +50,7 @@ pub enum DownloadError {
 
 /// Brings all files of a data set into `folder`, which is there under its name only once all of them are; until then they come in
 /// `folder` with `.part` behind its name. Where a person has put such a folder, what lacks is put into it. `from`: another server that
-/// has the files. `told` hears how many bytes of each file are here.
+/// has the files. `told` hears how many bytes of each file are here, and says whether to go on.
 ///
 /// Of several that bring the same data set, also other processes, one does; whoever waited finds the files there.
 ///
@@ -56,7 +60,7 @@ pub fn download(
     dataset: Dataset,
     folder: &Path,
     from: Option<&str>,
-    mut told: impl FnMut(Published, u64),
+    mut told: impl FnMut(Published, u64) -> ControlFlow<()>,
 ) -> Result<(), DownloadError> {
     let source = source(dataset).ok_or(DownloadError::NotPublished(dataset))?;
     let base = from.unwrap_or(source.url).trim_end_matches('/');
@@ -121,15 +125,15 @@ fn is_right(place: &Path, published: &Published) -> Result<bool, DownloadError> 
 
 /// Brings one file from `url` to `folder`, under its name once all of it is there and its checksum is right; until then it grows
 /// as `NAME.part`. A connection that breaks off is taken up again for as long as each one brings something, up to a hundred times. `told`
-/// hears how many bytes are there.
+/// hears how many bytes are there, and says whether to go on.
 ///
 /// # Errors
-/// Where it cannot be had, is another file, or the disk refuses. Of another file nothing is kept.
+/// Where it cannot be had, is not wanted any more, is another file, or the disk refuses. Of another file nothing is kept.
 pub fn download_file(
     url: &str,
     published: Published,
     folder: &Path,
-    mut told: impl FnMut(u64),
+    mut told: impl FnMut(u64) -> ControlFlow<()>,
 ) -> Result<(), DownloadError> {
     let place = folder.join(published.name);
     let part = beside(&place, "part");
@@ -192,7 +196,7 @@ fn more(
     published: &Published,
     part: &Path,
     begin: u64,
-    told: &mut impl FnMut(u64),
+    told: &mut impl FnMut(u64) -> ControlFlow<()>,
 ) -> Result<Came, DownloadError> {
     let mut request = agent.get(url);
     if begin > 0 {
@@ -223,7 +227,9 @@ fn more(
     let mut reader = response.body_mut().with_config().limit(u64::MAX).reader();
     let mut buffer = vec![0; 1 << 16];
     loop {
-        told(bytes);
+        if told(bytes).is_break() {
+            return Err(DownloadError::GivenUp { url: url.to_owned() });
+        }
         let read = match reader.read(&mut buffer) {
             Ok(0) if bytes < published.bytes => {
                 return Ok(Came::BrokeOff("the connection ended before the file did".into()));

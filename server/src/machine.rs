@@ -90,10 +90,23 @@ fn all_threads() -> u32 {
 }
 
 fn read_speed(data_dir: &Path, numerics: Numerics, instruction_set: &str, threads: u32) -> Option<Speed> {
+    let kept = kept_speed(data_dir, numerics, instruction_set)?;
+    (kept.threads == busy(numerics, threads)).then_some(kept.speed)
+}
+
+/// What this program measured, however many threads were busy.
+fn kept_speed(data_dir: &Path, numerics: Numerics, instruction_set: &str) -> Option<Kept> {
     let kept: Kept = serde_json::from_slice(&fs::read(data_dir.join(speed_file(numerics))).ok()?).ok()?;
-    let busy = busy(numerics, threads);
-    let ours = kept.version == version() && kept.instruction_set == instruction_set && kept.threads == busy;
-    ours.then_some(kept.speed)
+    (kept.version == version() && kept.instruction_set == instruction_set).then_some(kept)
+}
+
+/// The machine as the server of this data folder has it, where that was told to use so many threads and measured them: for whoever asks
+/// what a study will take, and says nothing of threads.
+pub fn as_the_server(machine: Machine, data_dir: &Path) -> Machine {
+    match kept_speed(data_dir, Numerics::CpuF32, &machine.instruction_set) {
+        Some(Kept { threads, speed, .. }) => Machine { threads, speed: Some(speed), ..machine },
+        None => machine,
+    }
 }
 
 /// Other bits are trained at another speed.
@@ -181,6 +194,12 @@ mod tests {
         assert_eq!(read(by_hand, "avx2", 2), Some(speed));
         assert_eq!(read(candle, "avx2", 2), None);
         assert_eq!((read(by_hand, "avx512", 2), read(by_hand, "avx2", 1)), (None, None));
+        // Who only asks is answered as the server would, with its threads.
+        let (machine, _) = find(folder.path(), &DatasetPaths::new(), Notes::None, Some(7), 0);
+        let of = |set: &str| Machine { instruction_set: set.into(), speed: None, ..machine.clone() };
+        let known = as_the_server(of("avx2"), folder.path());
+        assert_eq!((known.threads, known.speed), (2, Some(speed)));
+        assert_eq!(as_the_server(of("avx512"), folder.path()), of("avx512"));
         fs::write(folder.path().join("speed.json"), b"{").expect("it is written");
         assert_eq!(read(by_hand, "avx2", 2), None);
         // However many threads may train.

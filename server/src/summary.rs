@@ -3,8 +3,8 @@
 use serde::Serialize;
 use std::fmt::Write;
 use study::{
-    Architecture, Arm, ArmSummary, Comparison, Epoch, Facts, Happened, Line, Outlook, Plan, RunId, Scheme, Seed,
-    TeacherNetwork, TeacherTraining, Verdict, numbers,
+    Architecture, Arm, ArmSummary, Comparison, Distillation, Epoch, Facts, Happened, Line, Outlook, Plan, RunId,
+    Scheme, Seed, TeacherNetwork, TeacherTraining, Verdict, numbers,
     teacher_logits::{Passes, TeacherLogits, in_words, passes},
 };
 
@@ -196,7 +196,7 @@ pub fn counts(plan: &Plan, outlook: &Outlook) -> String {
 pub fn plan_table(plan: &Plan) -> String {
     let heads = ["arm", "student", "teacher", "seeds"];
     let rows = plan.arms.iter().enumerate().map(|(index, arm)| {
-        let teacher = arm.distillation.as_ref().map_or("-".to_owned(), |distillation| distillation.teacher.label());
+        let teacher = arm.distillation.as_ref().map_or("-".to_owned(), Distillation::teacher_label);
         let seeds = plan.runs.iter().filter(|run| run.arm == index).count();
         [arm.label.clone(), arm.student.to_string(), teacher, seeds.to_string()]
     });

@@ -1,7 +1,7 @@
 //! Which quantity a study sweeps: what stands on the horizontal axis, which lines there are, and each arm's colour.
 
 use std::collections::{BTreeMap, BTreeSet};
-use study::{Arm, Method, Number};
+use study::{Arm, Distillation, Method, Number};
 
 /// A field of a treatment or a network that may differ between arms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +87,7 @@ impl Quantity {
             Self::Chain => distillation.map(|it| it.line.chain.0.len() as f64),
         }?;
         let written = match self {
-            Self::Teacher => distillation.map(|it| it.teacher.label())?,
+            Self::Teacher => distillation.map(Distillation::teacher_label)?,
             Self::Student => arm.student.to_string(),
             Self::Method => method?.label().to_owned(),
             Self::Chain => distillation.map(|it| it.line.chain.to_string())?,

@@ -23,9 +23,10 @@ pub fn Form(first: Fields, machine: Machine) -> impl IntoView {
     let notice = machine.notice().as_deref().map(in_the_forms_words);
     let folders =
         machine.datasets.iter().map(|facts| facts.dataset).filter(|dataset| matches!(dataset, Dataset::Folder(_)));
-    let folders = StoredValue::new(folders.map(String::from).collect::<Vec<_>>());
-    let imported: Vec<String> = machine.imported.iter().map(|teacher| teacher.network.to_string()).collect();
-    let imported = StoredValue::new(imported);
+    let folders = StoredValue::new(folders.map(|name| (name.into(), name.into())).collect::<Vec<(String, String)>>());
+    // A digest tells a person nothing: a teacher's name stands beside it.
+    let imported = machine.imported.iter().map(|teacher| (teacher.network.to_string(), teacher.name.clone()));
+    let imported = StoredValue::new(imported.collect::<Vec<_>>());
     let shown = Memo::new(move |_| typed.with(|fields| preview(fields, &machine)));
     // What the server refused, until the next key is typed: it may know more than the browser does.
     let refused = RwSignal::new(Vec::<SpecError>::new());
@@ -237,10 +238,11 @@ fn in_short(preview: &Preview) -> String {
     }
 }
 
-/// One field with its label, hint and errors. `offered`: what this machine offers beside what every machine does.
+/// One field with its label, hint and errors. `offered`: what this machine offers beside what every machine does, each with what it is
+/// called.
 fn entry(
     field: &'static Field,
-    offered: Vec<String>,
+    offered: Vec<(String, String)>,
     typed: RwSignal<Fields>,
     errors: Memo<Vec<SpecError>>,
 ) -> impl IntoView + use<> {
@@ -262,12 +264,12 @@ fn entry(
                 _ => &[],
             };
             let list_id = format!("{id}-suggestions");
-            let suggestions: Vec<String> = suggestions.iter().map(|it| (*it).to_owned()).chain(offered).collect();
-            let is_offered = !suggestions.is_empty();
+            let is_offered = !suggestions.is_empty() || !offered.is_empty();
             let list = is_offered.then(|| {
                 view! {
                     <datalist id=list_id.clone()>
-                        {suggestions.into_iter().map(|suggestion| view! { <option value=suggestion></option> }).collect_view()}
+                        {suggestions.iter().map(|suggestion| view! { <option value=*suggestion></option> }).collect_view()}
+                        {offered.into_iter().map(|(value, called)| view! { <option value=value label=called></option> }).collect_view()}
                     </datalist>
                 }
             });
@@ -293,8 +295,7 @@ fn entry(
         Entry::OneOf(choices) => {
             let given = typed.with_untracked(|fields| fields.get(field.path).to_owned());
             let known = choices.iter().map(|(value, label)| (value.to_string(), label.to_string()));
-            let options: Vec<(String, String)> =
-                known.chain(offered.into_iter().map(|name| (name.clone(), name))).collect();
+            let options: Vec<(String, String)> = known.chain(offered).collect();
             let listed: Vec<String> = options.iter().map(|(value, _)| value.clone()).collect();
             let options = options.into_iter().map(|(value, label)| {
                 let chosen = value == given;

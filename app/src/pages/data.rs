@@ -1,3 +1,8 @@
+//! The page of data sets and teachers: what is here, and how more comes and goes.
+
+mod download;
+
+use self::download::download;
 use crate::{
     laboratory::{Download, Laboratory},
     live::Live,
@@ -5,7 +10,7 @@ use crate::{
 };
 use leptos::prelude::*;
 use leptos_meta::Title;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use study::{Dataset, DatasetFacts, DatasetSamples, ImportedTeacher, Machine, Unusable, cost::bytes_in_words};
 
 /// The images that studies of this machine are trained and tested on.
@@ -19,7 +24,7 @@ pub fn Data() -> impl IntoView {
         <article class="page">
             <h1>"Data"</h1>
             <p class="lead">"What studies on this machine are trained and tested on, and teachers that were brought here."</p>
-            {data_sets(&laboratory.machine_now(), &samples, &downloads)}
+            {data_sets(&laboratory.machine.get(), &samples, &downloads, &laboratory.elsewhere)}
             <section class="panel how" aria-labelledby="own-heading">
                 <h2 id="own-heading">"Images of your own"</h2>
                 <p>
@@ -79,7 +84,7 @@ struct Text {
     pattern: Option<String>,
 }
 
-/// A form that sends a file: its name, label and endings. The server reads the fields before it, so they come first.
+/// A form that sends a file: its name, label and endings. What is wrong with the fields is told before it was sent, so they come first.
 fn sent_with(
     (file, file_label, endings): (&'static str, &'static str, &'static str),
     to: &'static str,
@@ -118,12 +123,42 @@ fn teachers(imported: &[ImportedTeacher]) -> impl IntoView + use<> {
     let each = imported.iter().map(|teacher| {
         let images = if teacher.channels == 1 { "grey images" } else { "images in colour" };
         let of = format!(": {images}, {} classes, ", numbers::count(u64::from(teacher.classes)));
-        view! { <li>{teacher.name.clone()}{of}<code>{format!("architecture = \"{}\"", teacher.network)}</code></li> }
+        let removal = teacher.network.imported.map(|digest| {
+            let said = "Its file is removed for good. Where a study needs it, it stays.";
+            remove(&teacher.name, format!("/api/v1/teachers/{digest}/remove"), said, "Remove this teacher")
+        });
+        view! {
+            <li>
+                {teacher.name.clone()}{of}<code>{format!("architecture = \"{}\"", teacher.network)}</code>
+                {removal}
+            </li>
+        }
     });
     match imported {
         [] => view! { <p class="empty">"None was brought here yet."</p> }.into_any(),
         _ => view! { <ul class="brought">{each.collect_view()}</ul> }.into_any(),
     }
+}
+
+/// A button, and another one behind it that is meant: `what` goes by a plain form.
+fn remove(what: &str, to: String, said: &'static str, button: &'static str) -> impl IntoView + use<> {
+    view! {
+        <details class="confirm">
+            <summary class="button quiet" aria-label=format!("Remove {what}")>"Remove …"</summary>
+            <div class="confirm-body">
+                <p>{said}</p>
+                <form method="post" action=to>
+                    <button class="button danger" type="submit">{button}</button>
+                </form>
+            </div>
+        </details>
+    }
+}
+
+fn remove_data_set(dataset: Dataset) -> impl IntoView {
+    let said = "Its files are removed for good. Where a study needs them, they stay.";
+    let to = format!("/api/v1/datasets/{dataset}/remove");
+    remove(&dataset.title(), to, said, "Remove this data set")
 }
 
 /// How a network that was trained elsewhere is sent from the page.
@@ -158,73 +193,43 @@ fn data_sets(
     machine: &Machine,
     samples: &[DatasetSamples],
     downloads: &BTreeMap<Dataset, Download>,
+    elsewhere: &BTreeSet<Dataset>,
 ) -> impl IntoView + use<> {
+    // What is built in, or lies where somebody said, is not removed from here.
+    let is_ours = |dataset: Dataset| dataset != Dataset::FashionMnist12k && !elsewhere.contains(&dataset);
     let here = machine.datasets.iter().map(|facts| {
         let samples = samples.iter().find(|samples| samples.dataset == facts.dataset);
-        data_set(facts, samples)
+        data_set(facts, samples, is_ours(facts.dataset))
     });
     let here = here.collect_view();
-    let missing = machine.unusable.iter().map(|Unusable { dataset, reason, .. }| {
+    let missing = machine.unusable.iter().map(|Unusable { dataset, reason, found }| {
         // What needs no restart comes first.
         view! {
             <li class="card" id=dataset.to_string()>
                 <h2>{dataset.title()}</h2>
                 {Dataset::PUBLISHED.contains(dataset).then(|| download(*dataset, downloads.get(dataset)))}
                 <p class="aside">{lacking(*dataset, reason)}</p>
+                {(*found && is_ours(*dataset)).then(|| remove_data_set(*dataset))}
             </li>
         }
     });
     let missing = missing.collect_view();
-    let live = downloads.values().any(Download::goes_on).then(|| view! { <Live/> });
+    // Folders that are on their way stand in neither list.
+    let known = |dataset: Dataset| {
+        machine.unusable.iter().any(|it| it.dataset == dataset && Dataset::PUBLISHED.contains(&dataset))
+    };
+    let coming = downloads.iter().filter(|(dataset, _)| !known(**dataset)).map(|(dataset, far)| {
+        view! { <li class="card"><h2>{dataset.title()}</h2> {download(*dataset, Some(far))}</li> }
+    });
+    let coming = coming.collect_view();
+    // Whoever sends a file from here stays here until it has come.
     view! {
-        <ul class="cards">{here} {missing}</ul>
-        {live}
+        <ul class="cards">{here} {missing} {coming}</ul>
+        <Live/>
     }
 }
 
-/// A button, or how far what it began is.
-fn download(dataset: Dataset, begun: Option<&Download>) -> AnyView {
-    match begun {
-        None => begin(dataset).into_any(),
-        Some(Download::Ended { problem }) => {
-            view! { <p class="problem" role="alert">{problem.clone()}</p> {begin(dataset)} }.into_any()
-        }
-        Some(Download::Begun) => going(dataset, "Downloading: its server was asked.".into(), None),
-        Some(Download::Coming { file, bytes, total }) => {
-            going(dataset, coming(file, *bytes, *total), Some((*bytes, *total)))
-        }
-        Some(Download::BeingRead) => going(dataset, "It has come, and is being read.".into(), None),
-    }
-}
-
-fn begin(dataset: Dataset) -> impl IntoView {
-    view! {
-        <form method="post" action=format!("/api/v1/datasets/{dataset}/download")>
-            <button class="button quiet" type="submit">{format!("Download {}", dataset.title())}</button>
-        </form>
-    }
-}
-
-/// `far`: bytes that are here, of how many.
-fn going(dataset: Dataset, said: String, far: Option<(u64, u64)>) -> AnyView {
-    let label = format!("Download of {}", dataset.title());
-    // A button, not a link: a link to this page's own address would only scroll.
-    view! {
-        <form method="get" action="/data">
-            <p>{said}</p>
-            {far.map(|(bytes, total)| view! { <progress value=bytes.to_string() max=total.to_string() aria-label=label></progress> })}
-            <noscript><button class="button quiet" type="submit">"Look again"</button></noscript>
-        </form>
-    }
-    .into_any()
-}
-
-/// How far a file is, in a sentence.
-fn coming(file: &str, bytes: u64, total: u64) -> String {
-    format!("Downloading: {} of {} of {file}.", bytes_in_words(bytes), bytes_in_words(total))
-}
-
-fn data_set(facts: &DatasetFacts, samples: Option<&DatasetSamples>) -> impl IntoView + use<> {
+fn data_set(facts: &DatasetFacts, samples: Option<&DatasetSamples>, is_ours: bool) -> impl IntoView + use<> {
     let title = match facts.dataset {
         Dataset::FashionMnist12k => "Fashion-MNIST, 12,000 images".to_owned(),
         dataset => dataset.title(),
@@ -267,6 +272,7 @@ fn data_set(facts: &DatasetFacts, samples: Option<&DatasetSamples>) -> impl Into
             </p>
             <ul class="samples">{pictures}</ul>
             {all}
+            {is_ours.then(|| remove_data_set(dataset))}
         </li>
     }
 }
@@ -320,20 +326,9 @@ mod tests {
     }
 
     #[test]
-    fn a_download_says_how_far_it_is() {
-        assert_eq!(
-            coming("cifar-10-binary.tar.gz", 17_000_000, 170_052_171),
-            "Downloading: 17 MB of 170 MB of cifar-10-binary.tar.gz."
-        );
-        let coming = Download::Coming { file: "cifar-10-binary.tar.gz", bytes: 17_000_000, total: 170_052_171 };
-        let ended = Download::Ended { problem: "why".into() };
-        assert!(coming.goes_on() && Download::BeingRead.goes_on() && !ended.goes_on());
-        // As programs are told.
-        let told = serde_json::to_value([&coming, &ended]).expect("JSON");
-        let expected = serde_json::json!([
-            { "state": "coming", "file": "cifar-10-binary.tar.gz", "bytes": 17_000_000, "total": 170_052_171 },
-            { "state": "ended", "problem": "why" },
-        ]);
-        assert_eq!(told, expected);
+    fn what_is_built_in_or_lies_elsewhere_has_no_button_that_removes_it() {
+        let html = |is_ours: bool| Owner::new().with(|| data_set(&facts("mnist", 400, 1), None, is_ours).to_html());
+        assert!(html(true).contains("action=\"/api/v1/datasets/mnist/remove\"") && html(true).contains("<details"));
+        assert!(!html(false).contains("remove"));
     }
 }

@@ -3,7 +3,7 @@
 use crate::numbers;
 use leptos::prelude::*;
 use std::fmt::Display;
-use study::{Chain, Choices, Method, Number, Report, Study, TeacherNetwork, Treatment};
+use study::{Chain, Choices, Distillation, Method, Number, Report, Study, TeacherNetwork, Treatment};
 
 pub fn setup(report: &Report) -> impl IntoView + use<> {
     view! {
@@ -20,7 +20,7 @@ pub(super) fn what(report: &Report) -> String {
     let networks = match taught {
         Some((teacher, _)) => format!(
             "{students} taught by {}",
-            listed(&teacher.architecture.0.iter().map(TeacherNetwork::label).collect::<Vec<_>>())
+            listed(&teacher.architecture.0.iter().map(|network| called(network, report)).collect::<Vec<_>>())
         ),
         None => format!("{students} from labels alone"),
     };
@@ -38,6 +38,12 @@ pub(super) fn what(report: &Report) -> String {
         Some(numbers::counted(u64::from(study.seeds), "seed")),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
+}
+
+/// A teacher as its arms call it; where none is its, without a name.
+fn called(network: &TeacherNetwork, report: &Report) -> String {
+    let mut taught = report.arms.iter().filter_map(|arm| arm.distillation.as_ref());
+    taught.find(|it| it.teacher == *network).map_or_else(|| network.label(None), Distillation::teacher_label)
 }
 
 fn distillation(treatment: &Treatment) -> String {
@@ -113,8 +119,9 @@ fn when(report: &Report) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::what;
     use crate::report::tests::{page, report};
-    use study::{DatasetFacts, Report};
+    use study::{Choices, DatasetFacts, Report, TeacherNetwork};
 
     #[test]
     fn what_was_trained_is_said_in_plain_words_under_the_answer() {
@@ -154,5 +161,21 @@ mod tests {
         assert!(said(&report).contains(&line), "{}", said(&report));
         report.study.treatment = None;
         assert!(said(&report).starts_with("wrn-10-1 from labels alone · "));
+    }
+
+    #[test]
+    fn a_teacher_from_elsewhere_is_called_by_its_name() {
+        let mut report = report();
+        let network: TeacherNetwork = "wrn-40-2 from 0123456789abcdef0123456789abcdef".parse().unwrap();
+        report.study.teacher.as_mut().unwrap().architecture = Choices(vec![network]);
+        assert!(what(&report).starts_with("wrn-10-1 taught by wrn-40-2 (imported 01234567) · "), "{}", what(&report));
+        for it in report.arms.iter_mut().filter_map(|arm| arm.distillation.as_mut()) {
+            (it.teacher, it.teacher_name) = (network, Some("mine".into()));
+        }
+        assert!(
+            what(&report).starts_with("wrn-10-1 taught by wrn-40-2 “mine” (imported 01234567) · "),
+            "{}",
+            what(&report)
+        );
     }
 }

@@ -41,6 +41,7 @@ fn arm(label: &str, stop: u32, teacher_stop: u32) -> Arm {
             kd_stop_epoch: Epoch(stop),
             cross_entropy_weight_after_stop: (stop < 20).then_some(1.0),
             teacher: wide(16, 2).into(),
+            teacher_name: None,
             teacher_epochs: Epoch(20),
             teacher_stop_epoch: Epoch(teacher_stop),
             line: Line::default(),

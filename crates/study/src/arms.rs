@@ -69,6 +69,7 @@ fn distillations(study: &Study, epochs: Epoch) -> Vec<Option<Distillation>> {
                                     kd_stop_epoch: *kd_stop_epoch,
                                     cross_entropy_weight_after_stop,
                                     teacher: *teacher,
+                                    teacher_name: None,
                                     teacher_epochs: Epoch(*teacher_epochs),
                                     teacher_stop_epoch: *teacher_stop_epoch,
                                     line: line.clone(),

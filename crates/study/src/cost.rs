@@ -70,14 +70,14 @@ impl Pace {
 
 /// Of each engine on the CPU; `None` where it was not measured.
 #[derive(Clone, Copy)]
-struct Speeds {
+pub(crate) struct Speeds {
     hand_written: Option<Speed>,
     candle: Option<Speed>,
 }
 
 impl Speeds {
     /// A GPU's is not measured.
-    fn of(plan: &Plan, machine: &Machine) -> Speeds {
+    pub(crate) fn of(plan: &Plan, machine: &Machine) -> Speeds {
         Speeds { hand_written: machine.speed, candle: machine.speed_of_candle.filter(|_| plan.is_on_the_cpu()) }
     }
 
@@ -130,7 +130,7 @@ pub fn slow_in_words(plan: &Plan, machine: &Machine) -> Option<String> {
 }
 
 /// "4.4 ms", "410 ms", "4.4 s", "12 s".
-fn seconds_in_words(seconds: f64) -> String {
+pub(crate) fn seconds_in_words(seconds: f64) -> String {
     match seconds {
         0.0..0.00995 => format!("{:.1} ms", seconds * 1e3),
         0.00995..0.9995 => format!("{:.0} ms", seconds * 1e3),
@@ -211,19 +211,19 @@ pub fn estimate(plan: &Plan, facts: &Facts, machine: &Machine) -> Option<Estimat
 
 /// What a segment's parts take, in seconds of one thread.
 #[derive(Clone, Copy)]
-struct Cost {
-    epoch: f64,
+pub(crate) struct Cost {
+    pub(crate) epoch: f64,
     /// Of a checkpoint that is tested.
     evaluation: f64,
     /// The clean pass at a run's end.
     end: f64,
     /// Whether the speed of each engine in it was measured.
-    is_known: bool,
+    pub(crate) is_known: bool,
 }
 
 /// Segment by segment. What of teachers' logits will be there already is laid to the segments in the order of the plan, those first
 /// that have begun: who comes first in the end does not change the sum.
-fn costs(plan: &Plan, facts: &Facts, machine: &Machine, speeds: Speeds) -> Vec<Cost> {
+pub(crate) fn costs(plan: &Plan, facts: &Facts, machine: &Machine, speeds: Speeds) -> Vec<Cost> {
     let segments = plan.by_key();
     let tables = teacher_logits(&plan.segments, machine.teacher_logits_limit);
     let tables: BTreeMap<&CheckpointId, &TeacherLogits> = map(tables.iter().map(|table| (&table.teacher, table)));

@@ -52,6 +52,7 @@ pub fn with_more_seeds(
     }
     let grown = Study { seeds: study.seeds + more, ..study.clone() };
     let longer = Plan::new(&grown, dataset, plan.numerics)?;
+    let longer = longer.calling_teachers(|teacher| plan.name_of(teacher).map(str::to_owned));
     if !longer.extends(plan) {
         return Err(refused("cannot be added: this program plans the study otherwise than it was planned", ANEW));
     }

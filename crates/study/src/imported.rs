@@ -1,6 +1,6 @@
 //! Teachers that were trained elsewhere: brought in once, and from then on teachers like any other.
 
-use crate::{Architecture, DatasetFacts, SpecError};
+use crate::{Architecture, DatasetFacts, Distillation, Plan, SpecError, labels::labels};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
@@ -35,12 +35,54 @@ impl TeacherNetwork {
     /// What a teacher's name may be, for messages.
     pub const ALLOWED: &str = "a network, such as wrn-16-2, or an imported one, written \"wrn-40-2 from DIGEST\"";
 
-    /// As it is told on a page: "wrn-40-2", "wrn-40-2 (imported 01234567)".
-    pub fn label(&self) -> String {
+    /// As it is told on a page: "wrn-40-2", "wrn-40-2 “mine” (imported 01234567)". `name`: what a person calls it, where that is known.
+    pub fn label(&self, name: Option<&str>) -> String {
         match self.imported {
-            Some(digest) => format!("{} (imported {})", self.architecture, &digest.to_string()[..8]),
+            Some(digest) => format!("{}{} (imported {})", self.architecture, quoted(name), digest.short()),
             None => self.architecture.to_string(),
         }
+    }
+}
+
+/// " “mine”", with a space before it, in no more letters than a line has room for; nothing where no name is known.
+pub(crate) fn quoted(name: Option<&str>) -> String {
+    const LETTERS_MAX: usize = 24;
+    let Some(name) = name else { return String::new() };
+    let cut = if name.chars().count() > LETTERS_MAX { "…" } else { "" };
+    format!(" “{}{cut}”", name.chars().take(LETTERS_MAX).collect::<String>())
+}
+
+impl WeightsDigest {
+    /// Its first eight digits, which tell the few that are in one place from each other.
+    pub(crate) fn short(self) -> String {
+        self.to_string()[..8].to_owned()
+    }
+}
+
+impl Distillation {
+    /// Its teacher, as it is told on a page.
+    pub fn teacher_label(&self) -> String {
+        self.teacher.label(self.teacher_name.as_deref())
+    }
+}
+
+impl Plan {
+    /// The same plan, whose arms call imported teachers as people do. `name_of` knows some of them.
+    pub(crate) fn calling_teachers(mut self, name_of: impl Fn(&TeacherNetwork) -> Option<String>) -> Plan {
+        for it in self.arms.iter_mut().filter_map(|arm| arm.distillation.as_mut()) {
+            it.teacher_name = name_of(&it.teacher);
+        }
+        let labels = labels(&self.arms);
+        for (arm, label) in self.arms.iter_mut().zip(labels) {
+            arm.label = label;
+        }
+        self
+    }
+
+    /// What a person calls an imported teacher, where that was known when this was planned.
+    pub(crate) fn name_of(&self, teacher: &TeacherNetwork) -> Option<&str> {
+        let named = self.arms.iter().filter_map(|arm| arm.distillation.as_ref());
+        named.filter(|it| it.teacher == *teacher).find_map(|it| it.teacher_name.as_deref())
     }
 }
 
@@ -148,7 +190,11 @@ mod tests {
         for text in ["wrn-16-2", imported] {
             assert_eq!(text.parse::<TeacherNetwork>().unwrap().to_string(), text);
         }
-        assert_eq!(imported.parse::<TeacherNetwork>().unwrap().label(), "wrn-40-2 (imported 01234567)");
+        let network: TeacherNetwork = imported.parse().unwrap();
+        assert_eq!(network.label(None), "wrn-40-2 (imported 01234567)");
+        assert_eq!(network.label(Some("mine")), "wrn-40-2 “mine” (imported 01234567)");
+        assert_eq!(network.label(Some(&"é".repeat(25))), format!("wrn-40-2 “{}…” (imported 01234567)", "é".repeat(24)));
+        assert_eq!(TeacherNetwork::from(network.architecture).label(None), "wrn-40-2");
         for wrong in [
             "wrn-11-2",
             "wrn-40-2 from",

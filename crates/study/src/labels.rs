@@ -58,7 +58,7 @@ fn label(arm: &Arm, varies: &Varies) -> String {
     say(varies.epochs, epochs(arm.epochs));
     say(varies.stop, stop(arm));
     if let Some(it) = &arm.distillation {
-        say(varies.teacher, format!("{} teaches", it.teacher.label()));
+        say(varies.teacher, format!("{} teaches", it.teacher_label()));
         let trained = it.teacher.imported.is_none();
         say(varies.teacher_epochs && trained, format!("teacher of {}", epochs(it.teacher_epochs)));
         say(varies.teacher_stop && trained, format!("teacher stopped at {}", it.teacher_stop_epoch));

@@ -55,6 +55,7 @@ pub mod schedule;
 pub mod search;
 mod section;
 mod sharing;
+mod slow;
 pub mod snapshot;
 pub mod spec;
 pub mod statistics;

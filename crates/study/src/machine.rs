@@ -113,6 +113,8 @@ impl Machine {
         match (understood.study, dataset, numerics) {
             (Some(study), Some(dataset), Some(numerics)) if errors.is_empty() => {
                 let plan = Plan::of(&study, dataset.clone(), numerics).map_err(|error| vec![error])?;
+                let named = |teacher: &TeacherNetwork| self.imported.iter().find(|known| known.network == *teacher);
+                let plan = plan.calling_teachers(|teacher| named(teacher).map(|known| known.name.clone()));
                 Ok(Ready { study, dataset, plan })
             }
             _ => Err(errors),

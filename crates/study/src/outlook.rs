@@ -2,8 +2,8 @@
 
 use crate::{
     Estimate, Facts, Machine, Plan, Study,
-    cost::{estimate, slow_in_words},
-    numbers, search,
+    cost::estimate,
+    numbers, search, slow,
     teacher_logits::{TeacherLogits, teacher_logits},
 };
 
@@ -16,7 +16,8 @@ pub struct Outlook {
     pub teacher_logits: Vec<TeacherLogits>,
     /// Wall time on this machine; `None` where that is not known, as for a GPU.
     pub estimate: Option<Estimate>,
-    /// Which networks are slow on this machine, and what they cost, in a sentence; `None` where none is.
+    /// Which networks are slow on this machine, what they cost, and what is lost of a long epoch where they are stopped, in sentences;
+    /// `None` where nothing takes long.
     pub slow: Option<String>,
 }
 
@@ -28,7 +29,7 @@ impl Outlook {
         Outlook {
             teacher_logits: teacher_logits(&trained.segments, machine.teacher_logits_limit),
             estimate: estimate(trained, &Facts::new(), machine),
-            slow: slow_in_words(trained, machine),
+            slow: slow::in_words(trained, machine),
             at_most,
         }
     }

@@ -175,6 +175,9 @@ pub struct Distillation {
     /// `None` where distillation goes on to the end.
     pub cross_entropy_weight_after_stop: Option<f64>,
     pub teacher: TeacherNetwork,
+    /// What a person calls an imported one, where that was known; its digest stands for it, which is of its name too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub teacher_name: Option<String>,
     /// Of an imported one 1: that in which it is read.
     pub teacher_epochs: Epoch,
     pub teacher_stop_epoch: Epoch,

@@ -2,6 +2,8 @@
 
 use crate::{
     Architecture, CheckpointId, Epoch, EpochMetrics, Plan, Point, Provenance, Seed, Segment, SegmentKey, Series, Start,
+    TeacherNetwork,
+    imported::quoted,
     lineage::{Way, lessons, taught_by, way},
     metrics::Facts,
     teacher_logits,
@@ -129,7 +131,7 @@ impl Plan {
             ways.iter().any(|other| other[..other.len() - 1].iter().any(passes))
         };
         let lasting: Vec<Way<'_>> = ways.iter().filter(|way| !goes_on(way)).cloned().collect();
-        let labels = labels(&segments, &lasting);
+        let labels = labels(self, &segments, &lasting);
         let mut teachers = Vec::new();
         for (way, label) in lasting.into_iter().zip(labels) {
             let Some((segment, _)) = way.last().copied() else { continue };
@@ -142,16 +144,19 @@ impl Plan {
 
 /// What tells each teacher from the others, and no more: network and seed, then the length of its schedule, how it learnt, and at
 /// last its place among those that nothing else tells apart.
-fn labels(segments: &BTreeMap<&SegmentKey, &Segment>, ways: &[Way<'_>]) -> Vec<String> {
+fn labels(plan: &Plan, segments: &BTreeMap<&SegmentKey, &Segment>, ways: &[Way<'_>]) -> Vec<String> {
     let said = |way: &Way<'_>, length: bool| {
         let (segment, _) = way.last()?;
         let of = if length { format!(" of {} epochs", segment.schedule.horizon) } else { String::new() };
         let by = taught_by(segments, way).map_or_else(String::new, |line| format!(", taught by {line}"));
-        let origin = match way.first().map(|(first, _)| &first.start) {
-            Some(Start::Imported(weights)) => format!("imported {}", &weights.to_string()[..8]),
-            _ => format!("seed {}", segment.seed),
+        let (called, origin) = match way.first().map(|(first, _)| &first.start) {
+            Some(Start::Imported(weights)) => {
+                let network = TeacherNetwork { architecture: segment.architecture, imported: Some(*weights) };
+                (quoted(plan.name_of(&network)), format!("imported {}", weights.short()))
+            }
+            _ => (String::new(), format!("seed {}", segment.seed)),
         };
-        Some(format!("{}{of}, {origin}{by}", segment.architecture))
+        Some(format!("{}{called}{of}, {origin}{by}", segment.architecture))
     };
     let alike = |labels: &[String], index: usize| labels.iter().filter(|label| **label == labels[index]).count() > 1;
     let retold = |labels: &[String], tell: &dyn Fn(usize) -> String| -> Vec<String> {

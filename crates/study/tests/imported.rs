@@ -3,7 +3,7 @@
 mod images;
 
 use images::fashion_mnist_12k;
-use study::{Architecture, DatasetFacts, Epoch, ImportedTeacher, Machine, Numerics, Plan, Start, Study};
+use study::{Architecture, DatasetFacts, Epoch, ImportedTeacher, Machine, Numerics, Plan, Start, Study, growth};
 
 const DIGEST: &str = "0123456789abcdef0123456789abcdef";
 
@@ -54,6 +54,26 @@ fn trained_and_imported_teachers_are_compared_in_one_study() {
     assert_eq!(labels[4], "wrn-40-2 (imported 01234567) teaches");
     let stops = plan.arms.iter().map(|arm| arm.distillation.as_ref().unwrap().teacher_stop_epoch.0);
     assert_eq!(stops.collect::<Vec<_>>(), [4, 8, 4, 8, 1]);
+}
+
+#[test]
+fn an_imported_teacher_is_called_by_its_name_wherever_it_is_told() {
+    let teachers = format!("architecture = [\"wrn-16-2\", \"wrn-40-2 from {DIGEST}\"], epochs = 20");
+    let ready = machine(1).ready(&Study::table(&written(&teachers, "")).unwrap()).unwrap();
+    let labels = |plan: &Plan| plan.arms.iter().map(|arm| arm.label.clone()).collect::<Vec<_>>();
+    let called = ["wrn-16-2 teaches", "wrn-40-2 “mine” (imported 01234567) teaches"];
+    assert_eq!(labels(&ready.plan), called);
+    let of_teachers = |plan: &Plan| plan.teachers().iter().map(|teacher| teacher.label.clone()).collect::<Vec<_>>();
+    assert_eq!(of_teachers(&ready.plan), ["wrn-16-2, seed 0", "wrn-40-2 “mine”, imported 01234567"]);
+    // It keeps its name with more seeds, and where the plan is stored, also once its file is gone.
+    let (_, longer) = growth::with_more_seeds(&ready.study, &ready.plan, &ready.dataset, 2).unwrap();
+    assert_eq!((labels(&longer), of_teachers(&longer)), (labels(&ready.plan), of_teachers(&ready.plan)));
+    let stored: Plan = serde_json::from_str(&serde_json::to_string(&ready.plan).unwrap()).unwrap();
+    assert_eq!(stored, ready.plan);
+    // What it is called makes no other training.
+    let unnamed = Plan::new(&ready.study, &ready.dataset, Numerics::CpuF32).unwrap();
+    assert_eq!(labels(&unnamed)[1], "wrn-40-2 (imported 01234567) teaches");
+    assert_eq!((unnamed.segments, unnamed.runs), (ready.plan.segments, ready.plan.runs));
 }
 
 #[test]

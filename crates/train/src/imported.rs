@@ -91,14 +91,26 @@ pub fn import(shared: &Path, from: &Path, said: OfItself, name: &str) -> Result<
 /// What a file is by its header, if that is a network's whose inputs somebody knows; else a sentence's end about the file.
 fn fitting(header: &Header, said: OfItself) -> Result<Fitting, String> {
     let metadata: Metadata = header.metadata().clone().into_iter().flatten().collect();
-    let named = || metadata.get("architecture").and_then(|name| name.parse().ok());
-    let architecture = said.architecture.or_else(named);
-    let architecture =
-        architecture.ok_or("does not say which network it is: name its architecture, such as wrn-40-2")?;
+    let named = metadata.get("architecture").map(|name| {
+        let wrong = |wrong: String| format!("says that it is {:?}, which is {wrong}", shortened(name));
+        name.parse::<Architecture>().map_err(wrong)
+    });
+    let architecture = match (said.architecture, named) {
+        (Some(said), _) => Ok(said),
+        (None, Some(named)) => named,
+        (None, None) => Err("does not say which network it is: name its architecture, such as wrn-40-2".to_owned()),
+    };
     let noted = || Some([numbers(&metadata, "mean")?, numbers(&metadata, "deviation")?]);
     let normalisation = said.normalisation.or_else(noted);
     let normalisation =
-        normalisation.ok_or("does not say how its inputs are normalised: say it by mean and deviation")?;
+        normalisation.ok_or("does not say how its inputs are normalised: say it by mean and deviation".to_owned());
+    let (architecture, normalisation) = match (architecture, normalisation) {
+        (Ok(architecture), Ok(normalisation)) => (architecture, normalisation),
+        (architecture, normalisation) => {
+            let problems: Vec<String> = architecture.err().into_iter().chain(normalisation.err()).collect();
+            return Err(problems.join("; "));
+        }
+    };
 
     // In an order, so that of several wrong ones it is always the same that is told.
     let tensors: BTreeMap<String, &TensorInfo> = header.tensors().into_iter().collect();
@@ -206,6 +218,17 @@ fn listed(path: &Path, digest: WeightsDigest) -> Option<ImportedTeacher> {
         channels: said("channels")?.parse().ok()?,
         classes: said("classes")?.parse().ok()?,
     })
+}
+
+/// Removes an imported teacher's file from the shared folder: whether it was there.
+///
+/// # Errors
+/// Where the disk refuses.
+pub fn remove(shared: &Path, digest: WeightsDigest) -> io::Result<bool> {
+    match fs::remove_file(imported_path(shared, digest)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        removed => removed.map(|()| true),
+    }
 }
 
 /// The beginning of a safetensors file, without the tensors behind it: its bytes, and the header that stands there behind its length;

@@ -8,7 +8,7 @@ use crate::{
     terminal::{self, Tenths, tell},
 };
 use indicatif::{ProgressBar, ProgressDrawTarget};
-use std::io::IsTerminal;
+use std::{io::IsTerminal, ops::ControlFlow};
 use tokio::task;
 use train::{
     dataset::{Notes, look},
@@ -42,6 +42,7 @@ fn download_and_look(arguments: &command_line::Download, bar: &ProgressBar) -> R
         if bar.is_hidden() && tenths.passed(bytes, file.bytes) {
             eprintln!("{}: {bytes} of {} bytes", file.name, file.bytes);
         }
+        ControlFlow::Continue(())
     })?;
     bar.finish_and_clear();
     // What is seen is kept: the next start need not read it again.

@@ -8,6 +8,7 @@ pub fn plan(arguments: &command_line::Plan) -> Result<(), CommandError> {
     let Planned { study, plan, machine, .. } =
         read_and_plan(&arguments.study, &arguments.installation, None, Leaves::Nothing)?;
     let needs_candle = needs_speed_of_candle(&plan);
+    let machine = machine::as_the_server(machine, &arguments.installation.data.dir);
     // Who only plans leaves nothing behind.
     let machine = machine::measured(machine, needs_candle, None);
     let outlook = Outlook::of(&study, &plan, &machine);

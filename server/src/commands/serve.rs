@@ -20,13 +20,11 @@ use std::{
     collections::BTreeMap,
     env, fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    path::Path,
     sync::Arc,
 };
 use store::Store;
-use study::Machine;
 use tokio::{net::TcpListener, sync::watch, task};
-use train::dataset::{Notes, forget};
+use train::dataset::Notes;
 
 pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
     let password = password(&arguments)?;
@@ -46,7 +44,7 @@ pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
     let images = train::folder::images_path(folder.path());
     let limit = arguments.installation.teacher_logits_limit;
     let (machine, samples) = machine::find(folder.path(), &places, Notes::Kept(&images), arguments.threads, limit);
-    forget_images(&store, &machine, &images).await?;
+    datasets::forget_images(&store, &machine, &images).await?;
     let machine = machine::measured(machine, false, Some(folder.path()));
     if let Some(notice) = machine.notice() {
         eprintln!("{notice}");
@@ -81,6 +79,7 @@ pub async fn serve(arguments: Serve) -> Result<(), CommandError> {
         machine: machine.into(),
         imported: Arc::new(move || machine::imported(&imported_to)),
         samples: samples.into(),
+        elsewhere: datasets::elsewhere(folder.path(), &places).into(),
         downloads: BTreeMap::new().into(),
         upload_limit: arguments.upload_limit,
         teacher_logits_bytes: Arc::clone(&runner.teacher_logits_bytes),
@@ -133,17 +132,6 @@ async fn until(mut shutdown: watch::Receiver<bool>, work: impl Future<Output = (
         () = work => {}
         _ = shutdown.wait_for(|shutdown| *shutdown) => {}
     }
-}
-
-/// Removes from the folder of unpacked images what neither a data set that is here nor a study has any use for.
-async fn forget_images(store: &Store, machine: &Machine, images: &Path) -> Result<(), CommandError> {
-    let studies = store.studies().await?;
-    let of_studies = studies.iter().flat_map(|study| &study.plan.segments).map(|segment| &segment.dataset);
-    let needed = machine.datasets.iter().chain(of_studies).map(|facts| facts.checksum.clone()).collect();
-    if let Err(error) = forget(images, &needed) {
-        tracing::warn!(%error, "images that nobody needs stay in the data folder");
-    }
-    Ok(())
 }
 
 /// The password in force: from the file that was named, else from the environment.

@@ -115,7 +115,10 @@ fn answer_one(mut stream: TcpStream, range: Option<String>, answer: Answer) {
 fn downloaded(folder: &TempDir, answers: Vec<Answer>) -> (Vec<Option<String>>, Result<(), DownloadError>, Vec<u64>) {
     let (url, ranges) = serve(answers);
     let mut told = Vec::new();
-    let result = download_file(&url, PUBLISHED, folder.path(), |bytes| told.push(bytes));
+    let result = download_file(&url, PUBLISHED, folder.path(), |bytes| {
+        told.push(bytes);
+        ControlFlow::Continue(())
+    });
     (ranges.try_iter().collect(), result, told)
 }
 
@@ -154,6 +157,20 @@ fn what_broke_off_goes_on_where_it_ended() {
     assert_eq!(asked, [None, range(30_000), range(50_000)]);
     assert_eq!(fs::read(folder.path().join("file.gz")).expect("it is there"), content());
     assert!(told.is_sorted() && told.last() == Some(&100_000), "{told:?}");
+}
+
+#[test]
+fn who_wants_no_more_of_it_keeps_what_came_for_another_time() {
+    let folder = TempDir::new().expect("a folder");
+    let (url, _) = serve(vec![Answer::AsAsked]);
+    let until_some = |bytes| if bytes > 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+    let given_up = download_file(&url, PUBLISHED, folder.path(), until_some);
+    assert!(matches!(given_up, Err(DownloadError::GivenUp { .. })), "{given_up:?}");
+    let came = fs::metadata(folder.path().join("file.gz.part")).expect("it is kept").len();
+    assert!(0 < came && came < 100_000, "{came}");
+    let (asked, result, _) = downloaded(&folder, vec![Answer::AsAsked]);
+    result.expect("it comes");
+    assert_eq!((asked, lies_there(&folder)), (vec![range(came)], vec!["file.gz".to_owned()]));
 }
 
 #[test]
@@ -272,7 +289,9 @@ fn a_data_set_has_its_name_once_all_of_it_is_there() {
     // Nothing came: nothing is left.
     let (url, _) = serve(vec![Answer::Status("404 Not Found")]);
     let base = url.trim_end_matches("file.gz");
-    let error = download(Dataset::Cifar10, &folder, Some(base), |_, _| {}).expect_err("it is not there").to_string();
+    let error = download(Dataset::Cifar10, &folder, Some(base), |_, _| ControlFlow::Continue(()))
+        .expect_err("it is not there")
+        .to_string();
     assert!(error.contains("cifar-10-binary.tar.gz: the server answers 404"), "{error}");
     assert!(names(data.path()).is_empty());
     // What has come is kept, without the name of a data set.
@@ -280,7 +299,7 @@ fn a_data_set_has_its_name_once_all_of_it_is_there() {
     fs::write(part.join("cifar-10-binary.tar.gz.part"), b"some").expect("it is written");
     let (url, _) = serve(vec![Answer::Status("503 Service Unavailable")]);
     let base = url.trim_end_matches("file.gz");
-    download(Dataset::Cifar10, &folder, Some(base), |_, _| {}).expect_err("it is not there");
+    download(Dataset::Cifar10, &folder, Some(base), |_, _| ControlFlow::Continue(())).expect_err("it is not there");
     assert_eq!(
         (names(data.path()), names(&part)),
         (vec!["cifar-10.part".to_owned()], vec!["cifar-10-binary.tar.gz.part".to_owned()])

@@ -1,12 +1,13 @@
 //! `/api/v1`: for programs what the pages are for people. Each route is one of the laboratory's functions, but for those by which data
-//! sets and teachers come here ([`upload`], [`download`], [`teachers`]): they are this server's own.
+//! sets and teachers come here and leave ([`upload`], [`download`], [`teachers`], [`removal`]): they are this server's own. What a page's
+//! plain form asks for has a `POST` beside its `DELETE`.
 //!
 //! Errors are JSON: a study that is wrong is answered 422 with `{"errors": [{"field", "problem", "given", "allowed"}]}`,
 //! everything else with `{"error": "a sentence"}`.
 //!
 //! `comparison` says accuracies in percent and differences in points; `metrics` say what was measured, from 0 to 1.
 
-use super::{Site, download, json, metrics, teachers, upload};
+use super::{Site, download, json, metrics, removal, teachers, upload};
 use crate::{process, summary};
 use app::{error::ApiError, laboratory};
 use axum::{
@@ -44,7 +45,12 @@ pub fn routes() -> Router<Site> {
         .route("/studies/{id}/metrics.json", get(metrics_json))
         .route(DATASETS, get(datasets).post(upload::upload).layer(unbounded()))
         .route(TEACHERS, get(teachers::list).post(teachers::bring).layer(unbounded()))
-        .route("/datasets/{name}/download", post(download::begin))
+        .route("/datasets/{name}", delete(removal::dataset))
+        .route("/datasets/{name}/remove", post(removal::dataset))
+        .route("/datasets/{name}/download", post(download::begin).delete(download::cancel))
+        .route("/datasets/{name}/download/cancel", post(download::cancel))
+        .route("/teachers/{digest}", delete(removal::teacher))
+        .route("/teachers/{digest}/remove", post(removal::teacher))
         .route("/shares", get(shares).post(share))
         .route("/shares/{id}", delete(revoke))
         .fallback(|| async { Refused::from(ApiError::NotFound("address".into())) })

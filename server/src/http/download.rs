@@ -13,14 +13,15 @@ use axum::{
 };
 use std::{
     collections::BTreeMap,
+    ops::ControlFlow,
     panic::{AssertUnwindSafe, catch_unwind},
     thread,
     time::{Duration, Instant},
 };
 use study::Dataset;
 
-/// How often pages are told how far a download is.
-const TELL_EVERY: Duration = Duration::from_secs(1);
+/// How often pages are told how far what comes is.
+pub(super) const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// What downloads need.
 #[derive(Clone)]
@@ -38,6 +39,19 @@ impl Downloads {
         });
     }
 
+    /// As [`Downloads::say`], of one that goes on, unless somebody asked for it to end: that stands until it has.
+    fn tell(&self, dataset: Dataset, download: Download) {
+        self.told.change(|all| {
+            if all.get(&dataset) != Some(&Download::BeingCancelled) {
+                all.insert(dataset, download);
+            }
+        });
+    }
+
+    fn is_cancelled(&self, dataset: Dataset) -> bool {
+        self.told.get().get(&dataset) == Some(&Download::BeingCancelled)
+    }
+
     /// To its end, whatever that is. A server that stops meanwhile leaves what has come, and the next attempt goes on from it.
     fn bring(&self, coming: Coming) {
         let dataset = coming.dataset;
@@ -51,6 +65,7 @@ impl Downloads {
             Ok(()) => self.told.change(|all| {
                 all.remove(&dataset);
             }),
+            Err(_) if self.is_cancelled(dataset) => self.say(dataset, Download::Cancelled),
             Err(problem) => {
                 tracing::warn!(%dataset, problem, "a data set was not downloaded");
                 self.say(dataset, Download::Ended { problem });
@@ -63,14 +78,18 @@ impl Downloads {
         let from = self.from.as_deref().map(|from| format!("{}/{dataset}", from.trim_end_matches('/')));
         let mut said: Option<(&str, Instant)> = None;
         let downloaded = download::download(dataset, &folder, from.as_deref(), |file, bytes| {
+            if self.is_cancelled(dataset) {
+                return ControlFlow::Break(());
+            }
             // Every page that is open reads itself anew.
             if said.is_none_or(|(name, when)| name != file.name || when.elapsed() >= TELL_EVERY) {
                 said = Some((file.name, Instant::now()));
-                self.say(dataset, Download::Coming { file: file.name, bytes, total: file.bytes });
+                self.tell(dataset, Download::Coming { file: file.name, bytes, total: file.bytes });
             }
+            ControlFlow::Continue(())
         });
         downloaded.map_err(|error| error.to_string())?;
-        self.say(dataset, Download::BeingRead);
+        self.tell(dataset, Download::BeingRead);
         let read = self.shelf.read(dataset, &folder).map_err(|error| error.to_string())?;
         self.shelf.add(read, &folder);
         Ok(())
@@ -96,7 +115,8 @@ pub async fn begin(State(site): State<Site>, Path(name): Path<String>, headers: 
             }
         }
         // Pressed twice, or on a page that was not up to date.
-        Err(NotBrought::Comes) if downloads.told.get().get(&dataset).is_some_and(Download::goes_on) => {}
+        Err(NotBrought::Comes) if !matches!(downloads.told.get().get(&dataset), None | Some(Download::Sent { .. })) => {
+        }
         Err(NotBrought::Comes) => return refuse(StatusCode::CONFLICT, "An archive of it is being sent: wait for it."),
         Err(NotBrought::IsHere) if to == To::Page => {}
         Err(NotBrought::IsHere) => return refuse(StatusCode::CONFLICT, "This data set is here already."),
@@ -106,6 +126,34 @@ pub async fn begin(State(site): State<Site>, Path(name): Path<String>, headers: 
                 "This data set has a place already; what is wrong with it stands on the page Data.",
             );
         }
+    }
+    match to {
+        To::Page => Redirect::to(&format!("/data#{dataset}")).into_response(),
+        To::Program => (StatusCode::ACCEPTED, [(header::LOCATION, "/api/v1/datasets")]).into_response(),
+    }
+}
+
+/// Gives a download up. It ends with the next bytes that come, or once its server has been silent for too long; what has come is kept, and
+/// the next attempt goes on from there.
+pub async fn cancel(State(site): State<Site>, Path(name): Path<String>, headers: HeaderMap) -> Response {
+    let to = To::of(&headers);
+    let refuse = |status, sentence: &str| refusal(to, status, "This is not cancelled", sentence);
+    let Ok(dataset) = name.parse::<Dataset>() else {
+        return refuse(StatusCode::NOT_FOUND, "This is no data set.");
+    };
+    let mut before = None;
+    site.laboratory.downloads.change(|all| {
+        before = all.get(&dataset).cloned();
+        if let Some(Download::Begun | Download::Coming { .. }) = before {
+            all.insert(dataset, Download::BeingCancelled);
+        }
+    });
+    match before {
+        Some(Download::Begun | Download::Coming { .. } | Download::BeingCancelled) => {}
+        // Whoever presses a button of a page that is not up to date is shown how it ended.
+        _ if to == To::Page => {}
+        Some(Download::BeingRead) => return refuse(StatusCode::CONFLICT, "It has come already, and is being read."),
+        _ => return refuse(StatusCode::NOT_FOUND, "This data set is not being downloaded."),
     }
     match to {
         To::Page => Redirect::to(&format!("/data#{dataset}")).into_response(),

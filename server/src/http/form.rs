@@ -139,7 +139,8 @@ async fn open(request: Request, bytes_max: u64, fields: &str) -> Result<(Multipa
         return Err(refuse(to, refused, (!waits).then(|| Sent::new(request.into_body(), HEAR_OUT))).await);
     }
     let (head, body) = request.into_parts();
-    let sent = Sent::new(body, WITHIN + Duration::from_secs(bytes_max / BYTES_A_SECOND_MIN));
+    let within = WITHIN + Duration::from_secs(bytes_max / BYTES_A_SECOND_MIN);
+    let sent = Sent { length: content_length(&head.headers), ..Sent::new(body, within) };
     match Multipart::from_request(Request::from_parts(head, sent.form()), &()).await {
         Ok(form) => Ok((form, sent)),
         Err(_) => Err(refuse(to, not_a_form(fields), Some(sent)).await),
@@ -168,9 +169,12 @@ fn refuse_by_head(headers: &HeaderMap, bytes_max: u64, fields: &str) -> Option<N
     if !text(header::CONTENT_TYPE).is_some_and(|kind| kind.to_ascii_lowercase().starts_with("multipart/form-data")) {
         return Some(not_a_form(fields));
     }
-    let length: Option<u64> = text(header::CONTENT_LENGTH).and_then(|length| length.parse().ok());
     let most = bytes_max.saturating_add(HELD_BYTES_MAX);
-    length.filter(|length| *length > most).map(|_| NotTaken::too_large(bytes_max))
+    content_length(headers).filter(|length| *length > most).map(|_| NotTaken::too_large(bytes_max))
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// A form's body as it comes. It is counted: whoever finds the form's parts in it holds all that was not handed on yet, and looks through
@@ -182,6 +186,8 @@ pub(super) struct Sent {
     handed_on: Arc<AtomicU64>,
     /// More came than may be held.
     is_endless: Arc<AtomicBool>,
+    /// Bytes that all of it has, where its sender said so.
+    pub(super) length: Option<u64>,
     /// How long all of it may take, and when that is over: who sends a byte now and then would hold a place and a name for ever.
     within: Duration,
     deadline: Instant,
@@ -191,7 +197,7 @@ impl Sent {
     fn new(body: Body, within: Duration) -> Sent {
         let body = Arc::new(Mutex::new(body.into_data_stream()));
         let deadline = Instant::now() + within;
-        Sent { body, handed_on: Arc::default(), is_endless: Arc::default(), within, deadline }
+        Sent { body, handed_on: Arc::default(), is_endless: Arc::default(), length: None, within, deadline }
     }
 
     /// For whoever finds the form's parts: it fails once more came than may be held.
@@ -280,13 +286,20 @@ pub(super) async fn pass_over(mut field: Field<'_>, sent: &Sent) -> Result<(), N
     Ok(())
 }
 
-/// Writes a part of up to so many bytes into a file.
-pub(super) async fn write(mut field: Field<'_>, sent: &Sent, path: &Path, bytes_max: u64) -> Result<(), NotTaken> {
+/// Writes a part of up to so many bytes into a file. `told` hears how many have come.
+pub(super) async fn write(
+    mut field: Field<'_>,
+    sent: &Sent,
+    path: &Path,
+    bytes_max: u64,
+    mut told: impl FnMut(u64),
+) -> Result<(), NotTaken> {
     let mut file = File::create(path).await.map_err(not_kept)?;
     let mut left = bytes_max;
     while let Some(chunk) = sent.chunk(&mut field).await? {
         left = left.checked_sub(chunk.len() as u64).ok_or_else(|| NotTaken::too_large(bytes_max))?;
         file.write_all(&chunk).await.map_err(not_kept)?;
+        told(bytes_max - left);
     }
     // Syncing alone forgets what the last write met, such as a full disk.
     file.flush().await.map_err(not_kept)?;

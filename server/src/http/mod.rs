@@ -16,6 +16,7 @@ pub mod login;
 pub mod metrics;
 pub mod pages;
 pub mod password;
+pub mod removal;
 pub mod teachers;
 pub mod upload;
 

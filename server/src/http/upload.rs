@@ -3,46 +3,84 @@
 
 use super::{
     Site,
+    download::TELL_EVERY,
     form::{self, NotTaken, Sent, Unfinished, not_kept},
 };
 use crate::{
     datasets::{Coming, NotBrought, Shelf, built_in},
     download::beside,
 };
+use app::laboratory::{Current, Download};
 use axum::{
     extract::{Multipart, Request, State, multipart::Field},
     http::StatusCode,
     response::Response,
 };
-use std::{fs, io, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+    time::Instant,
+};
 use study::{Dataset, DatasetFacts};
 use tokio::task;
-use train::folder::sync_folder;
+use train::{TrainError, folder::sync_folder};
 
 const ENDINGS: [&str; 4] = [".zip", ".tar.gz", ".tgz", ".tar"];
 
 /// A form with `name` (such as flowers@64) and, behind it, `archive`. Programs are told the data set's facts; a browser is led to
 /// where it is shown.
 pub async fn upload(State(site): State<Site>, request: Request) -> Response {
-    let (shelf, bytes_max) = (site.shelf, site.laboratory.upload_limit);
-    let take = |form, sent| take(shelf, bytes_max, form, sent);
+    let (shelf, bytes_max, told) = (site.shelf, site.laboratory.upload_limit, site.laboratory.downloads);
+    let take = |form, sent| take(shelf, bytes_max, told, form, sent);
     let shown_at = |facts: &DatasetFacts| format!("/data#{}", facts.dataset);
     form::answer(request, bytes_max, "name and, behind it, archive", take, shown_at).await
 }
 
 /// Of a data set that comes, or is here, already.
 fn has_a_place(dataset: Dataset, why: NotBrought) -> NotTaken {
-    let remove =
-        format!("remove datasets/{dataset} from the data folder, if it lies there, and start Stillroom again.");
     let sentence = match (why, dataset) {
         (NotBrought::Comes, _) => format!("{dataset} is on its way here already: wait for it."),
-        (_, Dataset::Folder(_)) => format!("{dataset} has a place already: choose another name, or {remove}"),
-        _ => format!("{dataset} has a place already: {remove}"),
+        (_, Dataset::Folder(_)) => {
+            format!("{dataset} has a place already: choose another name, or remove it first, on the page Data.")
+        }
+        _ => format!("{dataset} has a place already: remove it first, on the page Data."),
     };
     NotTaken(StatusCode::CONFLICT, sentence)
 }
 
-async fn take(shelf: Shelf, bytes_max: u64, mut form: Multipart, sent: Sent) -> Result<DatasetFacts, NotTaken> {
+/// What pages and programs are told of what comes.
+type Told = Current<BTreeMap<Dataset, Download>>;
+
+/// An upload of which they are told, until this is dropped.
+struct OnItsWay {
+    dataset: Dataset,
+    told: Told,
+}
+
+impl OnItsWay {
+    fn say(&self, far: Download) {
+        self.told.change(|all| {
+            all.insert(self.dataset, far);
+        });
+    }
+}
+
+impl Drop for OnItsWay {
+    fn drop(&mut self) {
+        self.told.change(|all| {
+            all.remove(&self.dataset);
+        });
+    }
+}
+
+async fn take(
+    shelf: Shelf,
+    bytes_max: u64,
+    told: Told,
+    mut form: Multipart,
+    sent: Sent,
+) -> Result<DatasetFacts, NotTaken> {
     let mut name = None;
     while let Some(field) = sent.next(form.next_field()).await? {
         match field.name() {
@@ -56,8 +94,8 @@ async fn take(shelf: Shelf, bytes_max: u64, mut form: Multipart, sent: Sent) -> 
                 if tokio::fs::try_exists(&folder).await.map_err(not_kept)? {
                     return Err(has_a_place(dataset, NotBrought::HasAPlace));
                 }
-                let part = receive(&folder, bytes_max, field, &sent).await?;
-                let added = task::spawn_blocking(move || add(&shelf, coming, part));
+                let received = receive(&folder, bytes_max, OnItsWay { dataset, told }, field, &sent).await?;
+                let added = task::spawn_blocking(move || add(&shelf, coming, received));
                 return added.await.unwrap_or_else(|ended| {
                     tracing::error!(%ended, "reading an upload ended by itself");
                     let sentence = "The archive could not be read; the server’s log says why.";
@@ -80,24 +118,63 @@ fn named(name: &str) -> Result<Dataset, NotTaken> {
     }
 }
 
+/// An archive that has come.
+struct Received {
+    /// Where it lies for as long as it is looked at.
+    part: Unfinished,
+    /// In that folder.
+    archive: PathBuf,
+    /// What it is called by who sent it.
+    called: String,
+    on_its_way: OnItsWay,
+}
+
+impl Received {
+    /// What is wrong with it, said of the file that was sent: where this server put it is nobody else's business.
+    fn as_sent(&self, problem: &TrainError) -> String {
+        let places = [self.archive.as_path(), self.part.path()].map(|place| place.display().to_string());
+        places.iter().fold(problem.to_string(), |said, place| said.replace(place, &self.called))
+    }
+}
+
 /// Writes the archive into a folder beside that which it is to have.
-async fn receive(folder: &Path, bytes_max: u64, field: Field<'_>, sent: &Sent) -> Result<Unfinished, NotTaken> {
+async fn receive(
+    folder: &Path,
+    bytes_max: u64,
+    on_its_way: OnItsWay,
+    field: Field<'_>,
+    sent: &Sent,
+) -> Result<Received, NotTaken> {
+    const LETTERS_MAX: usize = 100;
+    let called = Path::new(field.file_name().unwrap_or_default()).file_name().unwrap_or_default();
+    let called: String = called.to_string_lossy().chars().take(LETTERS_MAX).collect();
     let given = field.file_name().unwrap_or_default().to_lowercase();
     let ending = ENDINGS.into_iter().find(|ending| given.ends_with(ending));
     let ending =
         ending.ok_or_else(|| NotTaken::wrong(format!("The archive’s name must end with {}.", ENDINGS.join(", "))))?;
     let part = Unfinished::new(beside(folder, "upload")).await?;
-    form::write(field, sent, &part.path().join(format!("images{ending}")), bytes_max).await?;
-    Ok(part)
+    let archive = part.path().join(format!("images{ending}"));
+    let mut said: Option<Instant> = None;
+    let tell = |bytes| {
+        // Every page that is open reads itself anew.
+        if said.is_none_or(|when| when.elapsed() >= TELL_EVERY) {
+            said = Some(Instant::now());
+            on_its_way.say(Download::Sent { bytes, total: sent.length });
+        }
+    };
+    form::write(field, sent, &archive, bytes_max, tell).await?;
+    Ok(Received { part, archive, called, on_its_way })
 }
 
 /// Reads all of it: then it gets its name and is a data set of this machine, or it goes away, also where nobody waits for the answer any
-/// more. Only then may the same data set come in another way: `part` is let go of before `coming`, which stands before it.
-fn add(shelf: &Shelf, coming: Coming, part: Unfinished) -> Result<DatasetFacts, NotTaken> {
-    let read = shelf.read(coming.dataset, part.path());
-    let read = read.map_err(|error| NotTaken::wrong(format!("The archive cannot be used: {error}.")))?;
+/// more. Only then may the same data set come in another way: `received` is let go of before `coming`, which stands before it.
+fn add(shelf: &Shelf, coming: Coming, received: Received) -> Result<DatasetFacts, NotTaken> {
+    received.on_its_way.say(Download::BeingRead);
+    let read = shelf.read(coming.dataset, received.part.path());
+    let refused = |error| NotTaken::wrong(format!("The archive cannot be used: {}.", received.as_sent(&error)));
+    let read = read.map_err(refused)?;
     let folder = shelf.folder(coming.dataset);
-    put_in_place(part, &folder).map_err(not_kept)?;
+    put_in_place(received.part, &folder).map_err(not_kept)?;
     let facts = read.0.clone();
     shelf.add(read, &folder);
     Ok(facts)
@@ -147,7 +224,15 @@ mod tests {
             };
             (waits.exists(), again)
         });
-        let refused = add(&shelf, coming, part).map(drop).expect_err("these are no images");
+        let told = Told::from(BTreeMap::new());
+        let received = Received {
+            part,
+            archive: folder.join("images.zip"),
+            called: "flowers.zip".into(),
+            on_its_way: OnItsWay { dataset, told: told.clone() },
+        };
+        let refused = add(&shelf, coming, received).map(drop).expect_err("these are no images");
+        assert!(told.get().is_empty(), "it is not on its way any more");
         assert_eq!(refused.0, StatusCode::UNPROCESSABLE_ENTITY);
         let (was_there, again) = again.join().expect("it may come again");
         assert!(!was_there && !folder.exists(), "whoever comes next would have lost its folder");

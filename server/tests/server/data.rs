@@ -182,7 +182,11 @@ async fn what_is_no_data_set_is_refused_and_leaves_nothing() {
         let answer = send(&laboratory, name, file, archive, "*/*").await;
         assert_eq!(answer.status(), status, "{name} {file}");
         let error: Value = answer.json().await.expect("JSON");
-        assert!(error["error"].as_str().is_some_and(|error| error.contains(sentence)), "{error}");
+        let told = error["error"].as_str().expect("a sentence");
+        assert!(told.contains(sentence), "{told}");
+        // What was sent is named, and not where this server put it.
+        assert!(!told.contains(".upload") && !told.contains("/images."), "{told}");
+        assert_eq!(told.contains(file), sentence == "cannot be used", "{told}");
         let left = fs::read_dir(laboratory.data_dir.join("datasets")).map_or(0, Iterator::count);
         assert_eq!((left, unpacked(&laboratory)), (0, 0), "{name} {file}");
     }
@@ -193,6 +197,7 @@ async fn what_is_no_data_set_is_refused_and_leaves_nothing() {
     assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY);
     let page = answer.text().await.expect("text");
     assert!(page.starts_with("<!doctype html>") && page.contains("&lt;i&gt;a") && !page.contains("<i>a"), "{page}");
+    assert!(page.contains("a.zip/train/&lt;i&gt;a/0.png") && !page.contains(".upload"), "{page}");
     // What nobody asked for is let come, though it is longer than what may be held.
     let long = "x".repeat(80_000);
     let fields = [("picture", &*long), ("name", "flowers@8")];
@@ -250,6 +255,10 @@ async fn a_data_set_comes_in_one_way_at_a_time_and_who_goes_away_blocks_nobody()
     let meanwhile = send(&laboratory, "flowers@8", "a.zip", &flowers(), "*/*").await;
     assert_eq!(meanwhile.status(), StatusCode::CONFLICT);
     assert!(meanwhile.text().await.expect("text").contains("on its way here already"));
+    // How far it is stands on the page, and programs are told.
+    let told = laboratory.get("/api/v1/datasets").await["downloads"]["flowers@8"].clone();
+    assert_eq!((&told["state"], &told["total"]), (&json!("sent"), &json!(900_000_000)), "{told}");
+    assert!(page(&laboratory, "/data").await.contains(" of 900 MB has come."));
     // Another one comes all the same.
     assert_eq!(send(&laboratory, "birds@8", "a.zip", &flowers(), "*/*").await.status(), StatusCode::CREATED);
     let closed = task::spawn_blocking(move || {
@@ -270,6 +279,7 @@ async fn a_data_set_comes_in_one_way_at_a_time_and_who_goes_away_blocks_nobody()
     assert_eq!(timeout(DEADLINE, again).await.expect("it is free again"), StatusCode::CREATED);
     let left = fs::read_dir(laboratory.data_dir.join("datasets")).expect("a folder").count();
     assert_eq!(left, 2);
+    assert_eq!(laboratory.get("/api/v1/datasets").await["downloads"], json!({}));
 }
 
 /// A server that answers every request with five bytes, and tells what it was asked for first.

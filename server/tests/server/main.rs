@@ -11,6 +11,7 @@ mod growth;
 mod laboratory;
 mod large_images;
 mod memory;
+mod removal;
 mod sharing;
 mod survival;
 mod synthetic;

@@ -4,11 +4,11 @@ use crate::{
     data::{STUDY, flowers, page, send, send_form},
     laboratory::{Bench, Laboratory, output, text},
 };
-use reqwest::{Response, StatusCode, header};
+use reqwest::{Method, Response, StatusCode, header};
 use serde_json::{Value, json};
 use std::fs;
 
-async fn bring(laboratory: &Laboratory, fields: &[(&str, &str)], weights: &[u8], accept: &str) -> Response {
+pub async fn bring(laboratory: &Laboratory, fields: &[(&str, &str)], weights: &[u8], accept: &str) -> Response {
     send_form(laboratory, "/api/v1/teachers", fields, ("weights", "my <b>teacher.safetensors", weights), accept).await
 }
 
@@ -96,8 +96,10 @@ async fn what_is_no_teacher_is_refused_with_all_that_is_wrong() {
     let many = file(&[&two[..], &of_others[..]].concat());
     /// Its fields, its file, and a part of what is answered.
     type Case<'a> = (&'a [(&'a str, &'a str)], &'a [u8], &'a str);
-    let cases: [Case<'_>; 13] = [
+    let cases: [Case<'_>; 15] = [
         (&[("architecture", "wrn-11-1")], &one, "\"wrn-11-1\" is not a network; allowed: wrn-DEPTH-WIDTH"),
+        (&[("architecture", "vgg8"), ("mean", "a lot")], b"short", "mean: \"a lot\" is no list of numbers"),
+        (&[], &one, "; does not say how its inputs are normalised"),
         (&[("mean", "a lot")], &one, "mean: \"a lot\" is no list of numbers"),
         (&[("mean", "0.5")], &one, "mean and deviation are given both or not at all."),
         (&[], &one, "does not say which network it is"),
@@ -121,6 +123,24 @@ async fn what_is_no_teacher_is_refused_with_all_that_is_wrong() {
     }
     // A whole network, of which somebody says what no number is.
     let whole = whole_network();
+    // Fields may stand behind the file: an unknown network is told before what is wrong with the file.
+    let behind = |architecture: &str, weights: &[u8]| {
+        let part = |head: &str, bytes: &[u8]| {
+            let head = format!("--edge\r\ncontent-disposition: form-data; {head}\r\n\r\n");
+            [head.as_bytes(), bytes, b"\r\n"].concat()
+        };
+        let fields = [("architecture", architecture), ("mean", "0.5"), ("deviation", "0.2")];
+        let mut body = part("name=\"weights\"; filename=\"a.safetensors\"", weights);
+        body.extend(fields.iter().flat_map(|(name, text)| part(&format!("name=\"{name}\""), text.as_bytes())));
+        body.extend(b"--edge--\r\n");
+        let request = laboratory.request(Method::POST, "/api/v1/teachers").body(body);
+        request.header(header::CONTENT_TYPE, "multipart/form-data; boundary=edge").send()
+    };
+    let told = behind("vgg8", &one).await.expect("an answer").text().await.expect("text");
+    assert!(told.contains("architecture: \\\"vgg8\\\" is not a network") && !told.contains("missing"), "{told}");
+    let told = behind("wrn-10-1", &one).await.expect("an answer").text().await.expect("text");
+    assert!(told.contains("fc.weight is missing"), "{told}");
+    assert_eq!(left(&laboratory), 0);
     for (mean, deviation) in
         [("nan", "0.2"), ("inf", "0.2"), ("0.5", "nan"), ("0.5", "inf"), ("0.5", "0"), ("0.5,1", "1,1")]
     {
@@ -156,7 +176,7 @@ async fn what_is_no_teacher_is_refused_with_all_that_is_wrong() {
 }
 
 /// wrn-10-1 of grey images and ten classes, all zeros.
-fn whole_network() -> Vec<u8> {
+pub fn whole_network() -> Vec<u8> {
     let architecture = "wrn-10-1".parse().expect("a network");
     let shape = train::engine::NetworkShape { architecture, channels: 1, image_size: 32, classes: 10 };
     let tensors = shape.tensors();
