@@ -267,7 +267,7 @@ fn where_nothing_is_encrypted_nobody_is_led_from_where_it_is() {
     let (elsewhere, asked) = serve(vec![Answer::AsAsked]);
     let (url, _) = serve(vec![Answer::Redirect(elsewhere.leak())]);
     let folder = TempDir::new().expect("a folder");
-    download_file(&url, PUBLISHED, folder.path(), |_| {}).expect("it comes from there");
+    download_file(&url, PUBLISHED, folder.path(), |_| ControlFlow::Continue(())).expect("it comes from there");
     assert_eq!(asked.try_iter().count(), 1);
     let error = encrypted_if(true).get(&url).call().expect_err("it is not asked").to_string();
     assert!(error.contains("https"), "{error}");
@@ -343,7 +343,9 @@ fn nobody_there_is_an_error_that_names_the_address() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}/file.gz", listener.local_addr().expect("an address"));
     drop(listener);
-    let error = download_file(&url, PUBLISHED, folder.path(), |_| {}).expect_err("nobody is there").to_string();
+    let error = download_file(&url, PUBLISHED, folder.path(), |_| ControlFlow::Continue(()))
+        .expect_err("nobody is there")
+        .to_string();
     assert!(error.starts_with(&url), "{error}");
 }
 
