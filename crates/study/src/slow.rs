@@ -18,7 +18,7 @@ const USUAL: Architecture = Architecture::WideResNet { depth: 16, width: 2 };
 /// Networks that take so much longer than that for each multiplication are told.
 const SLOWER: f64 = 2.5;
 
-/// "Many small layers are slow here: densenet-bc-40-12 takes a thread about 8.5 ms an image in training, 3.1 times as long as its
+/// "Many small layers are slow here: densenet-bc-40-12 takes a thread about 7.1 ms an image in training, 2.9 times as long as its
 /// multiplications take in wrn-16-2."; `None` where no network of the hand-written engine is trained that is so.
 fn slow_for_their_size(plan: &Plan, machine: &Machine) -> Option<String> {
     let speed = machine.speed?;

@@ -39,11 +39,13 @@ fn a_network_of_many_small_layers_is_told_with_its_cost() {
     for (student, teacher) in [("wrn-10-1", "wrn-16-4"), ("wrn-16-1", "wrn-40-1"), ("resnet8", "resnet110")] {
         assert_eq!(slow(student, teacher), None, "{student} {teacher}");
     }
+    // Multiply-accumulates and numbers that pass through memory, counted layer by layer in Python: 7.13 ms, 2.89 times; 30.4 ms, 3.16 times.
+    let bottleneck = "densenet-bc-40-12 takes a thread about 7.1 ms an image in training, 2.9 times as long as its multiplications take in \
+                      wrn-16-2";
     let said = slow("densenet-bc-40-12", "wrn-16-2").unwrap();
-    assert!(said.starts_with("Many small layers are slow here: densenet-bc-40-12 takes a thread about "), "{said}");
-    assert!(said.ends_with(" times as long as its multiplications take in wrn-16-2."), "{said}");
-    let both = slow("densenet-bc-40-12", "densenet-40-12").unwrap();
-    assert!(both.contains("densenet-bc-40-12 takes") && both.contains("; densenet-40-12 takes"), "{both}");
+    assert_eq!(said, format!("Many small layers are slow here: {bottleneck}."));
+    let both = slow("densenet-bc-40-12", "densenet-bc-100-12").unwrap();
+    assert!(both.contains(bottleneck) && both.contains("densenet-bc-100-12 takes a thread about 30 ms"), "{both}");
     // Where nothing was measured there is no cost to tell.
     let unknown = Machine { speed: None, ..machine.clone() };
     assert_eq!(self::slow(&unknown, "fashion-mnist-12k", "densenet-bc-40-12", "wrn-16-2"), None);
