@@ -197,7 +197,10 @@ async fn what_is_no_data_set_is_refused_and_leaves_nothing() {
     assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY);
     let page = answer.text().await.expect("text");
     assert!(page.starts_with("<!doctype html>") && page.contains("&lt;i&gt;a") && !page.contains("<i>a"), "{page}");
-    assert!(page.contains("a.zip: holds images") && page.contains("train/&lt;i&gt;a/0.png") && !page.contains(".upload"), "{page}");
+    assert!(
+        page.contains("a.zip: holds images") && page.contains("train/&lt;i&gt;a/0.png") && !page.contains(".upload"),
+        "{page}"
+    );
     // What nobody asked for is let come, though it is longer than what may be held.
     let long = "x".repeat(80_000);
     let fields = [("picture", &*long), ("name", "flowers@8")];
