@@ -61,7 +61,7 @@ fn an_imported_teacher_is_called_by_its_name_wherever_it_is_told() {
     let teachers = format!("architecture = [\"wrn-16-2\", \"wrn-40-2 from {DIGEST}\"], epochs = 20");
     let ready = machine(1).ready(&Study::table(&written(&teachers, "")).unwrap()).unwrap();
     let labels = |plan: &Plan| plan.arms.iter().map(|arm| arm.label.clone()).collect::<Vec<_>>();
-    let called = ["wrn-16-2 teaches", "wrn-40-2 “mine” (imported 01234567) teaches"];
+    let called = ["wrn-16-2 teaches, teacher of 20 epochs", "wrn-40-2 “mine” (imported 01234567) teaches"];
     assert_eq!(labels(&ready.plan), called);
     let of_teachers = |plan: &Plan| plan.teachers().iter().map(|teacher| teacher.label.clone()).collect::<Vec<_>>();
     assert_eq!(of_teachers(&ready.plan), ["wrn-16-2, seed 0", "wrn-40-2 “mine”, imported 01234567"]);
